@@ -1,0 +1,207 @@
+"""The Bundle noun: a folder with a model that can be judged and shipped, and `bundle.json`, which says what it is.
+
+Invariants: classes stand in the order of the model's outputs; every file is listed with its sha256; the preprocessing
+contract is the one the model was trained with; `manifest_hash` names the split that it was trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from cxr.errors import InputError
+from cxr.files import sha256_of_file, write_text_atomically
+
+BUNDLE_FILE = "bundle.json"
+SCHEMA_VERSION = 1
+
+
+class ModelFormat(StrEnum):
+    """The kinds of model file that a bundle can hold."""
+
+    KERAS = "keras"
+    SAVED_MODEL = "saved-model"
+    TFLITE = "tflite"
+    TFJS = "tf-js"
+
+
+class Origin(StrEnum):
+    """Who trained the model."""
+
+    BASELINE = "baseline"
+    CUSTOM_JOB = "custom-job"
+    AUTOML = "automl"
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a file becomes the model's input: declared once, obeyed in every language.
+
+    Decode (accurate integer DCT; EXIF orientation is not applied) -> `channels` (1: ITU-R 601 luma, 3: RGB) ->
+    `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square) -> antialiased triangle filter
+    in floating point to height x width -> round half to even -> uint8. The model's input is those values:
+    [N, height, width, channels], 0..255. `scale` and `offset` (x * scale + offset) are applied *inside* the model when `scale_inside_model`,
+    otherwise by whoever feeds it.
+    """
+
+    height: int
+    width: int
+    channels: Literal[1, 3]
+    aspect: Literal["squash", "center-crop"] = "squash"
+    resize: Literal["antialiased-triangle"] = "antialiased-triangle"
+    scale: float = 1.0 / 255.0
+    offset: float = 0.0
+    scale_inside_model: bool = True
+
+    @property
+    def key(self) -> str:
+        """A short digest of what decides the pixels (not the scale): names caches."""
+        pixels = (self.height, self.width, self.channels, self.aspect, self.resize)
+        return hashlib.sha256(repr(pixels).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The operating point that travels inside the model: positive when the positive class's probability >= value."""
+
+    value: float
+    chosen_by: str
+    chosen_on: str
+    sensitivity: float | None = None
+    specificity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """One file of the bundle: POSIX path relative to the folder, size in bytes, sha256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class BundleInfo:
+    """What `bundle.json` says.
+
+    `model_path` is the file (or folder, for saved-model and tf-js) that is scored, relative to the bundle. `classes`
+    are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`. `provenance` holds recipe, seed,
+    epochs, weights, job name, seconds of training and the like, as plain JSON values.
+    """
+
+    name: str
+    origin: Origin
+    format: ModelFormat
+    model_path: str
+    classes: tuple[str, ...]
+    positive_class: str
+    preprocessing: Preprocessing
+    threshold: Threshold
+    manifest_hash: str
+    task: str = "binary"
+    stand_in: bool = False
+    files: tuple[BundleFile, ...] = ()
+    calibration: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    cost: Mapping[str, Any] | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle on disk."""
+
+    folder: Path
+    info: BundleInfo
+
+    @property
+    def model_path(self) -> Path:
+        """The model file or folder on disk."""
+        return self.folder / self.info.model_path
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the canonical bundle.json, which in turn holds the sha256 of every file."""
+        return hashlib.sha256(_canonical(self.info).encode()).hexdigest()
+
+    @property
+    def model_size_bytes(self) -> int:
+        """Bytes of the model that is scored (all files of it, when it is a folder)."""
+        prefix = self.info.model_path.rstrip("/")
+        return sum(file.size for file in self.info.files if file.path == prefix or file.path.startswith(prefix + "/"))
+
+
+def write_bundle(folder: Path, info: BundleInfo) -> Bundle:
+    """List every file of `folder` into `info` and write bundle.json last: a folder without it is no bundle."""
+    files = tuple(
+        BundleFile(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of_file(path))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != BUNDLE_FILE
+    )
+    listed = BundleInfo(**{**_shallow(info), "files": files})
+    write_text_atomically(folder / BUNDLE_FILE, json.dumps(asdict(listed), indent=2) + "\n")
+    return Bundle(folder, listed)
+
+
+def read_bundle(folder: Path, *, verify: bool = True) -> Bundle:
+    """Read and check a bundle. Raises InputError naming the folder and what is wrong: absent or unreadable
+    bundle.json, unknown schema version, or (with `verify`) a file that is missing or has changed."""
+    path = folder / BUNDLE_FILE
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder} is not a bundle: it has no {BUNDLE_FILE}",
+            hint="make one with: cxr baseline train, or cxr cloud export",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    info = _info_from(raw, path)
+    if verify:
+        _verify_files(folder, info)
+    return Bundle(folder, info)
+
+
+def _info_from(raw: Any, path: Path) -> BundleInfo:
+    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
+        found = raw.get("schema_version") if isinstance(raw, dict) else None
+        raise InputError(f"{path}: schema version {found!r}, this program reads {SCHEMA_VERSION}")
+    try:
+        return BundleInfo(
+            **{
+                **raw,
+                "origin": Origin(raw["origin"]),
+                "format": ModelFormat(raw["format"]),
+                "classes": tuple(raw["classes"]),
+                "preprocessing": Preprocessing(**raw["preprocessing"]),
+                "threshold": Threshold(**raw["threshold"]),
+                "files": tuple(BundleFile(**file) for file in raw["files"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a bundle description: {error}") from error
+
+
+def _verify_files(folder: Path, info: BundleInfo) -> None:
+    for file in info.files:
+        path = folder / file.path
+        if not path.is_file():
+            raise InputError(f"the bundle {folder} lacks its file {file.path}")
+        if path.stat().st_size != file.size or sha256_of_file(path) != file.sha256:
+            raise InputError(f"the bundle's file {path} has changed since the bundle was written")
+    if not (folder / info.model_path).exists():
+        raise InputError(f"the bundle {folder} lacks its model {info.model_path}")
+
+
+def _shallow(info: BundleInfo) -> dict[str, Any]:
+    return {name: getattr(info, name) for name in BundleInfo.__dataclass_fields__}
+
+
+def _canonical(info: BundleInfo) -> str:
+    return json.dumps(asdict(info), sort_keys=True, separators=(",", ":"))

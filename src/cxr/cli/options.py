@@ -1,0 +1,25 @@
+"""The options that many commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the result.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+ManifestPath = Annotated[Path, typer.Option("--manifest", "-m", help="The manifest to work on.")]
+
+On = Annotated[str | None, typer.Option("--on", help="Where to work: emulator (default) or gcp.")]
+Project = Annotated[str | None, typer.Option("--project", help="Google Cloud project.")]
+Region = Annotated[str | None, typer.Option("--region", help="Region of bucket and jobs.")]
+Bucket = Annotated[str | None, typer.Option("--bucket", help="Bucket name, without gs://.")]
+Prefix = Annotated[str | None, typer.Option("--prefix", help="Folder in the bucket.")]
+StateDir = Annotated[
+    Path | None,
+    typer.Option("--state-dir", help="Where the job journal and the emulator's state are kept [default: .cxr]."),
+]
+
+DEFAULT_MANIFEST = Path("manifest.csv")

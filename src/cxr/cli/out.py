@@ -1,0 +1,152 @@
+"""The one object through which every command speaks: data to stdout, words to stderr, progress only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cxr.errors import CxrError, UsageError
+
+#: Raised whenever a field of any command's --json output changes its meaning or goes.
+JSON_SCHEMA_VERSION = 1
+#: How often, in seconds, a long step says where it is when stderr is not a terminal.
+PLAIN_PROGRESS_SECONDS = 15.0
+
+#: `advance(done, total, note)`: what progress callbacks look like everywhere in the program.
+Advance = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """How one command talks. With `json`, stdout carries one JSON document; with `quiet`, stderr only errors."""
+
+    json: bool = False
+    quiet: bool = False
+
+    def say(self, text: str = "") -> None:
+        """Words for the user (stderr)."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def hint(self, text: str) -> None:
+        """The next thing to type (stderr)."""
+        self.say(f"next: {text}")
+
+    def warn(self, text: str) -> None:
+        """A warning (stderr), shown also with --quiet."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
+        """A table on stdout; nothing with --json (the command's `result` carries the same data there)."""
+        if self.json:
+            return
+        if title:
+            print(title)
+        print(plain_table(columns, rows), flush=True)
+
+    def text(self, text: str) -> None:
+        """Data that is text (stdout); nothing with --json."""
+        if not self.json:
+            print(text, flush=True)
+
+    def result(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """The command's result as one JSON document on stdout, only with --json."""
+        if self.json:
+            document = {"schema": f"cxr.{kind}", "schema_version": JSON_SCHEMA_VERSION, **payload}
+            print(json.dumps(document, indent=2, default=str), flush=True)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Go on only with --yes or a typed yes. Raises UsageError when refused or when nobody can be asked."""
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise UsageError("this needs a confirmation and there is no terminal to ask on", hint="add --yes to go on")
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise UsageError("not confirmed; nothing was done")
+
+    @contextmanager
+    def progress(self, description: str) -> Iterator[Advance]:
+        """A progress bar on a terminal, now and then a line elsewhere; yields `advance(done, total, note)`."""
+        if self.quiet:
+            yield _silent
+        elif sys.stderr.isatty():
+            with _terminal_progress(description) as advance:
+                yield advance
+        else:
+            yield _plain_progress(description, self.say)
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Left-aligned text columns, numbers to the right, two spaces between: readable, and `awk` reads it too."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
+    numeric = [all(_is_number(row[i]) for row in rows) and bool(rows) for i in range(len(columns))]
+    lines = [
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        )
+        for line in [list(columns), ["-" * width for width in widths], *cells]
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def print_error(error: CxrError) -> None:
+    """One line that says what, one that says what next."""
+    print(f"{error.headline}: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  next: {error.hint}", file=sys.stderr)
+
+
+def _cell(value: object) -> str:
+    return (
+        "-" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+def _silent(done: int, total: int, note: str) -> None:
+    del done, total, note
+
+
+def _plain_progress(description: str, say: Callable[[str], None]) -> Advance:
+    last = time.monotonic()
+
+    def advance(done: int, total: int, note: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PLAIN_PROGRESS_SECONDS:
+            last = time.monotonic()
+            say(f"{description}: {done:,} of {total:,} {note}".rstrip())
+
+    return advance
+
+
+@contextmanager
+def _terminal_progress(description: str) -> Iterator[Advance]:
+    # rich is imported here because only a terminal needs it, and --help must stay quick.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=None, note="")
+
+        def advance(done: int, total: int, note: str) -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield advance

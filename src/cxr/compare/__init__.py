@@ -1,0 +1,1 @@
+"""All models judged on the same patients by the same ruler."""

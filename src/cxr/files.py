@@ -1,0 +1,69 @@
+"""Small file habits that every part keeps: written whole or not at all, hashed in pieces."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxr.errors import Fault, NotAllowed
+
+CHUNK_BYTES = 1 << 20
+
+
+def sha256_of_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well and vanishes when it does not.
+
+    Raises NotAllowed when the folder cannot be written, Fault when the disk refuses (full, say).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+    except PermissionError as error:
+        raise NotAllowed(
+            f"no permission to write {path}", hint="choose another place or change its permissions"
+        ) from error
+    except OSError as error:
+        raise Fault(f"cannot write {path}: {error.strerror}") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise Fault(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 text under a temporary name, then rename."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write bytes under a temporary name, then rename."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _umask() -> int:
+    # The umask can only be read by setting it. mkstemp makes files 0600; a plain open() would have obeyed the umask.
+    current = os.umask(0o022)
+    os.umask(current)
+    return current

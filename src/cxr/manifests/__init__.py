@@ -1,0 +1,1 @@
+"""The data, understood, split and frozen."""

@@ -1,0 +1,1 @@
+"""Objects in buckets and folders behind one interface."""
