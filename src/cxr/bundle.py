@@ -45,8 +45,8 @@ class Preprocessing:
     Decode (accurate integer DCT; EXIF orientation is not applied) -> `channels` (1: ITU-R 601 luma, 3: RGB) ->
     `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square) -> antialiased triangle filter
     in floating point to height x width -> round half to even -> uint8. The model's input is those values:
-    [N, height, width, channels], 0..255. `scale` and `offset` (x * scale + offset) are applied *inside* the model when `scale_inside_model`,
-    otherwise by whoever feeds it.
+    [N, height, width, channels], 0..255. `scale` and `offset` (x * scale + offset) are applied *inside* the model when
+    `scale_inside_model`, otherwise by whoever feeds it.
     """
 
     height: int
@@ -90,8 +90,8 @@ class BundleInfo:
     """What `bundle.json` says.
 
     `model_path` is the file (or folder, for saved-model and tf-js) that is scored, relative to the bundle. `classes`
-    are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`. `provenance` holds recipe, seed,
-    epochs, weights, job name, seconds of training and the like, as plain JSON values.
+    are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`. `provenance` holds
+    recipe, seed, epochs, weights, job name, seconds of training and the like, as plain JSON values.
     """
 
     name: str
