@@ -52,5 +52,10 @@ def translate(error: Exception, what: str) -> CxrError:
 
 
 def _message(error: Exception) -> str:
-    message = getattr(error, "message", None) or str(error)
-    return " ".join(str(message).split())[:400]
+    # The storage SDK puts the whole exchange into its message; the service's own sentence is in the response's body.
+    response = getattr(error, "response", None)
+    try:
+        said = response.json()["error"]["message"]  # type: ignore[union-attr]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        said = getattr(error, "message", None) or str(error)
+    return " ".join(str(said).split())[:400]

@@ -1,0 +1,184 @@
+"""`cxr baseline`: train a model on this machine, and judge one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
+from cxr.cli.out import Out
+
+if TYPE_CHECKING:
+    from cxr.bundle import Bundle
+    from cxr.compare.nouns import Row
+
+app = typer.Typer(
+    help="Train and judge models on this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Images = Annotated[
+    str | None,
+    typer.Option("--images", help="Folder or gs:// URL of the manifest's images [default: the manifest's own]."),
+]
+CacheDir = Annotated[Path | None, typer.Option("--cache", help="Decoded images [default: .cxr/cache].")]
+
+
+@app.command("train")
+def train_command(
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to train; see `cxr baseline recipes`.")] = "cnn5",
+    manifest_path: ManifestPath = DEFAULT_MANIFEST,
+    out_folder: Annotated[Path | None, typer.Option("--out", "-o", help="The bundle [default: runs/RECIPE].")] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")] = 7,
+    weights: Annotated[str, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file.")] = "none",
+    images: Images = None,
+    cache: CacheDir = None,
+    name: Annotated[str | None, typer.Option("--name", help="The bundle's name [default: the recipe's].")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a recipe on the manifest's train split and write a bundle.
+
+    The validation split chooses the best epoch and the threshold; the test split is not looked at. A finished bundle
+    of the same request is kept, not trained again. Research use, not a medical device.
+
+    Example: cxr baseline train --recipe cnn5 --manifest manifest.csv --out runs/cnn5
+    """
+    from cxr.local_baseline.cache import images_root
+    from cxr.local_baseline.recipes import find_recipe
+    from cxr.local_baseline.request import TrainRequest
+    from cxr.manifests.manifest import read_manifest
+    from cxr.settings import load_settings
+
+    out = Out(as_json, quiet)
+    find_recipe(recipe)
+    manifest = read_manifest(manifest_path)
+    request = TrainRequest(
+        manifest=manifest,
+        images=images or images_root(manifest),
+        recipe=recipe,
+        output=out_folder or Path("runs") / recipe,
+        cache_dir=cache or load_settings().state_dir / "cache",
+        epochs=epochs,
+        seed=seed,
+        weights=weights,
+        name=name or recipe,
+    )
+    # TensorFlow takes three seconds to load: only when there is something to train.
+    from cxr.local_baseline.train import train
+
+    with out.progress(f"train {recipe}") as advance:
+        bundle = train(request, advance, lambda result: out.say(result.line()))
+    _print_bundle(out, bundle)
+    flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
+    out.hint(f"cxr baseline evaluate {bundle.folder}{flag}")
+
+
+@app.command("recipes")
+def recipes_command(as_json: Json = False, quiet: Quiet = False) -> None:
+    """List the recipes: what each trains, on which input, and from where.
+
+    Example: cxr baseline recipes
+    """
+    from dataclasses import asdict
+
+    from cxr.local_baseline.recipes import RECIPES
+
+    out = Out(as_json, quiet)
+    rows = [
+        (
+            recipe.name,
+            f"{recipe.preprocessing.height}x{recipe.preprocessing.width}x{recipe.preprocessing.channels}",
+            recipe.weights,
+            recipe.summary,
+        )
+        for recipe in RECIPES.values()
+    ]
+    out.table(("recipe", "input", "weights", "what it is"), rows)
+    out.result("baseline.recipes", {"recipes": [asdict(recipe) for recipe in RECIPES.values()]})
+    out.hint("cxr baseline train --recipe cnn5")
+
+
+@app.command("evaluate")
+def evaluate_command(
+    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder with bundle.json.")],
+    manifest_path: ManifestPath = DEFAULT_MANIFEST,
+    split: Annotated[str, typer.Option("--split", help="test or validation.")] = "test",
+    images: Images = None,
+    cache: CacheDir = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge a bundle on a split of its manifest, at the threshold that it carries.
+
+    Example: cxr baseline evaluate runs/cnn5 --manifest manifest.csv
+    """
+    from cxr.bundle import read_bundle
+    from cxr.compare.bootstrap import DRAWS, SEED
+    from cxr.compare.nouns import Draws
+    from cxr.compare.predictions import predict
+    from cxr.compare.rows import model_row
+    from cxr.manifests.manifest import read_manifest
+    from cxr.settings import load_settings
+
+    out = Out(as_json, quiet)
+    bundle, manifest = read_bundle(bundle_folder), read_manifest(manifest_path)
+    cache_dir = cache or load_settings().state_dir / "cache"
+    with out.progress("evaluate") as advance:
+        predictions = predict(bundle, manifest, images=images, cache_dir=cache_dir, split=split, on_progress=advance)
+    row = model_row(bundle, predictions, manifest, manifest.classes, Draws(DRAWS, SEED), name=bundle.info.name)
+    _print_row(out, row, manifest.classes, split, len(predictions.frame))
+    flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
+    out.hint(f"cxr compare {bundle.folder}{flag}")
+
+
+def _print_bundle(out: Out, bundle: Bundle) -> None:
+    info, provenance = bundle.info, bundle.info.provenance
+    rows: list[tuple[str, object]] = [
+        ("recipe", provenance["recipe"]),
+        ("weights", provenance["weights"]),
+        ("epochs run", provenance["epochs_run"]),
+        ("best epoch", f"{provenance['best_epoch']} ({provenance['best_stage']})"),
+        ("validation AUC", f"{provenance['validation_auc']:.4f}"),
+        ("threshold", f"{info.threshold.value:.4f} ({info.threshold.chosen_by} on {info.threshold.chosen_on})"),
+        ("training", f"{provenance['training_seconds']} s, {provenance['images_per_second']} images/s"),
+        ("model", f"{info.model_path}, {bundle.model_size_bytes / 1e6:.1f} MB"),
+    ]
+    out.table((info.name, ""), rows)
+    out.result("baseline.train", {"bundle": str(bundle.folder), "hash": bundle.hash, **_plain(info)})
+    out.say(f"wrote {bundle.folder}. Research use, not a medical device.")
+
+
+def _print_row(out: Out, row: Row, classes: tuple[str, ...], split: str, count: int) -> None:
+    table = [
+        (name.replace("_", " "), *(f"{value:.4f}" for value in (estimate.value, estimate.low, estimate.high)))
+        for name, estimate in row.metrics.items()
+    ]
+    out.table((f"{row.name} on {split}", "value", "95 % low", "high"), table)
+    counts = [(f"truly {name}", *map(int, line)) for name, line in zip(classes, row.confusion, strict=True)]
+    out.text("")
+    out.table(("", *(f"called {name}" for name in classes)), counts)
+    threshold = row.threshold.value if row.threshold else None
+    payload: dict[str, Any] = {
+        "split": split,
+        "images": count,
+        "threshold": threshold,
+        "metrics": {name: _plain(estimate) for name, estimate in row.metrics.items()},
+        "classes": classes,
+        "confusion": row.confusion.tolist(),
+        "latency_ms": row.latency_ms,
+    }
+    out.result("baseline.evaluate", payload)
+    out.say(f"{count:,} images; intervals resample patients. Research use, not a medical device.")
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(value)

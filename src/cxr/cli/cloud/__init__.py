@@ -1,0 +1,22 @@
+"""`cxr cloud …`: upload, dataset, train, jobs, export."""
+
+from __future__ import annotations
+
+import typer
+
+from cxr.cli.cloud import data, export, jobs, train
+
+app = typer.Typer(
+    help="Work on Google Cloud, or on its emulator on this machine (the default).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.command("upload")(data.upload)
+app.command("dataset")(data.dataset)
+app.add_typer(train.app, name="train")
+app.command("jobs")(jobs.jobs)
+app.command("status")(jobs.status)
+app.command("wait")(jobs.wait)
+app.command("logs")(jobs.logs)
+app.command("cancel")(jobs.cancel)
+app.command("export")(export.export)

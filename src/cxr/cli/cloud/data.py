@@ -1,0 +1,115 @@
+"""`cxr cloud upload` and `cxr cloud dataset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxr.cli.cloud.common import open_connection, settings_from, show_plan
+from cxr.cli.options import (
+    DEFAULT_MANIFEST,
+    Bucket,
+    Json,
+    ManifestPath,
+    On,
+    Prefix,
+    Project,
+    Quiet,
+    Region,
+    StateDir,
+    Yes,
+)
+from cxr.cli.out import Out
+
+
+def upload(
+    manifest: ManifestPath = DEFAULT_MANIFEST,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of the images, if not where scanned.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=128, help="Files sent at the same time.")] = 16,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    on: On = None,
+    project: Project = None,
+    region: Region = None,
+    bucket: Bucket = None,
+    prefix: Prefix = None,
+    state_dir: StateDir = None,
+    yes: Yes = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send the images and the manifest to the bucket; only what is new or changed.
+
+    Example: cxr cloud upload --manifest manifest.csv --yes
+    """
+    from cxr.cloud.uploading import plan_manifest_upload, send_manifest
+    from cxr.manifests.manifest import read_manifest
+
+    out = Out(json=json, quiet=quiet)
+    read = read_manifest(manifest)
+    connection = open_connection(settings_from(on, project, region, bucket, prefix, state_dir), out)
+    plan = plan_manifest_upload(connection, read, images=images)
+    show_plan(out, f"upload of {len(read.frame):,} images", plan.rows())
+    if not dry_run:
+        if not plan.nothing_to_send:
+            out.confirm(f"Send {len(plan.files.uploads):,} files to {connection.images_url}?", yes=yes)
+        with out.progress("uploading") as advance:
+            send_manifest(plan, workers=workers, on_progress=advance)
+        out.say("nothing to send: all is there" if plan.nothing_to_send else "uploaded")
+        out.hint(f"cxr cloud train automl --manifest {manifest}")
+    out.result("cloud.upload", {**plan.as_json(), "sent": not dry_run})
+
+
+def dataset(
+    manifest: ManifestPath = DEFAULT_MANIFEST,
+    on: On = None,
+    project: Project = None,
+    region: Region = None,
+    bucket: Bucket = None,
+    prefix: Prefix = None,
+    state_dir: StateDir = None,
+    yes: Yes = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make the service's dataset of an uploaded manifest, or find the one that is there.
+
+    Example: cxr cloud dataset --manifest manifest.csv --yes
+    """
+    from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, expected_items, find_dataset
+    from cxr.manifests.import_files import check_labels
+    from cxr.manifests.manifest import read_manifest
+
+    out = Out(json=json, quiet=quiet)
+    read = read_manifest(manifest)
+    check_labels(read)
+    connection = open_connection(settings_from(on, project, region, bucket, prefix, state_dir), out)
+    found = find_dataset(connection, read)
+    if found and found.complete:
+        state = found
+    else:
+        check_uploaded(connection, read)
+        rows = [
+            ("on", f"{connection.on} ({connection.endpoint or 'Google Cloud'})"),
+            ("under", connection.parent),
+            ("images", f"{expected_items(read):,} (of equal bytes only the first is kept)"),
+            ("cost", "nothing" if not connection.billed else "nothing to import; storage as in the bucket"),
+        ]
+        show_plan(out, "fill the dataset that is there" if found else "make a dataset and import the images", rows)
+        out.confirm("Go on?", yes=yes)
+        state = ensure_dataset(connection, read, on_step=out.say)
+    for failure in state.partial_failures:
+        out.warn(f"not imported: {failure}")
+    out.table(("dataset", "images", "expected"), [(state.resource, state.items, state.expected_items)])
+    out.hint(f"cxr cloud train automl --manifest {manifest}")
+    out.result(
+        "cloud.dataset",
+        {
+            "resource": state.resource,
+            "items": state.items,
+            "expected_items": state.expected_items,
+            "made": found is None,
+            "partial_failures": list(state.partial_failures),
+        },
+    )

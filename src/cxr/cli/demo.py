@@ -1,0 +1,53 @@
+"""`cxr demo`: the whole way in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxr.cli.options import Json, Quiet
+from cxr.cli.out import Out
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of chest X-rays; without it a synthetic set is drawn.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where everything goes [default: cxr-demo, or cxr-demo-NAME of the data]."),
+    ] = None,
+    images: Annotated[int, typer.Option("--images", min=80, help="Size of the synthetic set.")] = 600,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Epochs of every training, if not the recipes' own.")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option("--weights", help="Backbone of the GPU job's recipe: none, imagenet or a .h5 file.")
+    ] = "none",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 7,
+    keep_emulator: Annotated[bool, typer.Option("--keep-emulator", help="Leave the emulator running.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The whole way on the local emulator: data, plan with price, upload, AutoML, GPU job, baseline, comparison.
+
+    No account, nothing leaves this machine. A second run reuses what is done.
+
+    Example: cxr demo --data chest_xray
+    """
+    from cxr.cli.demo_steps import DemoOptions, run_demo
+
+    out = Out(json=json, quiet=quiet)
+    name = f"cxr-demo-{data.resolve().name}" if data else "cxr-demo"
+    options = DemoOptions(
+        folder=folder or Path(name),
+        data=data,
+        images=images,
+        epochs=epochs,
+        weights=weights,
+        seed=seed,
+        keep_emulator=keep_emulator,
+    )
+    run_demo(options, out)

@@ -1,0 +1,301 @@
+"""The demo's steps: each calls the function that the command of the same name calls, and each finds what an earlier,
+perhaps killed, run has finished: the manifest by its hash, objects by their checksums, jobs by the journal, models by
+their bundles."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxr.cli.cloud.common import open_journal, show_plan
+from cxr.cli.cloud.jobs import wait_for
+from cxr.cli.out import Out
+from cxr.errors import CheckFailed, InputError, JobFailed, NotAllowed, UsageError
+from cxr.settings import Settings
+
+if TYPE_CHECKING:
+    from cxr.bundle import Bundle
+    from cxr.cloud.connection import Connection
+    from cxr.cloud.journal import Job
+    from cxr.compare.comparison import Comparison
+    from cxr.manifests.manifest import Manifest
+
+STEPS = 9
+BASELINE_RECIPE = "cnn5"
+GPU_RECIPE = "mobilenet-v2"
+AUTOML_NODE_HOURS = 1.0
+#: The emulator trains one job at a time here: the baseline is trained beside it, on the same cores.
+EMULATOR_JOBS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the demo was asked for; see `cxr demo --help`."""
+
+    folder: Path
+    data: Path | None
+    images: int
+    epochs: int | None
+    weights: str
+    seed: int
+    keep_emulator: bool
+
+    @property
+    def settings(self) -> Settings:
+        """The demo works on the emulator of its own folder, whatever cxr.toml and the environment say."""
+        return Settings(state_dir=self.folder / ".cxr")
+
+    @property
+    def cache(self) -> Path:
+        """Decoded images and predictions, shared by training and scoring."""
+        return self.folder / ".cxr" / "cache"
+
+
+class _Teller:
+    """Numbers the steps and remembers when the demo began."""
+
+    def __init__(self, out: Out) -> None:
+        self._out = out
+        self._number = 0
+        self._start = time.monotonic()
+
+    def step(self, title: str) -> None:
+        self._number += 1
+        self._out.say(f"\n[{self._number}/{STEPS}] {title}  ({self.elapsed()})")
+
+    def elapsed(self) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
+        return f"{minutes}:{seconds:02d}"
+
+
+def run_demo(options: DemoOptions, out: Out) -> None:
+    """Do every step, print the comparison's table and say where everything is."""
+    if options.data is not None and not options.data.is_dir():
+        raise InputError(
+            f"there is no folder {options.data}", hint="cxr demo --data DIR, or cxr demo for synthetic images"
+        )
+    tell = _Teller(out)
+    with _locked(options.folder):
+        out.say(f"everything goes to {options.folder} (run the same command again to go on after an interruption)")
+        manifest = _prepare_data(options, out, tell)
+        connection = _start_emulator(options, out, tell)
+        try:
+            _upload(connection, manifest, out, tell)
+            launched = _launch_jobs(options, connection, manifest, out, tell)
+            baseline = _train_baseline(options, manifest, out, tell)
+            bundles = [_bring_home(options, job, out, tell) for job in launched]
+        finally:
+            # After an interruption the emulator goes on with its jobs, as a cloud would, and ends by itself when idle.
+            unfinished = any(not job.finished for job in open_journal(options.settings).jobs())
+            if not options.keep_emulator and not unfinished:
+                _stop_emulator(options)
+        comparison = _compare(options, [*bundles, baseline], manifest, out, tell)
+    _finish(options, comparison, manifest, out, tell)
+
+
+def _prepare_data(options: DemoOptions, out: Out, tell: _Teller) -> Manifest:
+    from cxr.manifests.manifest import write_manifest
+    from cxr.manifests.scan import scan
+    from cxr.manifests.split import make_validation
+
+    tell.step(
+        f"the data: {options.data}" if options.data else "the data: a synthetic set, drawn here (not real X-rays)"
+    )
+    folder = options.data or _synthetic_images(options, out)
+    with out.progress("scanning") as advance:
+        scanned = scan(folder, on_progress=advance)
+    manifest = write_manifest(make_validation(scanned, seed=options.seed), options.folder / "manifest.csv")
+    _show_check(manifest, out)
+    return manifest
+
+
+def _synthetic_images(options: DemoOptions, out: Out) -> Path:
+    from cxr.manifests.sample import draw_sample
+
+    folder = options.folder / f"synthetic-{options.images}-{options.seed}" / "chest_xray"
+    if not folder.is_dir():
+        drawing = folder.with_name("drawing")
+        shutil.rmtree(drawing, ignore_errors=True)
+        with out.progress("drawing") as advance:
+            draw_sample(drawing, images=options.images, seed=options.seed, on_progress=advance)
+        drawing.rename(folder)
+    return folder
+
+
+def _show_check(manifest: Manifest, out: Out) -> None:
+    from cxr.manifests.check import check
+
+    header = manifest.header
+    labels = manifest.classes
+    rows = [[split, *(counts.get(label, 0) for label in labels)] for split, counts in header.counts.items()]
+    out.table(["split", *labels], rows)
+    report = check(manifest)
+    for finding in report.findings:
+        out.say(f"  {finding.severity}: {finding.message}")
+    if report.failed:
+        raise CheckFailed("the data has problems that make every later number wrong", hint="see: cxr data check")
+
+
+def _start_emulator(options: DemoOptions, out: Out, tell: _Teller) -> Connection:
+    from cxr.cloud.connection import connect
+    from cxr.cloud.emulator.process import ensure_running
+
+    tell.step("the emulator of Google's storage and Vertex AI, on this machine")
+    url = ensure_running(options.settings.emulator_dir, max_running_jobs=EMULATOR_JOBS, stand_in_epochs=options.epochs)
+    out.say(f"  {url}")
+    return connect(options.settings)
+
+
+def _stop_emulator(options: DemoOptions) -> None:
+    from cxr.cloud.emulator.process import stop
+
+    stop(options.settings.emulator_dir)
+
+
+def _upload(connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> None:
+    from cxr.cloud.uploading import plan_manifest_upload, send_manifest
+
+    tell.step("upload")
+    upload = plan_manifest_upload(connection, manifest)
+    show_plan(out, f"upload of {len(manifest.frame):,} images", upload.rows())
+    with out.progress("uploading") as advance:
+        send_manifest(upload, on_progress=advance)
+
+
+def _launch_jobs(
+    options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller
+) -> list[Job]:
+    return [
+        _launch_automl(options, connection, manifest, out, tell),
+        _launch_gpu_job(options, connection, manifest, out, tell),
+    ]
+
+
+def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
+    from cxr.cloud.launching import launch, next_attempt
+    from cxr.cloud.vertex.automl import plan_automl, submit_automl
+    from cxr.cloud.vertex.datasets import ensure_dataset
+
+    tell.step("AutoML: the plan with its price, then the job")
+    journal = open_journal(options.settings)
+    plan = plan_automl(connection, manifest, model_type="mobile-versatile", budget_node_hours=AUTOML_NODE_HOURS)
+    plan = next_attempt(journal, plan, again=False)
+    show_plan(out, plan.kind, plan.rows(), plan.notes)
+
+    def submit() -> str:
+        return submit_automl(
+            plan, ensure_dataset(connection, manifest, on_step=lambda said: out.say(f"  {said}")).resource
+        )
+
+    return _told(launch(journal, plan, submit).job, out)
+
+
+def _launch_gpu_job(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
+    from cxr.cloud.launching import launch, next_attempt
+    from cxr.cloud.vertex.custom import CustomOptions, job_output_url, plan_custom, submit_custom
+
+    tell.step("a GPU job: the same trainer that runs here, sent as a wheel")
+    journal = open_journal(options.settings)
+    job_options = CustomOptions(GPU_RECIPE, epochs=options.epochs, seed=options.seed, weights=options.weights)
+    plan = next_attempt(journal, plan_custom(connection, manifest, job_options), again=False)
+    show_plan(out, plan.kind, plan.rows(), plan.notes)
+
+    def submit() -> str:
+        return submit_custom(plan, job_options, on_step=lambda said: out.say(f"  {said}"))
+
+    return _told(launch(journal, plan, submit, output_url=job_output_url(plan)).job, out)
+
+
+def _told(job: Job, out: Out) -> Job:
+    out.say(f"  {job.id}: {job.state}")
+    return job
+
+
+def _train_baseline(options: DemoOptions, manifest: Manifest, out: Out, tell: _Teller) -> Bundle:
+    from cxr.local_baseline.request import TrainRequest
+    from cxr.local_baseline.train import train
+
+    tell.step(f"the local baseline: {BASELINE_RECIPE}, trained here while the jobs run")
+    request = TrainRequest(
+        manifest=manifest,
+        images=str(manifest.root),
+        recipe=BASELINE_RECIPE,
+        output=options.folder / "runs" / f"baseline-{BASELINE_RECIPE}",
+        cache_dir=options.cache,
+        epochs=options.epochs,
+        seed=options.seed,
+        name=f"baseline-{BASELINE_RECIPE}",
+    )
+    with out.progress("training") as advance:
+        bundle = train(request, advance)
+    out.say(f"  {bundle.folder}")
+    return bundle
+
+
+def _bring_home(options: DemoOptions, job: Job, out: Out, tell: _Teller) -> Bundle:
+    from cxr.bundle import read_bundle
+    from cxr.cloud.connection import connect
+    from cxr.cloud.exporting import DEFAULT_FORMATS, export_job
+
+    tell.step(f"wait for {job.id} and bring its model home")
+    job = wait_for(job, options.settings, out)
+    if not job.succeeded:
+        raise JobFailed(f"{job.id} is {job.state}: {job.error}", hint="run the demo again: it launches a new attempt")
+    target = options.folder / "runs" / job.id
+    if (target / "bundle.json").is_file():
+        return read_bundle(target)
+    with out.progress("exporting") as advance:
+        bundle = export_job(connect(options.settings), job, target, formats=DEFAULT_FORMATS, on_progress=advance)
+    journal = open_journal(options.settings)
+    journal.update(journal.find(job.id), exported_to=str(target))
+    out.say(f"  {target}")
+    return bundle
+
+
+def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, out: Out, tell: _Teller) -> Comparison:
+    from cxr.cli.compare import print_comparison
+    from cxr.compare.comparison import compare
+
+    tell.step("the comparison: all models on the same test patients")
+    with out.progress("scoring") as advance:
+        comparison = compare(
+            bundles, manifest, output=options.folder / "compare", cache_dir=options.cache, on_progress=advance
+        )
+    print_comparison(comparison, out)
+    return comparison
+
+
+def _finish(options: DemoOptions, comparison: Comparison, manifest: Manifest, out: Out, tell: _Teller) -> None:
+    out.say(f"\ndone in {tell.elapsed()}. Everything is in {options.folder}; the report is {comparison.report_path}")
+    out.say("AutoML's row is the emulator's stand-in, not Google's AutoML. Research use, not a medical device.")
+    if options.data is None:
+        out.hint("cxr demo --data DIR   (the same on real X-rays, in the folders of the Kaggle release)")
+    else:
+        manifest_path = options.folder / "manifest.csv"
+        out.hint(f"cxr cloud train automl --manifest {manifest_path} --on gcp --project P --bucket B --dry-run")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    # Two demos in one folder would train everything twice and overwrite each other's files.
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise NotAllowed(
+            f"cannot make the folder {folder}: {error.strerror}", hint="choose another: --out DIR"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError(f"another demo is at work in {folder}", hint="wait for it, or choose another --out") from None
+    finally:
+        os.close(descriptor)

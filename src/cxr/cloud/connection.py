@@ -1,0 +1,108 @@
+"""Where a cloud command works: on the emulator of this folder, or on Google."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cxr.errors import UsageError
+from cxr.settings import Settings, Target
+from cxr.storage import Store, open_store
+
+EMULATOR_PROJECT = "cxr-local"
+EMULATOR_BUCKET = "cxr-local"
+#: An emulator that a command has started ends by itself after this long without a request or a running job.
+EMULATOR_IDLE_EXIT_S = 30 * 60.0
+#: Cloud Storage naming: 3-63 of lower-case letters, digits, dash, underscore, dot; letter or digit at both ends.
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A resolved target. `endpoint` is the origin of the emulator, or None for Google's own servers."""
+
+    on: Target
+    project: str
+    region: str
+    bucket: str
+    prefix: str
+    endpoint: str | None
+
+    @property
+    def billed(self) -> bool:
+        """Whether what is launched here costs money."""
+        return self.on is not Target.EMULATOR
+
+    @property
+    def base_url(self) -> str:
+        """`gs://bucket/prefix`: everything that cxr stores lies under it."""
+        return f"gs://{self.bucket}/{self.prefix}".rstrip("/")
+
+    @property
+    def images_url(self) -> str:
+        """Where the images of a manifest lie."""
+        return f"{self.base_url}/images"
+
+    @property
+    def vertex_endpoint(self) -> str:
+        """The Vertex AI origin."""
+        return self.endpoint or f"https://{self.region}-aiplatform.googleapis.com"
+
+    @property
+    def parent(self) -> str:
+        """The resource name under which everything is made."""
+        return f"projects/{self.project}/locations/{self.region}"
+
+    def identity(self) -> dict[str, str]:
+        """What makes two connections the same place (the emulator's port does not)."""
+        return {
+            "on": self.on,
+            "project": self.project,
+            "region": self.region,
+            "bucket": self.bucket,
+            "prefix": self.prefix,
+        }
+
+    def store(self, path: str = "", *, workers: int = 16) -> Store:
+        """The store at `gs://bucket/prefix/path`."""
+        url = f"{self.base_url}/{path}".rstrip("/")
+        return open_store(url, endpoint=self.endpoint, project=self.project, workers=workers)
+
+
+def connect(settings: Settings) -> Connection:
+    """Resolve the settings; on the emulator, start it when it is not running.
+
+    Raises UsageError when Google is asked for without project or bucket, or a name is illegal; NotAllowed when there
+    are no credentials.
+    """
+    if settings.on is Target.EMULATOR:
+        from cxr.cloud.emulator.process import ensure_running
+
+        project, bucket = settings.project or EMULATOR_PROJECT, settings.bucket or EMULATOR_BUCKET
+        _check_names(bucket, settings)
+        endpoint = ensure_running(settings.emulator_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S)
+        return Connection(settings.on, project, settings.region, bucket, settings.prefix.strip("/"), endpoint)
+    from cxr.cloud.vertex.credentials import check_credentials
+
+    project, bucket = _required(settings.project, "project"), _required(settings.bucket, "bucket")
+    _check_names(bucket, settings)
+    check_credentials()
+    return Connection(settings.on, project, settings.region, bucket, settings.prefix.strip("/"), None)
+
+
+def _required(value: str | None, name: str) -> str:
+    if value:
+        return value
+    raise UsageError(
+        f"no {name} is set for Google Cloud", hint=f"--{name} NAME, CXR_{name.upper()}, or {name} = … in cxr.toml"
+    )
+
+
+def _check_names(bucket: str, settings: Settings) -> None:
+    if not _BUCKET_NAME.fullmatch(bucket):
+        raise UsageError(
+            f"{bucket!r} is not a legal bucket name",
+            hint="3 to 63 lower-case letters, digits, dashes, underscores or dots, without gs://",
+        )
+    if not re.fullmatch(r"[a-z]+-[a-z]+\d+", settings.region):
+        raise UsageError(f"{settings.region!r} is not a region", hint="a region looks like us-central1")

@@ -1,0 +1,56 @@
+"""`python -m cxr.cloud.emulator`: the server as a process. `cxr emulator start` is the same for people."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from cxr.cloud.emulator.settings import DEFAULT_REGION, EmulatorSettings
+from cxr.errors import CxrError
+
+
+def main() -> int:
+    """Serve until told to stop. Prints the URL on stdout when ready; the exit code is the error's."""
+    settings = _settings(_parser().parse_args())
+    try:
+        from cxr.cloud.emulator.server import serve
+
+        serve(settings, lambda url: print(url, flush=True))
+    except CxrError as error:
+        print(f"{error.headline}: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  next: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m cxr.cloud.emulator", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="folder for everything the emulator keeps")
+    parser.add_argument("--port", type=int, default=0, help="0: the last one when free, otherwise any")
+    parser.add_argument("--idle-exit-seconds", type=float, help="leave after so long without a request or a job")
+    parser.add_argument("--max-running-jobs", type=int, help="more than these wait")
+    parser.add_argument("--stand-in-epochs", type=int, help="passed on to the AutoML stand-in")
+    parser.add_argument("--stand-in", help=f"the AutoML stand-in's command line (region {DEFAULT_REGION} by default)")
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> EmulatorSettings:
+    settings = EmulatorSettings(
+        state_dir=arguments.state,
+        port=arguments.port,
+        idle_exit_seconds=arguments.idle_exit_seconds,
+        stand_in_epochs=arguments.stand_in_epochs,
+    )
+    if arguments.max_running_jobs is not None:
+        settings = replace(settings, max_running_jobs=max(1, arguments.max_running_jobs))
+    if arguments.stand_in:
+        settings = replace(settings, stand_in=tuple(shlex.split(arguments.stand_in)))
+    return settings
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Errors that are answers: each service's own JSON shape.
+
+Cloud Storage: https://cloud.google.com/storage/docs/json_api/v1/status-codes. Vertex AI and Cloud Logging: the
+google.rpc error model (https://cloud.google.com/apis/design/errors).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from cxr.cloud.emulator.http import Response, json_response
+
+
+class ApiError(Exception):
+    """An error that becomes a response."""
+
+    def response(self) -> Response:
+        """The HTTP answer in the service's shape."""
+        raise NotImplementedError
+
+
+class StorageError(ApiError):
+    """An error of the Cloud Storage JSON API."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        location: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.location = location
+
+    def response(self) -> Response:
+        """`{"error": {"code", "message", "errors": [{"message", "domain", "reason"}]}}`."""
+        if self.status == 304:
+            return Response(304, b"", content_type=None)
+        item: dict[str, Any] = {"message": self.message, "domain": "global", "reason": self.reason}
+        if self.location:
+            item["locationType"], item["location"] = self.location
+        return json_response(
+            {"error": {"code": self.status, "message": self.message, "errors": [item]}}, status=self.status
+        )
+
+
+def invalid(message: str) -> StorageError:
+    """400 for a value that the service refuses."""
+    return StorageError(400, "invalid", message)
+
+
+def no_such_bucket() -> StorageError:
+    """404 for a bucket."""
+    return StorageError(404, "notFound", "The specified bucket does not exist.")
+
+
+def no_such_object(bucket: str, name: str) -> StorageError:
+    """404 for an object."""
+    return StorageError(404, "notFound", f"No such object: {bucket}/{name}")
+
+
+def storage_unimplemented(what: str) -> StorageError:
+    """501 for what this emulator does not do."""
+    return StorageError(501, "notImplemented", f"The emulator does not implement {what}.")
+
+
+class Code(Enum):
+    """google.rpc.Code: (number, HTTP status)."""
+
+    CANCELLED = (1, 499)
+    UNKNOWN = (2, 500)
+    INVALID_ARGUMENT = (3, 400)
+    DEADLINE_EXCEEDED = (4, 504)
+    NOT_FOUND = (5, 404)
+    ALREADY_EXISTS = (6, 409)
+    PERMISSION_DENIED = (7, 403)
+    FAILED_PRECONDITION = (9, 400)
+    UNIMPLEMENTED = (12, 501)
+    INTERNAL = (13, 500)
+
+    @property
+    def number(self) -> int:
+        """The code in a google.rpc.Status."""
+        return self.value[0]
+
+    @property
+    def http_status(self) -> int:
+        """The status of the HTTP answer."""
+        return self.value[1]
+
+
+class RpcError(ApiError):
+    """An error of a google.rpc service (Vertex AI, Cloud Logging)."""
+
+    def __init__(self, code: Code, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+
+    def response(self) -> Response:
+        """`{"error": {"code", "message", "status", "details"?}}`."""
+        error: dict[str, Any] = {
+            "code": self.code.http_status,
+            "message": self.message,
+            "status": self.code.name,
+        }
+        if self.field:
+            error["details"] = [
+                {
+                    "@type": "type.googleapis.com/google.rpc.BadRequest",
+                    "fieldViolations": [{"field": self.field, "description": self.message}],
+                }
+            ]
+        return json_response({"error": error}, status=self.code.http_status)
+
+    def status(self) -> dict[str, Any]:
+        """The google.rpc.Status in JSON, as it stands in operations and failed jobs."""
+        return {"code": self.code.number, "message": self.message}
+
+
+def invalid_argument(message: str, *, field: str | None = None) -> RpcError:
+    """400 INVALID_ARGUMENT."""
+    return RpcError(Code.INVALID_ARGUMENT, message, field=field)
+
+
+def not_found(message: str) -> RpcError:
+    """404 NOT_FOUND."""
+    return RpcError(Code.NOT_FOUND, message)
+
+
+def failed_precondition(message: str) -> RpcError:
+    """400 FAILED_PRECONDITION: the resource is in a state that does not permit it."""
+    return RpcError(Code.FAILED_PRECONDITION, message)
+
+
+def unimplemented(what: str) -> RpcError:
+    """501 UNIMPLEMENTED, naming the method."""
+    return RpcError(Code.UNIMPLEMENTED, f"The emulator does not implement {what}.")

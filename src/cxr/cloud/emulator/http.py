@@ -1,0 +1,96 @@
+"""Requests and responses as the handlers see them: whole, immutable, with names decoded segment by segment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body: in memory when small, in a file (removed by the server afterwards) when large.
+
+    `complete` is False when the client went away before the end.
+    """
+
+    data: bytes = b""
+    path: Path | None = None
+    size: int = 0
+    complete: bool = True
+
+    def read(self, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes from `start` to `end` (exclusive)."""
+        return b"".join(self.chunks(start, end))
+
+    def chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` to `end` (exclusive), at most one MiB at a time."""
+        stop = self.size if end is None else min(end, self.size)
+        if self.path is None:
+            if stop > start:
+                yield self.data[start:stop]
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(start)
+            while start < stop and (chunk := stream.read(min(CHUNK_BYTES, stop - start))):
+                start += len(chunk)
+                yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `segments` are the decoded parts of the path: an object name with %2F in it is one segment."""
+
+    method: str
+    raw_path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Body
+    host: str
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The path's parts, each decoded on its own."""
+        return tuple(unquote(part) for part in self.raw_path.strip("/").split("/"))
+
+    @property
+    def base_url(self) -> str:
+        """The origin under which the client reached this server."""
+        return f"http://{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """A piece of a file to be sent: the open descriptor is closed by whoever sends it."""
+
+    descriptor: int
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response: bytes, or a slice of a file."""
+
+    status: int = 200
+    body: bytes | FileSlice = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str | None = "application/json; charset=UTF-8"
+
+
+def json_response(payload: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response with a JSON body."""
+    return Response(status, json.dumps(payload, ensure_ascii=False).encode(), headers or {})
+
+
+def parse_query(raw: bytes) -> dict[str, str]:
+    """The query's parameters; of a repeated one, the first."""
+    query: dict[str, str] = {}
+    for key, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+        query.setdefault(key, value)
+    return query

@@ -1,0 +1,108 @@
+"""All services of one emulator behind one handler: Cloud Storage, Vertex AI, Cloud Logging, and its own status."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from cxr.cloud.emulator.errors import unimplemented
+from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.settings import EmulatorSettings
+from cxr.cloud.emulator.state.blobs import BlobStore
+from cxr.cloud.emulator.state.database import Database
+from cxr.cloud.emulator.storage_api.context import StorageContext
+from cxr.cloud.emulator.storage_api.routes import handle_storage, is_storage
+from cxr.version import __version__
+
+if TYPE_CHECKING:
+    from cxr.cloud.emulator.vertex_api.service import VertexService
+
+log = logging.getLogger(__name__)
+
+
+class Services:
+    """The state of one emulator and what answers from it. Vertex is loaded beside the start: storage need not wait."""
+
+    def __init__(self, settings: EmulatorSettings) -> None:
+        self.settings = settings
+        for folder in (settings.blobs_dir, settings.uploads_dir, settings.jobs_dir, settings.models_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.database = Database(settings.database_path)
+        self.storage = StorageContext(self.database, BlobStore(settings.blobs_dir), settings.uploads_dir)
+        self._tidy()
+        self._url = ""
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="vertex-loader")
+        self._vertex: Future[VertexService] | None = None
+
+    def start(self, url: str) -> None:
+        """Load what is heavy and take the jobs up again; `url` is what jobs reach this server by."""
+        self._url = url
+        self._vertex = self._loader.submit(self._load_vertex)
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request. Raises ApiError."""
+        segments = request.segments
+        if is_storage(segments):
+            return handle_storage(self.storage, request)
+        if segments in {("",), ("_emulator", "status")}:
+            return json_response(self.status())
+        if segments[0] in {"v1", "v2", "ui"}:
+            return self._vertex_service().handle(request)
+        raise unimplemented(f"{request.method} {request.raw_path}")
+
+    def status(self) -> dict[str, Any]:
+        """What `cxr emulator status` shows."""
+        phases = self.database.read.execute("SELECT phase, COUNT(*) AS jobs FROM jobs GROUP BY phase").fetchall()
+        counts = {row["phase"]: row["jobs"] for row in phases}
+        return {
+            "service": "cxr-emulator",
+            "version": __version__,
+            "pid": os.getpid(),
+            "url": self._url,
+            "state": str(self.settings.state_dir.resolve()),
+            "jobs": {"waiting": counts.get("waiting", 0), "running": counts.get("running", 0)},
+        }
+
+    def busy(self) -> bool:
+        """Whether a job or an operation is at work or waiting."""
+        jobs = self.database.read.execute("SELECT 1 FROM jobs WHERE phase IN ('waiting','running') LIMIT 1").fetchone()
+        operations = self.database.read.execute("SELECT 1 FROM operations WHERE done=0 LIMIT 1").fetchone()
+        return jobs is not None or operations is not None
+
+    def stop(self) -> None:
+        """End running jobs (they start again with the next server) and close the state."""
+        if self._vertex is not None:
+            self._vertex.result().stop()
+        self._loader.shutdown()
+        self.database.close()
+
+    def _vertex_service(self) -> VertexService:
+        assert self._vertex is not None
+        return self._vertex.result()
+
+    def _load_vertex(self) -> VertexService:
+        # Google's message types take most of a second to load.
+        from cxr.cloud.emulator.vertex_api.service import VertexService
+
+        try:
+            return VertexService(self.settings, self.database, self.storage, self._url)
+        except Exception:
+            log.exception("Vertex AI could not be started")
+            raise
+
+    def _tidy(self) -> None:
+        known = self.database.read.execute("SELECT blob FROM objects")
+        removed = self.storage.blobs.remove_orphans(row["blob"] for row in known)
+        unfinished = self.database.read.execute("SELECT id FROM uploads WHERE generation IS NULL")
+        wanted = {row["id"] for row in unfinished}
+        for path in self.settings.uploads_dir.iterdir():
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+        if removed:
+            log.info("removed %d files that an interrupted write had left", removed)
+
+
+OnReady = Callable[[str], None]

@@ -1,0 +1,86 @@
+"""How one emulator runs: where its state is, what it limits, which program stands in for the AutoML service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_PROJECT = "cxr-local"
+DEFAULT_REGION = "us-central1"
+
+
+def default_max_running_jobs() -> int:
+    """Half of the cores, at least two: training is itself parallel."""
+    return max(2, (os.cpu_count() or 2) // 2)
+
+
+def stand_in_command() -> tuple[str, ...]:
+    """The program that trains in AutoML's place; the emulator adds --items, --output, --model-type and the budget."""
+    return (sys.executable, "-m", "cxr.local_baseline.edge_stand_in")
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorSettings:
+    """Settings of one server.
+
+    `port` 0 means the port of the last run when it is free, otherwise any. `idle_exit_seconds` None means never.
+    `job_environment` is added to every job's environment.
+    """
+
+    state_dir: Path
+    port: int = 0
+    idle_exit_seconds: float | None = None
+    max_running_jobs: int = field(default_factory=default_max_running_jobs)
+    stand_in: tuple[str, ...] = field(default_factory=stand_in_command)
+    stand_in_epochs: int | None = None
+    job_environment: Mapping[str, str] = field(default_factory=dict)
+    job_attempts: int = 3
+    cancel_grace_seconds: float = 5.0
+
+    @property
+    def database_path(self) -> Path:
+        """Metadata and resources (SQLite)."""
+        return self.state_dir / "state.db"
+
+    @property
+    def blobs_dir(self) -> Path:
+        """The bytes of stored objects."""
+        return self.state_dir / "blobs"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Bytes of uploads that are not finished."""
+        return self.state_dir / "uploads"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """One folder for each job: its description, its attempts, logs and outputs."""
+        return self.state_dir / "jobs"
+
+    @property
+    def models_dir(self) -> Path:
+        """The files of trained models."""
+        return self.state_dir / "models"
+
+    @property
+    def server_file(self) -> Path:
+        """`{"pid", "port", "url", "started"}` of the running server."""
+        return self.state_dir / "server.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the running server for as long as it lives."""
+        return self.state_dir / "server.lock"
+
+    @property
+    def port_file(self) -> Path:
+        """The port of the last run: jobs that outlived the server look for it there."""
+        return self.state_dir / "port"
+
+    @property
+    def log_file(self) -> Path:
+        """The server's own log."""
+        return self.state_dir / "server.log"

@@ -1,0 +1,1 @@
+"""What the emulator keeps on disk: a SQLite database for what is known, files for what is stored."""

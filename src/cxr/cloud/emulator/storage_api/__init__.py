@@ -1,0 +1,1 @@
+"""The Cloud Storage JSON API: buckets, objects, uploads, downloads."""

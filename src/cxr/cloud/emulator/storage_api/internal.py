@@ -1,0 +1,58 @@
+"""Objects as the emulator's own services read and write them: by gs:// URI, without HTTP."""
+
+from __future__ import annotations
+
+import mimetypes
+import sqlite3
+from pathlib import Path
+
+from cxr.cloud.emulator.http import CHUNK_BYTES
+from cxr.cloud.emulator.storage_api.context import StorageContext
+from cxr.cloud.emulator.storage_api.objects import commit_object, live_object
+from cxr.cloud.emulator.storage_api.preconditions import Preconditions
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """`gs://bucket/name` as (bucket, name). Raises ValueError when it is not one; the scheme is case-sensitive."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    if not uri.startswith("gs://") or not bucket:
+        raise ValueError(f"{uri!r} is not a gs:// URI")
+    return bucket, name
+
+
+def object_at(context: StorageContext, uri: str) -> sqlite3.Row | None:
+    """The live object's row, or None."""
+    return live_object(context.database.read, *split_uri(uri))
+
+
+def bucket_exists(context: StorageContext, bucket: str) -> bool:
+    """Whether there is such a bucket."""
+    return context.database.read.execute("SELECT 1 FROM buckets WHERE name=?", (bucket,)).fetchone() is not None
+
+
+def objects_below(context: StorageContext, bucket: str, prefix: str) -> list[sqlite3.Row]:
+    """The rows of all objects whose name starts with `prefix`, in order."""
+    rows = context.database.read.execute(
+        "SELECT * FROM objects WHERE bucket=? AND name>=? AND substr(name,1,?)=? ORDER BY name",
+        (bucket, prefix, len(prefix), prefix),
+    )
+    return rows.fetchall()
+
+
+def read_object(context: StorageContext, row: sqlite3.Row) -> bytes:
+    """An object's bytes."""
+    return context.blobs.path(row["blob"]).read_bytes()
+
+
+def read_head(context: StorageContext, row: sqlite3.Row, count: int) -> bytes:
+    """An object's first bytes."""
+    with context.blobs.path(row["blob"]).open("rb") as stream:
+        return stream.read(count)
+
+
+def store_file(context: StorageContext, bucket: str, name: str, path: Path) -> None:
+    """Make a local file an object. Raises StorageError when there is no such bucket."""
+    with path.open("rb") as stream:
+        blob = context.blobs.write(iter(lambda: stream.read(CHUNK_BYTES), b""))
+    content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    commit_object(context, bucket, name, blob, {"contentType": content_type}, Preconditions())

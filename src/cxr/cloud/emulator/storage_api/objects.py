@@ -1,0 +1,154 @@
+"""Objects: commit new bytes, get, patch and delete metadata."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from cxr.cloud.emulator.errors import invalid, no_such_object
+from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.state.blobs import Blob
+from cxr.cloud.emulator.state.database import next_serial
+from cxr.cloud.emulator.storage_api.buckets import find_bucket, json_body
+from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
+from cxr.cloud.emulator.storage_api.preconditions import Preconditions, preconditions_of
+from cxr.cloud.emulator.storage_api.resources import OBJECT_ATTRIBUTES, object_resource
+
+MAX_NAME_BYTES = 1024
+
+
+def commit_object(
+    context: StorageContext,
+    bucket: str,
+    name: str,
+    blob: Blob,
+    attributes: Mapping[str, Any],
+    preconditions: Preconditions,
+    *,
+    upload_id: str | None = None,
+) -> sqlite3.Row:
+    """Make `blob` the live object under `name`, if the preconditions hold; otherwise the blob is removed.
+
+    With `upload_id` the upload is marked as finished in the same transaction. Raises 404 or 412.
+    """
+    moment = now_us()
+    try:
+        with context.database.write() as connection:
+            find_bucket(connection, bucket)
+            old = live_object(connection, bucket, name)
+            preconditions.check(old)
+            generation = next_serial(connection, "generation", moment)
+            connection.execute(
+                "INSERT OR REPLACE INTO objects VALUES (?,?,?,1,?,?,?,?,?,?,?)",
+                (
+                    bucket,
+                    name,
+                    generation,
+                    blob.size,
+                    blob.crc32c,
+                    blob.md5,
+                    blob.id,
+                    moment,
+                    moment,
+                    json.dumps(attributes),
+                ),
+            )
+            if upload_id is not None:
+                connection.execute("UPDATE uploads SET generation=? WHERE id=?", (generation, upload_id))
+            row = live_object(connection, bucket, name)
+    except BaseException:
+        context.blobs.remove(blob.id)
+        raise
+    if old is not None:
+        context.blobs.remove(old["blob"])
+    assert row is not None
+    return row
+
+
+def get_object(context: StorageContext, request: Request, bucket: str, name: str) -> Response:
+    """GET /storage/v1/b/BUCKET/o/OBJECT: the metadata."""
+    row = find_object(context.database.read, bucket, name, request.query.get("generation"))
+    preconditions_of(request.query).check(row, reading=True)
+    return json_response(object_resource(row, request.base_url))
+
+
+def patch_object(context: StorageContext, request: Request, bucket: str, name: str) -> Response:
+    """PATCH /storage/v1/b/BUCKET/o/OBJECT: null removes a key, `metadata` is merged key by key."""
+    wanted = json_body(request)
+    with context.database.write() as connection:
+        row = find_object(connection, bucket, name, request.query.get("generation"))
+        preconditions_of(request.query).check(row)
+        attributes = _merged(json.loads(row["attributes"]), wanted)
+        connection.execute(
+            "UPDATE objects SET attributes=?, metageneration=metageneration+1, updated_us=? WHERE bucket=? AND name=?",
+            (json.dumps(attributes), now_us(), bucket, name),
+        )
+        row = find_object(connection, bucket, name, None)
+    return json_response(object_resource(row, request.base_url))
+
+
+def delete_object(context: StorageContext, request: Request, bucket: str, name: str) -> Response:
+    """DELETE /storage/v1/b/BUCKET/o/OBJECT."""
+    with context.database.write() as connection:
+        row = find_object(connection, bucket, name, request.query.get("generation"))
+        preconditions_of(request.query).check(row)
+        connection.execute("DELETE FROM objects WHERE bucket=? AND name=?", (bucket, name))
+    context.blobs.remove(row["blob"])
+    return Response(204, content_type=None)
+
+
+def find_object(connection: sqlite3.Connection, bucket: str, name: str, generation: str | None) -> sqlite3.Row:
+    """A live object's row (of that generation, when given). Raises 404 for the bucket or the object."""
+    row = live_object(connection, bucket, name)
+    if row is None or (generation and generation != str(row["generation"])):
+        find_bucket(connection, bucket)
+        raise no_such_object(bucket, name)
+    return row
+
+
+def live_object(connection: sqlite3.Connection, bucket: str, name: str) -> sqlite3.Row | None:
+    """A live object's row, or None."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM objects WHERE bucket=? AND name=?", (bucket, name)
+    ).fetchone()
+    return row
+
+
+def checked_object_name(name: str | None) -> str:
+    """The name, if Cloud Storage would take it (1-1,024 bytes of UTF-8, no line breaks). Raises 400."""
+    if not name:
+        raise invalid("Required parameter: name")
+    if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+        raise invalid(f"The maximum object length is {MAX_NAME_BYTES} characters, but got a name that is longer.")
+    if "\r" in name or "\n" in name or name in {".", ".."} or name.startswith(".well-known/acme-challenge/"):
+        raise invalid(f"Disallowed unicode characters present in object name '{name}'")
+    return name
+
+
+def object_attributes(wanted: Mapping[str, Any], content_type: str | None) -> dict[str, Any]:
+    """What of the client's JSON is kept. Raises 400 when custom metadata are not texts."""
+    attributes = {key: wanted[key] for key in OBJECT_ATTRIBUTES if wanted.get(key) is not None}
+    metadata = attributes.get("metadata", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise invalid("Invalid value for metadata: every value must be a string.")
+    if content_type and "contentType" not in attributes:
+        attributes["contentType"] = content_type
+    attributes.setdefault("contentType", "application/octet-stream")
+    return attributes
+
+
+def _merged(attributes: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    for key in OBJECT_ATTRIBUTES:
+        if key not in wanted:
+            continue
+        value = wanted[key]
+        if key == "metadata" and isinstance(value, dict):
+            merged = {**attributes.get("metadata", {}), **value}
+            value = {inner: text for inner, text in merged.items() if text is not None}
+        if value is None:
+            attributes.pop(key, None)
+        else:
+            attributes[key] = value
+    return attributes

@@ -1,0 +1,57 @@
+"""Which path of the Cloud Storage JSON API is answered by what."""
+
+from __future__ import annotations
+
+from cxr.cloud.emulator.errors import storage_unimplemented
+from cxr.cloud.emulator.http import Request, Response
+from cxr.cloud.emulator.storage_api import buckets, objects
+from cxr.cloud.emulator.storage_api.context import StorageContext
+from cxr.cloud.emulator.storage_api.downloads import download
+from cxr.cloud.emulator.storage_api.listing import list_objects
+from cxr.cloud.emulator.storage_api.uploads import upload
+
+
+def is_storage(segments: tuple[str, ...]) -> bool:
+    """Whether a path belongs to Cloud Storage."""
+    return segments[:2] == ("storage", "v1") or segments[:3] in {
+        ("upload", "storage", "v1"),
+        ("download", "storage", "v1"),
+        ("batch", "storage", "v1"),
+    }
+
+
+def handle_storage(context: StorageContext, request: Request) -> Response:
+    """Answer one request. Raises StorageError."""
+    match request.method, *request.segments:
+        case ["POST" | "PUT" | "DELETE", "upload", "storage", "v1", "b", bucket, "o"]:
+            return upload(context, request, bucket)
+        case ["GET" | "HEAD", "download", "storage", "v1", "b", bucket, "o", name]:
+            return download(context, request, bucket, name)
+        case ["GET", "storage", "v1", "b", bucket, "o", name] if request.query.get("alt") == "media":
+            return download(context, request, bucket, name)
+        case ["GET", "storage", "v1", "b", bucket, "o", name]:
+            return objects.get_object(context, request, bucket, name)
+        case ["PATCH", "storage", "v1", "b", bucket, "o", name]:
+            return objects.patch_object(context, request, bucket, name)
+        case ["DELETE", "storage", "v1", "b", bucket, "o", name]:
+            return objects.delete_object(context, request, bucket, name)
+        case ["GET", "storage", "v1", "b", bucket, "o"]:
+            return list_objects(context, request, bucket)
+        case [method, "storage", "v1", "b"] | [method, "storage", "v1", "b", _]:
+            return _bucket(context, request, method)
+    raise storage_unimplemented(f"{request.method} {request.raw_path}")
+
+
+def _bucket(context: StorageContext, request: Request, method: str) -> Response:
+    match method, *request.segments[3:]:
+        case ["POST"]:
+            return buckets.insert_bucket(context, request)
+        case ["GET"]:
+            return buckets.list_buckets(context, request)
+        case ["GET", name]:
+            return buckets.get_bucket(context, request, name)
+        case ["PATCH", name]:
+            return buckets.patch_bucket(context, request, name)
+        case ["DELETE", name]:
+            return buckets.delete_bucket(context, request, name)
+    raise storage_unimplemented(f"{request.method} {request.raw_path}")

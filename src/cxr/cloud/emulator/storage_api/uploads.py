@@ -1,0 +1,112 @@
+"""Uploads in one request: uploadType=media and uploadType=multipart.
+
+Source: https://cloud.google.com/storage/docs/uploading-objects (JSON API tabs) and RFC 2387 for multipart/related.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cxr.cloud.emulator.errors import StorageError, invalid, storage_unimplemented
+from cxr.cloud.emulator.http import Body, Request, Response, json_response
+from cxr.cloud.emulator.storage_api.buckets import find_bucket
+from cxr.cloud.emulator.storage_api.checksums import declared_checksums, verify_checksums
+from cxr.cloud.emulator.storage_api.context import StorageContext
+from cxr.cloud.emulator.storage_api.objects import checked_object_name, commit_object, object_attributes
+from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
+from cxr.cloud.emulator.storage_api.resources import object_resource
+from cxr.cloud.emulator.storage_api.resumable import continue_upload, start_upload
+
+_HEAD_BYTES = 1 << 20
+_BOUNDARY = re.compile(r'boundary="?([^";]+)"?', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    metadata: dict[str, Any]
+    content_type: str | None
+    start: int
+    end: int
+
+
+def upload(context: StorageContext, request: Request, bucket: str) -> Response:
+    """/upload/storage/v1/b/BUCKET/o: one object, whole or to be continued."""
+    if request.query.get("upload_id"):
+        return continue_upload(context, request)
+    kind = request.query.get("uploadType")
+    if kind == "resumable":
+        return start_upload(context, request, bucket)
+    if kind not in {"media", "multipart"}:
+        raise storage_unimplemented(f"uploadType={kind}")
+    if not request.body.complete:
+        raise StorageError(400, "badContent", "The request ended before its body did.")
+    parts = _multipart(request) if kind == "multipart" else _media(request)
+    name = checked_object_name(request.query.get("name") or parts.metadata.get("name"))
+    preconditions = preconditions_of(request.query)
+    find_bucket(context.database.read, bucket)
+    attributes = object_attributes(parts.metadata, parts.content_type)
+    blob = context.blobs.write(request.body.chunks(parts.start, parts.end))
+    try:
+        verify_checksums(blob, declared_checksums(parts.metadata, request.headers))
+    except StorageError:
+        context.blobs.remove(blob.id)
+        raise
+    row = commit_object(context, bucket, name, blob, attributes, preconditions)
+    return json_response(object_resource(row, request.base_url))
+
+
+def _media(request: Request) -> _Parts:
+    metadata: dict[str, Any] = {}
+    if request.query.get("contentEncoding"):
+        metadata["contentEncoding"] = request.query["contentEncoding"]
+    return _Parts(metadata, request.headers.get("content-type"), 0, request.body.size)
+
+
+def _multipart(request: Request) -> _Parts:
+    found = _BOUNDARY.search(request.headers.get("content-type", ""))
+    if not found:
+        raise invalid("Missing multipart boundary in the Content-Type header.")
+    delimiter = b"--" + found.group(1).encode("latin-1")
+    head = request.body.read(0, _HEAD_BYTES)
+    first = head.find(delimiter)
+    second = head.find(b"\r\n" + delimiter, first + len(delimiter))
+    if first < 0 or second < 0:
+        raise invalid("Malformed multipart body: the first part has no end.")
+    _, text_start = _part_headers(head, first + len(delimiter))
+    media_headers, start = _part_headers(head, second + 2 + len(delimiter))
+    metadata = _metadata(head[text_start:second])
+    return _Parts(metadata, media_headers.get("content-type"), start, _last_boundary(request.body, delimiter, start))
+
+
+def _part_headers(head: bytes, start: int) -> tuple[Mapping[str, str], int]:
+    end = head.find(b"\r\n\r\n", start)
+    if end < 0:
+        raise invalid("Malformed multipart body: a part has no headers.")
+    headers: dict[str, str] = {}
+    for line in head[start:end].decode("latin-1").split("\r\n"):
+        key, colon, value = line.partition(":")
+        if colon:
+            headers[key.strip().lower()] = value.strip()
+    return headers, end + 4
+
+
+def _last_boundary(body: Body, delimiter: bytes, start: int) -> int:
+    tail_start = max(start - 2, body.size - len(delimiter) - 64)
+    position = body.read(tail_start).rfind(b"\r\n" + delimiter + b"--")
+    if position < 0:
+        raise invalid("Malformed multipart body: it does not end with its boundary.")
+    return max(start, tail_start + position)
+
+
+def _metadata(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text or b"{}")
+    except ValueError:
+        raise StorageError(400, "parseError", "Parse Error") from None
+    if not isinstance(value, dict):
+        raise StorageError(400, "parseError", "Parse Error")
+    return value

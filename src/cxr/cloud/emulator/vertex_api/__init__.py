@@ -1,0 +1,1 @@
+"""The Vertex AI REST API: datasets, training pipelines, custom jobs, models, operations."""

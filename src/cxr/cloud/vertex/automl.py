@@ -1,0 +1,113 @@
+"""AutoML image classification: a filter split from the manifest, an explicit budget, submitted without blocking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cxr.cloud.connection import Connection
+from cxr.cloud.plans import Cost, JobKind, LaunchPlan
+from cxr.cloud.prices import AUTOML_REGIONS, automl_offer
+from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
+from cxr.errors import CheckFailed, UsageError
+from cxr.manifests.import_files import check_labels
+from cxr.manifests.manifest import Manifest
+from cxr.settings import Target
+from cxr.storage.google_errors import google_errors
+
+TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/automl_image_classification_1.0.0.yaml"
+ML_USE = "labels.aiplatform.googleapis.com/ml_use"
+#: AutoML wants at least this many images of each label (Vertex AI, prepare image training data).
+MINIMUM_IMAGES_A_LABEL = 10
+
+
+def plan_automl(
+    connection: Connection, manifest: Manifest, *, model_type: str, budget_node_hours: float, attempt: int = 1
+) -> LaunchPlan:
+    """The plan of one AutoML job. Nothing is asked of the service.
+
+    Raises UsageError for an unknown model type, a budget outside its range or a region without AutoML image;
+    InputError for a label that the service refuses; CheckFailed for splits that are empty or too small.
+    """
+    offer = automl_offer(model_type)
+    budget = round(budget_node_hours * 1000)
+    if not offer.minimum_milli_node_hours <= budget <= offer.maximum_milli_node_hours:
+        low, high = offer.minimum_milli_node_hours / 1000, offer.maximum_milli_node_hours / 1000
+        raise UsageError(
+            f"{model_type} takes {low:g} to {high:g} node hours, not {budget_node_hours:g}",
+            hint=f"--budget-node-hours {low:g}",
+        )
+    if connection.region not in AUTOML_REGIONS:
+        raise UsageError(
+            f"AutoML image is not offered in {connection.region}", hint=f"--region {' or '.join(AUTOML_REGIONS)}"
+        )
+    check_labels(manifest)
+    _check_splits(manifest)
+    stand_in = connection.on is Target.EMULATOR
+    return LaunchPlan(
+        kind=JobKind.AUTOML,
+        connection=connection,
+        manifest_hash=manifest.hash,
+        request={"model_type": model_type, "budget_milli_node_hours": budget},
+        cost=Cost(offer.price.usd_per_hour * budget / 1000, budget / 1000, offer.price),
+        leaves_behind=("a dataset", "a model", f"an import file under {connection.base_url}/import"),
+        attempt=attempt,
+        notes=("the emulator trains a small stand-in model, not Google's AutoML",) if stand_in else (),
+    )
+
+
+def submit_automl(plan: LaunchPlan, dataset: str) -> str:
+    """Create the training pipeline and return its resource name at once. An earlier pipeline of the same plan (a
+    crash came between creation and journal) is found by its label and returned instead."""
+    connection = plan.connection
+    client = pipeline_client(connection)
+    with google_errors("look for the training pipeline"):
+        request = {"parent": connection.parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
+        earlier = list(client.list_training_pipelines(request=request, timeout=REQUEST_TIMEOUT_S))
+    if earlier:
+        return str(earlier[0].name)
+    with google_errors("create the training pipeline"):
+        pipeline = client.create_training_pipeline(
+            request={"parent": connection.parent, "training_pipeline": _pipeline(plan, dataset)},
+            timeout=REQUEST_TIMEOUT_S,
+        )
+    return str(pipeline.name)
+
+
+def _pipeline(plan: LaunchPlan, dataset: str) -> dict[str, Any]:
+    from google.protobuf import json_format, struct_pb2
+
+    offer = automl_offer(plan.request["model_type"])
+    inputs = {
+        "modelType": offer.service_name,
+        "budgetMilliNodeHours": plan.request["budget_milli_node_hours"],
+        "disableEarlyStopping": False,
+        "multiLabel": False,
+    }
+    return {
+        "display_name": plan.job_id,
+        "labels": plan.labels,
+        "input_data_config": {
+            "dataset_id": dataset.rsplit("/", 1)[-1],
+            "filter_split": {
+                "training_filter": f"{ML_USE}=training",
+                "validation_filter": f"{ML_USE}=validation",
+                "test_filter": f"{ML_USE}=test",
+            },
+        },
+        "training_task_definition": TASK,
+        "training_task_inputs": json_format.ParseDict(inputs, struct_pb2.Value()),
+        "model_to_upload": {"display_name": plan.job_id, "labels": plan.labels},
+    }
+
+
+def _check_splits(manifest: Manifest) -> None:
+    for split in ("train", "validation", "test"):
+        if manifest.split(split).empty:
+            raise CheckFailed(f"the manifest has no {split} images", hint="make a validation split: cxr data split")
+    counts = manifest.split("train")["label"].value_counts()
+    for label in manifest.classes:
+        found = int(counts.get(label, 0))
+        if found < MINIMUM_IMAGES_A_LABEL:
+            raise CheckFailed(
+                f"AutoML wants at least {MINIMUM_IMAGES_A_LABEL} training images of each label, {label} has {found}"
+            )

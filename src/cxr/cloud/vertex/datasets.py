@@ -1,0 +1,143 @@
+"""The service's dataset of one manifest: found by its label, or made and filled from an import file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cxr.cloud.connection import Connection
+from cxr.cloud.plans import manifest_label
+from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
+from cxr.cloud.vertex.operations import wait_for_operation
+from cxr.errors import InputError
+from cxr.manifests.import_files import import_file_text
+from cxr.manifests.manifest import Manifest
+from cxr.storage.google_errors import google_errors
+
+METADATA_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
+IMPORT_SCHEMA = (
+    "gs://google-cloud-aiplatform/schema/dataset/ioformat/image_classification_single_label_io_format_1.0.0.yaml"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetState:
+    """A dataset on the service: resource name, images in it, and what the last import could not take."""
+
+    resource: str
+    items: int
+    expected_items: int
+    partial_failures: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every distinct image of the manifest is in it."""
+        return self.items >= self.expected_items
+
+
+def find_dataset(connection: Connection, manifest: Manifest) -> DatasetState | None:
+    """The newest dataset that carries this manifest's label, if any."""
+    client = dataset_client(connection)
+    with google_errors("list the datasets"):
+        found = client.list_datasets(
+            request={
+                "parent": connection.parent,
+                "filter": f'labels.cxr-manifest="{manifest_label(manifest.hash)}"',
+            },
+            timeout=REQUEST_TIMEOUT_S,
+        )
+        datasets = sorted(found, key=lambda dataset: dataset.create_time, reverse=True)
+    expected = expected_items(manifest)
+    return DatasetState(datasets[0].name, int(datasets[0].data_item_count), expected) if datasets else None
+
+
+def expected_items(manifest: Manifest) -> int:
+    """Images that the service will keep: rows in a split, of equal bytes only the first."""
+    used = manifest.frame[manifest.frame["split"] != ""]
+    return int(used["sha256"].nunique())
+
+
+def missing_objects(connection: Connection, manifest: Manifest) -> list[str]:
+    """Paths of the manifest whose object is not in the bucket with the right size and checksum (one listing)."""
+    stored = {info.name: info for info in connection.store("images").list()}
+    used = manifest.frame[manifest.frame["split"] != ""]
+    return [
+        path
+        for path, size, crc32c in zip(used["path"], used["size"], used["crc32c"], strict=True)
+        if path not in stored or stored[path].size != size or stored[path].crc32c != crc32c
+    ]
+
+
+def check_uploaded(connection: Connection, manifest: Manifest) -> None:
+    """Raises InputError when an image of the manifest is not in the bucket as it was scanned."""
+    missing = missing_objects(connection, manifest)
+    if missing:
+        raise InputError(
+            f"{len(missing)} images of the manifest are not at {connection.images_url}, the first is {missing[0]}",
+            hint="send them first: cxr cloud upload",
+        )
+
+
+def ensure_dataset(connection: Connection, manifest: Manifest, *, on_step: Callable[[str], None]) -> DatasetState:
+    """Find the manifest's dataset, or make and fill it. A dataset left half-filled by an earlier run is filled.
+
+    Raises InputError when an image was not uploaded; partial failures of the import are in the answer.
+    """
+    state = find_dataset(connection, manifest)
+    if state and state.complete:
+        return state
+    check_uploaded(connection, manifest)
+    if state is None:
+        on_step("making the dataset")
+        state = DatasetState(_create(connection, manifest), 0, expected_items(manifest))
+    on_step(f"importing {expected_items(manifest):,} images")
+    return _fill(connection, manifest, state)
+
+
+def _create(connection: Connection, manifest: Manifest) -> str:
+    client = dataset_client(connection)
+    label = manifest_label(manifest.hash)
+    with google_errors("create a dataset"):
+        operation = client.create_dataset(
+            request={
+                "parent": connection.parent,
+                "dataset": {
+                    "display_name": f"cxr-{label[:12]}",
+                    "metadata_schema_uri": METADATA_SCHEMA,
+                    "labels": {"cxr-manifest": label},
+                },
+            },
+            timeout=REQUEST_TIMEOUT_S,
+        )
+    return str(wait_for_operation(operation, "create a dataset").name)
+
+
+def _fill(connection: Connection, manifest: Manifest, state: DatasetState) -> DatasetState:
+    name = f"import/{manifest_label(manifest.hash)[:16]}.jsonl"
+    text = import_file_text(manifest, connection.images_url, "jsonl")
+    connection.store().put_bytes(name, text.encode(), content_type="application/jsonl")
+    client = dataset_client(connection)
+    with google_errors("import the images"):
+        operation = client.import_data(
+            request={
+                "name": state.resource,
+                "import_configs": [
+                    {
+                        "gcs_source": {"uris": [f"{connection.base_url}/{name}"]},
+                        "import_schema_uri": IMPORT_SCHEMA,
+                    }
+                ],
+            },
+            timeout=REQUEST_TIMEOUT_S,
+        )
+    wait_for_operation(operation, "import the images")
+    with google_errors("read the dataset"):
+        dataset = client.get_dataset(name=state.resource, timeout=REQUEST_TIMEOUT_S)
+    return DatasetState(state.resource, int(dataset.data_item_count), state.expected_items, _failures(operation))
+
+
+def _failures(operation: Any) -> tuple[str, ...]:
+    # The high-level SDK throws these away; they are in the operation's metadata.
+    metadata = operation.metadata
+    return tuple(str(status.message) for status in metadata.generic_metadata.partial_failures) if metadata else ()

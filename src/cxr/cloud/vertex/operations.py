@@ -1,0 +1,29 @@
+"""Long-running operations: polled from the first second, errors in our own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cxr.cloud.waiting import poll
+from cxr.errors import JobFailed
+from cxr.storage.google_errors import google_errors
+
+OPERATION_TIMEOUT_S = 2 * 3600.0
+
+
+def wait_for_operation(
+    operation: Any,
+    what: str,
+    *,
+    on_look: Callable[[Any], None] = lambda _: None,
+    timeout_s: float = OPERATION_TIMEOUT_S,
+) -> Any:
+    """The operation's response. Raises JobFailed with the service's message, Interrupted past `timeout_s`."""
+    with google_errors(what):
+        poll(operation.done, bool, timeout_s=timeout_s, longest_pause_s=5.0, on_look=on_look)
+        # Asked for before result(), which raises the service's error as an exception of another family.
+        error = operation.operation.error
+        if operation.operation.HasField("error"):
+            raise JobFailed(f"{what}: {error.message}")
+        return operation.result(timeout=1)

@@ -1,0 +1,129 @@
+"""The comparison: any bundles, one manifest, one table."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from cxr.bundle import Bundle
+from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
+from cxr.compare.nouns import Comparison, Draws, Provenance, Row
+from cxr.compare.predictions import predict, write_predictions
+from cxr.compare.report import check_report_packages, write_report
+from cxr.compare.results import write_results
+from cxr.compare.rows import majority_row, model_row
+from cxr.compare.ruler import check_ruler
+from cxr.compare.testset import describe_test_set
+from cxr.errors import NotAllowed
+from cxr.local_baseline.cache import Progress
+from cxr.manifests.manifest import Manifest
+from cxr.version import __version__
+
+__all__ = ["Comparison", "compare"]
+
+PREDICTIONS_FOLDER = "predictions"
+SPLIT = "test"
+#: Packages whose version decides a number or a picture in the report.
+VERSIONED_PACKAGES = (
+    "numpy",
+    "pandas",
+    "pillow",
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+    "matplotlib",
+)
+
+
+def compare(
+    bundles: Sequence[Bundle],
+    manifest: Manifest,
+    *,
+    output: Path,
+    images: str | None = None,
+    cache_dir: Path,
+    on_progress: Progress,
+    command: str | None = None,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Comparison:
+    """Score every bundle on the manifest's test split (or take its cached predictions), judge them at their own
+    thresholds, with intervals by patient-cluster bootstrap, and write report.html, results.json and the predictions
+    into `output`.
+
+    `images`: folder or gs:// URL that the manifest's paths are relative to (None: the manifest's root). `command` is
+    quoted in the report (None: what this process was started with). Raises what `check_ruler` and `predict` raise,
+    before any scoring where that can be known, and MissingPackage when the report's packages are not installed.
+    """
+    check_ruler(bundles, manifest, SPLIT)
+    check_report_packages()
+    _make_folder(output)
+    classes, positive_class = manifest.classes, bundles[0].info.positive_class
+    how = Draws(draws, seed)
+    rows: list[Row] = []
+    for bundle, name in zip(bundles, _distinct_names(bundles), strict=True):
+        predictions = predict(
+            bundle, manifest, images=images, cache_dir=cache_dir, split=SPLIT, on_progress=on_progress
+        )
+        write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16])
+        rows.append(model_row(bundle, predictions, manifest, classes, how, name=name))
+    rows.append(majority_row(manifest, SPLIT, classes, positive_class, how))
+    comparison = Comparison(
+        classes=classes,
+        positive_class=positive_class,
+        test_set=describe_test_set(manifest, SPLIT),
+        rows=tuple(rows),
+        draws=how,
+        level=LEVEL,
+        provenance=_provenance(command),
+        manifest=manifest,
+        output=output,
+    )
+    write_report(comparison, comparison.report_path)
+    write_results(comparison, comparison.results_path)
+    return comparison
+
+
+def _make_folder(output: Path) -> None:
+    """Make the output folder before the long work, so that a place that cannot be written is not found out after it."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise NotAllowed(
+            f"cannot make the folder {output}: {error.strerror}", hint="choose another place: --out DIR"
+        ) from error
+
+
+def _distinct_names(bundles: Sequence[Bundle]) -> list[str]:
+    """The bundles' names; those that are not unique get their folder's name beside them, and a number where that is
+    not either."""
+    names = [bundle.info.name for bundle in bundles]
+    named = [
+        f"{name} ({bundle.folder.resolve().name})" if names.count(name) > 1 else name
+        for name, bundle in zip(names, bundles, strict=True)
+    ]
+    return [
+        f"{name} #{named[: index + 1].count(name)}" if named.count(name) > 1 else name
+        for index, name in enumerate(named)
+    ]
+
+
+def _provenance(command: str | None) -> Provenance:
+    versions = {"cxr": __version__, "python": platform.python_version()}
+    for package in VERSIONED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return Provenance(
+        command=command or shlex.join(sys.argv),
+        created=datetime.now(UTC),
+        versions=versions,
+        machine=f"{platform.system()} {platform.machine()}",
+    )

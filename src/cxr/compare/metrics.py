@@ -1,0 +1,148 @@
+"""Quality measures of one model on one test split.
+
+Confusion matrices have shape [..., K, K], truth in rows and prediction in columns, so that the same definitions serve
+the test set itself ([K, K]) and all bootstrap draws at once ([draws, K, K]). A measure whose denominator is zero is
+NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+#: The measures of every table, in the order in which they are shown.
+METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
+
+
+@dataclass(frozen=True, slots=True)
+class RocCurve:
+    """Corners of a ROC curve, from (0, 0) to (1, 1). `thresholds` fall from infinity; a case is positive when its score
+    is at least the threshold."""
+
+    false_positive_rate: Floats
+    true_positive_rate: Floats
+    thresholds: Floats
+
+
+def predicted_classes(probabilities: Floats, positive: int, threshold: float) -> Ints:
+    """The class index called for each row of probabilities [N, K].
+
+    Two classes: the positive one when its probability is at least `threshold`, else the other. More classes: the most
+    probable one; a threshold of one class has no say there.
+    """
+    if probabilities.shape[1] == 2:
+        called = probabilities[:, positive] >= threshold
+        return np.asarray(np.where(called, positive, 1 - positive), dtype=np.int64)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+
+def confusion_matrix(truth: Ints, predicted: Ints, classes: int) -> Ints:
+    """Counts [K, K]: row = true class, column = predicted class. `truth` and `predicted` hold indices 0..K-1."""
+    cells = np.bincount(truth * classes + predicted, minlength=classes * classes)
+    return cells.reshape(classes, classes).astype(np.int64)
+
+
+def accuracy(matrix: Floats | Ints) -> Floats:
+    """Share of all cases on the diagonal; [..., K, K] -> [...]."""
+    return _ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum(axis=(-2, -1)))
+
+
+def balanced_accuracy(matrix: Floats | Ints) -> Floats:
+    """Mean over the classes of the share of each class that was found; [..., K, K] -> [...]. NaN if a class has no
+    case."""
+    recalls = _ratio(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1))
+    return np.asarray(recalls.mean(axis=-1), dtype=np.float64)
+
+
+def sensitivity(matrix: Floats | Ints, positive: int) -> Floats:
+    """Share of the positive class's cases that were called positive; [..., K, K] -> [...]."""
+    return _ratio(matrix[..., positive, positive], matrix[..., positive, :].sum(axis=-1))
+
+
+def specificity(matrix: Floats | Ints, positive: int) -> Floats:
+    """Share of all other cases that were not called positive; [..., K, K] -> [...]."""
+    positives = matrix[..., positive, :].sum(axis=-1)
+    called = matrix[..., :, positive].sum(axis=-1)
+    negatives = matrix.sum(axis=(-2, -1)) - positives
+    return _ratio(negatives - (called - matrix[..., positive, positive]), negatives)
+
+
+def threshold_metrics(matrix: Floats | Ints, positive: int) -> dict[str, Floats]:
+    """All measures that a confusion matrix decides, by name."""
+    return {
+        "accuracy": accuracy(matrix),
+        "balanced_accuracy": balanced_accuracy(matrix),
+        "sensitivity": sensitivity(matrix, positive),
+        "specificity": specificity(matrix, positive),
+    }
+
+
+def roc_auc(positive: Bools, score: Floats, weights: Floats | None = None) -> Floats:
+    """Area under the ROC curve: the chance that a positive case scores above a negative one, ties counting one half.
+
+    `positive` and `score` have shape [N]; `weights`, when given, [..., N] non-negative case weights, one curve for
+    each leading index. Result [...]; NaN where a class has no weight. Mann-Whitney's U over ranked scores (Hanley and
+    McNeil, Radiology 143 (1982) 29-36), here with weights.
+    """
+    return WeightedAuc(positive, score)(np.ones(len(score)) if weights is None else weights)
+
+
+class WeightedAuc:
+    """`roc_auc` for many sets of weights of the same cases: the scores are sorted once."""
+
+    def __init__(self, positive: Bools, score: Floats) -> None:
+        #: The cases in order of their scores: weights given to `in_order` must stand in this order.
+        self.order = np.argsort(score, kind="stable")
+        ordered = score[self.order]
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(score) else np.zeros(0, np.intp)
+        self._positive = positive[self.order].astype(np.float64)
+
+    def __call__(self, weights: Floats) -> Floats:
+        """AUC for weights [..., N] in the order in which the cases were given."""
+        return self.in_order(weights[..., self.order])
+
+    def in_order(self, weights: Floats) -> Floats:
+        """AUC for weights [..., N] that already stand in the order `order`."""
+        if not len(self._starts):
+            return np.full(weights.shape[:-1], np.nan)
+        of_positives = weights * self._positive
+        positives = np.add.reduceat(of_positives, self._starts, axis=-1)
+        negatives = np.add.reduceat(weights - of_positives, self._starts, axis=-1)
+        negatives_below = np.cumsum(negatives, axis=-1) - negatives
+        wins = (positives * (negatives_below + negatives / 2)).sum(axis=-1)
+        return _ratio(wins, positives.sum(axis=-1) * negatives.sum(axis=-1))
+
+
+def roc_curve(positive: Bools, score: Floats) -> RocCurve:
+    """The ROC curve's corners (points on a straight line between two others are left out). Rates are NaN when a class
+    is absent."""
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1]
+    true_positives = np.r_[0, np.cumsum(positive[order])[last_of_tie]].astype(np.float64)
+    false_positives = np.r_[0, np.cumsum(~positive[order])[last_of_tie]].astype(np.float64)
+    thresholds = np.r_[np.inf, score[order][last_of_tie]].astype(np.float64)
+    keep = np.r_[True, _turns(true_positives, false_positives), True] if len(thresholds) > 2 else slice(None)
+    return RocCurve(
+        _ratio(false_positives, false_positives[-1])[keep],
+        _ratio(true_positives, true_positives[-1])[keep],
+        thresholds[keep],
+    )
+
+
+def _turns(y: Floats, x: Floats) -> Bools:
+    """For each inner point, whether the path changes its direction there (exact: the coordinates are whole numbers)."""
+    dx, dy = np.diff(x), np.diff(y)
+    return np.asarray(dx[:-1] * dy[1:] != dx[1:] * dy[:-1], dtype=np.bool_)
+
+
+def _ratio(numerator: object, denominator: object) -> Floats:
+    top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    quotient = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    np.divide(top, bottom, out=quotient, where=bottom != 0)
+    return quotient

@@ -1,0 +1,51 @@
+"""Which predictor scores which format: a table of modules that are imported only when their format is met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+from cxr.bundle import Bundle, ModelFormat
+from cxr.compare.predictors.base import Predictor
+from cxr.errors import InputError, missing_package
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorEntry:
+    """Where a format's predictor is (a module with `open_model(bundle) -> Predictor`), and which package and extra it
+    needs."""
+
+    module: str
+    package: str
+    extra: str
+
+
+PREDICTORS: Mapping[ModelFormat, PredictorEntry] = {
+    ModelFormat.KERAS: PredictorEntry("cxr.compare.predictors.keras_model", "tensorflow", "train"),
+    ModelFormat.SAVED_MODEL: PredictorEntry("cxr.compare.predictors.saved_model", "tensorflow", "train"),
+    ModelFormat.TFLITE: PredictorEntry("cxr.compare.predictors.tflite", "ai_edge_litert", "export"),
+}
+
+
+def open_predictor(bundle: Bundle) -> Predictor:
+    """Load a bundle's model. Raises MissingPackage when its runtime is not installed, InputError when the format
+    cannot be scored here or the model cannot be read."""
+    entry = PREDICTORS.get(bundle.info.format)
+    if entry is None:
+        raise InputError(
+            f"the bundle {bundle.folder} is a {bundle.info.format} model, which cannot be scored here",
+            hint=f"export it in one of these formats: {', '.join(PREDICTORS)}",
+        )
+    try:
+        module = import_module(entry.module)
+    except ImportError as error:
+        if (error.name or "").split(".")[0] != entry.package:
+            raise
+        raise missing_package(entry.package, entry.extra) from error
+    try:
+        return cast(Predictor, module.open_model(bundle))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot load the model {bundle.model_path}: {reason}") from error

@@ -1,0 +1,112 @@
+"""Scores a TFLite file with LiteRT's interpreter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from cxr.bundle import Bundle, Preprocessing
+from cxr.compare.predictors.base import Images, Probabilities, class_probabilities, scaled
+from cxr.errors import InputError
+
+PIXELS = np.arange(256, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """real = (stored - zero_point) * scale, for stored values of an 8-bit `dtype`; a scale of 0 says that there is none
+    (TFLite's 8-bit quantisation specification)."""
+
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+    def stored(self, real: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Real values as stored ones, rounded and clipped to the dtype's range."""
+        limits = np.iinfo(self.dtype)
+        rounded: NDArray[np.float64] = np.rint(real / self.scale) + self.zero_point
+        return rounded.clip(limits.min, limits.max)
+
+    def real(self, stored: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Stored values as real ones; without a scale, the dtype's range stands for 0..1."""
+        limits = np.iinfo(self.dtype)
+        if not self.scale:
+            return (stored.astype(np.float64) - limits.min) / (limits.max - limits.min)
+        return (stored.astype(np.float64) - self.zero_point) * self.scale
+
+
+class TflitePredictor:
+    """One interpreter, one image at a time: exported phone models have a fixed batch of one."""
+
+    def __init__(self, bundle: Bundle, interpreter: Any) -> None:
+        self._bundle = bundle
+        self._interpreter = interpreter
+        self._input, self._output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        _check_input(bundle, self._input)
+        quantisation = _quantisation(self._input)
+        self._levels = input_levels(quantisation, bundle.info.preprocessing) if quantisation else None
+        self._output_quantisation = _quantisation(self._output)
+        interpreter.allocate_tensors()
+
+    def predict(self, images: Images) -> Probabilities:
+        """See Predictor."""
+        outputs = np.stack([self._run(image) for image in images])
+        if self._output_quantisation:
+            outputs = self._output_quantisation.real(outputs)
+        return class_probabilities(outputs, self._bundle)
+
+    def _run(self, image: NDArray[np.uint8]) -> NDArray[np.generic]:
+        contract = self._bundle.info.preprocessing
+        values = scaled(image[None], contract) if self._levels is None else self._levels[image[None]]
+        self._interpreter.set_tensor(self._input["index"], values)
+        self._interpreter.invoke()
+        output: NDArray[np.generic] = self._interpreter.get_tensor(self._output["index"])[0]
+        return output
+
+
+def open_model(bundle: Bundle) -> TflitePredictor:
+    """Load the bundle's TFLite file."""
+    return TflitePredictor(bundle, Interpreter(model_path=str(bundle.model_path)))
+
+
+def input_levels(quantisation: Quantisation, contract: Preprocessing) -> NDArray[np.generic]:
+    """What each pixel level 0..255 becomes in an 8-bit input tensor: [256] of its dtype.
+
+    Where the tensor's quantisation is the contract's own scaling (or the identity) to within one level, the pixels
+    are fed as they are: that is what the service's uint8 models expect, and rounding twice would shift half of the
+    levels by one.
+    """
+    dtype = quantisation.dtype
+    as_they_are = PIXELS + np.iinfo(dtype).min
+    if not quantisation.scale:
+        return as_they_are.astype(dtype)
+    by_contract = quantisation.stored(PIXELS * contract.scale + contract.offset)
+    by_identity = quantisation.stored(PIXELS)
+    candidates = [by_contract, by_identity] if contract.scale_inside_model else [by_contract]
+    if any(np.abs(levels - as_they_are).max() <= 1 for levels in candidates):
+        return as_they_are.astype(dtype)
+    return candidates[-1].astype(dtype)
+
+
+def _quantisation(details: dict[str, Any]) -> Quantisation | None:
+    dtype = np.dtype(details["dtype"])
+    if dtype.kind == "f":
+        return None
+    if dtype not in (np.uint8, np.int8):
+        raise InputError(
+            f"the tensor {details['name']!r} is of type {dtype.name}; float32, uint8 and int8 are known here"
+        )
+    scale, zero_point = details["quantization"]
+    return Quantisation(dtype, float(scale), int(zero_point))
+
+
+def _check_input(bundle: Bundle, details: dict[str, Any]) -> None:
+    contract = bundle.info.preprocessing
+    wanted = (1, contract.height, contract.width, contract.channels)
+    found = tuple(int(size) for size in details["shape"])
+    if found != wanted:
+        raise InputError(f"{bundle.model_path} takes {found}, but bundle.json's preprocessing makes {wanted}")

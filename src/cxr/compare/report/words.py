@@ -1,0 +1,122 @@
+"""Numbers and findings in plain words."""
+
+from __future__ import annotations
+
+import math
+
+from cxr.compare.nouns import Comparison, Estimate, Row
+
+UNKNOWN = "–"
+DISCLAIMER = "Research use, not a medical device"
+STAND_IN_CAVEAT = (
+    "{names} was trained by the emulator's stand-in, not by Google's AutoML service: "
+    "it shows that the way works, and says nothing about what the service would reach."
+)
+MANY_STAND_INS_CAVEAT = (
+    "{names} were trained by the emulator's stand-in, not by Google's AutoML service: "
+    "they show that the way works, and say nothing about what the service would reach."
+)
+
+
+def percent(estimate: Estimate) -> str:
+    """95.4 % (93.6–97.0)."""
+    if math.isnan(estimate.value):
+        return UNKNOWN
+    return f"{_hundred(estimate.value)} % ({_hundred(estimate.low)}–{_hundred(estimate.high)})"
+
+
+def area(estimate: Estimate) -> str:
+    """0.981 (0.970–0.990)."""
+    if math.isnan(estimate.value):
+        return UNKNOWN
+    return f"{decimal(estimate.value)} ({decimal(estimate.low)}–{decimal(estimate.high)})"
+
+
+def decimal(value: float) -> str:
+    """Three decimals."""
+    return UNKNOWN if math.isnan(value) else f"{value:.3f}"
+
+
+def share(value: float | None) -> str:
+    """A bare percentage, one decimal."""
+    return UNKNOWN if value is None or math.isnan(value) else f"{_hundred(value)} %"
+
+
+def megabytes(size_bytes: int | None) -> str:
+    """Bytes as MB (10^6), two decimals; three for what is smaller than that shows."""
+    if size_bytes is None:
+        return UNKNOWN
+    return f"{size_bytes / 1e6:.2f}" if size_bytes >= 100_000 else f"{size_bytes / 1e6:.3f}"
+
+
+def milliseconds(latency_ms: float | None) -> str:
+    """Milliseconds, one decimal (two below ten)."""
+    if latency_ms is None:
+        return UNKNOWN
+    return f"{latency_ms:.1f}" if latency_ms >= 10 else f"{latency_ms:.2f}"
+
+
+def headline(comparison: Comparison) -> str:
+    """The title: task, number of models, number of patients."""
+    count = len(comparison.models)
+    models = "one model" if count == 1 else f"{count} models"
+    task = " or ".join(comparison.classes) if len(comparison.classes) == 2 else ", ".join(comparison.classes)
+    return f"{task}: {models} on the same {comparison.test_set.patients:,} patients"
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """What was found: how many images and patients, every model's AUC with interval, and the caveats. One sentence an
+    item."""
+    test = comparison.test_set
+    level = f"{comparison.level:.0%}".replace("%", " %")
+    models = sorted(comparison.models, key=lambda row: -row.metrics["auc"].value)
+    areas = [f"{_area_in_words(row.metrics['auc'])} for {row.name}" for row in models]
+    sentences = [
+        f"On {test.images:,} test images of {test.patients:,} patients, the area under the ROC curve is "
+        f"{listed(areas)} (in brackets: {level} intervals)."
+    ]
+    sentences.extend(_operating_sentence(row, comparison) for row in models)
+    sentences.extend(stand_in_caveats(comparison))
+    return sentences
+
+
+def stand_in_caveats(comparison: Comparison) -> list[str]:
+    """What has to be said where a row was not trained by the service it is named after."""
+    names = [row.name for row in comparison.models if row.stand_in]
+    if not names:
+        return []
+    return [(STAND_IN_CAVEAT if len(names) == 1 else MANY_STAND_INS_CAVEAT).format(names=listed(names))]
+
+
+def split_policy(comparison: Comparison) -> str:
+    """How training, validation and test were told apart."""
+    policy = comparison.test_set.policy
+    if policy.name == "official":
+        return "as found in the folders"
+    validation = (
+        "" if policy.validation is None else f", {policy.validation:.0%} of the training pool".replace("%", " %")
+    )
+    return f"validation grouped by patient and duplicate{validation}; test as found in the folders"
+
+
+def listed(items: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _area_in_words(estimate: Estimate) -> str:
+    return f"{decimal(estimate.value)} ({decimal(estimate.low)} to {decimal(estimate.high)})"
+
+
+def _operating_sentence(row: Row, comparison: Comparison) -> str:
+    found, cleared = row.metrics["sensitivity"].value, row.metrics["specificity"].value
+    others = [name for name in comparison.classes if name != comparison.positive_class]
+    rest = others[0] if len(others) == 1 else "the other images"
+    return (
+        f"At its own threshold, {row.name} finds {share(found)} of {comparison.positive_class} and clears "
+        f"{share(cleared)} of {rest}."
+    )
+
+
+def _hundred(value: float) -> str:
+    return UNKNOWN if math.isnan(value) else f"{100 * value:.1f}"

@@ -1,0 +1,27 @@
+"""SavedModel: one signature, `serving_default`, from `image` to `scores`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cxr.local_baseline.tensorflow_setup import load
+
+INPUT_NAME = "image"
+OUTPUT_NAME = "scores"
+
+
+def export_saved_model(model: Any, folder: Path) -> None:
+    """Write `model` as a SavedModel. `image` float32 [N, H, W, C] of 0..255 -> `scores` float32 [N, 1] or [N,
+    classes]."""
+    framework = load()
+    tf = framework.tf
+    archive = framework.keras.export.ExportArchive()
+    archive.track(model)
+
+    def serve(image: Any) -> dict[str, Any]:
+        return {OUTPUT_NAME: model(image, training=False)}
+
+    spec = tf.TensorSpec(model.input_shape, tf.float32, name=INPUT_NAME)
+    archive.add_endpoint("serving_default", serve, input_signature=[spec])
+    archive.write_out(str(folder), verbose=False)

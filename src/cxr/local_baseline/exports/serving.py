@@ -1,0 +1,20 @@
+"""The model as the exporters want it: a fixed batch if asked, and one column for each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cxr.local_baseline.tensorflow_setup import load
+
+
+def serving_model(model: Any, batch_size: int | None) -> Any:
+    """A Keras model that shares `model`'s layers: input `image` [batch_size, H, W, C], output [batch_size, classes].
+
+    A sigmoid model [N, 1] gets two columns, 1 - p and p, so that every exported file has a score for each label.
+    """
+    keras = load().keras
+    image = keras.Input(batch_shape=(batch_size, *model.input_shape[1:]), name="image")
+    scores = model(image)
+    if scores.shape[-1] == 1:
+        scores = keras.layers.Concatenate(axis=1)([1.0 - scores, scores])
+    return keras.Model(image, scores, name=model.name)

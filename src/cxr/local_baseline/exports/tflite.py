@@ -1,0 +1,64 @@
+"""TFLite, in float32 or in the AutoML contract's uint8 form, with the labels inside the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxr.local_baseline.exports.serving import serving_model
+from cxr.local_baseline.exports.tflite_metadata import with_metadata
+from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.tensorflow_setup import STARTUP_NOISE, load, without_lines
+
+
+class TfliteForm(StrEnum):
+    """What goes in and comes out."""
+
+    FLOAT32 = "float32"
+    UINT8 = "uint8"
+
+
+def export_tflite(
+    model: Any,
+    path: Path,
+    labels: Sequence[str],
+    *,
+    form: TfliteForm = TfliteForm.FLOAT32,
+    representative: Pixels | None = None,
+    description: str = "",
+) -> None:
+    """Write `model` as a TFLite file with a fixed batch of one.
+
+    FLOAT32: `image` float32 [1, H, W, C] of 0..255 -> scores float32 [1, classes]. UINT8: everything in 8 bits,
+    `image` uint8 [1, H, W, C] -> scores uint8 [1, classes] (the tensors' details hold scale and zero point);
+    `representative` uint8 [N, H, W, C] are training images by which the ranges are set.
+    """
+    framework = load()
+    with without_lines(STARTUP_NOISE):
+        converter = framework.tf.lite.TFLiteConverter.from_keras_model(serving_model(model, batch_size=1))
+        if form is TfliteForm.UINT8:
+            if representative is None:
+                raise ValueError("the uint8 form needs representative images")
+            _quantise(framework.tf, converter, representative)
+        data = converter.convert()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(with_metadata(data, labels, name=model.name, description=description))
+
+
+def _quantise(tf: Any, converter: Any, representative: Pixels) -> None:
+    def samples() -> Iterator[list[Any]]:
+        for image in representative:
+            yield [image[np.newaxis].astype(np.float32)]
+        # Both ends of the range, so that the input's scale is exactly 1 and its zero point 0.
+        yield [np.zeros((1, *representative.shape[1:]), np.float32)]
+        yield [np.full((1, *representative.shape[1:]), 255.0, np.float32)]
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.uint8

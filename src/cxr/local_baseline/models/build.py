@@ -1,0 +1,50 @@
+"""From a recipe to a Keras model that takes pixels 0..255 and returns probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cxr.local_baseline.models.edge import edge_features
+from cxr.local_baseline.models.five_block import five_block_features
+from cxr.local_baseline.models.mobilenet_v2 import mobilenet_v2_features
+from cxr.local_baseline.recipes import Architecture, Recipe
+from cxr.local_baseline.tensorflow_setup import load
+
+#: Name of the layer that ends the backbone and of the probabilities' layer, in every model.
+FEATURES = "features"
+SCORES = "scores"
+
+#: (scaled input tensor, recipe, weights) -> features [N, F].
+Backbone = Callable[[Any, Recipe, str], Any]
+
+BACKBONES: dict[Architecture, Backbone] = {
+    Architecture.FIVE_BLOCK: five_block_features,
+    Architecture.MOBILENET_V2: mobilenet_v2_features,
+    Architecture.EDGE: edge_features,
+}
+
+
+def build_model(recipe: Recipe, classes: int, weights: str) -> Any:
+    """A Keras model: float32 [N, H, W, C] of 0..255 (scaling inside) to float32 [N, 1] (sigmoid: the probability of
+    class 1) for two classes, or [N, classes] (softmax) for more, or when the recipe always wants softmax."""
+    keras = load().keras
+    contract = recipe.preprocessing
+    image = keras.Input((contract.height, contract.width, contract.channels), name="image")
+    scaled = keras.layers.Rescaling(contract.scale, contract.offset, name="scaling")(image)
+    features = keras.layers.Identity(name=FEATURES)(BACKBONES[recipe.architecture](scaled, recipe, weights))
+    return keras.Model(image, _scores(keras, features, recipe, classes), name=recipe.name.replace("-", "_"))
+
+
+def without_scaling(model: Any) -> Any:
+    """The same layers and weights, but with an input that is scaled already (what the AutoML contract's TF.js model
+    takes)."""
+    keras = load().keras
+    scaled = model.get_layer("scaling").output
+    return keras.Model(scaled, model.output, name=model.name)
+
+
+def _scores(keras: Any, features: Any, recipe: Recipe, classes: int) -> Any:
+    if classes == 2 and not recipe.softmax:
+        return keras.layers.Dense(1, activation="sigmoid", dtype="float32", name=SCORES)(features)
+    return keras.layers.Dense(classes, activation="softmax", dtype="float32", name=SCORES)(features)

@@ -1,0 +1,48 @@
+"""MobileNetV2 at alpha 0.35: weights from a file, from Keras's download, or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cxr.errors import Fault, InputError
+from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
+from cxr.local_baseline.tensorflow_setup import load
+
+ALPHA = 0.35
+DROPOUT = 0.2
+
+
+def mobilenet_v2_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
+    """Features [N, 1280] of an image [N, H, W, 3] scaled to -1..1.
+
+    Raises InputError when the weights file is absent or of another net, Fault when the download fails.
+    """
+    keras = load().keras
+    backbone = _backbone(keras, tuple(scaled.shape[1:]), weights)
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and weights == NO_WEIGHTS:
+            layer.momentum = recipe.batch_norm_momentum
+    x = keras.layers.GlobalAveragePooling2D(name="average")(backbone(scaled))
+    return keras.layers.Dropout(DROPOUT, name="dropout")(x)
+
+
+def _backbone(keras: Any, shape: tuple[int, ...], weights: str) -> Any:
+    def build(values: str | None) -> Any:
+        return keras.applications.MobileNetV2(
+            input_shape=shape, alpha=ALPHA, include_top=False, weights=values, name="backbone"
+        )
+
+    if weights == NO_WEIGHTS:
+        return build(None)
+    if weights == IMAGENET:
+        try:
+            return build(IMAGENET)
+        except Exception as error:
+            raise Fault(
+                f"Keras could not download the ImageNet weights: {error}",
+                hint="use --weights FILE, or --weights none to train from scratch",
+            ) from error
+    try:
+        return build(weights)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"{weights} does not hold weights of MobileNetV2 (alpha {ALPHA}, no top): {error}") from error

@@ -1,0 +1,83 @@
+"""What is to be trained, and the fingerprint by which a finished training is recognised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cxr.bundle import ModelFormat, Origin
+from cxr.errors import InputError, UsageError
+from cxr.files import sha256_of_file
+from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
+from cxr.manifests.manifest import Manifest
+
+#: Raised when the same request would now train another model, so that finished bundles are not taken for it.
+TRAINING_VERSION = 1
+DEFAULT_SEED = 7
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to; `epochs` None
+    means what the recipe finds right for the data (given, it is the length of the recipe's last stage); `weights` is
+    none, imagenet or a file; `format` is keras or saved-model."""
+
+    manifest: Manifest
+    images: str
+    recipe: str
+    output: Path
+    cache_dir: Path
+    epochs: int | None = None
+    seed: int = DEFAULT_SEED
+    weights: str = NO_WEIGHTS
+    format: ModelFormat = ModelFormat.KERAS
+    origin: Origin = Origin.BASELINE
+    name: str = ""
+
+
+def check_request(request: TrainRequest, recipe: Recipe) -> None:
+    """Raises UsageError or InputError, before anything is decoded, for what cannot be trained."""
+    if request.epochs is not None and request.epochs < 1:
+        raise UsageError(f"{request.epochs} epochs: at least one is needed")
+    if request.weights != NO_WEIGHTS and not recipe.pretrained:
+        raise UsageError(f"the recipe {recipe.name} has no pretrained weights", hint="leave --weights out")
+    if request.weights not in {NO_WEIGHTS, IMAGENET} and not Path(request.weights).is_file():
+        raise InputError(
+            f"there is no weights file {request.weights}", hint="or choose --weights none, or --weights imagenet"
+        )
+    if request.format not in {ModelFormat.KERAS, ModelFormat.SAVED_MODEL}:
+        raise UsageError(f"a training ends in {ModelFormat.KERAS} or {ModelFormat.SAVED_MODEL}, not {request.format}")
+    classes = request.manifest.classes
+    if len(classes) < 2:
+        raise InputError(f"the manifest has one label only ({', '.join(classes)}): there is nothing to tell apart")
+    for split in ("train", "validation"):
+        labels = set(request.manifest.split(split)["label"])
+        if not labels:
+            raise InputError(f"the manifest has no {split} images", hint="make a validation split: cxr data split")
+        absent = sorted(set(classes) - labels)
+        if absent:
+            raise InputError(
+                f"the {split} split has no image of {absent[0]}", hint="split the data again: cxr data split"
+            )
+
+
+def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
+    """sha256 (hex) of everything that decides the model: data, recipe, seed, epochs, the weights' bytes, format,
+    name."""
+    weights = request.weights
+    if weights not in {NO_WEIGHTS, IMAGENET}:
+        weights = sha256_of_file(Path(weights))
+    decides = {
+        "training_version": TRAINING_VERSION,
+        "manifest": request.manifest.hash,
+        "recipe": asdict(recipe),
+        "epochs": request.epochs,
+        "seed": request.seed,
+        "weights": weights,
+        "format": request.format,
+        "origin": request.origin,
+        "name": request.name,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,130 @@
+"""Plans: priced, bounded, and refused before anything is asked of a service."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cxr.cloud.connection import Connection, connect
+from cxr.cloud.vertex.automl import plan_automl
+from cxr.cloud.vertex.custom import CustomOptions, plan_custom
+from cxr.errors import CxrError, InputError, NotAllowed, UsageError
+from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
+from cxr.settings import Settings, Target
+
+GOOGLE = Connection(Target.GCP, "project", "us-central1", "bucket", "cxr", None)
+
+
+def make_manifest(labels: tuple[str, str] = ("NORMAL", "PNEUMONIA"), images: int = 12) -> Manifest:
+    rows = [
+        dict.fromkeys(COLUMNS, "")
+        | {"path": f"{split}/{label}/{n}.jpeg", "label": label, "split": split, "patient": f"{split}{label}{n}"}
+        | {"sha256": f"{split}{label}{n}", "width": 10, "height": 10, "size": 100}
+        for split in ("train", "validation", "test")
+        for label in labels
+        for n in range(images)
+    ]
+    return new_manifest(pd.DataFrame(rows), ManifestHeader(root="."))
+
+
+def test_the_worst_case_is_the_budget_times_the_price() -> None:
+    plan = plan_automl(GOOGLE, make_manifest(), model_type="mobile-versatile", budget_node_hours=2)
+    assert plan.cost.worst_usd == 36.0
+    assert plan.request["budget_milli_node_hours"] == 2000
+    assert "36.00 USD" in dict(plan.rows())["cost"]
+    cloud = plan_automl(GOOGLE, make_manifest(), model_type="cloud", budget_node_hours=8)
+    assert cloud.cost.worst_usd == pytest.approx(27.72)
+
+
+def test_a_gpu_job_costs_at_most_its_timeout() -> None:
+    plan = plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", timeout_hours=3))
+    assert plan.cost.worst_usd == pytest.approx(3 * 0.8129)
+
+
+def test_the_emulator_bills_nothing_and_says_what_google_would() -> None:
+    local = replace(GOOGLE, on=Target.EMULATOR, endpoint="http://127.0.0.1:1")
+    plan = plan_automl(local, make_manifest(), model_type="mobile-versatile", budget_node_hours=1)
+    assert dict(plan.rows())["cost"].startswith("nothing here; on Google at most 18.00 USD")
+    assert any("stand-in" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "hours", "words"),
+    [
+        ("mobile-versatile", 0.5, "1 to 100 node hours"),
+        ("mobile-versatile", 101, "1 to 100 node hours"),
+        ("cloud", 1, "8 to 800 node hours"),
+        ("enormous", 1, "no AutoML model type"),
+    ],
+)
+def test_a_budget_or_model_type_that_the_service_refuses_is_refused_here(
+    model_type: str, hours: float, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        plan_automl(GOOGLE, make_manifest(), model_type=model_type, budget_node_hours=hours)
+
+
+def test_automl_outside_its_regions_is_refused() -> None:
+    with pytest.raises(UsageError, match="not offered in asia-east1"):
+        plan_automl(replace(GOOGLE, region="asia-east1"), make_manifest(), model_type="cloud", budget_node_hours=8)
+
+
+def test_a_label_that_vertex_refuses_is_named() -> None:
+    with pytest.raises(CxrError, match="2-NORMAL"):
+        plan_automl(
+            GOOGLE, make_manifest(("2-NORMAL", "PNEUMONIA")), model_type="mobile-versatile", budget_node_hours=1
+        )
+
+
+def test_too_few_images_of_a_label_are_counted() -> None:
+    with pytest.raises(CxrError, match="at least 10 training images of each label, NORMAL has 4"):
+        plan_automl(GOOGLE, make_manifest(images=4), model_type="mobile-versatile", budget_node_hours=1)
+
+
+def test_the_id_names_the_plan_and_nothing_else() -> None:
+    first = plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5"))
+    assert first.job_id == plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5")).job_id
+    assert first.job_id != plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", seed=8)).job_id
+    assert first.job_id != replace(first, attempt=2).job_id
+    assert all(len(value) <= 63 and value == value.lower() for value in first.labels.values())
+
+
+def test_a_weights_file_is_identified_by_its_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "a" / "w.h5", tmp_path / "b" / "w.h5"
+    for path in (one, two):
+        path.parent.mkdir()
+        path.write_bytes(b"weights")
+    ids = {plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(path))).job_id for path in (one, two)}
+    assert len(ids) == 1
+    with pytest.raises(InputError, match="no weights file"):
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(tmp_path / "absent.h5")))
+
+
+def test_an_unpriced_machine_is_not_launched() -> None:
+    with pytest.raises(UsageError, match="price of machine type 'x9-huge'"):
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", machine="x9-huge"))
+
+
+def test_google_without_project_or_bucket_says_how_to_set_it() -> None:
+    with pytest.raises(UsageError, match="no project") as raised:
+        connect(Settings(on=Target.GCP))
+    assert "--project" in str(raised.value.hint)
+    with pytest.raises(UsageError, match="no bucket"):
+        connect(Settings(on=Target.GCP, project="p"))
+
+
+def test_google_without_credentials_is_not_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    with pytest.raises(NotAllowed, match="no Google credentials"):
+        connect(Settings(on=Target.GCP, project="p", bucket="bucket"))
+
+
+@pytest.mark.parametrize("bucket", ["Upper", "a", "-dash", "gs://b", "with space"])
+def test_an_illegal_bucket_name_is_refused(bucket: str) -> None:
+    with pytest.raises(UsageError, match="not a legal bucket name"):
+        connect(Settings(bucket=bucket))

@@ -1,0 +1,35 @@
+"""The small world that comparisons are tested in."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def _judged() -> ModuleType:
+    """The helper module beside this file, under one name whatever pytest's import mode is."""
+    name = "compare_judged"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("judged.py"))
+        assert spec
+        assert spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def judged() -> ModuleType:
+    """The functions that make manifests and bundles."""
+    pytest.importorskip("tensorflow", reason="scoring models needs the extra train")
+    return _judged()
+
+
+@pytest.fixture(scope="session")
+def world(judged, tmp_path_factory):
+    """Images, a manifest, and a bundle of each format."""
+    return judged.make_world(tmp_path_factory.mktemp("world"))
