@@ -96,7 +96,8 @@ def draw(root: Path, path: str, label: str, generator: np.random.Generator) -> d
 
 
 def grey_model(*, slope: float = 60.0, middle: float = 0.352, peak: bool = False) -> Any:
-    """float32 [N, SIDE, SIDE, 1] in 0..255 -> [N, 1] sigmoid: P(PNEUMONIA) from the mean (or peak) smoothed brightness."""
+    """float32 [N, SIDE, SIDE, 1] in 0..255 -> [N, 1] sigmoid: P(PNEUMONIA) from the mean (or peak) smoothed
+    brightness."""
     keras = load().keras
     model = keras.Sequential(
         [

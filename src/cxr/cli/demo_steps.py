@@ -139,7 +139,7 @@ def _show_check(manifest: Manifest, out: Out) -> None:
     report = check(manifest)
     for finding in report.findings:
         out.say(f"  {finding.severity}: {finding.message}")
-    if report.failed:
+    if not report.ok:
         raise CheckFailed("the data has problems that make every later number wrong", hint="see: cxr data check")
 
 

@@ -130,12 +130,10 @@ def read_predictions(folder: Path, manifest: Manifest) -> Predictions:
     path = folder / ROWS_FILE
     try:
         text = path.read_text(encoding="utf-8")
-        frame = pd.read_csv(
-            io.StringIO(text),
-            dtype=dict.fromkeys(KEY_COLUMNS, "str"),
-            keep_default_na=False,
-            float_precision="round_trip",
-        )
+        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        for column in frame.columns.difference(KEY_COLUMNS):
+            # Python's own conversion, which gives back what was written; pandas' fast one may be a bit off.
+            frame[column] = np.array([float(value) for value in frame[column]], dtype=np.float64)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if _sha256(text) != header.rows_sha256:

@@ -1,7 +1,8 @@
 """The Manifest noun: one row per image, frozen under a content hash.
 
-On disk it is `NAME.csv` (the rows) and `NAME.json` (the header: schema version, root, counts, patient key, split policy,
-hash). The hash covers the rows alone, in the order of their paths: the same data under another root is the same manifest.
+On disk it is `NAME.csv` (the rows) and `NAME.json` (the header: schema version, root, counts, patient key, split policy
+and hash). The hash covers the rows alone, in the order of their paths: the same data under another root is the same
+manifest.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pandas as pd
 
 from cxr.errors import InputError
 from cxr.files import write_text_atomically
+from cxr.labels import positive_class
 from cxr.version import __version__
 
 SCHEMA_VERSION = 1
@@ -26,7 +28,7 @@ SPLITS = ("train", "validation", "test")
 
 #: Column -> dtype. `path` is POSIX and relative to the root; `size` is in bytes; `sha256` in hex; `crc32c` in base64 of
 #: the big-endian bytes (as Cloud Storage lists it); `split` is one of SPLITS, or empty for an image that no split uses;
-#: `etiology` is bacterial, viral or empty; `duplicate_group` is empty, or one key shared by all images with equal bytes.
+#: `etiology` is bacterial, viral or empty; `duplicate_group` is empty, or one key shared by images of equal bytes.
 COLUMNS: dict[str, str] = {
     "path": "str",
     "label": "str",
@@ -99,7 +101,7 @@ class Manifest:
     @property
     def positive_class(self) -> str:
         """The class whose probability is thresholded: PNEUMONIA when there is one, else the last in order."""
-        return "PNEUMONIA" if "PNEUMONIA" in self.classes else self.classes[-1]
+        return positive_class(self.classes)
 
     @property
     def root(self) -> Path:
@@ -135,7 +137,7 @@ def new_manifest(frame: pd.DataFrame, header: ManifestHeader, location: Path | N
 
 def content_hash(frame: pd.DataFrame) -> str:
     """sha256 (hex) of the schema version and the rows as canonical CSV, in the order of their paths."""
-    return hashlib.sha256(f"cxr-manifest/{SCHEMA_VERSION}\n{_canonical_csv(frame)}".encode()).hexdigest()
+    return hashlib.sha256(f"cxr-manifest/{SCHEMA_VERSION}\n{canonical_csv(frame)}".encode()).hexdigest()
 
 
 def write_manifest(manifest: Manifest, path: Path) -> Manifest:
@@ -144,7 +146,7 @@ def write_manifest(manifest: Manifest, path: Path) -> Manifest:
     if "://" not in root:
         root = Path(os.path.relpath(manifest.root.resolve(), path.parent.resolve())).as_posix()
     header = replace(manifest.header, root=root)
-    write_text_atomically(path, _canonical_csv(manifest.frame))
+    write_text_atomically(path, canonical_csv(manifest.frame))
     write_text_atomically(sidecar_of(path), json.dumps(asdict(header), indent=2) + "\n")
     return Manifest(manifest.frame, header, path)
 
@@ -225,5 +227,6 @@ def _check_rows(frame: pd.DataFrame) -> None:
             raise InputError(f"the path {path!r} leaves the manifest's root")
 
 
-def _canonical_csv(frame: pd.DataFrame) -> str:
+def canonical_csv(frame: pd.DataFrame) -> str:
+    """The rows as they are written and hashed: the columns in their order, LF at the end of each line."""
     return frame[list(COLUMNS)].to_csv(index=False, lineterminator="\n")

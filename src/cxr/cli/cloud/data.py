@@ -77,14 +77,13 @@ def dataset(
 
     Example: cxr cloud dataset --manifest manifest.csv --yes
     """
-    from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, expected_items, find_dataset
-    from cxr.manifests.import_files import check_labels
+    from cxr.cloud.vertex.datasets import check_labels, check_uploaded, ensure_dataset, expected_items, find_dataset
     from cxr.manifests.manifest import read_manifest
 
     out = Out(json=json, quiet=quiet)
     read = read_manifest(manifest)
-    check_labels(read)
     connection = open_connection(settings_from(on, project, region, bucket, prefix, state_dir), out)
+    check_labels(connection, read)
     found = find_dataset(connection, read)
     if found and found.complete:
         state = found

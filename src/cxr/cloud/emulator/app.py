@@ -74,7 +74,7 @@ class Application:
             response = error.response()
             log.info("%s %s -> %d %s", request.method, request.raw_path, response.status, error)
             return response
-        except Exception:  # noqa: BLE001 - the edge of the server: logged with its traceback, answered as 500
+        except Exception:
             log.exception("%s %s failed", request.method, request.raw_path)
             message = "The emulator failed; see its server.log."
             return json_response({"error": {"code": 500, "message": message, "status": "INTERNAL"}}, status=500)

@@ -59,7 +59,9 @@ def ensure_running(
         with _starting(state_dir):
             return running_url(state_dir) or _start(state_dir, options, deadline_seconds)
     except PermissionError as error:
-        raise NotAllowed(f"no permission to write {error.filename}", hint="choose another place with --state") from error
+        raise NotAllowed(
+            f"no permission to write {error.filename}", hint="choose another place with --state"
+        ) from error
 
 
 def running_url(state_dir: Path) -> str | None:

@@ -72,7 +72,9 @@ def _run(
     stopped = threading.Event()
     if settings.idle_exit_seconds is not None:
         threading.Thread(
-            target=_exit_when_idle, args=(server, application, services, settings.idle_exit_seconds, stopped), daemon=True
+            target=_exit_when_idle,
+            args=(server, application, services, settings.idle_exit_seconds, stopped),
+            daemon=True,
         ).start()
     try:
         server.run(sockets=[listener])

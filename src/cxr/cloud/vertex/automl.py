@@ -8,8 +8,8 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.plans import Cost, JobKind, LaunchPlan
 from cxr.cloud.prices import AUTOML_REGIONS, automl_offer
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
+from cxr.cloud.vertex.datasets import check_labels
 from cxr.errors import CheckFailed, UsageError
-from cxr.manifests.import_files import check_labels
 from cxr.manifests.manifest import Manifest
 from cxr.settings import Target
 from cxr.storage.google_errors import google_errors
@@ -40,7 +40,7 @@ def plan_automl(
         raise UsageError(
             f"AutoML image is not offered in {connection.region}", hint=f"--region {' or '.join(AUTOML_REGIONS)}"
         )
-    check_labels(manifest)
+    check_labels(connection, manifest)
     _check_splits(manifest)
     stand_in = connection.on is Target.EMULATOR
     return LaunchPlan(

@@ -11,7 +11,7 @@ from cxr.cloud.plans import manifest_label
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import InputError
-from cxr.manifests.import_files import import_file_text
+from cxr.manifests.import_files import ImportFormat, import_rows, import_text
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google_errors import google_errors
 
@@ -69,6 +69,11 @@ def missing_objects(connection: Connection, manifest: Manifest) -> list[str]:
     ]
 
 
+def check_labels(connection: Connection, manifest: Manifest) -> None:
+    """Raises InputError, naming a legal spelling, for a label that the service refuses; nothing is asked of it."""
+    import_rows(manifest, connection.images_url)
+
+
 def check_uploaded(connection: Connection, manifest: Manifest) -> None:
     """Raises InputError when an image of the manifest is not in the bucket as it was scanned."""
     missing = missing_objects(connection, manifest)
@@ -115,7 +120,7 @@ def _create(connection: Connection, manifest: Manifest) -> str:
 
 def _fill(connection: Connection, manifest: Manifest, state: DatasetState) -> DatasetState:
     name = f"import/{manifest_label(manifest.hash)[:16]}.jsonl"
-    text = import_file_text(manifest, connection.images_url, "jsonl")
+    text = import_text(manifest, connection.images_url, ImportFormat.JSONL)
     connection.store().put_bytes(name, text.encode(), content_type="application/jsonl")
     client = dataset_client(connection)
     with google_errors("import the images"):

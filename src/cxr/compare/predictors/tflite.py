@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +17,8 @@ from cxr.bundle import Bundle, Preprocessing
 from cxr.compare.predictors.base import Images, Probabilities, class_probabilities, scaled
 from cxr.errors import InputError
 
+#: The file descriptor that C++ writes its notes to.
+STDERR = 2
 PIXELS = np.arange(256, dtype=np.float64)
 
 
@@ -70,7 +76,8 @@ class TflitePredictor:
 
 def open_model(bundle: Bundle) -> TflitePredictor:
     """Load the bundle's TFLite file."""
-    return TflitePredictor(bundle, Interpreter(model_path=str(bundle.model_path)))
+    with _without_start_up_notes():
+        return TflitePredictor(bundle, Interpreter(model_path=str(bundle.model_path)))
 
 
 def input_levels(quantisation: Quantisation, contract: Preprocessing) -> NDArray[np.generic]:
@@ -110,3 +117,18 @@ def _check_input(bundle: Bundle, details: dict[str, Any]) -> None:
     found = tuple(int(size) for size in details["shape"])
     if found != wanted:
         raise InputError(f"{bundle.model_path} takes {found}, but bundle.json's preprocessing makes {wanted}")
+
+
+@contextmanager
+def _without_start_up_notes() -> Iterator[None]:
+    """The interpreter's C++ side tells stderr which delegate it made, without a switch; what goes wrong is raised."""
+    sys.stderr.flush()
+    kept = os.dup(STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STDERR)
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
+        os.close(nowhere)

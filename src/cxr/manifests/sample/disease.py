@@ -18,7 +18,7 @@ from cxr.manifests.sample.cast import Kind
 
 def add_findings(attenuation: Plane, lungs: Plane, canvas: Canvas, kind: Kind, rng: np.random.Generator) -> Plane:
     """The attenuation [H, W] with this kind's findings and with harmless shadows, the lungs' mean as it was."""
-    severity = float(rng.uniform(0.65, 1.25))
+    severity = float(rng.uniform(0.75, 1.3))
     added = np.zeros_like(attenuation)
     if kind == "bacterial":
         for _ in range(1 if rng.random() < 0.6 else 2):
@@ -28,11 +28,11 @@ def add_findings(attenuation: Plane, lungs: Plane, canvas: Canvas, kind: Kind, r
     # Harmless shadows: folds of skin, muscle, a slight turn of the patient.
     shadows = {"normal": (0, 2), "bacterial": (0, 1), "viral": (0, 1)}[kind]
     for _ in range(int(rng.integers(shadows[0], shadows[1] + 1))):
-        added += float(rng.uniform(0.05, 0.22)) * _patch(canvas, rng)
+        added += float(rng.uniform(0.05, 0.20)) * _patch(canvas, rng)
     added += 0.03 * float(rng.uniform(0, 1)) * ridges(rng, _shape(canvas), 0.06 * canvas.unit)
     added *= lungs
     mean = float(added.sum() / (lungs.sum() + 1e-6))
-    return np.asarray(attenuation + added - (0.15 * mean) * lungs, dtype=np.float32)
+    return np.asarray(attenuation + added - (0.05 * mean) * lungs, dtype=np.float32)
 
 
 def _shape(canvas: Canvas) -> tuple[int, int]:
@@ -52,9 +52,9 @@ def _patch(canvas: Canvas, rng: np.random.Generator) -> Plane:
 def _consolidation(canvas: Canvas, rng: np.random.Generator) -> Plane:
     """An opacity of filled air spaces: mottled, with the dark branches of the bronchi that still hold air."""
     patch = _patch(canvas, rng)
-    mottle = noise(rng, _shape(canvas), 0.035 * canvas.unit)
-    density = 0.38 * patch + 0.10 * patch * mottle
-    return np.asarray(density - 0.20 * patch * _bronchi(canvas, rng), dtype=np.float32)
+    mottle = noise(rng, _shape(canvas), 0.045 * canvas.unit) + 0.6 * noise(rng, _shape(canvas), 0.02 * canvas.unit)
+    density = 0.42 * patch + 0.055 * patch * mottle
+    return np.asarray(density - 0.22 * patch * _bronchi(canvas, rng), dtype=np.float32)
 
 
 def _interstitial(canvas: Canvas, rng: np.random.Generator) -> Plane:
@@ -62,8 +62,8 @@ def _interstitial(canvas: Canvas, rng: np.random.Generator) -> Plane:
     shape = _shape(canvas)
     near = 0.45 + 0.75 * bump(np.abs(canvas.x) - 0.26, 0.24) * bump(canvas.y - 0.02, 0.42)
     patchy = np.clip(0.8 + 0.35 * noise(rng, shape, 0.25 * canvas.unit), 0.2, 1.4)
-    mesh = ridges(rng, shape, 0.050 * canvas.unit) + 0.8 * ridges(rng, shape, 0.075 * canvas.unit)
-    return np.asarray((0.20 * mesh + 0.07) * near * patchy, dtype=np.float32)
+    mesh = sum(0.6 * ridges(rng, shape, grain * canvas.unit) for grain in (0.032, 0.05, 0.075))
+    return np.asarray((0.20 * mesh + 0.09) * near * patchy, dtype=np.float32)
 
 
 def _bronchi(canvas: Canvas, rng: np.random.Generator) -> Plane:
@@ -71,13 +71,13 @@ def _bronchi(canvas: Canvas, rng: np.random.Generator) -> Plane:
     image = Image.new("L", canvas.size)
     pen = ImageDraw.Draw(image)
     for side in (-1.0, 1.0):
-        for angle in np.linspace(-1.2, 1.2, 9) + rng.normal(0, 0.08, 9):
+        for angle in np.linspace(-1.2, 1.2, 7) + rng.normal(0, 0.10, 7):
             x, y = side * 0.12, -0.02
             heading = float(angle)
             for piece, bend in enumerate(rng.normal(0, 0.16, 9).tolist()):
                 heading += bend
                 far_x, far_y = x + side * 0.07 * math.cos(heading), y + 0.07 * math.sin(heading)
-                thickness = max(2, round(canvas.unit * (0.024 - 0.0012 * piece)))
+                thickness = max(2, round(canvas.unit * (0.021 - 0.0012 * piece)))
                 pen.line([canvas.to_pixels(x, y), canvas.to_pixels(far_x, far_y)], fill=255, width=thickness)
                 x, y = far_x, far_y
     soft = image.filter(ImageFilter.GaussianBlur(0.8))

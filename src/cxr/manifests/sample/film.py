@@ -37,7 +37,7 @@ def _with_marker(pixels: npt.NDArray[np.uint8], canvas: Canvas, rng: np.random.G
     if rng.random() < 0.25:
         return image
     tall = float(rng.uniform(0.045, 0.08)) * image.height
-    left, top = float(rng.uniform(0.02, 0.12)) * image.width, float(rng.uniform(0.06, 0.35)) * image.height
+    left, top = float(rng.uniform(0.015, 0.06)) * image.width, float(rng.uniform(0.05, 0.35)) * image.height
     wide, middle = 0.6 * tall, top + 0.5 * tall
     strokes = [(left, top + tall), (left, top), (left + wide, top), (left + wide, middle), (left, middle)]
     pen = ImageDraw.Draw(image)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cxr.cloud.emulator.http import CHUNK_BYTES
 from cxr.cloud.emulator.storage_api.context import StorageContext
+from cxr.cloud.emulator.storage_api.listing import successor
 from cxr.cloud.emulator.storage_api.objects import commit_object, live_object
 from cxr.cloud.emulator.storage_api.preconditions import Preconditions
 
@@ -32,9 +33,9 @@ def bucket_exists(context: StorageContext, bucket: str) -> bool:
 
 def objects_below(context: StorageContext, bucket: str, prefix: str) -> list[sqlite3.Row]:
     """The rows of all objects whose name starts with `prefix`, in order."""
+    end = successor(prefix) if prefix else "\U0010ffff"
     rows = context.database.read.execute(
-        "SELECT * FROM objects WHERE bucket=? AND name>=? AND substr(name,1,?)=? ORDER BY name",
-        (bucket, prefix, len(prefix), prefix),
+        "SELECT * FROM objects WHERE bucket=? AND name>=? AND name<? ORDER BY name", (bucket, prefix, end)
     )
     return rows.fetchall()
 

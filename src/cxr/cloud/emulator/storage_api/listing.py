@@ -71,7 +71,7 @@ def _page(
     page = _Page()
     last = after
     if after is not None and delimiter and after.endswith(delimiter) and after.startswith(prefix) and after != prefix:
-        start, after = _successor(after), None  # the page before ended with that common prefix
+        start, after = successor(after), None  # the page before ended with that common prefix
     while True:
         room = max(0, limit - len(page.rows) - len(page.prefixes))
         for row in _rows(connection, bucket, start, after, room + 1):
@@ -89,15 +89,13 @@ def _page(
             if cut >= 0:
                 last = name[: cut + len(delimiter)]
                 page.prefixes.append(last)
-                start, after = _successor(last), None
+                start, after = successor(last), None
                 break  # jump over everything below that common prefix
         else:
             return page
 
 
-def _rows(
-    connection: sqlite3.Connection, bucket: str, start: str, after: str | None, limit: int
-) -> sqlite3.Cursor:
+def _rows(connection: sqlite3.Connection, bucket: str, start: str, after: str | None, limit: int) -> sqlite3.Cursor:
     # The cursor is lazy: a caller that stops after the first row has not paid for the others.
     comparison, bound = (">", after) if after is not None else (">=", start)
     return connection.execute(
@@ -105,7 +103,7 @@ def _rows(
     )
 
 
-def _successor(prefix: str) -> str:
+def successor(prefix: str) -> str:
     """The smallest text that is greater than every text with that prefix, in the order of UTF-8 (= code points)."""
     last = ord(prefix[-1])
     if last == 0x10FFFF:

@@ -51,7 +51,9 @@ def preconditions_of(query: Mapping[str, str]) -> Preconditions:
             continue
         text = query[name]
         if not text.isascii() or not text.removeprefix("-").isdigit():
-            raise invalid(f"Invalid value for: Invalid value '{text}' for parameter {name}: not a valid 64-bit integer.")
+            raise invalid(
+                f"Invalid value for: Invalid value '{text}' for parameter {name}: not a valid 64-bit integer."
+            )
         values[attribute] = int(text)
     return Preconditions(**values)
 

@@ -58,7 +58,9 @@ def start_upload(context: StorageContext, request: Request, bucket: str) -> Resp
                 json.dumps(declared_checksums(metadata, request.headers)),
             ),
         )
-    location = f"{request.base_url}/upload/storage/v1/b/{quote(bucket, safe='')}/o?uploadType=resumable&upload_id={upload_id}"
+    location = (
+        f"{request.base_url}/upload/storage/v1/b/{quote(bucket, safe='')}/o?uploadType=resumable&upload_id={upload_id}"
+    )
     return Response(200, b"", {"Location": location, "X-GUploader-UploadID": upload_id})
 
 

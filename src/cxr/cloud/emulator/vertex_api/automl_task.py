@@ -71,7 +71,9 @@ def check_task(definition: str, region: str) -> None:
     if definition != TASK:
         if definition.startswith(TASKS):
             raise unimplemented(f"trainingPipelines of the task {definition}")
-        raise invalid_argument(f"Unsupported training task definition {definition!r}.", field="training_task_definition")
+        raise invalid_argument(
+            f"Unsupported training task definition {definition!r}.", field="training_task_definition"
+        )
     if region not in REGIONS:
         raise invalid_argument(
             f"AutoML image training is not available in {region}; it is in {' and '.join(REGIONS)}.", field="parent"
@@ -100,7 +102,9 @@ def check_inputs(inputs: Any) -> AutoMLInputs:
         )
     given = _whole_number(inputs.get("budgetMilliNodeHours"))
     if given is None:
-        log.warning("no budget was given: the service's default of %s milli node hours applies", f"{model_type.default:,}")
+        log.warning(
+            "no budget was given: the service's default of %s milli node hours applies", f"{model_type.default:,}"
+        )
     elif not model_type.least <= given <= model_type.most:
         raise invalid_argument(
             f"The budget of {given:,} milli node hours is outside of {model_type.least:,} to {model_type.most:,} for {name}.",

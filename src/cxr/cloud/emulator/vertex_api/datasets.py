@@ -69,7 +69,12 @@ def patch_dataset(context: VertexContext, call: Call) -> JsonObject:
     """datasets.patch: display name, description, labels, as the update mask says."""
     wanted = parse(types.Dataset, call.body)
     mask = [part.strip() for part in call.query.get("updateMask", "").split(",") if part.strip()]
-    allowed = {"displayName": "displayName", "display_name": "displayName", "description": "description", "labels": "labels"}
+    allowed = {
+        "displayName": "displayName",
+        "display_name": "displayName",
+        "description": "description",
+        "labels": "labels",
+    }
     unknown = [part for part in mask if part not in allowed]
     if unknown or not mask:
         raise invalid_argument(f"Invalid update mask {call.query.get('updateMask', '')!r}.", field="update_mask")
@@ -128,4 +133,8 @@ def _with_count(connection: sqlite3.Connection, dataset: JsonObject) -> JsonObje
 
 
 def _user_labels(dataset: JsonObject) -> dict[str, Any]:
-    return {key: value for key, value in dataset.get("labels", {}).items() if not key.startswith("aiplatform.googleapis.com/")}
+    return {
+        key: value
+        for key, value in dataset.get("labels", {}).items()
+        if not key.startswith("aiplatform.googleapis.com/")
+    }

@@ -63,7 +63,9 @@ def _rows(storage: StorageContext, configs: list[JsonObject]) -> Iterator[Import
             for name, text in _files(storage, uri):
                 for row in read_rows(name, text):
                     # What the file says of an item goes before what the request says of all.
-                    merged = ImportRow(row.uri, row.label, {**common, **row.labels}) if isinstance(row, ImportRow) else row
+                    merged = (
+                        ImportRow(row.uri, row.label, {**common, **row.labels}) if isinstance(row, ImportRow) else row
+                    )
                     yield merged
 
 
@@ -74,9 +76,7 @@ def _files(storage: StorageContext, uri: str) -> Iterator[tuple[str, str]]:
         raise invalid_argument(str(error)) from None
     found = [row for row in [object_at(storage, uri)] if row is not None]
     if not found and "*" in name:
-        found = [
-            row for row in objects_below(storage, bucket, name.split("*", 1)[0]) if fnmatchcase(row["name"], name)
-        ]
+        found = [row for row in objects_below(storage, bucket, name.split("*", 1)[0]) if fnmatchcase(row["name"], name)]
     if not found:
         raise not_found(f"The import file {uri} does not exist.")
     for row in found:
@@ -101,9 +101,7 @@ def _digest(storage: StorageContext, row: ImportRow) -> str | BadRow:
     return str(found["md5"])
 
 
-def _insert(
-    connection: sqlite3.Connection, dataset: str, operation: str, rows: list[tuple[ImportRow, str]]
-) -> int:
+def _insert(connection: sqlite3.Connection, dataset: str, operation: str, rows: list[tuple[ImportRow, str]]) -> int:
     row = connection.execute("SELECT done FROM operations WHERE name=?", (operation,)).fetchone()
     if row is None or row["done"]:
         raise RpcError(Code.CANCELLED, "The operation was cancelled.")
@@ -122,5 +120,3 @@ def _insert(
 
 def _labels(labels: Mapping[str, Any]) -> str:
     return json.dumps({key: str(value) for key, value in labels.items()}, sort_keys=True)
-
-

@@ -166,7 +166,7 @@ class OperationWorker:
             error = refused if isinstance(refused, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(refused))
             with self._database.write() as connection:
                 finish(connection, name, error=error.status())
-        except Exception:  # noqa: BLE001 - the edge of a thread: logged with its traceback, the operation fails
+        except Exception:
             log.exception("operation %s failed", name)
             error = RpcError(Code.INTERNAL, "The emulator failed; see its server.log.")
             with self._database.write() as connection:

@@ -97,7 +97,9 @@ def _filters(config: Mapping[str, str]) -> tuple[Filter | None, ...]:
 def _fractions(config: Mapping[str, float]) -> tuple[float, float, float]:
     given = [float(config.get(f"{name}Fraction", 0.0)) for name in SETS]
     if any(not 0.0 <= value <= 1.0 for value in given) or sum(given) > 1.0 + 1e-9:
-        raise invalid_argument("The fractions must lie between 0 and 1 and sum up to at most 1.", field="fraction_split")
+        raise invalid_argument(
+            "The fractions must lie between 0 and 1 and sum up to at most 1.", field="fraction_split"
+        )
     if not any(given):
         return DEFAULT_FRACTIONS
     training, validation, test = given

@@ -1,0 +1,157 @@
+"""One attempt of a job, seen from the server: launch it, ask how it is, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cxr.cloud.emulator.jobs.runner import CLAIM, EXIT, LAUNCH, claim, write_atomically
+
+#: How long a launched wrapper may take to claim its attempt.
+CLAIM_SECONDS = 30.0
+_START_TOLERANCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What an attempt runs."""
+
+    argv: Sequence[str]
+    cwd: str
+    environment: Mapping[str, str]
+    timeout_seconds: float | None = None
+
+
+class AttemptState(Enum):
+    """How an attempt is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDED = "ended"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended by itself."""
+
+    returncode: int
+    timed_out: bool
+    last_stderr: str
+
+
+def attempt_folder(job_folder: Path, attempt: int) -> Path:
+    """Where an attempt's files are."""
+    return job_folder / f"attempt-{attempt}"
+
+
+def launch(folder: Path, what: Launch) -> subprocess.Popen[bytes]:
+    """Start the wrapper of an attempt, in a session of its own."""
+    write_atomically(folder / LAUNCH, asdict(what))
+    with (folder / "wrapper.err").open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cxr.cloud.emulator.jobs.runner", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+
+
+def state_of(folder: Path) -> AttemptState:
+    """How an attempt is, from its files and the process table."""
+    if (folder / EXIT).exists():
+        return AttemptState.ENDED
+    who = _claimed(folder)
+    if who is None:
+        return AttemptState.STARTING if _age_seconds(folder) < CLAIM_SECONDS else _abandon(folder)
+    if who.get("abandoned"):
+        return AttemptState.LOST
+    if _wrapper(who) is not None:
+        return AttemptState.RUNNING
+    # It may have written exit.json between the first look and this one.
+    return AttemptState.ENDED if (folder / EXIT).exists() else AttemptState.LOST
+
+
+def outcome_of(folder: Path) -> Outcome:
+    """How an ENDED attempt ended."""
+    raw = json.loads((folder / EXIT).read_text(encoding="utf-8"))
+    return Outcome(int(raw["returncode"]), bool(raw["timed_out"]), str(raw["last_stderr"]))
+
+
+def terminate(folder: Path) -> None:
+    """Ask every process of an attempt to end (SIGTERM)."""
+    _signal(folder, signal.SIGTERM)
+
+
+def kill(folder: Path) -> None:
+    """End every process of an attempt (SIGKILL), and those of an attempt that has not begun before it does."""
+    if _claimed(folder) is None and claim(folder, {"abandoned": True}):
+        return
+    _signal(folder, signal.SIGKILL)
+
+
+def kill_leftovers(folder: Path) -> None:
+    """End what the wrapper, dead itself, has left in its process group."""
+    who = _claimed(folder)
+    if who is None or "pid" not in who or psutil.pid_exists(who["pid"]):
+        return
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == who["pid"]:
+                process.kill()
+
+
+def _signal(folder: Path, number: signal.Signals) -> None:
+    who = _claimed(folder)
+    wrapper = _wrapper(who) if who else None
+    if wrapper is None:
+        return
+    with contextlib.suppress(psutil.Error, ProcessLookupError):
+        # A child that made a session of its own is not in the group: look for it before its parent goes.
+        children = wrapper.children(recursive=True)
+        os.killpg(wrapper.pid, number)
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.send_signal(number)
+
+
+def _claimed(folder: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads((folder / CLAIM).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _wrapper(who: Mapping[str, Any]) -> psutil.Process | None:
+    # An id alone may have gone to another process since: the start time tells.
+    try:
+        process = psutil.Process(int(who["pid"]))
+        same = abs(process.create_time() - float(who["started"])) < _START_TOLERANCE_SECONDS
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, KeyError):
+        return None
+
+
+def _abandon(folder: Path) -> AttemptState:
+    return AttemptState.LOST if claim(folder, {"abandoned": True}) else AttemptState.RUNNING
+
+
+def _age_seconds(folder: Path) -> float:
+    try:
+        return time.time() - (folder / LAUNCH).stat().st_mtime
+    except FileNotFoundError:
+        return CLAIM_SECONDS

@@ -1,0 +1,240 @@
+"""The thread that starts jobs, notices how they end, cancels them, and takes them up again after a restart.
+
+A job is waiting, running or done. Each kind of job says what to launch and what its end means; only this file knows about
+slots, attempts and processes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cxr.cloud.emulator.errors import ApiError, Code, RpcError
+from cxr.cloud.emulator.jobs import attempts
+from cxr.cloud.emulator.jobs.attempts import AttemptState, Launch, Outcome, attempt_folder
+from cxr.cloud.emulator.settings import EmulatorSettings
+from cxr.cloud.emulator.state.database import Database, next_serial
+
+TICK_SECONDS = 0.1
+log = logging.getLogger(__name__)
+
+
+class JobKind(Protocol):
+    """What differs between kinds of jobs. `name` is the resource's name; each end is one database transaction."""
+
+    def prepare(self, name: str, job_folder: Path, attempt_folder: Path) -> Launch:
+        """Lay out an attempt's files and say what to run. An ApiError makes the job fail."""
+
+    def started(self, connection: sqlite3.Connection, name: str) -> None:
+        """The job runs."""
+
+    def waiting(self, connection: sqlite3.Connection, name: str) -> None:
+        """The job waits again (the server stops)."""
+
+    def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
+        """Whether an attempt that ended succeeded (None) or why it did not; outside of any transaction."""
+
+    def succeeded(self, connection: sqlite3.Connection, name: str, attempt_folder: Path) -> None:
+        """The job is done."""
+
+    def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
+        """The job has failed."""
+
+    def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
+        """The job is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    name: str
+    kind: str
+    phase: str
+    folder: Path
+    attempt: int
+    lost: int
+    cancel_requested: bool
+
+
+def add_job(connection: sqlite3.Connection, name: str, kind: str, folder: str) -> None:
+    """Put a job into the queue; the supervisor must be woken after the transaction."""
+    connection.execute(
+        "INSERT INTO jobs VALUES (?,?,?,'waiting',?,0,0,0)", (name, kind, next_serial(connection, "job"), folder)
+    )
+
+
+def request_cancel(connection: sqlite3.Connection, name: str) -> None:
+    """Ask for a job's end; the supervisor must be woken after the transaction."""
+    connection.execute("UPDATE jobs SET cancel_requested=1 WHERE name=?", (name,))
+
+
+class Supervisor:
+    """One thread for all jobs of a server."""
+
+    def __init__(self, settings: EmulatorSettings, database: Database, kinds: Mapping[str, JobKind]) -> None:
+        self._settings = settings
+        self._database = database
+        self._kinds = kinds
+        self._wake = threading.Event()
+        self._stopping = False
+        self._wrappers: dict[str, subprocess.Popen[bytes]] = {}
+        self._kill_at: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Begin; jobs that were running are looked for, waiting ones started."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """A job was added or is to be cancelled."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End all running jobs; they wait for the next server, which starts them anew."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+        for job in self._jobs("running"):
+            attempts.kill(attempt_folder(job.folder, job.attempt))
+            if attempts.state_of(attempt_folder(job.folder, job.attempt)) is AttemptState.ENDED:
+                continue  # it was done in that moment: the next server reads how it ended
+            with self._database.write() as connection:
+                self._kinds[job.kind].waiting(connection, job.name)
+                connection.execute("UPDATE jobs SET phase='waiting' WHERE name=?", (job.name,))
+        for wrapper in self._wrappers.values():
+            wrapper.wait()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                busy = self._tick()
+            except Exception:
+                log.exception("supervising jobs failed")
+                busy = True
+            self._wake.wait(TICK_SECONDS if busy else None)
+
+    def _tick(self) -> bool:
+        running = self._jobs("running")
+        for job in running:
+            self._watch(job)
+        slots = self._settings.max_running_jobs - len(self._jobs("running"))
+        for job in self._jobs("waiting"):
+            if job.cancel_requested:
+                self._end_cancelled(job)
+            elif slots > 0 and not self._stopping:
+                slots -= 1
+                self._launch(job)
+        return bool(self._jobs("running"))
+
+    def _watch(self, job: _Job) -> None:
+        folder = attempt_folder(job.folder, job.attempt)
+        state = attempts.state_of(folder)
+        if state in {AttemptState.STARTING, AttemptState.RUNNING}:
+            if job.cancel_requested:
+                self._cancel(job, folder)
+            return
+        self._reap(job.name)
+        attempts.kill_leftovers(folder)
+        if job.cancel_requested:
+            self._end_cancelled(job)
+        elif state is AttemptState.ENDED:
+            self._end(job, folder)
+        else:
+            self._lost(job)
+
+    def _launch(self, job: _Job) -> None:
+        attempt = job.attempt + 1
+        folder = attempt_folder(job.folder, attempt)
+        kind = self._kinds[job.kind]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            what = kind.prepare(job.name, job.folder, folder)
+        except ApiError as refused:
+            error = refused if isinstance(refused, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(refused))
+            self._end_failed(job, error)
+            return
+        except Exception:
+            log.exception("%s could not be prepared", job.name)
+            self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
+            return
+        with self._database.write() as connection:
+            connection.execute("UPDATE jobs SET phase='running', attempt=? WHERE name=?", (attempt, job.name))
+            kind.started(connection, job.name)
+        self._wrappers[job.name] = attempts.launch(folder, what)
+        log.info("%s: attempt %d started", job.name, attempt)
+
+    def _cancel(self, job: _Job, folder: Path) -> None:
+        if job.name not in self._kill_at:
+            self._kill_at[job.name] = time.monotonic() + self._settings.cancel_grace_seconds
+            attempts.terminate(folder)
+        elif time.monotonic() >= self._kill_at[job.name]:
+            attempts.kill(folder)
+
+    def _lost(self, job: _Job) -> None:
+        lost = job.lost + 1
+        log.warning("%s: attempt %d died without a word", job.name, job.attempt)
+        if lost >= self._settings.job_attempts:
+            self._end_failed(job, RpcError(Code.INTERNAL, f"Internal error: the job's process died {lost} times."))
+            return
+        with self._database.write() as connection:
+            connection.execute("UPDATE jobs SET phase='waiting', lost=? WHERE name=?", (lost, job.name))
+
+    def _end(self, job: _Job, folder: Path) -> None:
+        kind = self._kinds[job.kind]
+        outcome = attempts.outcome_of(folder)
+        try:
+            error = kind.judge(job.name, folder, outcome)
+        except Exception:
+            log.exception("%s: its result cannot be used", job.name)
+            error = RpcError(Code.INTERNAL, "Internal error: the job's result cannot be used; see server.log.")
+        if error is not None:
+            self._end_failed(job, error)
+            return
+        with self._database.write() as connection:
+            kind.succeeded(connection, job.name, folder)
+            self._done(connection, job)
+        log.info("%s: succeeded", job.name)
+
+    def _end_failed(self, job: _Job, error: RpcError) -> None:
+        with self._database.write() as connection:
+            self._kinds[job.kind].failed(connection, job.name, error)
+            self._done(connection, job)
+        log.warning("%s: failed: %s", job.name, error.message)
+
+    def _end_cancelled(self, job: _Job) -> None:
+        with self._database.write() as connection:
+            self._kinds[job.kind].cancelled(connection, job.name)
+            self._done(connection, job)
+        log.info("%s: cancelled", job.name)
+
+    def _done(self, connection: sqlite3.Connection, job: _Job) -> None:
+        connection.execute("UPDATE jobs SET phase='done' WHERE name=?", (job.name,))
+        self._kill_at.pop(job.name, None)
+
+    def _reap(self, name: str) -> None:
+        # A wrapper that this very server started must be collected, or it stays as a zombie.
+        wrapper = self._wrappers.pop(name, None)
+        if wrapper is not None:
+            wrapper.wait()
+
+    def _jobs(self, phase: str) -> list[_Job]:
+        rows = self._database.read.execute("SELECT * FROM jobs WHERE phase=? ORDER BY serial", (phase,))
+        return [
+            _Job(
+                name=row["name"],
+                kind=row["kind"],
+                phase=row["phase"],
+                folder=self._settings.jobs_dir / row["folder"],
+                attempt=row["attempt"],
+                lost=row["lost"],
+                cancel_requested=bool(row["cancel_requested"]),
+            )
+            for row in rows
+        ]

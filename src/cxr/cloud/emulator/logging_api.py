@@ -1,0 +1,106 @@
+"""Cloud Logging's entries.list: what custom jobs printed.
+
+Each line is an entry of the resource `ml_job` with the labels job_id, project_id and task_name (workerpool0-0), severity INFO for
+stdout and ERROR for stderr, as Vertex AI writes them. AutoML jobs have no entries, in the service as here.
+Source: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr.cloud.emulator.errors import invalid_argument
+from cxr.cloud.emulator.jobs.runner import LOG
+from cxr.cloud.emulator.vertex_api.call import VertexContext
+from cxr.cloud.emulator.vertex_api.filtering import Filter, parse_filter
+
+DEFAULT_PAGE, MAX_PAGE = 50, 1000
+TASK = "workerpool0-0"
+FIELDS = {
+    "resource.type": "resource.type",
+    "resource.labels.*": "resource.labels",
+    "labels.*": "labels",
+    "timestamp": "timestamp",
+    "severity": "severity",
+    "logName": "logName",
+    "insertId": "insertId",
+    "textPayload": "textPayload",
+    "jsonPayload.*": "jsonPayload",
+}
+KNOWN_FIELDS = {"resourceNames", "projectIds", "filter", "orderBy", "pageSize", "pageToken"}
+
+
+def list_entries(context: VertexContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    """One page of entries, oldest first unless orderBy says otherwise. Raises 400 for what it cannot read."""
+    unknown = sorted(set(body) - KNOWN_FIELDS)
+    if unknown:
+        raise invalid_argument(f'Invalid JSON payload received. Unknown name "{unknown[0]}".')
+    wanted = parse_filter(str(body.get("filter", "")), FIELDS)
+    projects = {str(name).removeprefix("projects/") for name in body.get("resourceNames", [])}
+    entries = [entry for entry in _entries(context, projects, wanted) if wanted.matches(entry)]
+    order = str(body.get("orderBy") or "timestamp asc")
+    if order not in {"timestamp", "timestamp asc", "timestamp desc"}:
+        raise invalid_argument(f"Invalid order_by {order!r}.", field="order_by")
+    entries.sort(key=lambda entry: (entry["timestamp"], entry["insertId"]), reverse=order.endswith("desc"))
+    start = _offset(str(body.get("pageToken") or ""))
+    size = min(int(body.get("pageSize") or DEFAULT_PAGE), MAX_PAGE)
+    if size < 0:
+        raise invalid_argument("page_size must not be negative.", field="page_size")
+    page: dict[str, Any] = {"entries": entries[start : start + size]} if entries[start:] else {}
+    if start + size < len(entries):
+        page["nextPageToken"] = base64.urlsafe_b64encode(f"from:{start + size}".encode()).decode()
+    return page
+
+
+def _entries(context: VertexContext, projects: set[str], wanted: Filter) -> Iterator[dict[str, Any]]:
+    # A filter that names one job spares reading the logs of all others.
+    named = {
+        item.value for item in wanted.comparisons if item.field == "resource.labels.job_id" and item.operator == "="
+    }
+    for row in context.read.execute("SELECT name, folder FROM jobs WHERE kind='custom' ORDER BY serial").fetchall():
+        _, project, _, _, _, job_id = row["name"].split("/")
+        if (projects and project not in projects) or (named and job_id not in named):
+            continue
+        yield from _job_entries(project, job_id, context.settings.jobs_dir / row["folder"])
+
+
+def _job_entries(project: str, job_id: str, folder: Path) -> Iterator[dict[str, Any]]:
+    attempts: Sequence[Path] = sorted(folder.glob(f"attempt-*/{LOG}"), key=lambda path: int(path.parent.name[8:]))
+    number = 0
+    for path in attempts:
+        with path.open("rb") as stream:
+            for raw in stream:
+                if not raw.endswith(b"\n"):
+                    break  # the line that is being written at this moment
+                line = json.loads(raw)
+                number += 1
+                yield {
+                    "logName": f"projects/{project}/logs/{TASK}",
+                    "resource": {
+                        "type": "ml_job",
+                        "labels": {"job_id": job_id, "project_id": project, "task_name": TASK},
+                    },
+                    "labels": {"ml.googleapis.com/job_id/log_area": "root", "ml.googleapis.com/trial_id": ""},
+                    "timestamp": line["time"],
+                    "receiveTimestamp": line["time"],
+                    "severity": "ERROR" if line["stream"] == "stderr" else "INFO",
+                    "insertId": f"{job_id}-{number:09d}",
+                    "jsonPayload": {"message": line["text"]},
+                }
+
+
+def _offset(token: str) -> int:
+    if not token:
+        return 0
+    try:
+        kind, _, number = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
+        if kind == "from":
+            return int(number)
+    except (binascii.Error, UnicodeError, ValueError):
+        pass
+    raise invalid_argument(f"Invalid page token {token!r}.", field="page_token")

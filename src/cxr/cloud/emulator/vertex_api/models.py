@@ -1,0 +1,141 @@
+"""Models: get, list, patch, delete, export; and their evaluations: get, list."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+
+from cxr.cloud.emulator.errors import invalid_argument, not_found
+from cxr.cloud.emulator.storage_api.internal import bucket_exists, split_uri, store_file
+from cxr.cloud.emulator.vertex_api.automl_job import model_folder
+from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
+from cxr.cloud.emulator.vertex_api.messages import JsonObject, packed, parse, types
+from cxr.cloud.emulator.vertex_api.operations import begin, delete_at_once
+from cxr.cloud.emulator.vertex_api.resource_store import (
+    COMMON_FIELDS,
+    change,
+    find,
+    list_page,
+    listed,
+    remove,
+)
+
+MODEL_FIELDS = {**COMMON_FIELDS, "model": "name", "training_pipeline": "trainingPipeline"}
+_VERSIONS = {"", "1", "default"}
+
+
+def get_model(context: VertexContext, call: Call) -> JsonObject:
+    """models.get; `@1` and `@default` name the only version there is."""
+    return find(context.read, _without_version(call.name))
+
+
+def list_models(context: VertexContext, call: Call) -> JsonObject:
+    """models.list."""
+    return listed("models", list_page(context.read, call.name, call.query, MODEL_FIELDS))
+
+
+def patch_model(context: VertexContext, call: Call) -> JsonObject:
+    """models.patch: display name, description, labels, as the update mask says."""
+    wanted = parse(types.Model, call.body)
+    mask = [part.strip() for part in call.query.get("updateMask", "").split(",") if part.strip()]
+    allowed = {
+        "displayName": "displayName",
+        "display_name": "displayName",
+        "description": "description",
+        "labels": "labels",
+    }
+    if not mask or any(part not in allowed for part in mask):
+        raise invalid_argument(f"Invalid update mask {call.query.get('updateMask', '')!r}.", field="update_mask")
+    if "displayName" in (allowed[part] for part in mask):
+        check_display_name(wanted)
+    check_labels(wanted.get("labels", {}))
+
+    def edit(model: JsonObject) -> None:
+        for part in mask:
+            model[allowed[part]] = wanted.get(allowed[part], {} if part == "labels" else "")
+
+    with context.write() as connection:
+        return change(connection, _without_version(call.name), edit)
+
+
+def delete_model(context: VertexContext, call: Call) -> JsonObject:
+    """models.delete: an operation; the exported files in the bucket stay."""
+    find(context.read, call.name)
+
+    def forget(connection: sqlite3.Connection) -> None:
+        remove(connection, call.name)
+        shutil.rmtree(model_folder(context, call.name), ignore_errors=True)
+
+    return delete_at_once(context, call.name, forget)
+
+
+def export_model(context: VertexContext, call: Call) -> JsonObject:
+    """models.export: an operation whose metadata's outputInfo says where the files are (also while it runs)."""
+    name = _without_version(call.name)
+    model = find(context.read, name)
+    request = parse(types.ExportModelRequest, call.body)
+    config = require(request, "outputConfig", "output_config")
+    supported = [item["id"] for item in model.get("supportedExportFormats", [])]
+    if not supported:
+        raise invalid_argument("The model is not exportable.", field="name")
+    format_id = config.get("exportFormatId") or supported[0]
+    if format_id not in supported:
+        raise invalid_argument(
+            f"Export format {format_id!r} is not supported by this model; it supports {', '.join(supported)}.",
+            field="output_config.export_format_id",
+        )
+    if "imageDestination" in config:
+        raise invalid_argument("This model has no container image to export.", field="output_config.image_destination")
+    prefix = require(config.get("artifactDestination", {}), "outputUriPrefix", "artifact_destination.output_uri_prefix")
+    try:
+        bucket, folder = split_uri(prefix)
+    except ValueError as error:
+        raise invalid_argument(str(error), field="artifact_destination.output_uri_prefix") from None
+    if not bucket_exists(context.storage, bucket):
+        raise not_found(f"The bucket gs://{bucket} does not exist.")
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    below = f"model-{name.rpartition('/')[2]}/{format_id}/{stamp}"
+    target = "/".join(part for part in (folder.strip("/"), below) if part)
+    work = {"model": name, "format": format_id, "bucket": bucket, "folder": target}
+    with context.write() as connection:
+        operation = begin(connection, name, "export", types.ExportModelOperationMetadata, work)
+    context.wake_operations()
+    return operation
+
+
+def export_work(context: VertexContext, work_input: JsonObject) -> tuple[JsonObject, JsonObject]:
+    """Copy a model's files of one format into the bucket."""
+    source = model_folder(context, work_input["model"]) / work_input["format"]
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    if not files:
+        raise not_found(f"The model {work_input['model']} was deleted.")
+    for path in files:
+        name = f"{work_input['folder']}/{path.relative_to(source).as_posix()}"
+        store_file(context.storage, work_input["bucket"], name, path)
+    uri = f"gs://{work_input['bucket']}/{work_input['folder']}"
+    return packed(types.ExportModelResponse, {}), {"outputInfo": {"artifactOutputUri": uri}}
+
+
+def list_evaluations(context: VertexContext, call: Call) -> JsonObject:
+    """models.evaluations.list."""
+    collection = "/".join((call.parent, "models", _id_without_version(call.path[1]), "evaluations"))
+    find(context.read, collection.rpartition("/")[0])
+    return listed("modelEvaluations", list_page(context.read, collection, call.query))
+
+
+def get_evaluation(context: VertexContext, call: Call) -> JsonObject:
+    """models.evaluations.get."""
+    return find(context.read, "/".join((call.parent, "models", _id_without_version(call.path[1]), *call.path[2:])))
+
+
+def _without_version(name: str) -> str:
+    head, slash, model_id = name.rpartition("/")
+    return f"{head}{slash}{_id_without_version(model_id)}"
+
+
+def _id_without_version(model_id: str) -> str:
+    plain, _, version = model_id.partition("@")
+    if version not in _VERSIONS:
+        raise not_found(f"The model {plain} has no version {version!r}.")
+    return plain

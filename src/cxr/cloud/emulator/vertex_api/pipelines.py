@@ -1,0 +1,92 @@
+"""Training pipelines of AutoML image classification: create, get, list, cancel, delete."""
+
+from __future__ import annotations
+
+from cxr.cloud.emulator.errors import failed_precondition, invalid_argument, not_found, unimplemented
+from cxr.cloud.emulator.jobs.supervisor import add_job, request_cancel
+from cxr.cloud.emulator.vertex_api.automl_task import check_inputs, check_task
+from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
+from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
+from cxr.cloud.emulator.vertex_api.operations import delete_at_once
+from cxr.cloud.emulator.vertex_api.resource_store import (
+    COMMON_FIELDS,
+    change,
+    find,
+    insert,
+    list_page,
+    listed,
+    new_id,
+    remove,
+)
+from cxr.cloud.emulator.vertex_api.splits import check_split
+
+KIND = "automl"
+ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
+PIPELINE_FIELDS = {**COMMON_FIELDS, "training_task_definition": "trainingTaskDefinition"}
+_OUTPUT_ONLY = ("name", "state", "error", "createTime", "startTime", "endTime", "updateTime", "trainingTaskMetadata")
+
+
+def create_pipeline(context: VertexContext, call: Call) -> JsonObject:
+    """trainingPipelines.create. Raises 400 for bad inputs, 404 for an unknown dataset."""
+    pipeline = parse(types.TrainingPipeline, call.body)
+    check_display_name(pipeline)
+    check_labels(pipeline.get("labels", {}))
+    check_task(require(pipeline, "trainingTaskDefinition", "training_task_definition"), call.location)
+    check_inputs(pipeline.get("trainingTaskInputs"))
+    for key in ("parentModel", "modelId", "encryptionSpec"):
+        if pipeline.get(key):
+            raise unimplemented(f"trainingPipelines.create with {key}")
+    check_labels(pipeline.get("modelToUpload", {}).get("labels", {}), field="model_to_upload.labels")
+    data = require(pipeline, "inputDataConfig", "input_data_config")
+    dataset_id = require(data, "datasetId", "input_data_config.dataset_id")
+    check_split(data)
+    dataset = f"{call.parent}/datasets/{dataset_id}"
+    moment = now()
+    with context.write() as connection:
+        if connection.execute("SELECT 1 FROM resources WHERE name=?", (dataset,)).fetchone() is None:
+            raise not_found(f"The dataset {dataset!r} does not exist.")
+        if connection.execute("SELECT 1 FROM data_items WHERE dataset=? LIMIT 1", (dataset,)).fetchone() is None:
+            raise invalid_argument(f"The dataset {dataset!r} has no data items.", field="input_data_config.dataset_id")
+        job_id = new_id(connection)
+        name = f"{call.name}/{job_id}"
+        pipeline = {
+            **{key: value for key, value in pipeline.items() if key not in _OUTPUT_ONLY},
+            "name": name,
+            "state": "PIPELINE_STATE_PENDING",
+            "createTime": moment,
+            "updateTime": moment,
+        }
+        insert(connection, name, call.name, pipeline)
+        add_job(connection, name, KIND, job_id)
+    context.wake_jobs()
+    return pipeline
+
+
+def get_pipeline(context: VertexContext, call: Call) -> JsonObject:
+    """trainingPipelines.get."""
+    return find(context.read, call.name)
+
+
+def list_pipelines(context: VertexContext, call: Call) -> JsonObject:
+    """trainingPipelines.list."""
+    return listed("trainingPipelines", list_page(context.read, call.name, call.query, PIPELINE_FIELDS))
+
+
+def cancel_pipeline(context: VertexContext, call: Call) -> JsonObject:
+    """trainingPipelines.cancel: answers at once; the state goes by CANCELLING to CANCELLED."""
+    with context.write() as connection:
+        state = find(connection, call.name)["state"]
+        if state in ENDED:
+            raise failed_precondition(f"The pipeline {call.name} is in state {state} and cannot be cancelled.")
+        change(connection, call.name, lambda pipeline: pipeline.update(state="PIPELINE_STATE_CANCELLING"))
+        request_cancel(connection, call.name)
+    context.wake_jobs()
+    return {}
+
+
+def delete_pipeline(context: VertexContext, call: Call) -> JsonObject:
+    """trainingPipelines.delete: an operation; a pipeline that has not ended must be cancelled first."""
+    state = find(context.read, call.name)["state"]
+    if state not in ENDED:
+        raise failed_precondition(f"The pipeline {call.name} is in state {state}; cancel it first.")
+    return delete_at_once(context, call.name, lambda connection: remove(connection, call.name))

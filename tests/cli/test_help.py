@@ -1,0 +1,63 @@
+"""Every command explains itself, with an example, and takes --json and --quiet."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from cxr.cli.main import app
+
+
+def _commands(group: TyperGroup, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(_commands(typer.main.get_group(app), ()))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_has_an_example_and_the_common_options(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    assert f"Example: cxr {' '.join(path)}" in " ".join((command.help or "").split())  # type: ignore[attr-defined]
+    options = {name for parameter in command.params for name in parameter.opts}  # type: ignore[attr-defined]
+    assert {"--json", "--quiet"} <= options
+    assert all(getattr(p, "help", None) for p in command.params if p.name != "help")  # type: ignore[attr-defined]
+
+
+def test_the_map_of_commands_is_complete() -> None:
+    shown = {" ".join(path) for path in COMMANDS}
+    assert shown >= {
+        "demo", "compare",
+        "data scan", "data check", "data split", "data sample", "data import-file",
+        "cloud upload", "cloud dataset", "cloud train automl", "cloud train custom",
+        "cloud jobs", "cloud status", "cloud wait", "cloud logs", "cloud cancel", "cloud export",
+        "baseline train", "baseline evaluate", "baseline recipes",
+        "emulator start", "emulator stop", "emulator status",
+    }  # fmt: skip
+
+
+def test_help_returns_within_its_cpu_budget() -> None:
+    # CPU time of a process of its own, not wall-clock time: other work on the machine does not count.
+    def cpu_seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "cxr", "--help"], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    cpu_seconds()  # compiles the modules
+    assert min(cpu_seconds() for _ in range(3)) < 0.3
+
+
+def test_python_dash_m_and_version() -> None:
+    shown = subprocess.run([sys.executable, "-m", "cxr", "--version"], check=True, capture_output=True, text=True)
+    assert shown.stdout.startswith("cxr ")

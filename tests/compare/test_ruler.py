@@ -1,0 +1,85 @@
+"""What may not stand in one table is refused before anything is scored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cxr.bundle import Bundle
+from cxr.compare.ruler import check_ruler
+from cxr.errors import CxrError, InputError, RulerMismatch, UsageError
+from cxr.manifests.manifest import new_manifest
+
+
+def altered(bundle: Bundle, **changes) -> Bundle:
+    return Bundle(bundle.folder.with_name("altered"), replace(bundle.info, **changes))
+
+
+def refusal(bundles, manifest) -> CxrError:
+    with pytest.raises(CxrError) as caught:
+        check_ruler(bundles, manifest, "test")
+    assert caught.value.hint or isinstance(caught.value, UsageError)
+    return caught.value
+
+
+def test_bundles_of_this_manifest_are_let_through(world):
+    check_ruler(world.bundles, world.manifest, "test")
+
+
+def test_a_bundle_of_another_manifest_is_refused_naming_both_hashes(world):
+    error = refusal([world.keras, altered(world.keras, manifest_hash="ab" * 32)], world.manifest)
+    assert isinstance(error, RulerMismatch)
+    assert error.exit_code == 5
+    assert "abababababab" in error.message
+    assert world.manifest.hash[:12] in error.message
+    assert "--manifest" in error.hint
+
+
+def test_bundles_of_other_classes_are_refused_naming_both(world):
+    other = altered(world.saved_model, classes=("BACTERIAL", "PNEUMONIA"))
+    error = refusal([world.keras, other], world.manifest)
+    assert isinstance(error, RulerMismatch)
+    assert "NORMAL, PNEUMONIA" in error.message
+    assert "BACTERIAL, PNEUMONIA" in error.message
+
+
+def test_classes_in_another_order_are_the_same_task(world):
+    check_ruler([world.keras, altered(world.tflite, classes=("PNEUMONIA", "NORMAL"))], world.manifest, "test")
+
+
+def test_classes_that_are_not_the_manifests_are_refused(world):
+    error = refusal([altered(world.keras, classes=("A", "PNEUMONIA"))], world.manifest)
+    assert isinstance(error, RulerMismatch)
+    assert "the manifest's labels are NORMAL, PNEUMONIA" in error.message
+
+
+def test_another_positive_class_is_refused(world):
+    error = refusal([world.keras, altered(world.tflite, positive_class="NORMAL")], world.manifest)
+    assert isinstance(error, RulerMismatch)
+    assert "calls PNEUMONIA positive" in error.message
+
+
+def test_the_same_bundle_twice_is_refused(world):
+    assert isinstance(refusal([world.keras, world.keras], world.manifest), UsageError)
+
+
+def test_no_bundle_is_refused(world):
+    assert isinstance(refusal([], world.manifest), UsageError)
+
+
+def test_an_empty_test_split_is_refused(world):
+    frame = world.manifest.frame
+    manifest = new_manifest(frame[frame["split"] != "test"], world.manifest.header, world.manifest_path)
+    error = refusal([altered(world.keras, manifest_hash=manifest.hash)], manifest)
+    assert isinstance(error, InputError)
+    assert "has no test images" in error.message
+
+
+def test_a_test_split_of_one_class_is_refused(world):
+    frame = world.manifest.frame
+    keep = (frame["split"] != "test") | (frame["label"] == "NORMAL")
+    manifest = new_manifest(frame[keep], world.manifest.header, world.manifest_path)
+    error = refusal([altered(world.keras, manifest_hash=manifest.hash)], manifest)
+    assert isinstance(error, InputError)
+    assert "all 20 test images" in error.message

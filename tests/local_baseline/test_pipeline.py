@@ -1,0 +1,74 @@
+"""Training batches: every image once an epoch, all randomness from the seed, augmentation within its bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cxr.local_baseline.pipeline import TrainingData, augment, training_batches
+from cxr.local_baseline.recipes import Augmentation
+from cxr.local_baseline.tensorflow_setup import load
+
+
+@pytest.fixture
+def data() -> TrainingData:
+    """Ten images whose every pixel is their row number; the last three are for validation."""
+    images = np.repeat(np.arange(10, dtype=np.uint8), 16).reshape(10, 4, 4, 1)
+    labels = np.array([0, 1, 1, 1, 1, 1, 0, 0, 1, 1])
+    return TrainingData(images, labels, np.arange(7), np.arange(7, 10), 2)
+
+
+def batches(data: TrainingData, *, seed: int = 1, augmentation: Augmentation | None = None) -> list[tuple]:
+    dataset = training_batches(
+        data, augmentation or Augmentation(), batch_size=3, epochs=2, seed=seed, weighted=True
+    )
+    return [tuple(part.numpy() for part in batch) for batch in dataset]
+
+
+def test_every_training_image_comes_once_an_epoch_with_its_label(data: TrainingData) -> None:
+    seen = batches(data)
+    assert [len(images) for images, _, _ in seen] == [3, 3, 1, 3, 3, 1]
+    for epoch in (seen[:3], seen[3:]):
+        rows = np.concatenate([images[:, 0, 0, 0] for images, _, _ in epoch]).astype(int)
+        assert sorted(rows) == list(range(7))
+        assert (np.concatenate([labels for _, labels, _ in epoch]) == data.labels[rows]).all()
+
+
+def test_batches_depend_on_the_seed_alone(data: TrainingData) -> None:
+    zoom = Augmentation(zoom=0.3, shift=0.2)
+    data.images[:, 0, 0] = 200
+    first, again, other = (batches(data, seed=seed, augmentation=zoom) for seed in (1, 1, 2))
+    assert all((one[0] == two[0]).all() for one, two in zip(first, again, strict=True))
+    assert not all((one[0] == two[0]).all() for one, two in zip(first, other, strict=True))
+
+
+def test_class_weights_balance_the_loss(data: TrainingData) -> None:
+    weights = data.class_weights()
+    counts = np.bincount(data.labels[data.train])
+    assert weights[0] * counts[0] == pytest.approx(weights[1] * counts[1])
+    assert (weights * counts).sum() == pytest.approx(len(data.train))
+
+
+def test_no_augmentation_leaves_the_pixels_alone() -> None:
+    tf = load().tf
+    images = tf.constant(np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32))
+    assert augment(images, Augmentation(), tf.constant([1, 2], tf.int64)) is images
+
+
+def test_a_zoom_keeps_the_centre_and_the_size() -> None:
+    tf = load().tf
+    images = np.zeros((16, 41, 41, 1), np.float32)
+    images[:, 20, 20] = 100.0
+    zoomed = augment(tf.constant(images), Augmentation(zoom=0.1), tf.constant([1, 2], tf.int64)).numpy()
+    assert zoomed.shape == images.shape
+    assert {int(image[..., 0].argmax()) for image in zoomed} == {20 * 41 + 20}
+
+
+def test_flips_happen_only_when_asked() -> None:
+    tf = load().tf
+    ramp = np.broadcast_to(np.arange(20, dtype=np.float32)[None, None, :, None], (32, 20, 20, 1))
+    key = tf.constant([3, 4], tf.int64)
+    rising = lambda images: images[:, 10, -1, 0] > images[:, 10, 0, 0]  # noqa: E731
+    assert rising(augment(tf.constant(ramp), Augmentation(zoom=0.1, shift=0.1), key).numpy()).all()
+    flipped = augment(tf.constant(ramp), Augmentation(horizontal_flip=True), key).numpy()
+    assert 0 < rising(flipped).sum() < 32
