@@ -56,12 +56,9 @@ def _measure(settings: Settings, images: list[Path]) -> None:
 
     first, peer = _seconds(ours), _seconds(theirs)
     again, peer_again = _seconds(ours), _seconds(lambda: theirs(skip_if_exists=True))
-    print(
-        f"first upload   cxr {FILES / first:7.0f} files/s   upload_many {FILES / peer:7.0f} files/s   {peer / first:.2f}x"
-    )
-    print(
-        f"nothing new    cxr {again:7.2f} s         skip_if_exists {peer_again:4.2f} s         {peer_again / again:.1f}x"
-    )
+    ours_s, peer_s = FILES / first, FILES / peer
+    print(f"first upload: cxr {ours_s:.0f} files/s, upload_many {peer_s:.0f} files/s, {peer / first:.2f}x")
+    print(f"nothing new:  cxr {again:.2f} s, skip_if_exists {peer_again:.2f} s, {peer_again / again:.1f}x")
 
 
 def _make_files(folder: Path) -> list[Path]:

@@ -132,7 +132,7 @@ CNN5 = Recipe(
     scratch=(
         Stage(
             Trains.WHOLE,
-            Budget(epochs=5, min_steps=180, max_epochs=30),
+            Budget(epochs=4, min_steps=180, max_epochs=30),
             learning_rate=1e-3,
             schedule=Plateau(factor=0.3, patience=2),
             early_stopping=EarlyStopping(patience=5),
@@ -144,7 +144,7 @@ CNN5 = Recipe(
         "batch-norm momentum 0.9, not 0.99: the moving statistics must settle within a few hundred steps",
         "early stopping patience 5, min_delta 0, not 1 and 0.1: the source's rule stops at the second epoch",
         "class weights: three of four training images are pneumonia",
-        "5 epochs on thousands of images, not 10 (more on small sets): what two cores do in five minutes",
+        "4 epochs on thousands of images, not 10 (more on small sets): what two cores do in five minutes",
         "resize with antialiasing: the source's generator took the nearest pixel",
     ),
 )

@@ -170,9 +170,14 @@ def _raise_start_error(output: Path, returncode: int) -> str:
     raise kind(f"the emulator could not be started: {reason}", hint=hints[-1] if hints else f"see {output}")
 
 
+def environment(url: str) -> dict[str, str]:
+    """The environment variables that point Google's storage SDK at the emulator."""
+    return {"STORAGE_EMULATOR_HOST": url, "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true"}
+
+
 def environment_lines(url: str) -> list[str]:
-    """Shell lines that point Google's storage SDK at the emulator."""
-    return [f"export STORAGE_EMULATOR_HOST={url}", "export DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA=true"]
+    """The same as shell lines."""
+    return [f"export {name}={value}" for name, value in environment(url).items()]
 
 
 def sdk_lines(url: str, project: str, region: str) -> list[str]:
@@ -183,6 +188,3 @@ def sdk_lines(url: str, project: str, region: str) -> list[str]:
         f'aiplatform.init(api_endpoint="{url}", api_transport="rest", credentials=AnonymousCredentials(),',
         f'                project="{project}", location="{region}")',
     ]
-
-
-__all__ = ["ensure_running", "environment_lines", "running_url", "sdk_lines", "server_status", "stop"]

@@ -28,7 +28,7 @@ def add_findings(attenuation: Plane, lungs: Plane, canvas: Canvas, kind: Kind, r
     # Harmless shadows: folds of skin, muscle, a slight turn of the patient.
     shadows = {"normal": (0, 2), "bacterial": (0, 1), "viral": (0, 1)}[kind]
     for _ in range(int(rng.integers(shadows[0], shadows[1] + 1))):
-        added += float(rng.uniform(0.05, 0.20)) * _patch(canvas, rng)
+        added += float(rng.uniform(0.04, 0.17)) * _patch(canvas, rng)
     added += 0.03 * float(rng.uniform(0, 1)) * ridges(rng, _shape(canvas), 0.06 * canvas.unit)
     added *= lungs
     mean = float(added.sum() / (lungs.sum() + 1e-6))
@@ -53,8 +53,8 @@ def _consolidation(canvas: Canvas, rng: np.random.Generator) -> Plane:
     """An opacity of filled air spaces: mottled, with the dark branches of the bronchi that still hold air."""
     patch = _patch(canvas, rng)
     mottle = noise(rng, _shape(canvas), 0.045 * canvas.unit) + 0.6 * noise(rng, _shape(canvas), 0.02 * canvas.unit)
-    density = 0.42 * patch + 0.055 * patch * mottle
-    return np.asarray(density - 0.22 * patch * _bronchi(canvas, rng), dtype=np.float32)
+    density = 0.48 * patch + 0.085 * patch * mottle
+    return np.asarray(density - 0.27 * patch * _bronchi(canvas, rng), dtype=np.float32)
 
 
 def _interstitial(canvas: Canvas, rng: np.random.Generator) -> Plane:

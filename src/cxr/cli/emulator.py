@@ -1,0 +1,126 @@
+"""`cxr emulator`: Google's storage and Vertex AI APIs on loopback, as a server of its own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+from cxr.cli.options import Json, Quiet
+from cxr.cli.out import Out
+from cxr.errors import missing_package
+
+app = typer.Typer(
+    help="Google's storage and Vertex AI APIs on loopback: no account, no cost, nothing leaves this machine.",
+    no_args_is_help=True,
+)
+
+State = Annotated[
+    Path | None, typer.Option("--state", help="Folder with all that the emulator keeps [default: .cxr/emulator].")
+]
+
+
+@app.command()
+def start(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: the last one when free, otherwise any.")] = 0,
+    state: State = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
+    max_running_jobs: Annotated[int | None, typer.Option(min=1, help="More jobs than these wait.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Start the emulator; Ctrl-C ends it, unless --detach.
+
+    Example: cxr emulator start --port 9099 --detach
+    """
+    out = Out(json=json, quiet=quiet)
+    folder = _folder(state)
+    if detach:
+        process = _module("cxr.cloud.emulator.process")
+        url = process.ensure_running(folder, port=port, max_running_jobs=max_running_jobs)
+        _announce(out, url, folder)
+        out.hint(f"cxr emulator stop --state {folder}")
+        return
+    _serve(out, folder, port, max_running_jobs)
+
+
+@app.command()
+def stop(state: State = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Stop the emulator. Running jobs end and start again with it; everything else is kept.
+
+    Example: cxr emulator stop
+    """
+    out = Out(json=json, quiet=quiet)
+    folder = _folder(state)
+    stopped = _module("cxr.cloud.emulator.process").stop(folder)
+    out.say(f"the emulator of {folder} has stopped" if stopped else f"no emulator runs on {folder}")
+    out.result("emulator-stop", {"state": str(folder), "stopped": stopped})
+
+
+@app.command()
+def status(state: State = None, json: Json = False, quiet: Quiet = False) -> None:
+    """Show whether the emulator runs, where, and how many jobs it has.
+
+    Example: cxr emulator status --json
+    """
+    out = Out(json=json, quiet=quiet)
+    folder = _folder(state)
+    process = _module("cxr.cloud.emulator.process")
+    url = process.running_url(folder)
+    about = process.server_status(url) if url else None
+    if about is None:
+        out.say(f"no emulator runs on {folder}")
+        out.hint("cxr emulator start --detach")
+        out.result("emulator-status", {"running": False, "state": str(folder)})
+        return
+    jobs = about["jobs"]
+    out.table(("url", "process", "jobs running", "jobs waiting"), [(url, str(about["pid"]), *_counts(jobs))])
+    out.result("emulator-status", {"running": True, **about, "url": url})
+
+
+def _serve(out: Out, folder: Path, port: int, max_running_jobs: int | None) -> None:
+    settings_module = _module("cxr.cloud.emulator.settings")
+    server = _module("cxr.cloud.emulator.server")
+    settings = settings_module.EmulatorSettings(state_dir=folder, port=port)
+    if max_running_jobs is not None:
+        settings = settings_module.EmulatorSettings(state_dir=folder, port=port, max_running_jobs=max_running_jobs)
+    server.serve(settings, lambda url: _announce(out, url, folder))
+
+
+def _announce(out: Out, url: str, folder: Path) -> None:
+    process = _module("cxr.cloud.emulator.process")
+    settings = _module("cxr.cloud.emulator.settings")
+    out.text(url)
+    out.say(f"state in {folder}; point the SDKs at it with")
+    for line in process.environment_lines(url):
+        out.say(f"  {line}")
+    out.say("and in Python")
+    for line in process.sdk_lines(url, settings.DEFAULT_PROJECT, settings.DEFAULT_REGION):
+        out.say(f"  {line}")
+    out.result("emulator-start", {"url": url, "state": str(folder), "environment": process.environment(url)})
+    sys.stdout.flush()
+
+
+def _counts(jobs: dict[str, int]) -> tuple[int, int]:
+    return jobs["running"], jobs["waiting"]
+
+
+def _folder(state: Path | None) -> Path:
+    if state is not None:
+        return state
+    folder: Path = _module("cxr.settings").load_settings().emulator_dir
+    return folder
+
+
+def _module(name: str) -> ModuleType:
+    # The server's packages are an optional extra, and nothing heavy may load with the command line.
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "cxr":
+            raise
+        raise missing_package(error.name or name, "gcp") from None
