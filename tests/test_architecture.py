@@ -14,7 +14,8 @@ PACKAGE = ROOT / "src" / "cxr"
 HEAVY = (
     "tensorflow",
     "keras",
-    "google.cloud",
+    "google.cloud.",
+    "google.auth",
     "google.api_core",
     "boto3",
     "pandas",

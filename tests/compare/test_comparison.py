@@ -294,7 +294,12 @@ def test_the_report_opens_in_a_browser_in_light_and_dark_without_an_error(compar
         "--no-first-run",
         "--enable-logging=stderr",
     ]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += [
+        "--enable-logging=stderr",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
     seen = []
     for name, setting in (("light", "preferredColorScheme=1"), ("dark", "preferredColorScheme=0")):
         shot = tmp_path / f"{name}.png"

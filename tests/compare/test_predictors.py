@@ -42,7 +42,8 @@ def test_tflite_float_and_uint8_agree_with_keras_on_pixels_that_are_scaled_outsi
     expected = np.concatenate([model(image[None] / np.float32(127.5) - 1).numpy() for image in images])
     floating = judged.tflite_bundle(tmp_path / "float", world.manifest.hash, quantised=False)
     assert np.allclose(open_predictor(floating).predict(images), expected, atol=1e-5)
-    # One level of the pooled brightness (1/127) times the steep weights (24) moves a probability by up to a quarter of 0.19.
+    # One level of the pooled brightness (1/127) times the steep weights (24) moves a probability by up to a quarter
+    # of 0.19.
     assert np.abs(open_predictor(world.tflite).predict(images) - expected).max() < 0.05
 
 

@@ -19,9 +19,7 @@ def data() -> TrainingData:
 
 
 def batches(data: TrainingData, *, seed: int = 1, augmentation: Augmentation | None = None) -> list[tuple]:
-    dataset = training_batches(
-        data, augmentation or Augmentation(), batch_size=3, epochs=2, seed=seed, weighted=True
-    )
+    dataset = training_batches(data, augmentation or Augmentation(), batch_size=3, epochs=2, seed=seed, weighted=True)
     return [tuple(part.numpy() for part in batch) for batch in dataset]
 
 

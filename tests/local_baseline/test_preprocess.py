@@ -1,4 +1,5 @@
-"""The contract's pixels: TensorFlow's antialiased resize is the independent implementation that they are held against."""
+"""The contract's pixels: TensorFlow's antialiased resize is the independent implementation that they are held
+against."""
 
 from __future__ import annotations
 

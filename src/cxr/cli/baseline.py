@@ -32,9 +32,7 @@ def train_command(
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to train; see `cxr baseline recipes`.")] = "cnn5",
     manifest_path: ManifestPath = DEFAULT_MANIFEST,
     out_folder: Annotated[Path | None, typer.Option("--out", "-o", help="The bundle [default: runs/RECIPE].")] = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")
-    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")] = 7,
     weights: Annotated[str, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file.")] = "none",
     images: Images = None,

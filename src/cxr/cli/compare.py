@@ -70,9 +70,23 @@ def compare(
             cache_dir=cache or load_settings().state_dir / "cache",
             on_progress=advance,
         )
-    speaker.table(COLUMNS, [_cells(row) for row in comparison.rows])
+    print_comparison(comparison, speaker)
     speaker.result("comparison", results(comparison))
-    _say_what_next(speaker, comparison)
+    speaker.say(f"report: {comparison.report_path}")
+    speaker.hint(f"open {comparison.report_path} in a browser")
+
+
+def print_comparison(comparison: Comparison, out: Out) -> None:
+    """The table on stdout (nothing with --json) and what has to be said with it on stderr."""
+    from cxr.compare.report import words
+
+    out.table(COLUMNS, [_cells(row) for row in comparison.rows])
+    out.say()
+    for caveat in words.stand_in_caveats(comparison):
+        out.say(f"note: {caveat}")
+    test = comparison.test_set
+    out.say(f"{test.images:,} test images of {test.patients:,} patients; in brackets 95 % intervals over patients")
+    out.say(f"{words.DISCLAIMER}.")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -92,16 +106,3 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _plain(text: str) -> str:
     """Without typographic dashes and percent signs: the unit stands in the column's head, and `awk` reads it too."""
     return text.replace(" %", "").replace("–", "-")
-
-
-def _say_what_next(speaker: Out, comparison: Comparison) -> None:
-    from cxr.compare.report import words
-
-    speaker.say()
-    for caveat in words.stand_in_caveats(comparison):
-        speaker.say(f"note: {caveat}")
-    test = comparison.test_set
-    speaker.say(f"{test.images:,} test images of {test.patients:,} patients; in brackets 95 % intervals over patients")
-    speaker.say(f"{words.DISCLAIMER}.")
-    speaker.say(f"report: {comparison.report_path}")
-    speaker.hint(f"open {comparison.report_path} in a browser")

@@ -70,13 +70,15 @@ def check_command(manifest_path: ManifestPath = DEFAULT_MANIFEST, as_json: Json 
     manifest = read_manifest(manifest_path)
     report = check(manifest)
     _print_counts(out, manifest, report)
+    for overlap in report.overlaps:
+        shared, known = len(overlap.shared), overlap.right_patients
+        out.text(f"patients of test also in train, read by {overlap.reading}: {shared:,} of {known:,}")
     for finding in report.findings:
         out.text(f"\n{finding.severity}: {finding.message} [{finding.rule}]")
         if finding.examples:
             out.text(f"  e.g. {', '.join(finding.examples)}")
         out.text(f"  fix: {finding.fix}")
-    findings = [asdict(finding) for finding in report.findings]
-    out.result("data.check", {**_summary(manifest), "patients": report.patients, "findings": findings, "ok": report.ok})
+    out.result("data.check", {**_summary(manifest), **asdict(report), "ok": report.ok})
     if not report.ok:
         count = len(report.errors)
         raise CheckFailed(

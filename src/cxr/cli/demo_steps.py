@@ -274,7 +274,6 @@ def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, ou
 
 def _finish(options: DemoOptions, comparison: Comparison, manifest: Manifest, out: Out, tell: _Teller) -> None:
     out.say(f"\ndone in {tell.elapsed()}. Everything is in {options.folder}; the report is {comparison.report_path}")
-    out.say("AutoML's row is the emulator's stand-in, not Google's AutoML. Research use, not a medical device.")
     if options.data is None:
         out.hint("cxr demo --data DIR   (the same on real X-rays, in the folders of the Kaggle release)")
     else:

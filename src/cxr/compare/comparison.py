@@ -19,7 +19,7 @@ from cxr.compare.results import write_results
 from cxr.compare.rows import majority_row, model_row
 from cxr.compare.ruler import check_ruler
 from cxr.compare.testset import describe_test_set
-from cxr.errors import NotAllowed
+from cxr.errors import NotAllowed, UsageError
 from cxr.local_baseline.cache import Progress
 from cxr.manifests.manifest import Manifest
 from cxr.version import __version__
@@ -94,10 +94,12 @@ def _make_folder(output: Path) -> None:
     """Make the output folder before the long work, so that a place that cannot be written is not found out after it."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except PermissionError as error:
         raise NotAllowed(
-            f"cannot make the folder {output}: {error.strerror}", hint="choose another place: --out DIR"
+            f"no permission to make the folder {output}", hint="choose another place: --out DIR"
         ) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{output} is not a folder", hint="choose another place: --out DIR") from error
 
 
 def _distinct_names(bundles: Sequence[Bundle]) -> list[str]:

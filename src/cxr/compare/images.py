@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Preprocessing
 from cxr.compare.predictors.base import Images
-from cxr.local_baseline.cache import Progress, Source, cache_path, open_array, reader, write_array
+from cxr.local_baseline.cache import Progress, Source, cache_path, images_root, open_array, reader, write_array
 from cxr.manifests.manifest import Manifest
 
 
@@ -56,12 +56,6 @@ def split_images(
         read, workers = reader(images or images_root(manifest))
         write_array(sources, read, contract, path, on_progress, workers=workers)
     return SplitImages(open_array(path), np.arange(len(rows)))
-
-
-def images_root(manifest: Manifest) -> str:
-    """The folder or URL that the manifest itself says its images are in."""
-    root = manifest.header.root
-    return root if "://" in root else str(manifest.root)
 
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> Images | None:

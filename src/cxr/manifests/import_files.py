@@ -45,7 +45,8 @@ def import_rows(manifest: Manifest, images_url: str) -> list[ImportRow]:
     """The rows of an import file, in the order of their paths; images without a split are left out.
 
     `images_url` is where the manifest's root lies: gs://BUCKET/PREFIX/images.
-    Raises UsageError for another kind of URL, InputError for a label that Vertex AI refuses or when no image has a split.
+    Raises UsageError for another kind of URL, InputError for a label that Vertex AI refuses or when no image has a
+    split.
     """
     base = _checked_url(images_url)
     used = manifest.frame[manifest.frame["split"] != ""]
@@ -74,7 +75,8 @@ def write_import_file(
 ) -> list[ImportRow]:
     """Write the import file and read it back. Returns its rows.
 
-    Raises as `import_rows` does, NotAllowed when `path` cannot be written, Fault when what lies on the disk is not what was written.
+    Raises as `import_rows` does, NotAllowed when `path` cannot be written, Fault when what lies on the disk is not
+    what was written.
     """
     rows = import_rows(manifest, images_url)
     write_text_atomically(path, _csv_text(rows) if format is ImportFormat.CSV else _jsonl_text(rows))

@@ -1,4 +1,4 @@
-"""Where a folder keeps its splits and labels: DIR/<split>/<label>/… or DIR/<label>/…, perhaps inside a wrapper folder."""
+"""Where a folder keeps its splits and labels: DIR/<split>/<label>/… or DIR/<label>/…, perhaps in a wrapper folder."""
 
 from __future__ import annotations
 
@@ -44,22 +44,25 @@ class Place:
 def find_layout(root: Path) -> Layout:
     """Recognise the layout of `root`, looking into a wrapper folder (DIR/chest_xray/train) where there is one.
 
-    Raises InputError when `root` is missing or not a folder, is empty, or holds several data sets; NotAllowed when it cannot be read.
+    Raises InputError when `root` is missing or not a folder, is empty, or holds several data sets; NotAllowed when it
+    cannot be read.
     """
+    return _layout_with_splits(root) or Layout(root, False)
+
+
+def _layout_with_splits(root: Path) -> Layout | None:
     folders = _folders(root)
     if any(_is_split(name) for name in folders):
         return Layout(root, True)
     wrappers = [name for name in folders if any(_is_split(inner) for inner in _folders(root / name))]
     if len(wrappers) > 1:
         raise InputError(
-            f"{root} holds several data sets: {', '.join(wrappers)}",
-            hint=f"scan one: cxr data scan {root / wrappers[0]}",
+            f"{root} holds several data sets (folders with splits in them): {', '.join(wrappers)}",
+            hint=f"scan one, cxr data scan {root / wrappers[0]}, or lay it out as <split>/<label>/…",
         )
     if len(wrappers) == 1:
         return Layout(root / wrappers[0], True)
-    if len(folders) == 1 and len(_folders(root / folders[0])) > 0:
-        return find_layout(root / folders[0])
-    return Layout(root, False)
+    return _layout_with_splits(root / folders[0]) if len(folders) == 1 else None
 
 
 def place_of(parts: tuple[str, ...], layout: Layout) -> Place:

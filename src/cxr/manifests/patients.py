@@ -1,8 +1,8 @@
 """From a file name to a patient: a table of named patterns, read in one of two ways.
 
-The Kermany release numbers its bacterial and its viral patients apart, so `person12_bacteria_…` and `person12_virus_…` are two
-children (reading `etiology+number`, the default). Who wants to be conservative takes them for one (reading `number`). The counters of
-`IM-<N>` and `NORMAL2-IM-<N>` are separate in both readings.
+The Kermany release numbers its bacterial and its viral patients apart, so `person12_bacteria_…` and
+`person12_virus_…` are two children (reading `etiology+number`, the default). Who wants to be conservative takes them
+for one (reading `number`). The counters of `IM-<N>` and `NORMAL2-IM-<N>` are separate in both readings.
 """
 
 from __future__ import annotations

@@ -35,11 +35,12 @@ class _Candidate:
 def scan(root: Path, *, patient_key: str = DEFAULT_READING, on_progress: Progress = silent) -> Manifest:
     """Scan DIR/<split>/<label>/… or DIR/<label>/… (all train) into a manifest.
 
-    Each file is read once: sha256, crc32c, width, height and a full decode come from the same bytes. Files that cannot be
-    used become Problems in the header (severity error: not in the rows). The manifest's root is the folder below any wrapper.
+    Each file is read once: sha256, crc32c, width, height and a full decode come from the same bytes. Files that
+    cannot be used become Problems in the header (severity error: not in the rows). The manifest's root is the folder
+    below any wrapper.
 
-    Raises InputError for a missing folder, one without a usable image, with one label only, or with two labels that differ only in case;
-    UsageError for an unknown `patient_key`; NotAllowed when the folder cannot be read.
+    Raises InputError for a missing folder, one without a usable image, with one label only, or with two labels that
+    differ only in case; UsageError for an unknown `patient_key`; NotAllowed when the folder cannot be read.
     """
     check_reading(patient_key)
     layout = find_layout(root)

@@ -17,13 +17,14 @@ POOL = ("train", "validation")
 def make_validation(manifest: Manifest, *, validation: float = 0.1, seed: int = 7) -> Manifest:
     """Split train and the original validation images anew, by patient, into train and validation.
 
-    Groups are the connected components of a shared patient or duplicate group. They are stratified by label and etiology (a
-    group's commonest) and, within a stratum, taken in the order of sha256(seed, group) as long as each brings the share of
-    images nearer to `validation` (0 < validation < 1): so a stratum is off by less than one group. Test rows are left alone; pool images
-    whose group also occurs in test get no split. The result depends on the rows, not on their order, and splitting it again
-    gives it again.
+    Groups are the connected components of a shared patient or duplicate group. They are stratified by label and
+    etiology (a group's commonest) and, within a stratum, taken in the order of sha256(seed, group) as long as each
+    brings the share of images nearer to `validation` (0 < validation < 1): so a stratum is off by less than one
+    group. Test rows are left alone; pool images whose group also occurs in test get no split. The result depends on
+    the rows, not on their order, and splitting it again gives it again.
 
-    Raises UsageError for a share outside (0, 1), InputError when there is nothing to split or a label would be missing on a side.
+    Raises UsageError for a share outside (0, 1), InputError when there is nothing to split or a label would be
+    missing on a side.
     """
     if not 0 < validation < 1:
         raise UsageError(f"the validation share is {validation}, but must lie between 0 and 1", hint="--validation 0.1")

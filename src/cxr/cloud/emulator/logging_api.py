@@ -1,7 +1,7 @@
 """Cloud Logging's entries.list: what custom jobs printed.
 
-Each line is an entry of the resource `ml_job` with the labels job_id, project_id and task_name (workerpool0-0), severity INFO for
-stdout and ERROR for stderr, as Vertex AI writes them. AutoML jobs have no entries, in the service as here.
+Each line is an entry of the resource `ml_job` with the labels job_id, project_id and task_name (workerpool0-0),
+severity INFO for stdout and ERROR for stderr, as Vertex AI writes them. AutoML jobs have no entries, there as here.
 Source: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list.
 """
 

@@ -119,7 +119,7 @@ def _custom_job(plan: LaunchPlan, options: CustomOptions, weights: str) -> dict[
         machine_spec |= {"accelerator_type": machine.accelerator, "accelerator_count": machine.accelerators}
     strategy = types.Scheduling.Strategy.SPOT if options.spot else types.Scheduling.Strategy.STANDARD
     args = ["--manifest", f"{plan.connection.base_url}/manifest.csv", "--recipe", options.recipe]
-    args += ["--seed", str(options.seed), "--weights", weights, "--name", plan.job_id]
+    args += ["--seed", str(options.seed), "--weights", weights, "--name", f"gpu-{options.recipe}"]
     args += ["--epochs", str(options.epochs)] if options.epochs else []
     script = START_SCRIPT.format(wheel=f"{_mounted(plan)}/{WHEEL_NAME}")
     return {

@@ -59,7 +59,7 @@ def milliseconds(latency_ms: float | None) -> str:
 def headline(comparison: Comparison) -> str:
     """The title: task, number of models, number of patients."""
     count = len(comparison.models)
-    models = "one model" if count == 1 else f"{count} models"
+    models = "one model" if count == 1 else f"{count}\N{NO-BREAK SPACE}models"
     task = " or ".join(comparison.classes) if len(comparison.classes) == 2 else ", ".join(comparison.classes)
     return f"{task}: {models} on the same {comparison.test_set.patients:,} patients"
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.exports.tflite_metadata import with_metadata
 from cxr.local_baseline.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import STARTUP_NOISE, load, without_lines
+
+#: Notes of TensorFlow's loader and converter on stderr.
+CONVERTER_NOISE = re.compile(STARTUP_NOISE.pattern + rb"|^fully_quantize: ")
 
 
 class TfliteForm(StrEnum):
@@ -37,16 +45,27 @@ def export_tflite(
     `image` uint8 [1, H, W, C] -> scores uint8 [1, classes] (the tensors' details hold scale and zero point);
     `representative` uint8 [N, H, W, C] are training images by which the ranges are set.
     """
-    framework = load()
-    with without_lines(STARTUP_NOISE):
-        converter = framework.tf.lite.TFLiteConverter.from_keras_model(serving_model(model, batch_size=1))
-        if form is TfliteForm.UINT8:
-            if representative is None:
-                raise ValueError("the uint8 form needs representative images")
-            _quantise(framework.tf, converter, representative)
-        data = converter.convert()
+    tf = load().tf
+    with tempfile.TemporaryDirectory(prefix="cxr-tflite-") as folder:
+        # By way of a SavedModel: from_keras_model does the same, but prints its signature on stdout.
+        export_saved_model(serving_model(model, batch_size=1), Path(folder))
+        with _quiet_converter():
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            if form is TfliteForm.UINT8:
+                if representative is None:
+                    raise ValueError("the uint8 form needs representative images")
+                _quantise(tf, converter, representative)
+            data = converter.convert()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(with_metadata(data, labels, name=model.name, description=description))
+
+
+@contextmanager
+def _quiet_converter() -> Iterator[None]:
+    """Without the converter's notes: it infers the ranges itself, and reports the types that it was asked for."""
+    with without_lines(CONVERTER_NOISE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
+        yield
 
 
 def _quantise(tf: Any, converter: Any, representative: Pixels) -> None:

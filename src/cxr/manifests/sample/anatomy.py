@@ -1,6 +1,6 @@
 """A healthy chest as attenuation: body, lungs, heart, spine, ribs, clavicles, vessels, abdomen.
 
-All planes are float32 [H, W] of attenuation in arbitrary units (1 is about the mediastinum); more attenuation is brighter.
+All planes are float32 [H, W] of attenuation in arbitrary units (1 is about the mediastinum); more is brighter.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _below_diaphragm(canvas: Canvas, build: Build, rng: np.random.Generator) -> 
 
 
 def _ribs(canvas: Canvas, build: Build) -> Plane:
-    """Each rib pair is a tilted hoop: seen from the front an ellipse, its back half above, its fainter front half below."""
+    """Each pair of ribs is a tilted hoop: from the front an ellipse, its back above, its fainter front below."""
     total = np.zeros_like(canvas.x)
     spacing = (build.base + 0.22 - build.apex) / build.ribs
     thickness = spacing * 0.19

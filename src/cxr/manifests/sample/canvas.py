@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-#: float32 [H, W]. (numpy's stubs call the result of np.power and np.square float64, so the type says less than it could.)
+#: float32 [H, W]. (numpy's stubs make float64 of np.power and np.square, so the type says less than it could.)
 Plane: TypeAlias = npt.NDArray[Any]
 
 
@@ -56,7 +56,7 @@ def make_canvas(width: int, height: int, rng: np.random.Generator) -> Canvas:
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], grain_px: float) -> Plane:
-    """Smooth noise, float32 [H, W], mean about 0 and standard deviation about 1, with structures of `grain_px` pixels."""
+    """Smooth noise, float32 [H, W], mean about 0, standard deviation about 1, structures of `grain_px` pixels."""
     height, width = shape
     grid = (max(2, round(height / grain_px) + 2), max(2, round(width / grain_px) + 2))
     coarse = Image.fromarray(rng.standard_normal(grid, dtype=np.float32))

@@ -1,6 +1,7 @@
 """Who appears in the sample: names, patients, labels and splits, in the manner of the Kermany release.
 
-Bacterial and viral patients are numbered apart, so a plain number may occur in train and in test, an (etiology, number) never.
+Bacterial and viral patients are numbered apart, so a plain number may occur in train and in test, an
+(etiology, number) never.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ WORDS: Final = {"bacterial": "bacteria", "viral": "virus"}
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One image to draw: `name` relative to the sample's folder; anatomy follows `patient_seed`, the rest `image_seed`."""
+    """One image to draw, `name` relative to the sample's folder.
+
+    `patient_seed` makes the anatomy, `image_seed` the rest.
+    """
 
     name: str
     kind: Kind

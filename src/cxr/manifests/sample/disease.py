@@ -1,8 +1,8 @@
 """What pneumonia adds to a chest: focal consolidation (bacterial) or a diffuse interstitial pattern (viral), and what
 looks like it but is not.
 
-The mean brightness of the lungs is restored afterwards, and healthy chests get smooth shadows of the same size and density,
-so that the label lies in the texture and not in a brightness that a thumbnail or a byte count would tell.
+The mean brightness of the lungs is restored afterwards, and healthy chests get smooth shadows of the same size and
+density, so that the label lies in the texture and not in a brightness that a thumbnail or a byte count would tell.
 """
 
 from __future__ import annotations

@@ -25,10 +25,11 @@ IMAGES_PER_TASK = 8
 
 
 def draw_sample(folder: Path, *, images: int = 600, seed: int = 7, on_progress: Progress = silent) -> None:
-    """Draw `images` synthetic radiographs into FOLDER/{train,val,test}/{NORMAL,PNEUMONIA}, named as in the Kermany release.
+    """Draw `images` synthetic radiographs into FOLDER/{train,val,test}/{NORMAL,PNEUMONIA}, named as in the Kermany
+    release.
 
-    The same seed gives the same bytes (with the same Pillow and numpy). Each file's JPEG comment says that it is synthetic.
-    The folder may exist; files of the same names are replaced.
+    The same seed gives the same bytes (with the same Pillow and numpy). Each file's JPEG comment says that it is
+    synthetic. The folder may exist; files of the same names are replaced.
 
     Raises UsageError for too few images, InputError when `folder` is a file, NotAllowed when it cannot be written.
     """

@@ -1,5 +1,7 @@
-"""A custom job's container, without a container: the command runs with this Python, behind shims that keep what the service
-gives a container: python3, pip, /gcs paths and the service's environment variables.
+"""A custom job's container, without a container.
+
+The command runs with this Python, behind shims that keep what the service gives a container: python3, pip, /gcs paths
+and the service's environment variables.
 """
 
 from __future__ import annotations

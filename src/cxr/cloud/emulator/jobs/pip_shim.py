@@ -1,7 +1,7 @@
 """`pip install` inside a custom job: `python -m cxr.cloud.emulator.jobs.pip_shim SITE install …`.
 
-Wheels and archives that are files are installed into SITE without their dependencies and without an index; a requirement by name
-must be met by the host's Python already, as it would be by the container image.
+Wheels and archives that are files are installed into SITE without their dependencies and without an index; a
+requirement by name must be met by the host's Python already, as it would be by the container image.
 """
 
 from __future__ import annotations

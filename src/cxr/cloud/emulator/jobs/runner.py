@@ -1,8 +1,8 @@
 """The wrapper around one attempt of a job: `python -m cxr.cloud.emulator.jobs.runner ATTEMPT_DIR`.
 
-It outlives the server. It claims the attempt by writing pid.json (once; who comes second leaves), starts what launch.json says in
-its own session, writes every line that is printed to log.jsonl with its time, and at the end writes exit.json.
-A server that was killed finds out from these files, later, how the job went.
+It outlives the server. It claims the attempt by writing pid.json (once; who comes second leaves), starts what
+launch.json says, writes every line that is printed to log.jsonl with its time, and at the end writes exit.json. A
+server that was killed finds out from these files, later, how the job went.
 """
 
 from __future__ import annotations

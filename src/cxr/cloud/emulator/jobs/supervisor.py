@@ -1,7 +1,7 @@
 """The thread that starts jobs, notices how they end, cancels them, and takes them up again after a restart.
 
-A job is waiting, running or done. Each kind of job says what to launch and what its end means; only this file knows about
-slots, attempts and processes.
+A job is waiting, running or done. Each kind of job says what to launch and what its end means; only this file knows
+about slots and attempts.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Supervisor:
         state = attempts.state_of(folder)
         if state in {AttemptState.STARTING, AttemptState.RUNNING}:
             if job.cancel_requested:
-                self._cancel(job, folder)
+                self._cancel(job, folder, state)
             return
         self._reap(job.name)
         attempts.kill_leftovers(folder)
@@ -170,8 +170,10 @@ class Supervisor:
         self._wrappers[job.name] = attempts.launch(folder, what)
         log.info("%s: attempt %d started", job.name, attempt)
 
-    def _cancel(self, job: _Job, folder: Path) -> None:
-        if job.name not in self._kill_at:
+    def _cancel(self, job: _Job, folder: Path, state: AttemptState) -> None:
+        if state is AttemptState.STARTING:
+            attempts.kill(folder)  # nothing runs yet that could be asked to end
+        elif job.name not in self._kill_at:
             self._kill_at[job.name] = time.monotonic() + self._settings.cancel_grace_seconds
             attempts.terminate(folder)
         elif time.monotonic() >= self._kill_at[job.name]:

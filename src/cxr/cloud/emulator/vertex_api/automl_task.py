@@ -107,7 +107,8 @@ def check_inputs(inputs: Any) -> AutoMLInputs:
         )
     elif not model_type.least <= given <= model_type.most:
         raise invalid_argument(
-            f"The budget of {given:,} milli node hours is outside of {model_type.least:,} to {model_type.most:,} for {name}.",
+            f"The budget of {given:,} milli node hours is outside of {model_type.least:,} to {model_type.most:,} "
+            f"for {name}.",
             field="training_task_inputs.budget_milli_node_hours",
         )
     budget = model_type.default if given is None else given

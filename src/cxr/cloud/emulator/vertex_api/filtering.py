@@ -2,8 +2,8 @@
 
     labels.team="radiology" AND NOT state="JOB_STATE_FAILED" AND (display_name="a" OR display_name="b")
 
-`OR` binds tighter than `AND`, and two terms side by side are joined by `AND`. `:` asks for presence (`:*`), for a key of a
-map (`labels:team`), or for a part of a text.
+`OR` binds tighter than `AND`, and two terms side by side are joined by `AND`. `:` asks for presence (`:*`), for a key
+of a map (`labels:team`), or for a part of a text.
 """
 
 from __future__ import annotations

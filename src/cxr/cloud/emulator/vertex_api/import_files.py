@@ -30,36 +30,36 @@ class ImportRow:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class BadRow(Exception):
+class RowError(Exception):
     """A line that cannot be imported; the message names the line."""
 
 
-def read_rows(name: str, text: str) -> Iterator[ImportRow | BadRow]:
-    """The rows of one import file, and a BadRow for each that the service would refuse. Empty lines are skipped."""
+def read_rows(name: str, text: str) -> Iterator[ImportRow | RowError]:
+    """The rows of one import file, and a RowError for each that the service would refuse. Empty lines are skipped."""
     reader = _json_row if name.lower().endswith((".jsonl", ".json")) else _csv_row
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         if not line.strip():
             continue
         try:
             yield _checked(reader(line))
-        except BadRow as error:
-            yield BadRow(f"{name}, line {number}: {error}")
+        except RowError as error:
+            yield RowError(f"{name}, line {number}: {error}")
 
 
 def _csv_row(line: str) -> ImportRow:
     try:
         cells = [cell.strip() for cell in next(csv.reader(io.StringIO(line), strict=True))]
     except (csv.Error, StopIteration) as error:
-        raise BadRow(f"not a CSV line: {error}") from None
+        raise RowError(f"not a CSV line: {error}") from None
     labels: dict[str, str] = {}
     if cells and not cells[0].startswith("gs://"):
         ml_use = cells.pop(0)
         if ml_use:
             labels[ML_USE_KEY] = ml_use
     if len(cells) > 2:
-        raise BadRow("more than one label: this is a single-label dataset")
+        raise RowError("more than one label: this is a single-label dataset")
     if not cells or not cells[0]:
-        raise BadRow("there is no gs:// path")
+        raise RowError("there is no gs:// path")
     return ImportRow(cells[0], cells[1] if len(cells) > 1 else "", labels)
 
 
@@ -67,31 +67,31 @@ def _json_row(line: str) -> ImportRow:
     try:
         value = json.loads(line)
     except ValueError as error:
-        raise BadRow(f"not JSON: {error}") from None
+        raise RowError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise BadRow("not a JSON object")
+        raise RowError("not a JSON object")
     unknown = set(value) - {"imageGcsUri", "classificationAnnotation", "dataItemResourceLabels"}
     if unknown:
-        raise BadRow(f"unknown field {sorted(unknown)[0]!r}")
+        raise RowError(f"unknown field {sorted(unknown)[0]!r}")
     annotation = value.get("classificationAnnotation") or {}
     labels = value.get("dataItemResourceLabels") or {}
     if not isinstance(annotation, dict) or set(annotation) - {"displayName", "annotationResourceLabels"}:
-        raise BadRow("classificationAnnotation must have a displayName and nothing unknown")
+        raise RowError("classificationAnnotation must have a displayName and nothing unknown")
     if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
-        raise BadRow("dataItemResourceLabels must be texts")
+        raise RowError("dataItemResourceLabels must be texts")
     if not isinstance(value.get("imageGcsUri"), str):
-        raise BadRow("imageGcsUri is missing")
+        raise RowError("imageGcsUri is missing")
     return ImportRow(value["imageGcsUri"], str(annotation.get("displayName", "")), labels)
 
 
 def _checked(row: ImportRow) -> ImportRow:
     if not row.uri.startswith("gs://"):
-        raise BadRow(f"{row.uri!r} is not a gs:// path")
+        raise RowError(f"{row.uri!r} is not a gs:// path")
     ml_use = row.labels.get(ML_USE_KEY)
     if ml_use is not None and ml_use.lower() not in ML_USES:
-        raise BadRow(f"{ml_use!r} is not an ml_use (training, validation or test)")
+        raise RowError(f"{ml_use!r} is not an ml_use (training, validation or test)")
     if row.label and (not LABEL.fullmatch(row.label) or len(row.label) > MAX_LABEL):
-        raise BadRow(f"label {row.label!r} must start with a letter and have only letters, digits and underscores")
+        raise RowError(f"label {row.label!r} must start with a letter and have only letters, digits and underscores")
     if ml_use is not None:
         return ImportRow(row.uri, row.label, {**row.labels, ML_USE_KEY: ml_use.lower()})
     return row

@@ -14,9 +14,9 @@ from cxr.cloud.emulator.state.database import next_serial
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.internal import object_at, objects_below, read_head, read_object, split_uri
 from cxr.cloud.emulator.vertex_api.call import VertexContext
-from cxr.cloud.emulator.vertex_api.import_files import BadRow, ImportRow, read_rows
+from cxr.cloud.emulator.vertex_api.import_files import ImportRow, RowError, read_rows
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, packed, types
-from cxr.cloud.emulator.vertex_api.operations import OperationFailed
+from cxr.cloud.emulator.vertex_api.operations import OperationError
 from cxr.cloud.emulator.vertex_api.resource_store import find
 
 #: GenericOperationMetadata: "this field should never exceed 20 entries".
@@ -36,13 +36,13 @@ def import_work(context: VertexContext, work_input: JsonObject) -> tuple[JsonObj
         digest = _digest(context.storage, row) if isinstance(row, ImportRow) else row
         if isinstance(row, ImportRow) and isinstance(digest, str):
             good.append((row, digest))
-        elif isinstance(digest, BadRow):
+        elif isinstance(digest, RowError):
             code = Code.NOT_FOUND if "does not exist" in str(digest) else Code.INVALID_ARGUMENT
             failures.append({"code": code.number, "message": str(digest)})
     metadata = {"genericMetadata": {"partialFailures": failures[:MAX_PARTIAL_FAILURES]}}
     if not good:
         error = invalid_argument("No data item could be imported; see the partial failures.")
-        raise OperationFailed(error, metadata)
+        raise OperationError(error, metadata)
     with context.write() as connection:
         new = _insert(connection, dataset, work_input["operation"], good)
     log.info(
@@ -56,7 +56,7 @@ def import_work(context: VertexContext, work_input: JsonObject) -> tuple[JsonObj
     return packed(types.ImportDataResponse, {}), metadata
 
 
-def _rows(storage: StorageContext, configs: list[JsonObject]) -> Iterator[ImportRow | BadRow]:
+def _rows(storage: StorageContext, configs: list[JsonObject]) -> Iterator[ImportRow | RowError]:
     for config in configs:
         common = config.get("dataItemLabels", {})
         for uri in config["gcsSource"]["uris"]:
@@ -87,17 +87,17 @@ def _files(storage: StorageContext, uri: str) -> Iterator[tuple[str, str]]:
             raise RpcError(Code.INVALID_ARGUMENT, f"{full} is not UTF-8.") from None
 
 
-def _digest(storage: StorageContext, row: ImportRow) -> str | BadRow:
+def _digest(storage: StorageContext, row: ImportRow) -> str | RowError:
     try:
         found = object_at(storage, row.uri)
     except ValueError as error:
-        return BadRow(str(error))
+        return RowError(str(error))
     if found is None:
-        return BadRow(f"The image {row.uri} does not exist.")
+        return RowError(f"The image {row.uri} does not exist.")
     if found["size"] > MAX_IMAGE_BYTES:
-        return BadRow(f"The image {row.uri} has {found['size']:,} bytes; at most {MAX_IMAGE_BYTES:,} are allowed.")
+        return RowError(f"The image {row.uri} has {found['size']:,} bytes; at most {MAX_IMAGE_BYTES:,} are allowed.")
     if not read_head(storage, found, 16).startswith(SIGNATURES):
-        return BadRow(f"{row.uri} is not a JPEG, PNG, GIF, BMP or ICO image.")
+        return RowError(f"{row.uri} is not a JPEG, PNG, GIF, BMP or ICO image.")
     return str(found["md5"])
 
 

@@ -1,4 +1,7 @@
-"""Which accelerator goes into which machine (https://cloud.google.com/vertex-ai/docs/training/configure-compute, 2026-10)."""
+"""Which accelerator goes into which machine.
+
+Source: https://cloud.google.com/vertex-ai/docs/training/configure-compute (2026-10).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ G2_GPUS = {
 
 
 def check_machine(spec: Mapping[str, Any]) -> None:
-    """Raise 400 for a machine without a type, or an accelerator that does not go with it. Unlisted accelerators pass."""
+    """Raise 400 for a machine without a type, or an accelerator that does not go with it; unlisted ones pass."""
     machine = spec.get("machineType", "")
     if not _MACHINE.fullmatch(machine):
         raise invalid_argument(f"Machine type {machine!r} is not supported.", field="machine_spec.machine_type")

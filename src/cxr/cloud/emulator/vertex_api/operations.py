@@ -1,5 +1,7 @@
-"""Long-running operations: begun, worked on in a thread of their own, kept until deleted; an unfinished one is taken up again
-after a restart."""
+"""Long-running operations: begun, worked on in a thread of their own, kept until deleted.
+
+One that is unfinished when the server ends is taken up again by the next.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def finish(
     error: JsonObject | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """End an operation with a response (None: Empty) or an error (google.rpc.Status). One already done stays as it is."""
+    """End an operation with a response (None: Empty) or an error (google.rpc.Status); one that is done stays."""
     row = connection.execute("SELECT body FROM operations WHERE name=? AND done=0", (name,)).fetchone()
     if row is None:
         return
@@ -159,7 +161,7 @@ class OperationWorker:
         metadata: JsonObject = {}
         try:
             response, metadata = self._work[kind]({**work_input, "operation": name})
-        except OperationFailed as failed:
+        except OperationError as failed:
             with self._database.write() as connection:
                 finish(connection, name, error=failed.error.status(), metadata=failed.metadata)
         except ApiError as refused:
@@ -176,7 +178,7 @@ class OperationWorker:
                 finish(connection, name, response=response, metadata=metadata)
 
 
-class OperationFailed(Exception):
+class OperationError(Exception):
     """An operation's work failed, and its metadata say more."""
 
     def __init__(self, error: RpcError, metadata: JsonObject) -> None:

@@ -1,0 +1,162 @@
+"""`cxr compare` as it is typed: table on stdout, words on stderr, one line and the right exit code for bad input."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from cxr.cli.main import main
+
+HELPERS = Path(__file__).parents[1] / "compare" / "judged.py"
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """The functions that make manifests and bundles, which the tests of the comparison share."""
+    pytest.importorskip("tensorflow", reason="scoring models needs the extra train")
+    if "compare_judged" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("compare_judged", HELPERS)
+        assert spec
+        assert spec.loader
+        sys.modules["compare_judged"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["compare_judged"])
+    return sys.modules["compare_judged"]
+
+
+@pytest.fixture(scope="module")
+def world(judged, tmp_path_factory):
+    """A folder with a manifest and two bundles."""
+    folder = tmp_path_factory.mktemp("cli-world")
+    manifest = judged.make_manifest(folder, test_images=30)
+    judged.keras_bundle(folder / "cnn5", manifest.hash)
+    judged.tflite_bundle(folder / "edge", manifest.hash)
+    return folder
+
+
+@pytest.fixture
+def cxr(world, monkeypatch, capsys):
+    """Run `cxr compare …` in the folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(world)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cxr", "compare", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+            sys.exit(0)
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_the_table_goes_to_stdout_and_the_report_is_named_on_stderr(cxr, world):
+    code, out, err = cxr("cnn5", "edge", "--manifest", "manifest.csv", "--out", "compare")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split() == [
+        *("model", "trained", "by", "accuracy", "%", "sensitivity", "%", "specificity", "%"),
+        *("AUC", "MB", "ms/image", "threshold"),
+    ]
+    assert [line.split("  ")[0] for line in lines[2:]] == ["cnn5", "automl edge", "majority class"]
+    assert "AutoML (emulator stand-in)" in lines[3]
+    assert f"report: {Path('compare/report.html')}" in err
+    assert "next: open" in err
+    assert "not by Google's AutoML service" in err
+    assert "Research use, not a medical device" in err
+    assert (world / "compare" / "report.html").is_file()
+    assert (world / "compare" / "results.json").is_file()
+
+
+def test_json_is_one_document_and_the_same_as_the_results_file(cxr, world):
+    code, out, _ = cxr("cnn5", "--out", "as-json", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert (document["schema"], document["schema_version"]) == ("cxr.comparison", 1)
+    assert document == json.loads((world / "as-json" / "results.json").read_text())
+    assert document["provenance"]["command"] == "cxr compare cnn5 --out as-json --json"
+
+
+def test_quiet_leaves_stderr_empty(cxr):
+    code, out, err = cxr("cnn5", "--out", "in-silence", "--quiet")
+    assert (code, err) == (0, "")
+    assert out.startswith("model")
+
+
+def test_images_may_be_named(cxr, world):
+    code, _, _ = cxr("cnn5", "--images", str(world / "images"), "--cache", "fresh", "--out", "named")
+    assert code == 0
+    assert list((world / "fresh").glob("*.npy"))
+
+
+def test_help_has_an_example(cxr):
+    code, out, _ = cxr("--help")
+    assert code == 0
+    assert "Example: cxr compare" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "what", "next_step"),
+    [
+        pytest.param(
+            ["images"], 2, "images is not a bundle: it has no bundle.json", "cxr baseline train", id="no bundle"
+        ),
+        pytest.param(["gone"], 2, "gone is not a bundle", "cxr baseline train", id="no folder"),
+        pytest.param(
+            ["cnn5", "--manifest", "gone.csv"], 2, "there is no manifest gone.csv", "cxr data scan", id="no manifest"
+        ),
+        pytest.param(["cnn5", "cnn5"], 2, "are the same bundle", None, id="the same bundle twice"),
+        pytest.param(
+            ["cnn5", "--images", "gone", "--cache", "empty"],
+            2,
+            "there is no folder of images gone",
+            "--images",
+            id="no images",
+        ),
+        pytest.param(
+            ["cnn5", "--out", "manifest.csv"], 2, "manifest.csv is not a folder", "--out DIR", id="out is a file"
+        ),
+    ],
+)
+def test_bad_input_is_met_with_one_line_a_hint_and_its_exit_code(cxr, arguments, code, what, next_step):
+    left, out, err = cxr(*arguments)
+    assert left == code
+    assert out == ""
+    lines = err.splitlines()
+    assert what in lines[0]
+    assert "Traceback" not in err
+    assert len(lines) <= 2
+    if next_step:
+        assert lines[1].startswith("  next: ")
+        assert next_step in lines[1]
+
+
+def test_no_bundle_at_all_is_a_usage_error(cxr):
+    code, _, err = cxr()
+    assert code == 2
+    assert "BUNDLE" in err
+
+
+def test_a_bundle_of_another_manifest_exits_with_5_and_names_both_hashes(cxr, judged, world):
+    theirs = judged.read_manifest(world / "manifest.csv")
+    ours = judged.make_manifest(world / "other", test_images=12, seed=8)
+    code, out, err = cxr("cnn5", "--manifest", "other/manifest.csv", "--out", "refused")
+    assert (code, out) == (5, "")
+    first, second = err.splitlines()
+    assert first.startswith("not comparable: cnn5 was trained on the manifest ")
+    assert theirs.hash[:12] in first
+    assert ours.hash[:12] in first
+    assert "--manifest" in second
+    assert not (world / "refused").exists()
+
+
+def test_a_changed_model_file_is_refused(cxr, judged, world):
+    manifest = judged.read_manifest(world / "manifest.csv")
+    bundle = judged.tflite_bundle(world / "changed", manifest.hash)
+    (bundle.folder / "model.tflite").write_bytes(b"something else")
+    code, _, err = cxr("changed")
+    assert code == 2
+    assert "has changed since the bundle was written" in err

@@ -1,0 +1,68 @@
+"""A program with the AutoML stand-in's command line and output files, and no training: for tests of the emulator.
+
+The budget chooses what it does: see BEHAVIOURS; any other budget ends well at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+BEHAVIOURS = {1001: "fail", 1002: "hang", 1003: "die-once", 1004: "slow", 1005: "incomplete", 1006: "always-die"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--items", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--model-type", required=True)
+    parser.add_argument("--budget-milli-node-hours", type=int, required=True)
+    parser.add_argument("--epochs", type=int)
+    arguments = parser.parse_args()
+    behaviour = BEHAVIOURS.get(arguments.budget_milli_node_hours, "ok")
+    items = [json.loads(line) for line in arguments.items.read_text().splitlines()]
+    if behaviour == "fail":
+        print("the images are too dark", file=sys.stderr)
+        return 3
+    if behaviour == "hang":
+        time.sleep(600)
+    if behaviour == "always-die" or (behaviour == "die-once" and arguments.output.parent.name == "attempt-1"):
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    if behaviour == "slow":
+        time.sleep(2.0)
+    _write(arguments.output, items, complete=behaviour != "incomplete")
+    return 0
+
+
+def _write(output: Path, items: list[dict[str, str]], *, complete: bool) -> None:
+    labels = sorted({item["label"] for item in items})
+    for name, text in {
+        "tflite/model.tflite": "not a model",
+        "tf-js/model.json": "{}",
+        "tf-js/dict.txt": "\n".join(labels),
+        "tf-js/group1-shard1of1.bin": "weights",
+    }.items():
+        path = output / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    if complete:
+        sets = {name: sum(item["ml_use"] == name for item in items) for name in ("training", "validation", "test")}
+        metrics = {
+            "auPrc": 0.9,
+            "logLoss": 0.2,
+            "confidenceMetrics": [{"recall": 1.0, "precision": 0.5}],
+            "confusionMatrix": {
+                "annotationSpecs": [{"id": str(i), "displayName": label} for i, label in enumerate(labels)],
+                "rows": [[sets["training"], sets["validation"]], [sets["test"], 0]],
+            },
+        }
+        (output / "evaluation.json").write_text(json.dumps(metrics))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
