@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -53,31 +54,140 @@ def _when(folder: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/bundle.json")}
 
 
-def test_the_demo_ends_with_three_models_in_one_table_and_repeats_nothing(run_cxr: Run, demo_folder: Path) -> None:
-    first = run_cxr("demo", *SMALL, "--out", str(demo_folder))
-    assert first.returncode == 0, first.stderr[-3000:]
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, CompletedProcess[str]]]:
+    """A demo that has run to its end, and what it said; its emulator starts again when a command needs it."""
+    folder = tmp_path_factory.mktemp("finished") / "demo"
+    command = [sys.executable, "-m", "cxr", "demo", *SMALL, "--out", str(folder)]
+    said = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=500, check=False)
+    assert said.returncode == 0, said.stderr[-3000:]
+    yield folder, said
+    stop(folder / ".cxr" / "emulator")
 
-    manifest = read_manifest(demo_folder / "manifest.csv")
-    bundles = _bundles(demo_folder)
+
+def test_the_demo_ends_what_it_started(finished: tuple[Path, CompletedProcess[str]]) -> None:
+    # First of those that use the folder: nothing but the demo has run in it yet.
+    folder, _ = finished
+    mine = [process for process in psutil.process_iter() if str(folder) in " ".join(_command_line(process))]
+    assert mine == []
+
+
+def test_the_demo_ends_with_three_models_of_one_manifest(finished: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, said = finished
+    manifest = read_manifest(folder / "manifest.csv")
+    bundles = _bundles(folder)
     assert set(bundles) == {Origin.BASELINE, Origin.CUSTOM_JOB, Origin.AUTOML}
     assert all(bundle.info.manifest_hash == manifest.hash for bundle in bundles.values())
-    assert bundles[Origin.AUTOML].info.stand_in
-    assert (bundles[Origin.AUTOML].folder / "tf-js" / "model.json").is_file()
+    assert all(bundle.info.name in said.stdout for bundle in bundles.values())
+    assert _results(folder)["manifest"]["hash"] == manifest.hash
+    assert "not a medical device" in (folder / "compare" / "report.html").read_text()
+    assert str(folder) in said.stderr
+    assert "next: " in said.stderr
 
-    for bundle in bundles.values():
-        assert bundle.info.name in first.stdout
-    assert "stand-in" in first.stdout
-    report = (demo_folder / "compare" / "report.html").read_text()
-    assert "stand-in" in report
-    assert "not a medical device" in report
-    assert _results(demo_folder)["manifest"]["hash"] == manifest.hash
-    assert not (demo_folder / ".cxr" / "emulator" / "server.json").exists()
 
-    before, jobs = _when(demo_folder), Journal(demo_folder / ".cxr" / "jobs.jsonl").jobs()
-    second = run_cxr("demo", *SMALL, "--out", str(demo_folder))
+def test_the_stand_in_is_called_so_wherever_its_figures_stand(finished: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, said = finished
+    bundle = _bundles(folder)[Origin.AUTOML]
+    assert bundle.info.stand_in
+    assert (bundle.folder / "tf-js" / "model.json").is_file()
+    assert "stand-in" in said.stdout
+    assert "stand-in" in (folder / "compare" / "report.html").read_text()
+
+
+def test_the_plan_with_its_price_comes_before_the_launch(finished: tuple[Path, CompletedProcess[str]]) -> None:
+    _, said = finished
+    assert "nothing here; on Google at most 18.00 USD" in said.stdout
+
+
+def test_a_second_run_trains_and_sends_nothing(run_cxr: Run, finished: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, _ = finished
+    before, jobs = _when(folder), Journal(folder / ".cxr" / "jobs.jsonl").jobs()
+    second = run_cxr("demo", *SMALL, "--out", str(folder))
     assert second.returncode == 0, second.stderr[-3000:]
-    assert _when(demo_folder) == before
-    assert Journal(demo_folder / ".cxr" / "jobs.jsonl").jobs() == jobs
+    assert "to send    0.0 MB" in second.stdout
+    assert _when(folder) == before
+    assert Journal(folder / ".cxr" / "jobs.jsonl").jobs() == jobs
+
+
+def test_two_demos_in_one_folder_are_refused(run_cxr: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "busy"
+    folder.mkdir()
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = run_cxr("demo", "--out", str(folder))
+    assert refused.returncode == 2
+    assert "another demo is at work" in refused.stderr
+
+
+def test_jobs_are_followed_and_brought_home_from_the_command_line(
+    run_cxr: Run, finished: tuple[Path, CompletedProcess[str]]
+) -> None:
+    folder, _ = finished
+    listed = json.loads(run_cxr("cloud", "jobs", "--json", cwd=folder).stdout)["jobs"]
+    assert {job["state"] for job in listed} == {"SUCCEEDED"}
+
+    logs = run_cxr("cloud", "logs", "custom", cwd=folder)
+    assert logs.returncode == 0, logs.stderr
+    assert "epoch 1/1" in logs.stdout
+    refused = run_cxr("cloud", "logs", "automl", cwd=folder)
+    assert (refused.returncode, "no logs of AutoML" in refused.stderr) == (2, True)
+
+    exported = run_cxr("cloud", "export", "automl", "--out", "again", "--json", cwd=folder)
+    assert json.loads(exported.stdout)["stand_in"] is True
+    assert read_bundle(folder / "again").info.classes == ("NORMAL", "PNEUMONIA")
+    refused = run_cxr("cloud", "export", "automl", "--to", "core-ml", "--out", "other", cwd=folder)
+    assert (refused.returncode, "tflite, tf-js" in refused.stderr) == (2, True)
+    assert not (folder / "other").exists()
+
+
+def test_the_same_plan_is_not_launched_twice(run_cxr: Run, finished: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, _ = finished
+    again = run_cxr("cloud", "train", "automl", "--yes", "--json", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["fresh"] is False
+    # With the journal lost, the job is found on the service by its label.
+    journal = folder / ".cxr" / "jobs.jsonl"
+    kept = journal.read_bytes()
+    journal.unlink()
+    try:
+        found = json.loads(run_cxr("cloud", "train", "automl", "--yes", "--json", cwd=folder).stdout)
+        assert found["resource"] == json.loads(again.stdout)["resource"]
+    finally:
+        journal.write_bytes(kept)
+
+
+def test_ctrl_c_ends_the_wait_and_not_the_job(run_cxr: Run, finished: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, _ = finished
+    launched = run_cxr(
+        "cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--seed", "99", "--yes", "--json", cwd=folder
+    )
+    job = json.loads(launched.stdout)["job"]
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "cxr", "cloud", "wait", job], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    assert waiting.stderr is not None
+    first = waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=60)
+    assert job in first
+    assert (waiting.returncode, f"cxr cloud wait {job}" in said) == (6, True)
+
+    ended = run_cxr("cloud", "wait", job, "--json", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["jobs"][0]["state"] == "SUCCEEDED"
+
+
+def test_a_failed_job_is_exit_4_with_the_reason(run_cxr: Run, finished: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, _ = finished
+    broken = folder / "broken.h5"
+    broken.write_bytes(b"these are no weights")
+    launched = run_cxr("cloud", "train", "custom", "--weights", str(broken), "--yes", "--json", cwd=folder)
+    job = json.loads(launched.stdout)["job"]
+    ended = run_cxr("cloud", "wait", job, cwd=folder)
+    assert ended.returncode == 4
+    assert "FAILED" in ended.stderr
+    assert f"cxr cloud logs {job}" in ended.stderr
+    assert "broken.h5" in run_cxr("cloud", "logs", job, cwd=folder).stdout
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:

@@ -90,8 +90,8 @@ class BundleInfo:
     """What `bundle.json` says.
 
     `model_path` is the file (or folder, for saved-model and tf-js) that is scored, relative to the bundle. `classes`
-    are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`. `provenance` holds
-    recipe, seed, epochs, weights, job name, seconds of training and the like, as plain JSON values.
+    are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`. `provenance`
+    holds recipe, seed, epochs, weights, job name, seconds of training and the like, as plain JSON values.
     """
 
     name: str

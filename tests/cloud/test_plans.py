@@ -124,6 +124,12 @@ def test_google_without_credentials_is_not_allowed(monkeypatch: pytest.MonkeyPat
         connect(Settings(on=Target.GCP, project="p", bucket="bucket"))
 
 
+def test_google_is_refused_while_storage_points_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    with pytest.raises(UsageError, match="STORAGE_EMULATOR_HOST is set"):
+        connect(Settings(on=Target.GCP, project="p", bucket="bucket"))
+
+
 @pytest.mark.parametrize("bucket", ["Upper", "a", "-dash", "gs://b", "with space"])
 def test_an_illegal_bucket_name_is_refused(bucket: str) -> None:
     with pytest.raises(UsageError, match="not a legal bucket name"):

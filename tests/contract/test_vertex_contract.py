@@ -33,7 +33,7 @@ def value(raw: Any) -> struct_pb2.Value:
 
 
 @contextmanager
-def refused(status: str, match: str = "") -> Iterator[None]:
+def refused(status: str, match: str | None = None) -> Iterator[None]:
     """The block's call is refused with this status. (Over REST the SDK makes BadRequest of every 400.)"""
     with pytest.raises(exceptions.BadRequest, match=match) as caught:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -82,6 +83,11 @@ def connect(settings: Settings) -> Connection:
         _check_names(bucket, settings)
         endpoint = ensure_running(settings.emulator_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S)
         return Connection(settings.on, project, settings.region, bucket, settings.prefix.strip("/"), endpoint)
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        raise UsageError(
+            "STORAGE_EMULATOR_HOST is set: files would go to that server and jobs to Google",
+            hint="unset STORAGE_EMULATOR_HOST, or work with --on emulator",
+        )
     from cxr.cloud.vertex.credentials import check_credentials
 
     project, bucket = _required(settings.project, "project"), _required(settings.bucket, "bucket")

@@ -35,8 +35,8 @@ def gcs_client(*, endpoint: str | None, project: str | None, workers: int) -> An
     # The SDK asks for the bucket once more in the background for telemetry; nobody here reads it.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     try:
+        import google.cloud.storage as storage
         from google.auth.credentials import AnonymousCredentials
-        from google.cloud import storage
     except ImportError as error:
         raise missing_package("google-cloud-storage", "gcp") from error
     local = endpoint or os.environ.get("STORAGE_EMULATOR_HOST")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cxr.cloud.emulator.settings import DEFAULT_REGION, EmulatorSettings
-from cxr.errors import CxrError
+from cxr.errors import CxrError, missing_package
 
 
 def main() -> int:
@@ -20,11 +20,19 @@ def main() -> int:
 
         serve(settings, lambda url: print(url, flush=True))
     except CxrError as error:
-        print(f"{error.headline}: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"  next: {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return _report(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "cxr":
+            raise
+        return _report(missing_package(error.name, "gcp"))
     return 0
+
+
+def _report(error: CxrError) -> int:
+    print(f"{error.headline}: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  next: {error.hint}", file=sys.stderr)
+    return error.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -37,6 +38,7 @@ def serve(settings: EmulatorSettings, on_ready: Callable[[str], None]) -> None:
 
     Raises Fault when the port is taken, UsageError when another server works on the same state folder.
     """
+    settings = replace(settings, state_dir=settings.state_dir.resolve())
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with _sole_server(settings), _bound_socket(settings) as listener, _logging(settings.log_file):
         url = f"http://{HOST}:{listener.getsockname()[1]}"

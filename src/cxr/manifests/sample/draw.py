@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +43,8 @@ def draw_sample(folder: Path, *, images: int = 600, seed: int = 7, on_progress: 
     done = 0
     # Fresh processes: a fork of a process with threads (TensorFlow, a web server) may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=os.cpu_count() or 1, mp_context=context) as pool:
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=_follow_parent) as pool:
         try:
             for count in pool.map(partial(_draw_batch, folder), tasks):
                 done += count
@@ -60,6 +64,19 @@ def draw_image(exposure: Exposure) -> bytes:
     chest = draw_chest(canvas, build, rng)
     attenuation = add_findings(chest.attenuation, chest.lungs, canvas, exposure.kind, rng)
     return develop(attenuation, canvas, rng)
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end with it even when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
+
+
+def _exit_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _draw_batch(folder: Path, batch: Sequence[Exposure]) -> int:

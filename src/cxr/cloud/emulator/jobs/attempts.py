@@ -106,12 +106,19 @@ def kill(folder: Path) -> None:
 def kill_leftovers(folder: Path) -> None:
     """End what the wrapper, dead itself, has left in its process group."""
     who = _claimed(folder)
-    if who is None or "pid" not in who or psutil.pid_exists(who["pid"]):
+    if who is None or "pid" not in who or _is_alive(who["pid"]):
         return
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if os.getpgid(process.pid) == who["pid"]:
                 process.kill()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _signal(folder: Path, number: signal.Signals) -> None:

@@ -139,6 +139,8 @@ class Supervisor:
         if state in {AttemptState.STARTING, AttemptState.RUNNING}:
             if job.cancel_requested:
                 self._cancel(job, folder, state)
+            elif state is AttemptState.STARTING and self._wrapper_has_ended(job.name):
+                attempts.kill(folder)  # it ended before it had claimed the attempt: nobody will
             return
         self._reap(job.name)
         attempts.kill_leftovers(folder)
@@ -219,6 +221,10 @@ class Supervisor:
     def _done(self, connection: sqlite3.Connection, job: _Job) -> None:
         connection.execute("UPDATE jobs SET phase='done' WHERE name=?", (job.name,))
         self._kill_at.pop(job.name, None)
+
+    def _wrapper_has_ended(self, name: str) -> bool:
+        wrapper = self._wrappers.get(name)
+        return wrapper is not None and wrapper.poll() is not None
 
     def _reap(self, name: str) -> None:
         # A wrapper that this very server started must be collected, or it stays as a zombie.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class VertexContext:
     storage: StorageContext
     wake_operations: Callable[[], None]
     wake_jobs: Callable[[], None]
+    stopping: threading.Event
 
     @property
     def read(self) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from cxr.cloud.emulator.errors import invalid_argument
@@ -21,6 +22,7 @@ _TOKEN = re.compile(
 )
 Predicate = Callable[[Mapping[str, Any]], bool]
 MISSING = object()
+SEVERITIES = ("DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,10 @@ class _Parser:
     def _path(self, field: str) -> tuple[str, ...]:
         if field in self.fields:
             return tuple(self.fields[field].split("."))
-        head, dot, key = field.partition(".")
-        if dot and f"{head}.*" in self.fields:
-            return (*self.fields[f"{head}.*"].split("."), key)
+        for pattern, place in self.fields.items():
+            head = pattern.removesuffix("*")
+            if head != pattern and field.startswith(head) and field != head:
+                return (*place.split("."), field.removeprefix(head))
         raise _bad(self.text, f"{field!r} is not a field that can be filtered by")
 
     def _next(self) -> tuple[str, str]:
@@ -134,14 +137,25 @@ def _compare(actual: Any, operator: str, value: str) -> bool:
         return actual is MISSING or str(actual) != value
     if actual is MISSING:
         return operator == "=" and value == ""
-    text = str(actual)
-    return {
-        "=": text == value,
-        "<": text < value,
-        ">": text > value,
-        "<=": text <= value,
-        ">=": text >= value,
-    }[operator]
+    if operator == "=":
+        return str(actual) == value
+    left, right = _sort_keys(str(actual), value)
+    return bool({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator])
+
+
+def _sort_keys(actual: str, value: str) -> tuple[Any, Any]:
+    """What two values are ordered by: severity, else time, else text."""
+    if actual in SEVERITIES and value in SEVERITIES:
+        return SEVERITIES.index(actual), SEVERITIES.index(value)
+    try:
+        return _time(actual), _time(value)
+    except ValueError:
+        return actual, value
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:

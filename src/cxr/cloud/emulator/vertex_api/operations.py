@@ -100,7 +100,8 @@ def wait_operation(context: VertexContext, call: Call) -> JsonObject:
     except ValueError:
         raise RpcError(Code.INVALID_ARGUMENT, f"Invalid duration {asked!r}.", field="timeout") from None
     while not (body := _find(context.read, call.name)).get("done") and time.monotonic() < deadline:
-        time.sleep(0.02)
+        if context.stopping.wait(0.02):
+            break
     return body
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -61,7 +62,10 @@ class VertexService:
     """Vertex AI and Cloud Logging of one emulator."""
 
     def __init__(self, settings: EmulatorSettings, database: Database, storage: StorageContext, url: str) -> None:
-        self._context = VertexContext(settings, database, storage, self._wake_operations, self._wake_jobs)
+        self._stopping = threading.Event()
+        self._context = VertexContext(
+            settings, database, storage, self._wake_operations, self._wake_jobs, self._stopping
+        )
         self._operations = operations.OperationWorker(
             database,
             {
@@ -103,6 +107,7 @@ class VertexService:
 
     def stop(self) -> None:
         """End the threads and the running jobs."""
+        self._stopping.set()
         self._operations.stop()
         self._supervisor.stop()
 

@@ -1,0 +1,117 @@
+"""A running emulator as the tests speak to it: plain HTTP, no SDK."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+TINY_STAND_IN = Path(__file__).with_name("tiny_stand_in.py")
+IMAGE_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
+IO_FORMAT = (
+    "gs://google-cloud-aiplatform/schema/dataset/ioformat/image_classification_single_label_io_format_1.0.0.yaml"
+)
+TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/automl_image_classification_1.0.0.yaml"
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 40) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@dataclass
+class Server:
+    """A running emulator, spoken to in plain HTTP."""
+
+    state: Path
+    url: str
+    parent: str = "projects/p/locations/us-central1"
+
+    def call(self, method: str, path: str, body: Any = None) -> requests.Response:
+        return requests.request(method, f"{self.url}/v1/{path}", json=body, timeout=20)
+
+    def ok(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.call(method, path, body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def put(self, bucket: str, name: str, data: bytes) -> None:
+        path = f"{self.url}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}"
+        assert requests.post(path, data=data, timeout=20).status_code == 200
+
+    def bucket(self, name: str) -> str:
+        answer = requests.post(f"{self.url}/storage/v1/b?project=p", json={"name": name, "location": "us-central1"})
+        assert answer.status_code in {200, 409}
+        return name
+
+    def done(self, operation: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.ok("POST", f"{operation['name']}:wait", {}))
+
+    def dataset(self, bucket: str, items: int = 24, labels: tuple[str, ...] = ("NORMAL", "PNEUMONIA")) -> str:
+        """A dataset with that many images, in all three sets."""
+        self.bucket(bucket)
+        lines = []
+        for number in range(items):
+            self.put(bucket, f"{number}.jpeg", b"\xff\xd8\xff%d" % number)
+            ml_use = "test" if number < 4 else "validation" if number < 8 else "training"
+            lines.append(f"{ml_use},gs://{bucket}/{number}.jpeg,{labels[number % len(labels)]}\n")
+        self.put(bucket, "import.csv", "".join(lines).encode())
+        wanted = {"displayName": "d", "metadataSchemaUri": IMAGE_SCHEMA, "metadata": {}}
+        name: str = self.done(self.ok("POST", f"{self.parent}/datasets", wanted))["response"]["name"]
+        config = {"gcsSource": {"uris": [f"gs://{bucket}/import.csv"]}, "importSchemaUri": IO_FORMAT}
+        assert "response" in self.done(self.ok("POST", f"{name}:import", {"importConfigs": [config]}))
+        return name
+
+    def pipeline(self, dataset: str, budget: Any = 1000, **changes: Any) -> dict[str, Any]:
+        """The body of a training pipeline; the budget chooses what the tiny stand-in does."""
+        return {
+            "displayName": "t",
+            "trainingTaskDefinition": TASK,
+            "trainingTaskInputs": {"modelType": "MOBILE_TF_VERSATILE_1", "budgetMilliNodeHours": budget},
+            "inputDataConfig": {"datasetId": dataset.rpartition("/")[2]},
+            "modelToUpload": {"displayName": "m"},
+            **changes,
+        }
+
+    def train(self, dataset: str, budget: Any = 1000, **changes: Any) -> str:
+        body = self.pipeline(dataset, budget, **changes)
+        return str(self.ok("POST", f"{self.parent}/trainingPipelines", body)["name"])
+
+    def custom_job(self, *command: str, **spec: Any) -> str:
+        container = {"imageUri": "docker.io/library/python:3.11", "command": list(command)}
+        pool = {"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": "1", "containerSpec": container}
+        body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": [pool], **spec}}
+        return str(self.ok("POST", f"{self.parent}/customJobs", body)["name"])
+
+    def wait_for(self, name: str, *states: str, seconds: float = 40) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while not (found := self.ok("GET", name))["state"].endswith(states):
+            assert time.monotonic() < deadline, f"{name} is still {found['state']}"
+            time.sleep(0.03)
+        return dict(found)
+
+    def attempts(self, name: str) -> list[str]:
+        return sorted(path.name for path in (self.state / "jobs" / name.rpartition("/")[2]).glob("attempt-*"))
+
+    @property
+    def pid(self) -> int:
+        return int(requests.get(f"{self.url}/_emulator/status", timeout=5).json()["pid"])
+
+    def kill(self) -> None:
+        """As a power cut would end it, less the lost disk."""
+        server = psutil.Process(self.pid)
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait(10)
+
+
+Start = Callable[..., Server]

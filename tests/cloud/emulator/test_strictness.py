@@ -1,0 +1,175 @@
+"""What the service refuses, the emulator refuses, in the service's words and shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from emulator_server import IMAGE_SCHEMA, TASK, Server
+
+T4 = {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
+
+
+@pytest.fixture(scope="module")
+def dataset(server: Server) -> str:
+    return server.dataset("strict-bucket")
+
+
+def refused(answer: requests.Response, status: str, words: str = "") -> None:
+    error = answer.json()["error"]
+    assert (error["status"], error["code"]) == (status, answer.status_code), answer.text
+    assert words in error["message"]
+
+
+def test_an_unknown_field_is_an_invalid_argument(server: Server) -> None:
+    body = {"displayName": "d", "metadataSchemaUri": IMAGE_SCHEMA, "colour": "red"}
+    refused(server.call("POST", f"{server.parent}/datasets", body), "INVALID_ARGUMENT", "colour")
+
+
+def test_a_value_of_the_wrong_type_is_an_invalid_argument(server: Server) -> None:
+    refused(server.call("POST", f"{server.parent}/datasets", {"displayName": 5}), "INVALID_ARGUMENT", "displayName")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"displayName": ""}, "display_name"),
+        ({"displayName": "x" * 129}, "128"),
+        ({"labels": {"Team": "x"}}, "Label key"),
+        ({"labels": {"team": "Red"}}, "Label value"),
+        ({"trainingTaskDefinition": "gs://mine/task.yaml"}, "definition"),
+        ({"inputDataConfig": {}}, "input_data_config"),
+        ({"inputDataConfig": {"datasetId": "1", "filterSplit": {"trainingFilter": "-"}}}, "validation_filter"),
+        ({"trainingTaskInputs": {"modelType": "HUGE"}}, "HUGE"),
+        ({"trainingTaskInputs": {"modelType": "CLOUD", "epochs": 4}}, "epochs"),
+        ({"trainingTaskInputs": {"modelType": "CLOUD", "budgetMilliNodeHours": 7999}}, "8,000 to 800,000"),
+        ({"trainingTaskInputs": {"modelType": "CLOUD", "budgetMilliNodeHours": "800001"}}, "8,000 to 800,000"),
+        (
+            {"trainingTaskInputs": {"modelType": "MOBILE_TF_VERSATILE_1", "budgetMilliNodeHours": 999}},
+            "1,000 to 100,000",
+        ),
+        ({"trainingTaskInputs": {"modelType": "MOBILE_TF_LOW_LATENCY_1", "budgetMilliNodeHours": 1.5e5}}, "100,000"),
+        ({"trainingTaskInputs": {"modelType": "CLOUD", "budgetMilliNodeHours": 9000.5}}, "whole number"),
+    ],
+)
+def test_a_bad_training_pipeline_is_refused(server: Server, dataset: str, change: dict[str, Any], words: str) -> None:
+    body = server.pipeline(dataset, **change)
+    refused(server.call("POST", f"{server.parent}/trainingPipelines", body), "INVALID_ARGUMENT", words)
+
+
+def test_automl_is_in_two_regions_only(server: Server, dataset: str) -> None:
+    path = "projects/p/locations/europe-west3/trainingPipelines"
+    refused(server.call("POST", path, server.pipeline(dataset)), "INVALID_ARGUMENT", "us-central1 and europe-west4")
+
+
+def test_a_dataset_that_does_not_exist_is_not_found(server: Server, dataset: str) -> None:
+    body = server.pipeline(f"{server.parent}/datasets/4711")
+    refused(server.call("POST", f"{server.parent}/trainingPipelines", body), "NOT_FOUND", "4711")
+
+
+@pytest.mark.parametrize("collection", ["datasets", "trainingPipelines", "customJobs", "models"])
+def test_unknown_resources_are_not_found(server: Server, collection: str) -> None:
+    for method in ("GET", "DELETE"):
+        refused(server.call(method, f"{server.parent}/{collection}/4711"), "NOT_FOUND", "4711")
+
+
+@pytest.mark.parametrize(
+    ("labels", "items", "words"), [(("NORMAL",), 12, "At least 2 labels"), (("A", "B"), 18, "A has 9, B has 9")]
+)
+def test_too_few_labels_or_images_fail_the_pipeline(
+    server: Server, labels: tuple[str, ...], items: int, words: str
+) -> None:
+    name = server.train(server.dataset(f"few-{items}", items, labels))
+    failed = server.wait_for(name, "SUCCEEDED", "FAILED")
+    assert failed["state"] == "PIPELINE_STATE_FAILED"
+    assert failed["error"]["code"] == 3
+    assert words in failed["error"]["message"]
+
+
+def test_an_empty_budget_is_the_services_default(server: Server, dataset: str) -> None:
+    inputs = {"modelType": "MOBILE_TF_VERSATILE_1"}
+    name = server.train(dataset, trainingTaskInputs=inputs)
+    server.wait_for(name, "SUCCEEDED")
+    launch = (server.state / "jobs" / name.rpartition("/")[2] / "attempt-1" / "launch.json").read_text()
+    assert '"--budget-milli-node-hours", "24000"' in launch
+    assert "no budget was given" in (server.state / "server.log").read_text()
+
+
+def test_a_cloud_model_cannot_be_exported(server: Server, dataset: str) -> None:
+    name = server.train(dataset, trainingTaskInputs={"modelType": "CLOUD", "budgetMilliNodeHours": 8000})
+    model = server.wait_for(name, "SUCCEEDED")["modelToUpload"]["name"]
+    config = {"exportFormatId": "tflite", "artifactDestination": {"outputUriPrefix": "gs://strict-bucket/out"}}
+    refused(server.call("POST", f"{model}:export", {"outputConfig": config}), "INVALID_ARGUMENT", "not exportable")
+
+
+def test_a_model_is_named_with_its_version_too(server: Server, dataset: str) -> None:
+    model = server.wait_for(server.train(dataset), "SUCCEEDED")["modelToUpload"]["name"]
+    assert server.ok("GET", f"{model}@1")["name"] == server.ok("GET", f"{model}%40default")["name"] == model
+    refused(server.call("GET", f"{model}@2"), "NOT_FOUND")
+    changed = server.ok("PATCH", f"{model}?updateMask=labels", {"name": model, "labels": {"a": "b"}})
+    assert changed["labels"] == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("POST", "endpoints", "projects.locations.endpoints.create"),
+        ("GET", "batchPredictionJobs", "projects.locations.batchPredictionJobs.list"),
+        ("POST", "models:upload", "projects.locations.models.upload"),
+        ("GET", "models/1/evaluations/1/slices", "projects.locations.models.evaluations.slices.list"),
+    ],
+)
+def test_what_is_not_implemented_says_so_by_name(server: Server, method: str, path: str, words: str) -> None:
+    refused(server.call(method, f"{server.parent}/{path}", {}), "UNIMPLEMENTED", words)
+
+
+@pytest.mark.parametrize(
+    ("pool", "words"),
+    [
+        ({}, "replica_count"),
+        ({"replicaCount": "1"}, "machine_spec"),
+        ({"replicaCount": "1", "machineSpec": {"machineType": "huge"}}, "huge"),
+        ({"replicaCount": "1", "machineSpec": {"machineType": "g2-standard-5"}}, "g2-standard-5"),
+        (
+            {
+                "replicaCount": "1",
+                "machineSpec": {
+                    "machineType": "g2-standard-4",
+                    "acceleratorType": "NVIDIA_TESLA_T4",
+                    "acceleratorCount": 1,
+                },
+            },
+            "NVIDIA_TESLA_T4",
+        ),
+        ({"replicaCount": "1", "machineSpec": {"machineType": "n1-standard-4"}}, "container_spec"),
+        (
+            {
+                "replicaCount": "1",
+                "machineSpec": {"machineType": "n1-standard-4"},
+                "containerSpec": {"command": ["ls"]},
+            },
+            "image_uri",
+        ),
+    ],
+)
+def test_a_bad_custom_job_is_refused(server: Server, pool: dict[str, Any], words: str) -> None:
+    body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": [pool]}}
+    refused(server.call("POST", f"{server.parent}/customJobs", body), "INVALID_ARGUMENT", words)
+
+
+def test_several_replicas_are_not_implemented(server: Server) -> None:
+    pool = {"replicaCount": "2", "machineSpec": {"machineType": "n1-standard-4"}}
+    body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": [pool]}}
+    refused(server.call("POST", f"{server.parent}/customJobs", body), "UNIMPLEMENTED", "more than one replica")
+
+
+def test_web_pages_are_refused(server: Server) -> None:
+    url = f"{server.url}/v1/{server.parent}/customJobs"
+    assert requests.get(url, headers={"Origin": "https://example.com"}, timeout=5).status_code == 403
+    assert requests.get(url, headers={"Host": "rebound.example.com:80"}, timeout=5).status_code == 403
+
+
+def test_task_definition_of_other_kinds_is_not_implemented(server: Server, dataset: str) -> None:
+    body = server.pipeline(dataset, trainingTaskDefinition=TASK.replace("classification", "object_detection"))
+    refused(server.call("POST", f"{server.parent}/trainingPipelines", body), "UNIMPLEMENTED", "object_detection")

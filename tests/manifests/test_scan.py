@@ -1,0 +1,231 @@
+"""The scan: layouts recognised, facts read from the bytes, every odd file reported and none fatal."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+import google_crc32c
+import pytest
+from manifest_pictures import make_folder, picture, put
+
+from cxr.errors import InputError, UsageError
+from cxr.manifests.manifest import Manifest, read_manifest, write_manifest
+from cxr.manifests.problems import SCAN_RULES
+from cxr.manifests.scan import scan
+
+KAGGLE = [
+    "train/NORMAL/IM-0001-0001.jpeg",
+    "train/PNEUMONIA/person1_bacteria_1.jpeg",
+    "train/PNEUMONIA/person1_virus_2.jpeg",
+    "val/NORMAL/NORMAL2-IM-0003-0001.jpeg",
+    "test/PNEUMONIA/person9_bacteria_7.jpeg",
+]
+
+
+def _rules(manifest: Manifest) -> dict[str, str]:
+    return {problem.path: problem.rule for problem in manifest.header.problems}
+
+
+def test_the_kaggle_layout_gives_splits_labels_patients_and_etiologies(tmp_path: Path) -> None:
+    rows = scan(make_folder(tmp_path, KAGGLE)).frame.set_index("path")
+    assert list(rows["split"]) == ["test", "train", "train", "train", "validation"]
+    assert rows.loc[KAGGLE[2], ["label", "etiology", "patient"]].tolist() == ["PNEUMONIA", "viral", "person-viral-1"]
+    assert rows.loc[KAGGLE[3], ["label", "etiology", "patient"]].tolist() == ["NORMAL", "", "NORMAL2-IM-3"]
+
+
+def test_size_checksums_and_pixels_are_those_of_the_bytes(tmp_path: Path) -> None:
+    data = picture(5, size=(31, 17))
+    put(tmp_path, "A/x.jpeg", data)
+    put(tmp_path, "B/y.png", picture(6, format="PNG"))
+    first = scan(tmp_path).frame.iloc[0]
+    assert (first["width"], first["height"], first["size"]) == (31, 17, len(data))
+    assert first["sha256"] == hashlib.sha256(data).hexdigest()
+    assert first["crc32c"] == base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
+
+
+@pytest.mark.parametrize("wrapper", ["", "chest_xray/", "archive/chest_xray/"])
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Training", "VALID", "Test"), ("TRAIN", "validation", "TEST")]
+)
+def test_split_folders_are_recognised_by_many_names_and_inside_wrappers(
+    tmp_path: Path, wrapper: str, names: tuple[str, str, str]
+) -> None:
+    make_folder(tmp_path, [f"{wrapper}{name}/{label}/{name}{label}.png" for name in names for label in "AB"])
+    manifest = scan(tmp_path)
+    assert {split: sum(labels.values()) for split, labels in manifest.header.counts.items()} == {
+        "train": 2,
+        "validation": 2,
+        "test": 2,
+    }
+    assert manifest.root == (tmp_path / wrapper).resolve()
+
+
+def test_a_folder_of_labels_is_all_train(tmp_path: Path) -> None:
+    manifest = scan(make_folder(tmp_path, ["cat/1.jpeg", "cat/deep/2.jpeg", "dog/3.jpeg"]))
+    assert manifest.header.counts == {"train": {"cat": 2, "dog": 1}}
+    assert manifest.frame["patient"].is_unique
+
+
+def test_the_copy_inside_the_kaggle_archive_is_left_out_and_told(tmp_path: Path) -> None:
+    make_folder(tmp_path, [*KAGGLE, *(f"chest_xray/{name}" for name in KAGGLE)])
+    manifest = scan(tmp_path)
+    assert manifest.header.images == len(KAGGLE)
+    assert _rules(manifest) == {"chest_xray": "outside-layout"}
+
+
+def test_wrapping_a_folder_does_not_change_the_hash(tmp_path: Path) -> None:
+    plain = scan(make_folder(tmp_path / "a", KAGGLE))
+    wrapped = scan(make_folder(tmp_path / "b", [f"chest_xray/{name}" for name in KAGGLE]))
+    assert sorted(plain.frame["path"]) == sorted(wrapped.frame["path"])
+    assert wrapped.hash == plain.hash
+
+
+def test_same_bytes_share_a_duplicate_group(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
+    put(tmp_path, "A/3.jpeg", picture(0))
+    groups = scan(tmp_path).frame.set_index("path")["duplicate_group"]
+    assert groups["A/1.jpeg"] == groups["A/3.jpeg"] != ""
+    assert groups["B/2.jpeg"] == ""
+
+
+ODD_FILES = {
+    "train/A/empty.jpeg": (b"", "empty-file"),
+    "train/A/notes.jpeg": (b"not a picture at all\n" * 20, "not-an-image"),
+    "train/A/cut.jpeg": (picture(90, size=(200, 200))[:4000], "broken-image"),
+    "train/A/cut.png": (picture(91, format="PNG", size=(90, 90))[:3000], "broken-image"),
+    "train/A/scan.dcm": (b"\0" * 128 + b"DICM" + b"\0" * 64, "dicom-file"),
+    "train/A/hidden.jpeg": (b"\0" * 128 + b"DICM" + b"\0" * 64, "dicom-file"),
+    "train/A/really.png": (picture(92), "wrong-suffix"),
+    "train/A/README.txt": (b"words", "other-file"),
+    "train/A/.DS_Store": (b"\0\0\0\1Bud1", "junk"),
+    "train/A/._x.jpeg": (b"\0\5\x16\7", "junk"),
+    "train/B/Thumbs.db": (b"\xd0\xcf\x11\xe0", "junk"),
+    "train/stray.jpeg": (picture(93), "no-label"),
+    "extra/C/x.jpeg": (picture(94), "outside-layout"),
+    "__MACOSX/train/A/1.jpeg": (picture(95), "junk"),
+    "train/A/new\nline.jpeg": (picture(96), "bad-name"),
+}
+REPORTED_AS = {
+    "extra/C/x.jpeg": "extra",
+    "__MACOSX/train/A/1.jpeg": "__MACOSX",
+    "train/A/new\nline.jpeg": "train/A/new\\x0aline.jpeg",
+}
+
+
+@pytest.mark.parametrize("name", ODD_FILES, ids=lambda name: repr(name))
+def test_an_odd_file_is_reported_by_path_and_rule_and_is_not_fatal(tmp_path: Path, name: str) -> None:
+    make_folder(tmp_path, ["train/A/IM-1-1.jpeg", "train/B/IM-2-1.jpeg"])
+    data, rule = ODD_FILES[name]
+    put(tmp_path, name, data)
+    manifest = scan(tmp_path)
+    assert _rules(manifest).get(REPORTED_AS.get(name, name)) == rule
+    kept = name in set(manifest.frame["path"])
+    assert kept == (rule == "wrong-suffix")
+    assert manifest.header.images == 2 + kept
+
+
+def test_names_that_are_not_utf8_links_in_a_circle_and_pipes_are_reported(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["train/A/1.jpeg", "train/B/2.jpeg"])
+    bad = os.fsencode(tmp_path) + b"/train/A/caf\xe9.jpeg"
+    try:
+        Path(os.fsdecode(bad)).write_bytes(picture(3))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (tmp_path / "train" / "A" / "again").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "train" / "A" / "gone.jpeg").symlink_to(tmp_path / "nowhere.jpeg")
+    os.mkfifo(tmp_path / "train" / "B" / "pipe.jpeg")
+    manifest = scan(tmp_path)
+    assert manifest.header.images == 2
+    rules = _rules(manifest)
+    assert rules["train/A/caf\\xe9.jpeg"] == "bad-name"
+    assert rules["train/A/again"] == "folder-twice"
+    assert rules["train/A/gone.jpeg"] == "unreadable"
+    assert rules["train/B/pipe.jpeg"] == "other-file"
+    assert read_manifest(write_manifest(manifest, tmp_path / "m.csv").location or Path()).hash == manifest.hash
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_reported(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "A/2.jpeg", "B/3.jpeg"])
+    (tmp_path / "A" / "2.jpeg").chmod(0)
+    assert _rules(scan(tmp_path))["A/2.jpeg"] == "unreadable"
+
+
+def test_an_image_with_too_many_pixels_is_a_problem_not_a_crash(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
+    header = bytearray(picture(1, format="BMP"))
+    header[18:26] = (60_000).to_bytes(4, "little") + (60_000).to_bytes(4, "little")
+    put(tmp_path, "A/bomb.bmp", bytes(header))
+    assert _rules(scan(tmp_path))["A/bomb.bmp"] == "broken-image"
+
+
+def test_unknown_names_are_told_once_with_their_number(tmp_path: Path) -> None:
+    manifest = scan(make_folder(tmp_path, ["A/1.jpeg", "A/2.jpeg", "B/IM-1-1.jpeg"]))
+    told = [problem for problem in manifest.header.problems if problem.rule == "unknown-patient"]
+    assert [problem.message.split(" names")[0] for problem in told] == ["2 of 3"]
+
+
+def test_every_problem_has_a_rule_with_a_fix() -> None:
+    assert {rule for _, rule in ODD_FILES.values()} <= set(SCAN_RULES)
+    assert all(rule.fix for rule in SCAN_RULES.values())
+
+
+def test_a_missing_folder_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no folder"):
+        scan(tmp_path / "nowhere")
+
+
+def test_a_file_in_place_of_a_folder_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        scan(put(tmp_path, "x.zip", b"PK"))
+
+
+def test_a_folder_without_a_usable_image_is_bad_input_and_says_why(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no usable image"):
+        scan(tmp_path)
+    put(tmp_path, "train/A/x.jpeg", b"words")
+    with pytest.raises(InputError, match=r"train/A/x\.jpeg named \.jpeg"):
+        scan(tmp_path)
+
+
+def test_one_label_only_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one label, 'NORMAL'"):
+        scan(make_folder(tmp_path, ["train/NORMAL/1.jpeg", "test/NORMAL/2.jpeg"]))
+
+
+def test_labels_differing_only_in_case_are_both_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'NORMAL'.*'Normal'|'Normal'.*'NORMAL'"):
+        scan(make_folder(tmp_path, ["train/NORMAL/1.jpeg", "test/Normal/2.jpeg", "train/SICK/3.jpeg"]))
+
+
+def test_several_data_sets_in_one_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"several data sets.*first, second"):
+        scan(make_folder(tmp_path, ["first/train/A/1.jpeg", "second/train/A/2.jpeg"]))
+
+
+def test_an_unknown_patient_key_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        scan(make_folder(tmp_path, KAGGLE), patient_key="name")
+
+
+def test_progress_counts_every_file(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    scan(make_folder(tmp_path, KAGGLE), on_progress=lambda done, total, note: seen.append((done, total)))
+    assert seen[-1] == (len(KAGGLE), len(KAGGLE))
+
+
+@pytest.mark.xrays
+def test_the_real_x_rays_are_all_read(xrays: Path) -> None:
+    manifest = scan(xrays)
+    if manifest.header.images != 5216:
+        pytest.skip("another selection of X-rays")
+    assert manifest.header.counts == {
+        "train": {"NORMAL": 1133, "PNEUMONIA": 3367},
+        "test": {"NORMAL": 200, "PNEUMONIA": 500},
+        "validation": {"NORMAL": 8, "PNEUMONIA": 8},
+    }
+    assert manifest.header.problems == ()
+    assert manifest.frame["sha256"].nunique() == 5190
