@@ -19,7 +19,7 @@ def demo(
         Path | None,
         typer.Option("--out", help="Where everything goes [default: cxr-demo, or cxr-demo-NAME of the data]."),
     ] = None,
-    images: Annotated[int, typer.Option("--images", min=80, help="Size of the synthetic set.")] = 600,
+    images: Annotated[int, typer.Option("--images", min=80, help="Size of the synthetic set.")] = 640,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Epochs of every training, if not the recipes' own.")
     ] = None,

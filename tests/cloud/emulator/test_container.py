@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from emulator_server import Server
 from google.auth.credentials import AnonymousCredentials
 
+from cxr.cloud.emulator.jobs import pip_shim
 from cxr.cloud.emulator.jobs.container import project_number
 
 
@@ -120,3 +123,11 @@ def test_the_servers_own_environment_does_not_reach_the_container(server: Server
     secret = next(key for key in os.environ if key.startswith("PYTEST"))
     name = server.custom_job("sh", "-c", f'test -z "${secret}"')
     assert server.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def test_a_wheel_is_unpacked_where_there_is_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # environments made by uv have no pip
+    path = tmp_path / "cxrprobe-1.0-py3-none-any.whl"
+    path.write_bytes(wheel("cxrprobe", "1.0", {"cxrprobe/__init__.py": "x = 1"}))
+    assert pip_shim.main(tmp_path / "site", ["install", "--no-deps", f"{path}[trainer]"]) == 0
+    assert (tmp_path / "site" / "cxrprobe" / "__init__.py").read_text() == "x = 1"

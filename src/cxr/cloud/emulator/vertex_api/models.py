@@ -98,8 +98,9 @@ def export_model(context: VertexContext, call: Call) -> JsonObject:
     below = f"model-{name.rpartition('/')[2]}/{format_id}/{stamp}"
     target = "/".join(part for part in (folder.strip("/"), below) if part)
     work = {"model": name, "format": format_id, "bucket": bucket, "folder": target}
+    details = {"outputInfo": {"artifactOutputUri": f"gs://{bucket}/{target}"}}
     with context.write() as connection:
-        operation = begin(connection, name, "export", types.ExportModelOperationMetadata, work)
+        operation = begin(connection, name, "export", types.ExportModelOperationMetadata, work, details)
     context.wake_operations()
     return operation
 
@@ -113,8 +114,7 @@ def export_work(context: VertexContext, work_input: JsonObject) -> tuple[JsonObj
     for path in files:
         name = f"{work_input['folder']}/{path.relative_to(source).as_posix()}"
         store_file(context.storage, work_input["bucket"], name, path)
-    uri = f"gs://{work_input['bucket']}/{work_input['folder']}"
-    return packed(types.ExportModelResponse, {}), {"outputInfo": {"artifactOutputUri": uri}}
+    return packed(types.ExportModelResponse, {}), {}
 
 
 def list_evaluations(context: VertexContext, call: Call) -> JsonObject:

@@ -27,15 +27,23 @@ Work = Callable[[JsonObject], tuple[JsonObject | None, JsonObject]]
 
 
 def begin(
-    connection: sqlite3.Connection, parent: str, kind: str, metadata_type: Any, work_input: JsonObject | None = None
+    connection: sqlite3.Connection,
+    parent: str,
+    kind: str,
+    metadata_type: Any,
+    work_input: JsonObject | None = None,
+    details: JsonObject | None = None,
 ) -> JsonObject:
     """Record a new operation below `parent`; its JSON is what the method answers (not done yet).
 
     With `work_input` a worker of that `kind` is to do it; without, the caller finishes it in the same transaction.
+    `details` are what its metadata say beyond the times.
     """
     name = f"{parent}/operations/{new_id(connection)}"
     moment = now()
-    metadata = packed(metadata_type, {"genericMetadata": {"createTime": moment, "updateTime": moment}})
+    metadata = packed(
+        metadata_type, {"genericMetadata": {"createTime": moment, "updateTime": moment}, **(details or {})}
+    )
     body = {"name": name, "metadata": metadata}
     connection.execute(
         "INSERT INTO operations VALUES (?,?,?,?,?,?,0)",
