@@ -88,3 +88,16 @@ def test_no_jobs_is_an_empty_list_and_not_an_error(run_cxr: Run) -> None:
     shown = run_cxr("cloud", "jobs", "--json")
     assert shown.returncode == 0
     assert json.loads(shown.stdout) == {"schema": "cxr.cloud.jobs", "schema_version": 1, "jobs": []}
+
+
+def test_a_plan_for_google_needs_no_account_and_no_server(run_cxr: Run, tmp_path: Path) -> None:
+    assert run_cxr("data", "sample", "images", "--images", "200").returncode == 0
+    assert run_cxr("data", "scan", "images").returncode == 0
+    assert run_cxr("data", "split").returncode == 0
+    google = ["--on", "gcp", "--project", "p", "--bucket", "bucket", "--dry-run"]
+    shown = run_cxr("cloud", "train", "automl", *google, "--json", env={"HOME": str(tmp_path)} | NO_CREDENTIALS)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["worst_case_usd"] == 18.0
+    local = run_cxr("cloud", "train", "custom", "--dry-run")
+    assert local.returncode == 0, local.stderr
+    assert not (tmp_path / ".cxr").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
@@ -20,7 +20,7 @@ _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A resolved target. `endpoint` is the origin of the emulator, or None for Google's own servers."""
+    """A resolved target. `endpoint` is the origin of the running emulator, or None."""
 
     on: Target
     project: str
@@ -33,6 +33,11 @@ class Connection:
     def billed(self) -> bool:
         """Whether what is launched here costs money."""
         return self.on is not Target.EMULATOR
+
+    @property
+    def place(self) -> str:
+        """Where that is, in words."""
+        return f"{self.on} ({self.endpoint})" if self.endpoint else f"{self.on}"
 
     @property
     def base_url(self) -> str:
@@ -71,28 +76,35 @@ class Connection:
 
 
 def connect(settings: Settings) -> Connection:
-    """Resolve the settings; on the emulator, start it when it is not running.
+    """Resolve the settings and make sure that the other end is there: start the emulator when it is not running, or
+    find Google's credentials. Raises what `resolve` raises, and NotAllowed when there are no credentials.
+    """
+    connection = resolve(settings)
+    if connection.billed:
+        from cxr.cloud.vertex.credentials import check_credentials
 
-    Raises UsageError when Google is asked for without project or bucket, or a name is illegal; NotAllowed when there
-    are no credentials.
+        check_credentials()
+        return connection
+    from cxr.cloud.emulator.process import ensure_running
+
+    return replace(connection, endpoint=ensure_running(settings.emulator_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S))
+
+
+def resolve(settings: Settings) -> Connection:
+    """Which project, region, bucket and prefix are meant; nothing is started and nobody is asked.
+
+    Raises UsageError when Google is meant without project or bucket, or a name is illegal.
     """
     if settings.on is Target.EMULATOR:
-        from cxr.cloud.emulator.process import ensure_running
-
         project, bucket = settings.project or EMULATOR_PROJECT, settings.bucket or EMULATOR_BUCKET
-        _check_names(bucket, settings)
-        endpoint = ensure_running(settings.emulator_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S)
-        return Connection(settings.on, project, settings.region, bucket, settings.prefix.strip("/"), endpoint)
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
-        raise UsageError(
-            "STORAGE_EMULATOR_HOST is set: files would go to that server and jobs to Google",
-            hint="unset STORAGE_EMULATOR_HOST, or work with --on emulator",
-        )
-    from cxr.cloud.vertex.credentials import check_credentials
-
-    project, bucket = _required(settings.project, "project"), _required(settings.bucket, "bucket")
+    else:
+        if os.environ.get("STORAGE_EMULATOR_HOST"):
+            raise UsageError(
+                "STORAGE_EMULATOR_HOST is set: files would go to that server and jobs to Google",
+                hint="unset STORAGE_EMULATOR_HOST, or work with --on emulator",
+            )
+        project, bucket = _required(settings.project, "project"), _required(settings.bucket, "bucket")
     _check_names(bucket, settings)
-    check_credentials()
     return Connection(settings.on, project, settings.region, bucket, settings.prefix.strip("/"), None)
 
 

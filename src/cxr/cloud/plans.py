@@ -77,7 +77,7 @@ class LaunchPlan:
         where = self.connection
         said = [
             ("job", self.job_id),
-            ("on", f"{where.on} ({where.endpoint or 'Google Cloud'})"),
+            ("on", where.place),
             ("project", where.project),
             ("region", where.region),
             ("manifest", self.manifest_hash[:16]),

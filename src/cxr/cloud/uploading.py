@@ -38,7 +38,7 @@ class ManifestUpload:
         if self.make_bucket:
             bucket += f" (will be made in {where.region}: private, uniform access, public access prevented)"
         return [
-            ("on", f"{where.on} ({where.endpoint or 'Google Cloud'})"),
+            ("on", where.place),
             ("bucket", bucket),
             ("to", where.images_url),
             ("new", f"{files.new:,} files"),

@@ -90,7 +90,7 @@ def dataset(
     else:
         check_uploaded(connection, read)
         rows = [
-            ("on", f"{connection.on} ({connection.endpoint or 'Google Cloud'})"),
+            ("on", connection.place),
             ("under", connection.parent),
             ("images", f"{expected_items(read):,} (of equal bytes only the first is kept)"),
             ("cost", "nothing" if not connection.billed else "nothing to import; storage as in the bucket"),

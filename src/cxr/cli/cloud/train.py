@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Launch a training job; its price is shown first.", no_args_is_help=True, rich_markup_mode=None)
 
 Again = Annotated[bool, typer.Option("--again", help="Launch anew even if this plan has succeeded before.")]
-PlanOnly = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price and stop.")]
+PlanOnly = Annotated[
+    bool, typer.Option("--dry-run", help="Show the plan and its price and stop; asks nobody, needs no account.")
+]
 
 
 @app.command("automl")
@@ -60,6 +62,7 @@ def automl(
 
     Example: cxr cloud train automl --budget-node-hours 2 --yes
     """
+    from cxr.cloud.connection import resolve
     from cxr.cloud.launching import next_attempt
     from cxr.cloud.vertex.automl import plan_automl, submit_automl
     from cxr.cloud.vertex.datasets import ensure_dataset
@@ -68,7 +71,7 @@ def automl(
     out = Out(json=json, quiet=quiet)
     read = read_manifest(manifest)
     settings = settings_from(on, project, region, bucket, prefix, state_dir)
-    connection = open_connection(settings, out)
+    connection = resolve(settings) if dry_run else open_connection(settings, out)
     journal = open_journal(settings)
     plan = plan_automl(connection, read, model_type=model_type, budget_node_hours=budget_node_hours)
     plan = next_attempt(journal, plan, again=again)
@@ -109,6 +112,7 @@ def custom(
 
     Example: cxr cloud train custom --recipe mobilenet-v2 --machine g2-standard-4 --yes
     """
+    from cxr.cloud.connection import resolve
     from cxr.cloud.launching import next_attempt
     from cxr.cloud.vertex.custom import DEFAULT_IMAGE, CustomOptions, job_output_url, plan_custom, submit_custom
     from cxr.cloud.vertex.datasets import check_uploaded
@@ -119,7 +123,7 @@ def custom(
     find_recipe(recipe)
     read = read_manifest(manifest)
     settings = settings_from(on, project, region, bucket, prefix, state_dir)
-    connection = open_connection(settings, out)
+    connection = resolve(settings) if dry_run else open_connection(settings, out)
     journal = open_journal(settings)
     options = CustomOptions(recipe, machine, spot, timeout_hours, epochs, seed, weights, image or DEFAULT_IMAGE)
     plan = next_attempt(journal, plan_custom(connection, read, options), again=again)
