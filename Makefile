@@ -22,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 install: $(STAMP) ## Make the virtual environment
 
 demo: $(STAMP) ## The whole way on the local emulator [DATA=folder of X-rays] [WEIGHTS=backbone.h5]
-	$(BIN)/cxr demo $(if $(DATA),--data $(DATA)) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(ARGS)
+	$(BIN)/cxr demo $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(ARGS)
 
 test: $(STAMP) ## The tests (minutes)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)

@@ -42,6 +42,18 @@ class InputError(CxrError):
     exit_code = 2
 
 
+class NotFound(InputError):
+    """A remote thing that was named does not exist (any more)."""
+
+    headline = "not found"
+
+
+class Unreachable(Fault):
+    """A service did not answer, or said that it cannot now; asking again later may work."""
+
+    headline = "unreachable"
+
+
 class MissingPackage(UsageError):
     """An optional dependency is not installed; the hint is the line that installs it."""
 

@@ -14,6 +14,17 @@ from cxr.errors import Fault, NotAllowed
 CHUNK_BYTES = 1 << 20
 
 
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+# mkstemp makes files 0600, where a plain open() obeys the umask. The umask can only be read by setting it, for the
+# whole process: once, before there are threads.
+_UMASK = _umask()
+
+
 def sha256_of_file(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     digest = hashlib.sha256()
@@ -42,7 +53,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
         raise Fault(f"cannot write {path}: {error.strerror or error}") from error
@@ -60,10 +71,3 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
     """Write bytes under a temporary name, then rename."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-
-
-def _umask() -> int:
-    # The umask can only be read by setting it. mkstemp makes files 0600; a plain open() would have obeyed the umask.
-    current = os.umask(0o022)
-    os.umask(current)
-    return current

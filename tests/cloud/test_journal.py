@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Journal
-from cxr.cloud.launching import launch, next_attempt
+from cxr.cloud.launching import Submitted, launch, next_attempt
 from cxr.cloud.plans import Cost, JobKind, LaunchPlan
 from cxr.cloud.prices import Price
 from cxr.errors import InputError, UsageError
@@ -96,9 +96,9 @@ def test_a_job_is_found_by_the_beginning_of_its_id(journal: Journal) -> None:
 def test_the_same_plan_is_launched_once(journal: Journal) -> None:
     asked = []
 
-    def submit() -> str:
+    def submit() -> Submitted:
         asked.append(1)
-        return "projects/1/customJobs/2"
+        return Submitted("projects/1/customJobs/2")
 
     first, second = launch(journal, make_plan(), submit), launch(journal, make_plan(), submit)
     assert (first.fresh, second.fresh, len(asked)) == (True, False, 1)
@@ -107,8 +107,46 @@ def test_the_same_plan_is_launched_once(journal: Journal) -> None:
 
 def test_a_crash_between_intent_and_answer_asks_the_service_again(journal: Journal) -> None:
     journal.intend(make_plan())
-    assert launch(journal, make_plan(), lambda: "found-by-label").job.resource == "found-by-label"
+    launched = launch(journal, make_plan(), lambda: Submitted("found-by-label", found=True))
+    assert (launched.job.resource, launched.fresh) == ("found-by-label", False)
     assert len(journal.jobs()) == 1
+
+
+def test_a_launch_whose_preparation_fails_leaves_no_job_behind(journal: Journal) -> None:
+    def prepare() -> None:
+        raise InputError("nothing was uploaded")
+
+    with pytest.raises(InputError, match="nothing was uploaded"):
+        launch(journal, make_plan(), lambda: Submitted("never"), prepare=prepare)
+    assert journal.jobs() == []
+
+
+def _launch_once(path: Path, asked: Path, number: int) -> None:
+    def submit() -> Submitted:
+        (asked / str(number)).touch()
+        return Submitted(f"customJobs/{number}")
+
+    launch(Journal(path), make_plan(), submit)
+
+
+def test_two_launches_at_the_same_time_ask_the_service_once(journal: Journal, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    asked.mkdir()
+    context = multiprocessing.get_context("spawn")
+    launchers = [context.Process(target=_launch_once, args=(journal.path, asked, number)) for number in range(4)]
+    for launcher in launchers:
+        launcher.start()
+    for launcher in launchers:
+        launcher.join()
+    assert len(list(asked.iterdir())) == 1
+    assert len(journal.jobs()) == 1
+
+
+@pytest.mark.parametrize("line", ["{}", "[1]", "7", '{"id": 3}'])
+def test_a_line_that_names_no_job_is_named(journal: Journal, line: str) -> None:
+    journal.path.write_text(f"{line}\n")
+    with pytest.raises(InputError, match="line 1"):
+        journal.jobs()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +157,8 @@ def test_a_crash_between_intent_and_answer_asks_the_service_again(journal: Journ
         ("SUCCEEDED", True, 2),
         ("FAILED", False, 2),
         ("CANCELLED", False, 2),
+        ("GONE", False, 2),
+        ("CANCELLING", True, 1),
     ],
 )
 def test_only_ended_attempts_are_passed_over(journal: Journal, state: str, again: bool, attempt: int) -> None:

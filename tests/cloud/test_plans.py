@@ -10,7 +10,7 @@ import pytest
 
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.vertex.automl import plan_automl
-from cxr.cloud.vertex.custom import CustomOptions, plan_custom
+from cxr.cloud.vertex.custom import HDF5_MAGIC, CustomOptions, plan_custom
 from cxr.errors import CxrError, InputError, NotAllowed, UsageError
 from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
 from cxr.settings import Settings, Target
@@ -56,6 +56,8 @@ def test_the_emulator_bills_nothing_and_says_what_google_would() -> None:
     [
         ("mobile-versatile", 0.5, "1 to 100 node hours"),
         ("mobile-versatile", 101, "1 to 100 node hours"),
+        ("mobile-versatile", float("nan"), "1 to 100 node hours"),
+        ("mobile-versatile", float("inf"), "1 to 100 node hours"),
         ("cloud", 1, "8 to 800 node hours"),
         ("enormous", 1, "no AutoML model type"),
     ],
@@ -96,11 +98,31 @@ def test_a_weights_file_is_identified_by_its_bytes(tmp_path: Path) -> None:
     one, two = tmp_path / "a" / "w.h5", tmp_path / "b" / "w.h5"
     for path in (one, two):
         path.parent.mkdir()
-        path.write_bytes(b"weights")
+        path.write_bytes(HDF5_MAGIC + b"weights")
     ids = {plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(path))).job_id for path in (one, two)}
     assert len(ids) == 1
+    (tmp_path / "text.h5").write_text("no weights")
+    with pytest.raises(InputError, match="no HDF5 file"):
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(tmp_path / "text.h5")))
     with pytest.raises(InputError, match="no weights file"):
         plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(tmp_path / "absent.h5")))
+
+
+@pytest.mark.parametrize("hours", [0.0, 0.0001, 169, float("nan")])
+def test_a_timeout_that_bounds_nothing_is_refused(hours: float) -> None:
+    with pytest.raises(UsageError, match="between a minute and 168 hours"):
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", timeout_hours=hours))
+
+
+def test_another_regions_price_is_not_passed_off_as_its_own() -> None:
+    plan = plan_custom(replace(GOOGLE, region="europe-west4"), make_manifest(), CustomOptions("cnn5"))
+    assert any("europe-west4 may cost more" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize("prefix", ['a"; touch x; "', "a b", "../up", "$(x)"])
+def test_a_prefix_that_means_something_to_a_shell_is_refused(prefix: str) -> None:
+    with pytest.raises(UsageError, match="not a legal prefix"):
+        connect(Settings(prefix=prefix))
 
 
 def test_an_unpriced_machine_is_not_launched() -> None:

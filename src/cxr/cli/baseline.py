@@ -13,6 +13,7 @@ from cxr.cli.out import Out
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.compare.nouns import Row
+    from cxr.local_baseline.fitting import EpochResult
 
 app = typer.Typer(
     help="Train and judge models on this machine.",
@@ -71,8 +72,17 @@ def train_command(
     # TensorFlow takes three seconds to load: only when there is something to train.
     from cxr.local_baseline.train import train
 
+    epochs_heard = 0
+
+    def on_epoch(result: EpochResult) -> None:
+        nonlocal epochs_heard
+        epochs_heard += 1
+        out.say(result.line())
+
     with out.progress(f"train {recipe}") as advance:
-        bundle = train(request, advance, lambda result: out.say(result.line()))
+        bundle = train(request, advance, on_epoch)
+    if not epochs_heard:
+        out.say(f"{bundle.folder} already holds this training: nothing was trained")
     _print_bundle(out, bundle)
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
     out.hint(f"cxr baseline evaluate {bundle.folder}{flag}")
@@ -150,7 +160,7 @@ def _print_bundle(out: Out, bundle: Bundle) -> None:
     ]
     out.table((info.name, ""), rows)
     out.result("baseline.train", {"bundle": str(bundle.folder), "hash": bundle.hash, **_plain(info)})
-    out.say(f"wrote {bundle.folder}. Research use, not a medical device.")
+    out.say(f"bundle: {bundle.folder}. Research use, not a medical device.")
 
 
 def _print_row(out: Out, row: Row, classes: tuple[str, ...], split: str, count: int) -> None:

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job
+    from cxr.cloud.launching import Launch
     from cxr.compare.comparison import Comparison
     from cxr.manifests.manifest import Manifest
 
@@ -93,7 +94,7 @@ def run_demo(options: DemoOptions, out: Out) -> None:
             bundles = [_bring_home(options, job, out, tell) for job in launched]
         finally:
             # After an interruption the emulator goes on with its jobs, as a cloud would, and ends by itself when idle.
-            unfinished = any(not job.finished for job in open_journal(options.settings).jobs())
+            unfinished = any(job.resource and not job.finished for job in open_journal(options.settings).jobs())
             if not options.keep_emulator and not unfinished:
                 _stop_emulator(options)
         comparison = _compare(options, [*bundles, baseline], manifest, out, tell)
@@ -146,11 +147,16 @@ def _show_check(manifest: Manifest, out: Out) -> None:
 
 
 def _start_emulator(options: DemoOptions, out: Out, tell: _Teller) -> Connection:
-    from cxr.cloud.connection import connect
+    from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, connect
     from cxr.cloud.emulator.process import ensure_running
 
     tell.step("the emulator of Google's storage and Vertex AI, on this machine")
-    url = ensure_running(options.settings.emulator_dir, max_running_jobs=EMULATOR_JOBS, stand_in_epochs=options.epochs)
+    url = ensure_running(
+        options.settings.emulator_dir,
+        max_running_jobs=EMULATOR_JOBS,
+        stand_in_epochs=options.epochs,
+        idle_exit_seconds=EMULATOR_IDLE_EXIT_S,
+    )
     out.say(f"  {url}")
     return connect(options.settings)
 
@@ -181,43 +187,35 @@ def _launch_jobs(
 
 
 def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
-    from cxr.cloud.launching import launch, next_attempt
-    from cxr.cloud.vertex.automl import plan_automl, submit_automl
-    from cxr.cloud.vertex.datasets import ensure_dataset
+    from cxr.cloud.vertex.automl import plan_automl
+    from cxr.cloud.vertex.launches import latest_attempt, launch_automl
 
     tell.step("AutoML: the plan with its price, then the job")
     journal = open_journal(options.settings)
     plan = plan_automl(connection, manifest, model_type="mobile-versatile", budget_node_hours=AUTOML_NODE_HOURS)
-    plan = next_attempt(journal, plan, again=False)
+    if options.epochs:
+        # Not the service's business, but a stand-in of one epoch is another model than one of twenty.
+        plan = replace(plan, request={**plan.request, "stand_in_epochs": options.epochs})
+    plan = latest_attempt(connection, journal, plan, again=False)
     show_plan(out, plan.kind, plan.rows(), plan.notes)
-
-    def submit() -> str:
-        return submit_automl(
-            plan, ensure_dataset(connection, manifest, on_step=lambda said: out.say(f"  {said}")).resource
-        )
-
-    return _told(launch(journal, plan, submit).job, out)
+    return _told(launch_automl(journal, plan, manifest, on_step=lambda said: out.say(f"  {said}")), out)
 
 
 def _launch_gpu_job(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
-    from cxr.cloud.launching import launch, next_attempt
-    from cxr.cloud.vertex.custom import CustomOptions, job_output_url, plan_custom, submit_custom
+    from cxr.cloud.vertex.custom import CustomOptions, plan_custom
+    from cxr.cloud.vertex.launches import latest_attempt, launch_custom
 
     tell.step("a GPU job: the same trainer that runs here, sent as a wheel")
     journal = open_journal(options.settings)
     job_options = CustomOptions(GPU_RECIPE, epochs=options.epochs, seed=options.seed, weights=options.weights)
-    plan = next_attempt(journal, plan_custom(connection, manifest, job_options), again=False)
+    plan = latest_attempt(connection, journal, plan_custom(connection, manifest, job_options), again=False)
     show_plan(out, plan.kind, plan.rows(), plan.notes)
-
-    def submit() -> str:
-        return submit_custom(plan, job_options, on_step=lambda said: out.say(f"  {said}"))
-
-    return _told(launch(journal, plan, submit, output_url=job_output_url(plan)).job, out)
+    return _told(launch_custom(journal, plan, manifest, job_options, on_step=lambda said: out.say(f"  {said}")), out)
 
 
-def _told(job: Job, out: Out) -> Job:
-    out.say(f"  {job.id}: {job.state}")
-    return job
+def _told(launched: Launch, out: Out) -> Job:
+    out.say(f"  {launched.job.id}: {launched.job.state}{'' if launched.fresh else ' (launched before)'}")
+    return launched.job
 
 
 def _train_baseline(options: DemoOptions, manifest: Manifest, out: Out, tell: _Teller) -> Bundle:
@@ -275,6 +273,9 @@ def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, ou
 
 
 def _finish(options: DemoOptions, comparison: Comparison, manifest: Manifest, out: Out, tell: _Teller) -> None:
+    from cxr.compare.results import results
+
+    out.result("demo", {"folder": str(options.folder), "report": str(comparison.report_path), **results(comparison)})
     out.say(f"\ndone in {tell.elapsed()}. Everything is in {options.folder}; the report is {comparison.report_path}")
     if options.data is None:
         out.hint("cxr demo --data DIR   (the same on real X-rays, in the folders of the Kaggle release)")

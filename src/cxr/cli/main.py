@@ -11,8 +11,14 @@ from typer.core import TyperGroup
 
 from cxr.cli import baseline, cloud, compare, data, demo, emulator
 from cxr.cli.out import print_error
-from cxr.errors import CxrError, Fault, Interrupted
+from cxr.errors import CxrError, Fault, Interrupted, missing_package
 from cxr.version import __version__
+
+#: Top-level module -> the extra that brings it.
+EXTRA_OF = {
+    "google": "gcp", "requests": "gcp", "uvicorn": "gcp", "starlette": "gcp", "httptools": "gcp", "psutil": "gcp",
+    "tensorflow": "train", "keras": "train", "ai_edge_litert": "export", "matplotlib": "report", "jinja2": "report",
+}  # fmt: skip
 
 
 class _Group(TyperGroup):
@@ -69,14 +75,27 @@ def main() -> None:
         print_error(error)
         sys.exit(error.exit_code)
     except PermissionError as error:
-        _os_error(error, 3)
+        _fail(_os_fault(error), 3, error)
     except OSError as error:
-        _os_error(error, 1)
+        _fail(_os_fault(error), 1, error)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package in {"", "cxr"}:
+            raise
+        missing = missing_package(package, EXTRA_OF.get(package, "all"))
+        _fail(missing, missing.exit_code, error)
+    except Exception as error:  # noqa: BLE001  (the last line of defence: a user never meets a bare traceback)
+        said = f"{type(error).__name__}: {error}"
+        _fail(Fault(f"this is a bug in cxr: {said}", hint="CXR_DEBUG=1 shows where; please report it"), 1, error)
 
 
-def _os_error(error: OSError, code: int) -> None:
-    if os.environ.get("CXR_DEBUG") == "1":
-        raise error
+def _os_fault(error: OSError) -> Fault:
     where = f"{error.filename}: " if error.filename else ""
-    print_error(Fault(f"{where}{error.strerror or error}"))
+    return Fault(f"{where}{error.strerror or error}")
+
+
+def _fail(shown: CxrError, code: int, cause: Exception) -> None:
+    if os.environ.get("CXR_DEBUG") == "1":
+        raise cause
+    print_error(shown)
     sys.exit(code)

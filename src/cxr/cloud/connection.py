@@ -16,6 +16,8 @@ EMULATOR_BUCKET = "cxr-local"
 EMULATOR_IDLE_EXIT_S = 30 * 60.0
 #: Cloud Storage naming: 3-63 of lower-case letters, digits, dash, underscore, dot; letter or digit at both ends.
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+#: Plainer than Cloud Storage demands: the prefix is also part of paths in containers.
+_PREFIX = re.compile(r"[A-Za-z0-9._/-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,11 @@ def resolve(settings: Settings) -> Connection:
     return Connection(settings.on, project, settings.region, bucket, settings.prefix.strip("/"), None)
 
 
+def is_region(name: str) -> bool:
+    """Whether a location is one region (and not a multi-region such as `us`)."""
+    return re.fullmatch(r"[a-z]+-[a-z]+\d+", name) is not None
+
+
 def _required(value: str | None, name: str) -> str:
     if value:
         return value
@@ -122,5 +129,9 @@ def _check_names(bucket: str, settings: Settings) -> None:
             f"{bucket!r} is not a legal bucket name",
             hint="3 to 63 lower-case letters, digits, dashes, underscores or dots, without gs://",
         )
-    if not re.fullmatch(r"[a-z]+-[a-z]+\d+", settings.region):
+    if not _PREFIX.fullmatch(settings.prefix) or ".." in settings.prefix:
+        raise UsageError(
+            f"{settings.prefix!r} is not a legal prefix", hint="letters, digits, dots, dashes, underscores and slashes"
+        )
+    if not is_region(settings.region):
         raise UsageError(f"{settings.region!r} is not a region", hint="a region looks like us-central1")

@@ -24,7 +24,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
 from cxr.cloud.vertex.models import check_formats, export_model, get_model
-from cxr.errors import Fault, JobFailed, UsageError
+from cxr.errors import Fault, JobFailed, RulerMismatch, UsageError
 from cxr.labels import positive_class
 from cxr.storage import open_store
 from cxr.storage.transfer import download_all
@@ -48,6 +48,8 @@ def export_job(
     Raises JobFailed when the job did not succeed, UsageError for a format that the model does not have or a folder that
     is in use.
     """
+    if not job.finished:
+        raise UsageError(f"{job.id} has not ended yet: it is {job.state}", hint=f"cxr cloud wait {job.id}")
     if not job.succeeded:
         raise JobFailed(f"{job.id} has no model: it is {job.state}", hint=f"cxr cloud status {job.id}")
     if folder.exists() and any(folder.iterdir()):
@@ -98,21 +100,34 @@ def _custom_bundle(connection: Connection, job: Job, folder: Path, on_progress: 
     if not download_all(store, "", folder, workers=8, on_progress=on_progress):
         raise Fault(f"{job.id} succeeded but wrote nothing to {job.output_url}/model")
     trained = read_bundle(folder).info
+    if trained.manifest_hash != job.manifest_hash:
+        raise RulerMismatch(
+            f"{job.id} was launched for manifest {job.manifest_hash[:16]} and trained on {trained.manifest_hash[:16]}",
+            hint="launch it anew: cxr cloud train custom --again",
+        )
     write_bundle(folder, replace(trained, provenance={**trained.provenance, **_provenance(job)}, cost=_cost(job)))
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
+    """The labels in the order of the scored model's outputs: those in the TFLite file, and the others must agree."""
     dictionary = folder / "tf-js" / "dict.txt"
-    if dictionary.is_file():
-        return tuple(dictionary.read_text(encoding="utf-8").split())
+    beside = tuple(dictionary.read_text(encoding="utf-8").split()) if dictionary.is_file() else None
+    inside = _tflite_labels(folder / "tflite" / "model.tflite")
+    if inside and beside and inside != beside:
+        raise Fault(f"the exports disagree on the order of the labels: {inside} in TFLite, {beside} in TensorFlow.js")
+    classes = inside or beside
+    if not classes:
+        raise Fault("the exported TFLite model carries no labels", hint="export tf-js too: --to tflite,tf-js")
+    return classes
+
+
+def _tflite_labels(model: Path) -> tuple[str, ...] | None:
     # The labels of a TFLite file are a text file in the zip that is appended to the model.
     try:
-        with zipfile.ZipFile(folder / "tflite" / "model.tflite") as archive:
+        with zipfile.ZipFile(model) as archive:
             return tuple(archive.read(archive.namelist()[0]).decode().split())
-    except (zipfile.BadZipFile, IndexError) as error:
-        raise Fault(
-            "the exported TFLite model carries no labels", hint="export tf-js too: --to tflite,tf-js"
-        ) from error
+    except (zipfile.BadZipFile, IndexError):
+        return None
 
 
 def _provenance(job: Job) -> dict[str, object]:

@@ -20,6 +20,10 @@ from cxr.cloud.plans import JobKind, LaunchPlan
 from cxr.errors import InputError, NotAllowed, UsageError
 from cxr.settings import Target
 
+#: States in which a job has ended and left nothing. GONE is ours: the service no longer knows the name.
+WITHOUT_RESULT = frozenset({"FAILED", "CANCELLED", "EXPIRED", "GONE"})
+SUCCEEDED = "SUCCEEDED"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -48,12 +52,12 @@ class Job:
     @property
     def finished(self) -> bool:
         """Whether the service will not change the state any more."""
-        return self.state in {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"}
+        return self.state == SUCCEEDED or self.state in WITHOUT_RESULT
 
     @property
     def succeeded(self) -> bool:
         """Whether it ended with a result."""
-        return self.state == "SUCCEEDED"
+        return self.state == SUCCEEDED
 
 
 class Journal:
@@ -122,8 +126,11 @@ class Journal:
                 if number > len(whole):
                     continue  # a torn last line: its writer died before anything depended on it
                 raise InputError(f"{self.path}, line {number} is not JSON", hint="remove that line by hand") from None
-            if entry is not None:
-                yield entry
+            if entry is None:
+                continue
+            if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+                raise InputError(f"{self.path}, line {number} names no job", hint="remove that line by hand")
+            yield entry
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self._locked() as descriptor:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.plans import LaunchPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What the service answered: a resource name, and whether it was `found` there (left by an earlier run that died
+    before it could write the name down, or launched from another folder) instead of made now."""
+
+    resource: str
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +30,8 @@ class Launch:
 
 
 def next_attempt(journal: Journal, plan: LaunchPlan, *, again: bool) -> LaunchPlan:
-    """The plan with the first attempt number that is worth launching: failed and cancelled ones are passed over,
-    and with `again` every finished one."""
+    """The plan with the first attempt number that is worth launching: those that ended without a result are passed
+    over, and with `again` every one that has ended."""
     while True:
         job = journal.get(plan.job_id)
         if job is None or not job.finished or (job.succeeded and not again):
@@ -27,11 +39,38 @@ def next_attempt(journal: Journal, plan: LaunchPlan, *, again: bool) -> LaunchPl
         plan = replace(plan, attempt=plan.attempt + 1)
 
 
-def launch(journal: Journal, plan: LaunchPlan, submit: Callable[[], str], *, output_url: str = "") -> Launch:
-    """Launch the plan, unless its job is in the journal with a resource name already. `submit` asks the service and
-    returns the resource name at once."""
-    known = journal.get(plan.job_id)
-    if known and known.resource:
-        return Launch(known, fresh=False)
-    job = known or journal.intend(plan)
-    return Launch(journal.update(job, resource=submit(), state="PENDING", output_url=output_url), fresh=True)
+def launch(
+    journal: Journal,
+    plan: LaunchPlan,
+    submit: Callable[[], Submitted],
+    *,
+    prepare: Callable[[], None] = lambda: None,
+    output_url: str = "",
+) -> Launch:
+    """Launch the plan, unless its job is in the journal with a resource name already.
+
+    `prepare` does what the launch needs (an upload checked, a dataset filled) and may fail: nothing is written down
+    before it has ended well. `submit` asks the service and returns the resource name at once. Two launches of one plan
+    from the same folder wait for each other.
+    """
+    with _only_one(journal, plan.job_id):
+        known = journal.get(plan.job_id)
+        if known and known.resource:
+            return Launch(known, fresh=False)
+        prepare()
+        job = known or journal.intend(plan)
+        submitted = submit()
+        job = journal.update(job, resource=submitted.resource, state="PENDING", output_url=output_url)
+        return Launch(job, fresh=not submitted.found)
+
+
+@contextmanager
+def _only_one(journal: Journal, job_id: str) -> Iterator[None]:
+    folder = journal.path.parent / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / job_id, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -19,11 +19,12 @@ class ModelType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD an hour, the day it was read, and where."""
+    """USD an hour, the day it was read, where, and for which region (None: all in which it is offered)."""
 
     usd_per_hour: float
     read_on: str
     source: str
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,14 @@ class Machine:
 _AUTOML_PAGE = "Vertex AI pricing page"
 _CLOUD_PRICE = Price(3.465, "2026-10-07", _AUTOML_PAGE)
 _EDGE_PRICE = Price(18.00, "2026-10-07", _AUTOML_PAGE)
-# The rate card read on that day lists n1-standard-4 at 0.2185, 1.15 times Compute Engine's list price; the machines
-# below are Compute Engine's us-central1 list prices times that same factor.
+# The rate card of 2026-10-07 lists n1-standard-4 at 0.2185, 1.15 times Compute Engine's list price of 0.19. The other
+# machines are Compute Engine's list prices (0.7068, 0.8536, 3.6734) times that same factor; disks come on top.
 _DERIVED = "Compute Engine list price, us-central1, x 1.15 (the factor of n1-standard-4 on the Vertex AI pricing page)"
+
+
+def _machine_price(usd_per_hour: float, source: str, read_on: str = "2026-11-20") -> Price:
+    return Price(usd_per_hour, read_on, source, "us-central1")
+
 
 AUTOML_OFFERS: dict[ModelType, AutoMLOffer] = {
     ModelType.CLOUD: AutoMLOffer("CLOUD", 8_000, 800_000, _CLOUD_PRICE, exportable=False),
@@ -69,11 +75,10 @@ AUTOML_OFFERS: dict[ModelType, AutoMLOffer] = {
 MACHINES: dict[str, Machine] = {
     machine.name: machine
     for machine in (
-        Machine("n1-standard-4", None, 0, Price(0.2185, "2026-10-07", _AUTOML_PAGE)),
-        Machine("g2-standard-4", "NVIDIA_L4", 1, Price(0.8129, "2026-10-07", _DERIVED)),
-        Machine("g2-standard-8", "NVIDIA_L4", 1, Price(0.9818, "2026-10-07", _DERIVED)),
-        Machine("g2-standard-24", "NVIDIA_L4", 2, Price(2.3003, "2026-10-07", _DERIVED)),
-        Machine("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1, Price(4.2245, "2026-10-07", _DERIVED)),
+        Machine("n1-standard-4", None, 0, _machine_price(0.2185, _AUTOML_PAGE, "2026-10-07")),
+        Machine("g2-standard-4", "NVIDIA_L4", 1, _machine_price(0.8129, _DERIVED)),
+        Machine("g2-standard-8", "NVIDIA_L4", 1, _machine_price(0.9818, _DERIVED)),
+        Machine("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1, _machine_price(4.2245, _DERIVED)),
     )
 }
 

@@ -102,16 +102,17 @@ def reader(images: str) -> tuple[Read, int]:
     root = Path(images)
     if not root.is_dir():
         raise InputError(f"there is no folder of images {root}", hint="say where they are: --images DIR")
-    return lambda name: _read_local(root / name), cpu_count()
+    return lambda name: read_local(root / name), cpu_count()
 
 
-def _read_local(path: Path) -> bytes:
+def read_local(path: Path) -> bytes:
+    """A file's bytes. Raises InputError when it is not there, Fault when it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(
-            f"the manifest lists {path}, which is not there", hint="scan the folder again: cxr data scan DIR"
-        ) from None
+        raise InputError(f"the image {path} is not there", hint="scan the folder again: cxr data scan DIR") from None
+    except OSError as error:
+        raise Fault(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _new_array(path: Path, shape: tuple[int, int, int, int]) -> Pixels:

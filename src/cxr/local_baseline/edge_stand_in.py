@@ -20,7 +20,7 @@ import numpy as np
 
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
-from cxr.local_baseline.cache import BUCKET_WORKERS, Read, Source, open_array, write_array
+from cxr.local_baseline.cache import BUCKET_WORKERS, Read, Source, open_array, read_local, write_array
 from cxr.local_baseline.edge_evaluation import evaluation
 from cxr.local_baseline.edge_items import TEST, TRAINING, VALIDATION, Item, labels_of, read_items
 from cxr.local_baseline.entry import run_process
@@ -96,7 +96,7 @@ def _reader(items: Sequence[Item]) -> Read:
 
     def read(uri: str) -> bytes:
         if "://" not in uri:
-            return Path(uri).read_bytes()
+            return read_local(Path(uri))
         _, _, bucket, name = uri.split("/", 3)
         return stores[bucket].get_bytes(name)
 

@@ -151,18 +151,18 @@ CNN5 = Recipe(
 
 MOBILENET_V2 = Recipe(
     name="mobilenet-v2",
-    summary="MobileNetV2 (alpha 0.35) on 96x96, 0.41 M parameters; transfer or from scratch",
+    summary="MobileNetV2 (alpha 0.35) on 128x128, 0.41 M parameters; transfer or from scratch",
     source="Sandler et al., MobileNetV2, CVPR 2018; weights of keras.applications",
     architecture=Architecture.MOBILENET_V2,
-    preprocessing=Preprocessing(96, 96, 3, scale=1.0 / 127.5, offset=-1.0),
+    preprocessing=Preprocessing(128, 128, 3, scale=1.0 / 127.5, offset=-1.0),
     scratch=(
         Stage(
             Trains.WHOLE,
-            Budget(epochs=8, min_steps=400, max_epochs=30),
+            Budget(epochs=6, min_steps=380, max_epochs=30),
             learning_rate=2e-3,
             schedule=Cosine(),
-            early_stopping=EarlyStopping(patience=6),
-            augmentation=Augmentation(zoom=0.1, shift=0.05),
+            early_stopping=EarlyStopping(patience=12),
+            augmentation=Augmentation(zoom=0.1),
         ),
     ),
     pretrained=(
@@ -175,8 +175,8 @@ MOBILENET_V2 = Recipe(
         ),
         Stage(
             Trains.FINE_TUNE,
-            Budget(epochs=3, min_steps=150, max_epochs=15),
-            learning_rate=3e-4,
+            Budget(epochs=4, min_steps=200, max_epochs=15),
+            learning_rate=2e-4,
             schedule=Cosine(),
             early_stopping=EarlyStopping(patience=3),
             augmentation=Augmentation(zoom=0.1, shift=0.05),

@@ -88,7 +88,8 @@ def run_stages(
             on_epoch=teller.on_epoch,
         )
         steps_done += length * steps_per_epoch(data, recipe.batch_size)
-        images_seen += result.images_seen
+        # A head sees features: each image went through the net once, however many epochs it trained.
+        images_seen += len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         history += result.history
         loss = result.history[result.best_epoch - 1].val_loss
         if best is None or loss <= best[0]:

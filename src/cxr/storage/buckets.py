@@ -14,10 +14,12 @@ from cxr.storage.google_errors import google_errors
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """A bucket as found: its location in lower case, or None when it does not exist."""
+    """A bucket as found: its location in lower case, or None when it does not exist; whether it is `private`, that is,
+    prevents public access by enforcement."""
 
     name: str
     location: str | None
+    private: bool = True
 
 
 def find_bucket(name: str, *, endpoint: str | None, project: str | None) -> BucketState:
@@ -25,7 +27,10 @@ def find_bucket(name: str, *, endpoint: str | None, project: str | None) -> Buck
     client = gcs_client(endpoint=endpoint, project=project, workers=2)
     with google_errors(f"look up gs://{name}"):
         bucket = client.lookup_bucket(name)
-    return BucketState(name, bucket.location.lower() if bucket else None)
+    if bucket is None:
+        return BucketState(name, None)
+    private = bucket.iam_configuration.public_access_prevention == "enforced"
+    return BucketState(name, bucket.location.lower(), private)
 
 
 def create_private_bucket(name: str, *, region: str, endpoint: str | None, project: str | None) -> None:

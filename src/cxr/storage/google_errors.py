@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import requests
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
+from google.cloud.storage.exceptions import DataCorruption
 
-from cxr.errors import CxrError, Fault, InputError, NotAllowed
+from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable
 
 LOGIN_HINT = "gcloud auth application-default login (or set GOOGLE_APPLICATION_CREDENTIALS)"
 
@@ -19,7 +20,7 @@ def google_errors(what: str) -> Iterator[None]:
     """Everything that Google's libraries raise inside the block leaves it as a CxrError that says `what` was tried."""
     try:
         yield
-    except (api.GoogleAPIError, auth.GoogleAuthError, requests.RequestException) as error:
+    except (api.GoogleAPIError, auth.GoogleAuthError, requests.RequestException, DataCorruption) as error:
         raise translate(error, what) from error
 
 
@@ -38,15 +39,17 @@ def translate(error: Exception, what: str) -> CxrError:
         case api.TooManyRequests():
             return NotAllowed(f"{what}: over the quota: {said}", hint="wait a while, or ask for more quota")
         case api.NotFound():
-            return InputError(f"{what}: there is no such thing: {said}")
+            return NotFound(f"{what}: there is no such thing: {said}")
         case api.PreconditionFailed():
             return Fault(f"{what}: somebody else changed it meanwhile", hint="run the command again")
         case api.BadRequest():
             return InputError(f"{what}: refused by the service: {said}")
-        case api.RetryError() | requests.RequestException():
-            return Fault(
-                f"{what}: the service could not be reached: {said}", hint="run the same command again to go on"
-            )
+        case api.MethodNotImplemented():
+            return Fault(f"{what}: the service does not do this: {said}")
+        case api.RetryError() | api.ServerError() | requests.RequestException() | auth.TransportError():
+            return Unreachable(f"{what}: the service could not be reached: {said}", hint="run the same command again")
+        case DataCorruption():
+            return Fault(f"{what}: the data arrived damaged: {said}", hint="run the same command again")
         case _:
             return Fault(f"{what}: {said}")
 

@@ -112,7 +112,8 @@ def download_all(
     store: Store, prefix: str, folder: Path, *, workers: int, on_progress: Callable[[int, int, str], None]
 ) -> list[Path]:
     """Download every object under `prefix` to `folder`, names relative to the prefix; returns the files' paths."""
-    infos = list(store.list(prefix))
+    # Consoles make empty objects whose name ends with a slash, to show a folder.
+    infos = [info for info in store.list(prefix) if not info.name.endswith("/") and info.name]
     targets = [folder / info.name.removeprefix(prefix).lstrip("/") for info in infos]
     with ThreadPoolExecutor(workers, thread_name_prefix="download") as pool:
         futures = [pool.submit(store.get_file, info.name, path) for info, path in zip(infos, targets, strict=True)]

@@ -1,9 +1,10 @@
-"""What the cloud commands share: resolving settings, showing a plan, the journal."""
+"""What the cloud commands share: resolving settings, showing a plan, the journal, hints that keep the given flags."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,30 @@ if TYPE_CHECKING:
     from cxr.cloud.journal import Job, Journal
 
 
-def settings_from(
-    on: str | None,
-    project: str | None,
-    region: str | None,
-    bucket: str | None,
-    prefix: str | None,
-    state_dir: Path | None,
-) -> Settings:
-    """cxr.toml, then the environment, then these flags."""
-    return load_settings(
-        {"on": on, "project": project, "region": region, "bucket": bucket, "prefix": prefix, "state_dir": state_dir}
-    )
+@dataclass(frozen=True, slots=True)
+class CloudFlags:
+    """The flags that say where a command works, as given on this command line (None: not given)."""
+
+    on: str | None = None
+    project: str | None = None
+    region: str | None = None
+    bucket: str | None = None
+    prefix: str | None = None
+    state_dir: Path | None = None
+
+    def settings(self) -> Settings:
+        """cxr.toml, then the environment, then these flags."""
+        return load_settings({name: getattr(self, name) for name in self.__slots__})
+
+    def command(self, command: str) -> str:
+        """`command` with the flags of this command line, so that a hint works where this command worked."""
+        given = [(name, getattr(self, name)) for name in self.__slots__]
+        flags = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given if value is not None]
+        return " ".join([command, *flags])
+
+    def follow_up(self, command: str) -> str:
+        """`command`, which works on a job, with the only flag that such commands take."""
+        return replace(self, on=None, project=None, region=None, bucket=None, prefix=None).command(command)
 
 
 def open_connection(settings: Settings, out: Out) -> Connection:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cxr.cli.cloud.common import open_connection, settings_from, show_plan
+from cxr.cli.cloud.common import CloudFlags, open_connection, show_plan
 from cxr.cli.options import (
     DEFAULT_MANIFEST,
     Bucket,
@@ -43,21 +43,24 @@ def upload(
 
     Example: cxr cloud upload --manifest manifest.csv --yes
     """
-    from cxr.cloud.uploading import plan_manifest_upload, send_manifest
+    from cxr.cloud.uploading import check_images, plan_manifest_upload, send_manifest
     from cxr.manifests.manifest import read_manifest
 
-    out = Out(json=json, quiet=quiet)
+    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)
-    connection = open_connection(settings_from(on, project, region, bucket, prefix, state_dir), out)
+    check_images(read, images)
+    connection = open_connection(flags.settings(), out)
     plan = plan_manifest_upload(connection, read, images=images)
     show_plan(out, f"upload of {len(read.frame):,} images", plan.rows())
+    for warning in plan.warnings:
+        out.warn(warning)
     if not dry_run:
         if not plan.nothing_to_send:
-            out.confirm(f"Send {len(plan.files.uploads):,} files to {connection.images_url}?", yes=yes)
+            out.confirm(f"Send {len(plan.files.uploads):,} images and the manifest to {connection.base_url}?", yes=yes)
         with out.progress("uploading") as advance:
             send_manifest(plan, workers=workers, on_progress=advance)
         out.say("nothing to send: all is there" if plan.nothing_to_send else "uploaded")
-        out.hint(f"cxr cloud train automl --manifest {manifest}")
+        out.hint(flags.command(f"cxr cloud train automl --manifest {manifest}"))
     out.result("cloud.upload", {**plan.as_json(), "sent": not dry_run})
 
 
@@ -80,9 +83,9 @@ def dataset(
     from cxr.cloud.vertex.datasets import check_labels, check_uploaded, ensure_dataset, expected_items, find_dataset
     from cxr.manifests.manifest import read_manifest
 
-    out = Out(json=json, quiet=quiet)
+    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)
-    connection = open_connection(settings_from(on, project, region, bucket, prefix, state_dir), out)
+    connection = open_connection(flags.settings(), out)
     check_labels(connection, read)
     found = find_dataset(connection, read)
     if found and found.complete:
@@ -101,7 +104,7 @@ def dataset(
     for failure in state.partial_failures:
         out.warn(f"not imported: {failure}")
     out.table(("dataset", "images", "expected"), [(state.resource, state.items, state.expected_items)])
-    out.hint(f"cxr cloud train automl --manifest {manifest}")
+    out.hint(flags.command(f"cxr cloud train automl --manifest {manifest}"))
     out.result(
         "cloud.dataset",
         {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cxr.cli.cloud.common import connection_of, open_journal, settings_from
+from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
@@ -29,7 +29,7 @@ def export(
     from cxr.cloud.vertex.jobs import refresh
 
     out = Out(json=json, quiet=quiet)
-    settings = settings_from(None, None, None, None, None, state_dir)
+    settings = CloudFlags(state_dir=state_dir).settings()
     journal = open_journal(settings)
     found = journal.find(job)
     formats = [name.strip() for name in to.split(",") if name.strip()]
@@ -37,6 +37,7 @@ def export(
         raise UsageError("no format is named", hint="--to tflite,tf-js")
     connection = connection_of(found, settings, out)
     found = refresh(connection, journal, found)
+    out.say(f"{found.id}: {found.state}")
     target = folder or Path("runs") / found.id
     with out.progress("exporting") as advance:
         bundle = export_job(connection, found, target, formats=formats, on_progress=advance)

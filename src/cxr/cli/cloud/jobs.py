@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import connection_of, open_journal, settings_from
+from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
 from cxr.cli.options import Json, Quiet, StateDir, Yes
 from cxr.cli.out import Out
 from cxr.errors import Interrupted, JobFailed
@@ -66,8 +67,9 @@ def wait(
     out = Out(json=json, quiet=quiet)
     settings = _settings(state_dir)
     journal = open_journal(settings)
-    wanted = [journal.find(name) for name in job] if job else [one for one in journal.jobs() if not one.finished]
-    ended = [wait_for(one, settings, out, timeout_minutes=timeout_minutes) for one in wanted]
+    wanted = [journal.find(name) for name in job] if job else _unfinished(journal.jobs(), out)
+    deadline = time.monotonic() + timeout_minutes * 60 if timeout_minutes is not None else None
+    ended = [wait_for(one, settings, out, deadline=deadline) for one in wanted]
     out.table(("job", "state", "ended"), [(one.id, one.state, one.ended) for one in ended])
     out.result("cloud.wait", {"jobs": [asdict(one) for one in ended]})
     for one in ended:
@@ -77,8 +79,9 @@ def wait(
         out.hint(f"cxr cloud export {one.id}")
 
 
-def wait_for(job: Job, settings: Settings, out: Out, *, timeout_minutes: float | None = None) -> Job:
-    """Poll one job until it is finished, telling changes of state. Raises Interrupted on Ctrl-C or past the time."""
+def wait_for(job: Job, settings: Settings, out: Out, *, deadline: float | None = None) -> Job:
+    """Poll one job until it is finished, telling changes of state. Raises Interrupted on Ctrl-C or past `deadline` (of
+    time.monotonic())."""
     from cxr.cloud.vertex.jobs import refresh
     from cxr.cloud.waiting import poll
 
@@ -86,20 +89,21 @@ def wait_for(job: Job, settings: Settings, out: Out, *, timeout_minutes: float |
         return job
     journal = open_journal(settings)
     connection = connection_of(job, settings, out)
-    seen = {"state": ""}
+    seen = {"said": ""}
 
-    def tell(now: Job) -> None:
-        if now.state != seen["state"]:
-            seen["state"] = now.state
-            out.say(f"{now.id}: {now.state}")
+    def tell(text: str) -> None:
+        if text != seen["said"]:
+            seen["said"] = text
+            out.say(f"{job.id}: {text}")
 
     try:
         return poll(
             lambda: refresh(connection, journal, journal.find(job.id)),
             lambda now: now.finished,
-            timeout_s=timeout_minutes * 60 if timeout_minutes is not None else None,
+            timeout_s=max(0.0, deadline - time.monotonic()) if deadline is not None else None,
             longest_pause_s=15.0 if connection.billed else 2.0,
-            on_look=tell,
+            on_look=lambda now: tell(now.state),
+            on_trouble=lambda error: tell(f"the service does not answer, asking again ({error.message[:80]})"),
         )
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted(f"{job.id} goes on without this program", hint=f"cxr cloud wait {job.id}") from None
@@ -147,7 +151,15 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
 
 
 def _settings(state_dir: StateDir) -> Settings:
-    return settings_from(None, None, None, None, None, state_dir)
+    return CloudFlags(state_dir=state_dir).settings()
+
+
+def _unfinished(jobs: list[Job], out: Out) -> list[Job]:
+    # A launch that died before the service answered has no name to ask by; it must not keep the others waiting.
+    for one in jobs:
+        if not one.finished and not one.resource:
+            out.warn(f"{one.id} never got an answer; run its cxr cloud train command again")
+    return [one for one in jobs if not one.finished and one.resource]
 
 
 def _why(job: Job) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import open_connection, open_journal, settings_from, show_plan
+from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
 from cxr.cli.options import (
     DEFAULT_MANIFEST,
     Bucket,
@@ -22,8 +22,10 @@ from cxr.cli.options import (
     Yes,
 )
 from cxr.cli.out import Out
+from cxr.errors import UsageError
 
 if TYPE_CHECKING:
+    from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Journal
     from cxr.cloud.launching import Launch
     from cxr.cloud.plans import LaunchPlan
@@ -46,6 +48,9 @@ def automl(
     budget_node_hours: Annotated[
         float, typer.Option("--budget-node-hours", help="The most that training may use: 1-100, cloud models 8-800.")
     ] = 1.0,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Train even if some images could not be imported.")
+    ] = False,
     again: Again = False,
     dry_run: PlanOnly = False,
     on: On = None,
@@ -62,27 +67,20 @@ def automl(
 
     Example: cxr cloud train automl --budget-node-hours 2 --yes
     """
-    from cxr.cloud.connection import resolve
-    from cxr.cloud.launching import next_attempt
-    from cxr.cloud.vertex.automl import plan_automl, submit_automl
-    from cxr.cloud.vertex.datasets import ensure_dataset
+    from cxr.cloud.vertex.automl import plan_automl
+    from cxr.cloud.vertex.launches import launch_automl
     from cxr.manifests.manifest import read_manifest
 
-    out = Out(json=json, quiet=quiet)
+    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)
-    settings = settings_from(on, project, region, bucket, prefix, state_dir)
-    connection = resolve(settings) if dry_run else open_connection(settings, out)
-    journal = open_journal(settings)
-    plan = plan_automl(connection, read, model_type=model_type, budget_node_hours=budget_node_hours)
-    plan = next_attempt(journal, plan, again=again)
+    plan = plan_automl(
+        _connection(flags, out, dry_run=dry_run), read, model_type=model_type, budget_node_hours=budget_node_hours
+    )
 
-    def submit() -> str:
-        state = ensure_dataset(connection, read, on_step=out.say)
-        for failure in state.partial_failures:
-            out.warn(f"not imported: {failure}")
-        return submit_automl(plan, state.resource)
+    def start(journal: Journal, plan: LaunchPlan) -> Launch:
+        return launch_automl(journal, plan, read, allow_partial=allow_partial, on_step=out.say)
 
-    _plan_and_launch(out, journal, plan, submit, yes=yes, dry_run=dry_run)
+    _plan_and_launch(out, flags, plan, start, again=again, yes=yes, dry_run=dry_run)
 
 
 @app.command("custom")
@@ -112,58 +110,67 @@ def custom(
 
     Example: cxr cloud train custom --recipe mobilenet-v2 --machine g2-standard-4 --yes
     """
-    from cxr.cloud.connection import resolve
-    from cxr.cloud.launching import next_attempt
-    from cxr.cloud.vertex.custom import DEFAULT_IMAGE, CustomOptions, job_output_url, plan_custom, submit_custom
-    from cxr.cloud.vertex.datasets import check_uploaded
-    from cxr.local_baseline.recipes import find_recipe
+    from cxr.cloud.vertex.custom import DEFAULT_IMAGE, CustomOptions, plan_custom
+    from cxr.cloud.vertex.launches import launch_custom
+    from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
     from cxr.manifests.manifest import read_manifest
 
-    out = Out(json=json, quiet=quiet)
+    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
+    if weights != NO_WEIGHTS and not find_recipe(recipe).pretrained:
+        raise UsageError(f"the recipe {recipe} has no pretrained weights", hint="leave --weights out")
     find_recipe(recipe)
     read = read_manifest(manifest)
-    settings = settings_from(on, project, region, bucket, prefix, state_dir)
-    connection = resolve(settings) if dry_run else open_connection(settings, out)
-    journal = open_journal(settings)
     options = CustomOptions(recipe, machine, spot, timeout_hours, epochs, seed, weights, image or DEFAULT_IMAGE)
-    plan = next_attempt(journal, plan_custom(connection, read, options), again=again)
+    plan = plan_custom(_connection(flags, out, dry_run=dry_run), read, options)
 
-    def submit() -> str:
-        check_uploaded(connection, read)
-        return submit_custom(plan, options, on_step=out.say)
+    def start(journal: Journal, plan: LaunchPlan) -> Launch:
+        return launch_custom(journal, plan, read, options, on_step=out.say)
 
-    _plan_and_launch(out, journal, plan, submit, output_url=job_output_url(plan), yes=yes, dry_run=dry_run)
+    _plan_and_launch(out, flags, plan, start, again=again, yes=yes, dry_run=dry_run)
+
+
+def _connection(flags: CloudFlags, out: Out, *, dry_run: bool) -> Connection:
+    from cxr.cloud.connection import resolve
+
+    settings = flags.settings()
+    return resolve(settings) if dry_run else open_connection(settings, out)
 
 
 def _plan_and_launch(
     out: Out,
-    journal: Journal,
+    flags: CloudFlags,
     plan: LaunchPlan,
-    submit: Callable[[], str],
+    start: Callable[[Journal, LaunchPlan], Launch],
     *,
+    again: bool,
     yes: bool,
     dry_run: bool,
-    output_url: str = "",
 ) -> None:
-    from cxr.cloud.launching import launch
+    from cxr.cloud.launching import next_attempt
+    from cxr.cloud.vertex.launches import latest_attempt
 
-    show_plan(out, plan.kind, plan.rows(), plan.notes)
+    journal = open_journal(flags.settings())
     if dry_run:
+        plan = next_attempt(journal, plan, again=again)
+        show_plan(out, plan.kind, plan.rows(), plan.notes)
         out.result("cloud.plan", plan.as_json())
         return
+    plan = latest_attempt(plan.connection, journal, plan, again=again)
+    show_plan(out, plan.kind, plan.rows(), plan.notes)
     known = journal.get(plan.job_id)
     if not (known and known.resource):
         out.confirm(f"Launch {plan.job_id}?", yes=yes)
-    _report(out, launch(journal, plan, submit, output_url=output_url), plan)
+    _report(out, flags, start(journal, plan), plan)
 
 
-def _report(out: Out, launched: Launch, plan: LaunchPlan) -> None:
+def _report(out: Out, flags: CloudFlags, launched: Launch, plan: LaunchPlan) -> None:
     job = launched.job
     if launched.fresh:
         out.say(f"launched {job.id}: {job.resource}")
+    elif job.finished:
+        out.say(f"this plan is already {job.id} ({job.state}); launch it anew with --again")
     else:
-        out.say(f"this plan is already {job.id} ({job.state}); launch anew with --again")
-    out.hint(f"cxr cloud wait {job.id}")
-    out.result(
-        "cloud.launch", {**plan.as_json(), "resource": job.resource, "state": job.state, "fresh": launched.fresh}
-    )
+        out.say(f"this plan is already {job.id} ({job.state}); to launch it anew, end that: cxr cloud cancel {job.id}")
+    out.hint(flags.follow_up(f"cxr cloud wait {job.id}"))
+    result = {**plan.as_json(), "resource": job.resource, "state": job.state, "fresh": launched.fresh}
+    out.result("cloud.launch", result)

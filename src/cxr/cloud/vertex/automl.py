@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from cxr.cloud.connection import Connection
+from cxr.cloud.journal import WITHOUT_RESULT
+from cxr.cloud.launching import Submitted
 from cxr.cloud.plans import Cost, JobKind, LaunchPlan
 from cxr.cloud.prices import AUTOML_REGIONS, automl_offer
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
@@ -29,7 +32,8 @@ def plan_automl(
     InputError for a label that the service refuses; CheckFailed for splits that are empty or too small.
     """
     offer = automl_offer(model_type)
-    budget = round(budget_node_hours * 1000)
+    # Not a number and infinity are out of every range.
+    budget = round(budget_node_hours * 1000) if math.isfinite(budget_node_hours) else 0
     if not offer.minimum_milli_node_hours <= budget <= offer.maximum_milli_node_hours:
         low, high = offer.minimum_milli_node_hours / 1000, offer.maximum_milli_node_hours / 1000
         raise UsageError(
@@ -55,22 +59,23 @@ def plan_automl(
     )
 
 
-def submit_automl(plan: LaunchPlan, dataset: str) -> str:
+def submit_automl(plan: LaunchPlan, dataset: str) -> Submitted:
     """Create the training pipeline and return its resource name at once. An earlier pipeline of the same plan (a
-    crash came between creation and journal) is found by its label and returned instead."""
+    crash came between creation and journal) that has not failed is found by its label and returned instead."""
     connection = plan.connection
     client = pipeline_client(connection)
     with google_errors("look for the training pipeline"):
         request = {"parent": connection.parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
         earlier = list(client.list_training_pipelines(request=request, timeout=REQUEST_TIMEOUT_S))
-    if earlier:
-        return str(earlier[0].name)
+    for pipeline in earlier:
+        if pipeline.state.name.removeprefix("PIPELINE_STATE_") not in WITHOUT_RESULT:
+            return Submitted(str(pipeline.name), found=True)
     with google_errors("create the training pipeline"):
         pipeline = client.create_training_pipeline(
             request={"parent": connection.parent, "training_pipeline": _pipeline(plan, dataset)},
             timeout=REQUEST_TIMEOUT_S,
         )
-    return str(pipeline.name)
+    return Submitted(str(pipeline.name))
 
 
 def _pipeline(plan: LaunchPlan, dataset: str) -> dict[str, Any]:

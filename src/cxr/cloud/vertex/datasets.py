@@ -8,11 +8,13 @@ from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.plans import manifest_label
+from cxr.cloud.uploading import check_location
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.operations import wait_for_operation
-from cxr.errors import InputError
+from cxr.errors import CheckFailed, InputError
 from cxr.manifests.import_files import ImportFormat, import_rows, import_text
 from cxr.manifests.manifest import Manifest
+from cxr.storage.buckets import find_bucket
 from cxr.storage.google_errors import google_errors
 
 METADATA_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
@@ -60,7 +62,9 @@ def expected_items(manifest: Manifest) -> int:
 
 def missing_objects(connection: Connection, manifest: Manifest) -> list[str]:
     """Paths of the manifest whose object is not in the bucket with the right size and checksum (one listing)."""
-    stored = {info.name: info for info in connection.store("images").list()}
+    bucket = find_bucket(connection.bucket, endpoint=connection.endpoint, project=connection.project)
+    check_location(connection, bucket)
+    stored = {info.name: info for info in connection.store("images").list()} if bucket.location else {}
     used = manifest.frame[manifest.frame["split"] != ""]
     return [
         path
@@ -75,7 +79,8 @@ def check_labels(connection: Connection, manifest: Manifest) -> None:
 
 
 def check_uploaded(connection: Connection, manifest: Manifest) -> None:
-    """Raises InputError when an image of the manifest is not in the bucket as it was scanned."""
+    """Raises InputError when an image of the manifest is not in the bucket as it was scanned, UsageError when the
+    bucket is not in the jobs' region."""
     missing = missing_objects(connection, manifest)
     if missing:
         raise InputError(
@@ -98,6 +103,16 @@ def ensure_dataset(connection: Connection, manifest: Manifest, *, on_step: Calla
         state = DatasetState(_create(connection, manifest), 0, expected_items(manifest))
     on_step(f"importing {expected_items(manifest):,} images")
     return _fill(connection, manifest, state)
+
+
+def check_complete(state: DatasetState) -> None:
+    """Raises CheckFailed when images are missing in the dataset: a paid training would not see them."""
+    if not state.complete:
+        first = f", the first because: {state.partial_failures[0]}" if state.partial_failures else ""
+        raise CheckFailed(
+            f"{state.items:,} of {state.expected_items:,} images were imported{first}",
+            hint="mend those and import again: cxr cloud upload, cxr cloud dataset; or go on with --allow-partial",
+        )
 
 
 def _create(connection: Connection, manifest: Manifest) -> str:

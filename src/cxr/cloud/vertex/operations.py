@@ -20,8 +20,13 @@ def wait_for_operation(
     timeout_s: float = OPERATION_TIMEOUT_S,
 ) -> Any:
     """The operation's response. Raises JobFailed with the service's message, Interrupted past `timeout_s`."""
+
+    def look() -> bool:
+        with google_errors(what):
+            return bool(operation.done())
+
+    poll(look, bool, timeout_s=timeout_s, longest_pause_s=5.0, on_look=on_look)
     with google_errors(what):
-        poll(operation.done, bool, timeout_s=timeout_s, longest_pause_s=5.0, on_look=on_look)
         # Asked for before result(), which raises the service's error as an exception of another family.
         error = operation.operation.error
         if operation.operation.HasField("error"):

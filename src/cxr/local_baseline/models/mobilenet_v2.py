@@ -19,11 +19,21 @@ def mobilenet_v2_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
     """
     keras = load().keras
     backbone = _backbone(keras, tuple(scaled.shape[1:]), weights)
-    for layer in backbone.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and weights == NO_WEIGHTS:
-            layer.momentum = recipe.batch_norm_momentum
+    if weights == NO_WEIGHTS:
+        _prepare_for_scratch(keras, backbone, recipe)
     x = keras.layers.GlobalAveragePooling2D(name="average")(backbone(scaled))
     return keras.layers.Dropout(DROPOUT, name="dropout")(x)
+
+
+def _prepare_for_scratch(keras: Any, backbone: Any, recipe: Recipe) -> None:
+    """The recipe's momentum everywhere, and every residual branch silent at first (its last gamma zero; Goyal et al.
+    2017, section 5.1): without that the net learns nothing from a few hundred images."""
+    names = {layer.name for layer in backbone.layers}
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = recipe.batch_norm_momentum
+            if layer.name.endswith("_project_BN") and layer.name.replace("project_BN", "add") in names:
+                layer.gamma.assign(keras.ops.zeros_like(layer.gamma))
 
 
 def _backbone(keras: Any, shape: tuple[int, ...], weights: str) -> Any:

@@ -1,0 +1,70 @@
+"""The two launches, whole: what has to be true before, the journal, the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cxr.cloud.connection import Connection
+from cxr.cloud.journal import Job, Journal
+from cxr.cloud.launching import Launch, Submitted, launch, next_attempt
+from cxr.cloud.plans import LaunchPlan
+from cxr.cloud.vertex.automl import submit_automl
+from cxr.cloud.vertex.custom import CustomOptions, job_output_url, submit_custom
+from cxr.cloud.vertex.datasets import DatasetState, check_complete, check_uploaded, ensure_dataset
+from cxr.cloud.vertex.jobs import refresh
+from cxr.manifests.manifest import Manifest
+
+Say = Callable[[str], None]
+
+
+def latest_attempt(connection: Connection, journal: Journal, plan: LaunchPlan, *, again: bool) -> LaunchPlan:
+    """The attempt to launch or to find, by what the service says now of those that the journal takes for unfinished."""
+    while True:
+        plan = next_attempt(journal, plan, again=again)
+        known = journal.get(plan.job_id)
+        if known is None or not known.resource or known.finished:
+            return plan
+        if not refresh(connection, journal, known).finished:
+            return plan
+
+
+def launch_automl(
+    journal: Journal, plan: LaunchPlan, manifest: Manifest, *, allow_partial: bool = False, on_step: Say
+) -> Launch:
+    """Fill the dataset, then launch. Raises CheckFailed when images could not be imported, unless `allow_partial`."""
+    dataset: list[DatasetState] = []
+
+    def prepare() -> None:
+        state = ensure_dataset(plan.connection, manifest, on_step=on_step)
+        for failure in state.partial_failures:
+            on_step(f"not imported: {failure}")
+        if not allow_partial:
+            check_complete(state)
+        dataset.append(state)
+
+    def submit() -> Submitted:
+        return submit_automl(plan, dataset[0].resource)
+
+    return _adopted(plan.connection, journal, launch(journal, plan, submit, prepare=prepare))
+
+
+def launch_custom(
+    journal: Journal, plan: LaunchPlan, manifest: Manifest, options: CustomOptions, *, on_step: Say
+) -> Launch:
+    """Check that the images are in the bucket, then launch."""
+
+    def prepare() -> None:
+        check_uploaded(plan.connection, manifest)
+
+    def submit() -> Submitted:
+        return submit_custom(plan, manifest, options, on_step=on_step)
+
+    launched = launch(journal, plan, submit, prepare=prepare, output_url=job_output_url(plan))
+    return _adopted(plan.connection, journal, launched)
+
+
+def _adopted(connection: Connection, journal: Journal, launched: Launch) -> Launch:
+    # A job that was found, not made, may be anywhere in its life.
+    job: Job = launched.job
+    return launched if launched.fresh else replace(launched, job=refresh(connection, journal, job))

@@ -1,0 +1,103 @@
+"""`cxr baseline` as a user types it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cxr.bundle import read_bundle
+from cxr.manifests.manifest import COLUMNS, ManifestHeader, new_manifest, write_manifest
+
+RunCxr = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with manifest.csv and 32 small images, dark ones and bright ones."""
+    folder = tmp_path_factory.mktemp("work")
+    rows = []
+    for split, label, number in (
+        (split, label, number)
+        for split, count in (("train", 8), ("validation", 4), ("test", 4))
+        for label in ("NORMAL", "PNEUMONIA")
+        for number in range(count)
+    ):
+        path = folder / "xrays" / split / label / f"{label}{number}.jpeg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        level = 60 if label == "NORMAL" else 190
+        noise = np.random.default_rng(number).normal(level, 20, (60, 70))
+        Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).save(path)
+        row = dict.fromkeys(COLUMNS, "") | {"width": 70, "height": 60, "size": path.stat().st_size}
+        name = path.relative_to(folder / "xrays").as_posix()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        rows.append(row | {"path": name, "label": label, "split": split, "patient": name, "sha256": digest})
+    location = folder / "manifest.csv"
+    write_manifest(new_manifest(pd.DataFrame(rows), ManifestHeader(root="xrays"), location), location)
+    return folder
+
+
+def test_train_then_train_again_then_evaluate(work: Path, run_cxr: RunCxr) -> None:
+    trained = run_cxr("baseline", "train", "--recipe", "edge", "--epochs", "1", "--json", cwd=work)
+    assert trained.returncode == 0, trained.stderr
+    document = json.loads(trained.stdout)
+    assert document["schema"] == "cxr.baseline.train"
+    assert document["provenance"]["recipe"] == "edge"
+    assert "epoch 1/1 loss" in trained.stderr
+    assert "next: cxr baseline evaluate runs/edge" in trained.stderr
+    again = run_cxr("baseline", "train", "--recipe", "edge", "--epochs", "1", "--json", cwd=work)
+    assert json.loads(again.stdout)["hash"] == document["hash"]
+    assert "nothing was trained" in again.stderr
+    assert "epoch 1/1" not in again.stderr
+    judged = run_cxr("baseline", "evaluate", "runs/edge", "--json", cwd=work)
+    assert judged.returncode == 0, judged.stderr
+    result = json.loads(judged.stdout)
+    assert result["images"] == 8
+    assert np.sum(result["confusion"]) == 8
+    assert {"accuracy", "sensitivity", "specificity", "auc"} <= set(result["metrics"])
+    assert read_bundle(work / "runs" / "edge").hash == document["hash"]
+    words = run_cxr("baseline", "evaluate", "runs/edge", "--quiet", cwd=work)
+    assert words.stderr == ""
+    assert "sensitivity" in words.stdout
+
+
+def test_recipes_are_listed(run_cxr: RunCxr) -> None:
+    ran = run_cxr("baseline", "recipes")
+    assert ran.returncode == 0
+    for name in ("cnn5", "mobilenet-v2", "edge", "150x150x1"):
+        assert name in ran.stdout
+    listed = json.loads(run_cxr("baseline", "recipes", "--json").stdout)
+    assert [recipe["name"] for recipe in listed["recipes"]] == ["cnn5", "mobilenet-v2", "edge"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "--recipe", "resnet"), "the recipes are: cnn5, mobilenet-v2, edge"),
+        (("train", "--manifest", "gone.csv"), "there is no manifest gone.csv"),
+        (("train", "--images", "nowhere"), "there is no folder of images nowhere"),
+        (("train", "--recipe", "mobilenet-v2", "--weights", "gone.h5"), "there is no weights file gone.h5"),
+        (("train", "--epochs", "0"), "at least one is needed"),
+        (("evaluate", "xrays"), "is not a bundle"),
+    ],
+    ids=["recipe", "manifest", "images", "weights", "epochs", "bundle"],
+)
+def test_bad_input_is_one_line_what_next_and_exit_code_2(
+    work: Path, run_cxr: RunCxr, arguments: tuple[str, ...], words: str
+) -> None:
+    ran = run_cxr("baseline", *arguments, cwd=work)
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_help_shows_an_example(run_cxr: RunCxr) -> None:
+    for command in ("train", "evaluate", "recipes"):
+        assert "Example: cxr baseline" in run_cxr("baseline", command, "--help").stdout

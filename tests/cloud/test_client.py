@@ -1,0 +1,185 @@
+"""The cloud client against the emulator, through the unmodified SDKs: uploads, datasets, launches, found jobs."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cxr.cloud.connection import Connection, connect
+from cxr.cloud.emulator.process import ensure_running, stop
+from cxr.cloud.journal import Journal
+from cxr.cloud.uploading import plan_manifest_upload, send_manifest
+from cxr.cloud.vertex.automl import plan_automl
+from cxr.cloud.vertex.custom import CustomOptions, job_output_url, plan_custom
+from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
+from cxr.cloud.vertex.jobs import cancel_job, refresh
+from cxr.cloud.vertex.launches import latest_attempt, launch_automl, launch_custom
+from cxr.cloud.waiting import poll
+from cxr.errors import CheckFailed, InputError, UsageError
+from cxr.manifests.manifest import Manifest, write_manifest
+from cxr.manifests.sample import draw_sample
+from cxr.manifests.scan import scan
+from cxr.manifests.split import make_validation
+from cxr.settings import Settings
+
+# Jobs that last until they are ended: what is tested here is the client, not a training.
+ENDLESS = "sh -c 'sleep 600' stand-in"
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    folder = tmp_path_factory.mktemp("data")
+    draw_sample(folder / "images", images=200, seed=3)
+    return write_manifest(make_validation(scan(folder / "images")), folder / "manifest.csv")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    settings = Settings(state_dir=tmp_path_factory.mktemp("client") / ".cxr")
+    ensure_running(settings.emulator_dir, idle_exit_seconds=300, stand_in=ENDLESS)
+    yield settings
+    stop(settings.emulator_dir)
+
+
+@pytest.fixture
+def empty(work: Settings) -> Connection:
+    """A bucket that does not exist yet."""
+    return connect(replace(work, bucket=f"b-{uuid.uuid4().hex[:10]}"))
+
+
+@pytest.fixture
+def uploaded(empty: Connection, manifest: Manifest) -> Connection:
+    send_manifest(plan_manifest_upload(empty, manifest), on_progress=lambda *_: None)
+    return empty
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "jobs.jsonl")
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def test_an_upload_makes_a_private_bucket_and_is_nothing_the_second_time(empty: Connection, manifest: Manifest) -> None:
+    first = plan_manifest_upload(empty, manifest)
+    assert first.make_bucket
+    assert "will be made" in dict(first.rows())["bucket"]
+    send_manifest(first, on_progress=lambda *_: None)
+    second = plan_manifest_upload(empty, manifest)
+    assert second.nothing_to_send
+    assert second.warnings == ()
+
+
+def test_another_split_of_the_same_images_is_something_to_send(uploaded: Connection, manifest: Manifest) -> None:
+    plan = plan_manifest_upload(uploaded, make_validation(manifest, seed=8))
+    assert plan.files.uploads == ()
+    assert not plan.nothing_to_send
+    assert "to be sent" in dict(plan.rows())["manifest"]
+
+
+def test_a_bucket_elsewhere_is_refused_by_upload_and_launch(
+    uploaded: Connection, manifest: Manifest, journal: Journal
+) -> None:
+    elsewhere = replace(uploaded, region="europe-west4")
+    with pytest.raises(UsageError, match="the jobs run in europe-west4"):
+        plan_manifest_upload(elsewhere, manifest)
+    options = CustomOptions("cnn5")
+    with pytest.raises(UsageError, match="the jobs run in europe-west4"):
+        launch_custom(journal, plan_custom(elsewhere, manifest, options), manifest, options, on_step=silent)
+    assert journal.jobs() == []
+
+
+def test_launching_before_uploading_says_so_and_leaves_no_job(
+    empty: Connection, manifest: Manifest, journal: Journal
+) -> None:
+    options = CustomOptions("cnn5")
+    with pytest.raises(InputError, match=r"200 images of the manifest are not at .*/images") as raised:
+        launch_custom(journal, plan_custom(empty, manifest, options), manifest, options, on_step=silent)
+    assert "cxr cloud upload" in str(raised.value.hint)
+    assert journal.jobs() == []
+
+
+def test_an_object_that_somebody_changed_is_noticed(uploaded: Connection, manifest: Manifest) -> None:
+    uploaded.store("images").put_bytes(manifest.frame["path"].iloc[0], b"not that image")
+    with pytest.raises(InputError, match="1 images of the manifest"):
+        check_uploaded(uploaded, manifest)
+
+
+def test_a_dataset_is_made_once_and_found_by_its_manifest(uploaded: Connection, manifest: Manifest) -> None:
+    said: list[str] = []
+    made = ensure_dataset(uploaded, manifest, on_step=said.append)
+    assert made.complete
+    assert made.partial_failures == ()
+    assert said[0] == "making the dataset"
+    assert find_dataset(uploaded, manifest) == replace(made, partial_failures=())
+    assert ensure_dataset(uploaded, manifest, on_step=said.append).resource == made.resource
+
+
+def test_a_training_on_a_half_imported_dataset_is_not_paid_for(
+    uploaded: Connection, manifest: Manifest, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_automl(uploaded, manifest, model_type="mobile-versatile", budget_node_hours=1)
+    # The manifest counts one image more than the service can find: as when a row's file is no image.
+    monkeypatch.setattr("cxr.cloud.vertex.datasets.expected_items", lambda _: 201)
+    with pytest.raises(CheckFailed, match="200 of 201 images were imported"):
+        launch_automl(journal, plan, manifest, on_step=silent)
+    assert journal.jobs() == []
+
+
+def test_a_job_carries_its_own_copy_of_the_manifest(uploaded: Connection, manifest: Manifest, journal: Journal) -> None:
+    options = CustomOptions("cnn5")
+    plan = plan_custom(uploaded, manifest, options)
+    launched = launch_custom(journal, plan, manifest, options, on_step=silent)
+    header = json.loads(uploaded.store(f"jobs/{plan.job_id}").get_bytes("manifest.json"))
+    assert header["content_hash"] == manifest.hash
+    assert header["root"] == uploaded.images_url
+    assert job_output_url(plan).endswith(launched.job.id)
+    cancel_job(uploaded, launched.job)
+
+
+def test_a_lost_journal_finds_the_job_by_its_label_and_says_that_it_did(
+    uploaded: Connection, manifest: Manifest, journal: Journal, tmp_path: Path
+) -> None:
+    plan = plan_automl(uploaded, manifest, model_type="mobile-versatile", budget_node_hours=1)
+    first = launch_automl(journal, plan, manifest, on_step=silent)
+    found = launch_automl(Journal(tmp_path / "other.jsonl"), plan, manifest, on_step=silent)
+    assert (first.fresh, found.fresh) == (True, False)
+    assert found.job.resource == first.job.resource
+    cancel_job(uploaded, first.job)
+
+
+def test_a_cancelled_job_gives_way_to_the_next_attempt(
+    uploaded: Connection, manifest: Manifest, journal: Journal
+) -> None:
+    options = CustomOptions("cnn5", seed=11)
+    plan = plan_custom(uploaded, manifest, options)
+    job = launch_custom(journal, plan, manifest, options, on_step=silent).job
+    cancel_job(uploaded, job)
+    ended = poll(
+        lambda: refresh(uploaded, journal, journal.find(job.id)), lambda now: now.finished, longest_pause_s=0.5
+    )
+    assert ended.state == "CANCELLED"
+    assert latest_attempt(uploaded, journal, plan, again=False).attempt == 2
+
+
+def test_a_job_that_the_service_no_longer_knows_is_gone_and_can_be_launched_anew(
+    uploaded: Connection, manifest: Manifest, journal: Journal
+) -> None:
+    plan = plan_custom(uploaded, manifest, CustomOptions("cnn5", seed=12))
+    job = journal.update(journal.intend(plan), resource=f"{uploaded.parent}/customJobs/404", state="RUNNING")
+    assert latest_attempt(uploaded, journal, plan, again=False).attempt == 2
+    assert journal.find(job.id).state == "GONE"
+
+
+def test_a_job_without_an_answer_is_explained(uploaded: Connection, manifest: Manifest, journal: Journal) -> None:
+    job = journal.intend(plan_custom(uploaded, manifest, CustomOptions("cnn5", seed=13)))
+    for ask in (lambda: refresh(uploaded, journal, job), lambda: cancel_job(uploaded, job)):
+        with pytest.raises(UsageError, match="about to be launched"):
+            ask()
