@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
 from cxr.cloud.vertex.models import check_formats, export_model, get_model
 from cxr.errors import Fault, JobFailed, RulerMismatch, UsageError
+from cxr.folders import replaced_folder
 from cxr.labels import positive_class
 from cxr.storage import open_store
 from cxr.storage.transfer import download_all
@@ -52,9 +50,9 @@ def export_job(
         raise UsageError(f"{job.id} has not ended yet: it is {job.state}", hint=f"cxr cloud wait {job.id}")
     if not job.succeeded:
         raise JobFailed(f"{job.id} has no model: it is {job.state}", hint=f"cxr cloud status {job.id}")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", hint="choose another --out")
-    with _staged(folder) as staging:
+    with replaced_folder(folder) as staging:
         if job.kind is JobKind.AUTOML:
             _automl_bundle(connection, job, staging, formats, on_progress)
         else:
@@ -136,16 +134,3 @@ def _provenance(job: Job) -> dict[str, object]:
 
 def _cost(job: Job) -> dict[str, object]:
     return {"worst_case_usd": round(job.worst_case_usd, 2), "billed": job.on != "emulator"}
-
-
-@contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        yield staging
-        if folder.exists():
-            folder.rmdir()
-        staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

@@ -15,10 +15,10 @@ import PIL
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Threshold, read_bundle, write_bundle
 from cxr.errors import InputError
+from cxr.folders import replaced_folder
 from cxr.local_baseline.cache import Progress, cached_images
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
-from cxr.local_baseline.folders import replaced_folder
 from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import Recipe, find_recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint

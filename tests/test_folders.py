@@ -10,7 +10,7 @@ import pytest
 
 from cxr.bundle import BUNDLE_FILE
 from cxr.errors import NotAllowed, UsageError
-from cxr.local_baseline.folders import replaced_folder
+from cxr.folders import replaced_folder
 
 
 def test_the_folder_takes_its_name_only_at_the_end(tmp_path: Path) -> None:
