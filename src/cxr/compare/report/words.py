@@ -113,7 +113,7 @@ def _operating_sentence(row: Row, comparison: Comparison) -> str:
     others = [name for name in comparison.classes if name != comparison.positive_class]
     rest = others[0] if len(others) == 1 else "the other images"
     return (
-        f"At its own threshold, {row.name} finds {share(found)} of {comparison.positive_class} and clears "
+        f"At its own threshold, {row.name} is right on {share(found)} of {comparison.positive_class} and on "
         f"{share(cleared)} of {rest}."
     )
 

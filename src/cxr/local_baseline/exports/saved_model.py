@@ -14,14 +14,14 @@ OUTPUT_NAME = "scores"
 def export_saved_model(model: Any, folder: Path) -> None:
     """Write `model` as a SavedModel. `image` float32 [N, H, W, C] of 0..255 -> `scores` float32 [N, 1] or [N,
     classes]."""
-    framework = load()
-    tf = framework.tf
-    archive = framework.keras.export.ExportArchive()
-    archive.track(model)
+    tf = load().tf
+    spec = tf.TensorSpec(model.input_shape, tf.float32, name=INPUT_NAME)
 
     def serve(image: Any) -> dict[str, Any]:
         return {OUTPUT_NAME: model(image, training=False)}
 
-    spec = tf.TensorSpec(model.input_shape, tf.float32, name=INPUT_NAME)
-    archive.add_endpoint("serving_default", serve, input_signature=[spec])
-    archive.write_out(str(folder), verbose=False)
+    # A plain module, not Keras's ExportArchive: that writes every variable twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    module.serve = tf.function(serve, input_signature=[spec])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
