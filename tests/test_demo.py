@@ -19,6 +19,7 @@ import pytest
 from cxr.bundle import Bundle, Origin, read_bundle
 from cxr.cloud.emulator.process import stop
 from cxr.cloud.journal import Journal
+from cxr.cloud.vertex.custom import HDF5_MAGIC
 from cxr.manifests.manifest import read_manifest
 
 Run = Callable[..., CompletedProcess[str]]
@@ -142,7 +143,8 @@ def test_jobs_are_followed_and_brought_home_from_the_command_line(
 
 def test_the_same_plan_is_not_launched_twice(run_cxr: Run, finished: tuple[Path, CompletedProcess[str]]) -> None:
     folder, _ = finished
-    again = run_cxr("cloud", "train", "automl", "--yes", "--json", cwd=folder)
+    train = ["cloud", "train", "custom", "--epochs", "1", "--yes", "--json"]
+    again = run_cxr(*train, cwd=folder)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["fresh"] is False
     # With the journal lost, the job is found on the service by its label.
@@ -150,8 +152,8 @@ def test_the_same_plan_is_not_launched_twice(run_cxr: Run, finished: tuple[Path,
     kept = journal.read_bytes()
     journal.unlink()
     try:
-        found = json.loads(run_cxr("cloud", "train", "automl", "--yes", "--json", cwd=folder).stdout)
-        assert found["resource"] == json.loads(again.stdout)["resource"]
+        found = json.loads(run_cxr(*train, cwd=folder).stdout)
+        assert (found["resource"], found["fresh"]) == (json.loads(again.stdout)["resource"], False)
     finally:
         journal.write_bytes(kept)
 
@@ -180,7 +182,7 @@ def test_ctrl_c_ends_the_wait_and_not_the_job(run_cxr: Run, finished: tuple[Path
 def test_a_failed_job_is_exit_4_with_the_reason(run_cxr: Run, finished: tuple[Path, CompletedProcess[str]]) -> None:
     folder, _ = finished
     broken = folder / "broken.h5"
-    broken.write_bytes(b"these are no weights")
+    broken.write_bytes(HDF5_MAGIC + b"and then no weights")
     launched = run_cxr("cloud", "train", "custom", "--weights", str(broken), "--yes", "--json", cwd=folder)
     job = json.loads(launched.stdout)["job"]
     ended = run_cxr("cloud", "wait", job, cwd=folder)
@@ -237,7 +239,7 @@ def _kill_emulator(folder: Path) -> None:
 def _command_line(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return []
 
 

@@ -14,9 +14,12 @@ import pytest
 
 from cxr.compare.comparison import compare
 from cxr.compare.predictions import predict, read_predictions
-from cxr.compare.report import render_report
+from cxr.compare.report import render_report, words
+from cxr.compare.results import results
 from cxr.compare.rows import model_row
-from cxr.errors import RulerMismatch
+from cxr.compare.ruler import check_split
+from cxr.errors import InputError, RulerMismatch
+from cxr.manifests.manifest import new_manifest
 
 MAX_REPORT_BYTES = 3_000_000
 
@@ -130,9 +133,9 @@ def test_predictions_lie_beside_the_report(world, comparison):
         assert read_predictions(folder, world.manifest).header.bundle_hash == bundle.hash
 
 
-def test_a_second_run_gives_the_same_numbers(judged, world, comparison, output):
+def test_scoring_again_gives_the_same_numbers(judged, world, comparison, output):
     again = compare(
-        world.bundles, world.manifest, output=output / "again", cache_dir=output / "cache", on_progress=judged.quiet
+        world.bundles, world.manifest, output=output / "again", cache_dir=output / "fresh", on_progress=judged.quiet
     )
     assert [row.metrics for row in again.rows] == [row.metrics for row in comparison.rows]
 
@@ -325,3 +328,22 @@ def test_the_report_opens_in_a_browser_in_light_and_dark_without_an_error(compar
     light, dark = (np.asarray(Image.open(shot).convert("L"), dtype=float) for shot in seen)
     assert light.mean() > 200
     assert dark.mean() < 70
+
+
+def test_images_of_unknown_patients_are_not_passed_off_as_patients(judged, world, tmp_path):
+    nameless = world.manifest.frame.assign(patient=[f"image:{path}" for path in world.manifest.frame["path"]])
+    manifest = new_manifest(nameless, world.manifest.header, world.manifest.location)
+    bundle = judged.keras_bundle(tmp_path / "bundle", manifest.hash)
+    comparison = compare(
+        [bundle], manifest, output=tmp_path / "out", cache_dir=tmp_path / "c", on_progress=judged.quiet
+    )
+    assert "patients" not in words.headline(comparison)
+    assert any("tell no patient" in sentence for sentence in words.summary(comparison))
+    assert results(comparison)["unknown_patients"] == comparison.test_set.images
+
+
+def test_a_class_without_test_images_is_refused_before_any_scoring(world):
+    frame = world.manifest.frame.copy()
+    frame.loc[frame.index[frame["split"] == "train"][:2], "label"] = "ZEBRA"
+    with pytest.raises(InputError, match="no test images of ZEBRA"):
+        check_split(new_manifest(frame, world.manifest.header), "test")

@@ -193,8 +193,9 @@ def test_tfjs_in_node_says_what_keras_says(name: str, cnn5: Any, edge: Any, node
         model, images = without_scaling(model), images / np.float32(127.5) - np.float32(1)
     export_tfjs(model, tmp_path / "tf-js", batch_size=1)
     images.astype("<f4").tofile(tmp_path / "images.bin")
+    node, _ = node_and_npm()
     command = [
-        "node",
+        node,
         TFJS_TEST / "score.mjs",
         node_modules / "node_modules",
         tmp_path / "tf-js",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,14 @@ def test_a_copied_folder_with_its_manifest_still_finds_its_images(tmp_path: Path
     write_manifest(manifest, tmp_path / "a" / "manifest.csv")
     (tmp_path / "a").rename(tmp_path / "b")
     assert read_manifest(tmp_path / "b" / "manifest.csv").root == tmp_path / "b" / "images"
+
+
+def test_a_manifest_written_through_a_linked_folder_finds_its_images(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "deep" / "a" / "b")
+    manifest = manifest_of([row("A/1.jpeg", "A"), row("B/2.jpeg", "B")])
+    manifest = replace(manifest, header=replace(manifest.header, root=str(tmp_path / "images")))
+    written = write_manifest(manifest, tmp_path / "linked" / "m.csv")
+    assert written.root.samefile(tmp_path / "images")
+    assert read_manifest(tmp_path / "linked" / "m.csv").root.samefile(tmp_path / "images")

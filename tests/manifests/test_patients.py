@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr.errors import UsageError
-from cxr.manifests.patients import READINGS, patient_of
+from cxr.manifests.patients import READINGS, patient_of, patient_overlap
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,11 @@ def test_numbers_of_any_length_and_with_any_zeros_are_read(stem: str, reading: s
     patient = patient_of(f"{stem}.jpeg", reading)
     assert patient.known
     assert patient_of(f"{stem.replace('person', 'person000')}.jpeg", reading).key == patient.key
+
+
+def test_an_overlap_counts_the_same_patients_above_and_below() -> None:
+    normals = [f"IM-{number:04d}-0001.jpeg" for number in range(20)]
+    ill = [f"person{number}_virus_1.jpeg" for number in range(3)]
+    overlap = patient_overlap([*normals, *ill], [*normals, *ill], "number", ("train", "test"))
+    assert (len(overlap.shared), overlap.right_patients) == (3, 3)
+    assert patient_overlap(normals, normals, "number", ("train", "test")).right_patients == 20

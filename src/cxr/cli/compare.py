@@ -82,7 +82,7 @@ def print_comparison(comparison: Comparison, out: Out) -> None:
 
     out.table(COLUMNS, [_cells(row) for row in comparison.rows])
     out.say()
-    for caveat in words.stand_in_caveats(comparison):
+    for caveat in words.caveats_of(comparison):
         out.say(f"note: {caveat}")
     test = comparison.test_set
     out.say(f"{test.images:,} test images of {test.patients:,} patients; in brackets 95 % intervals over patients")

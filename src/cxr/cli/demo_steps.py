@@ -131,6 +131,7 @@ def _synthetic_images(options: DemoOptions, out: Out) -> Path:
 
 
 def _show_check(manifest: Manifest, out: Out) -> None:
+    from cxr.compare.ruler import check_split
     from cxr.manifests.check import check
     from cxr.manifests.problems import SCAN_RULES
 
@@ -138,6 +139,7 @@ def _show_check(manifest: Manifest, out: Out) -> None:
     labels = manifest.classes
     rows = [[split, *(counts.get(label, 0) for label in labels)] for split, counts in header.counts.items()]
     out.table(["split", *labels], rows)
+    check_split(manifest, "test")
     report = check(manifest)
     for finding in report.findings:
         out.say(f"  {finding.severity}: {finding.message}")
@@ -275,7 +277,8 @@ def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, ou
 def _finish(options: DemoOptions, comparison: Comparison, manifest: Manifest, out: Out, tell: _Teller) -> None:
     from cxr.compare.results import results
 
-    out.result("demo", {"folder": str(options.folder), "report": str(comparison.report_path), **results(comparison)})
+    payload = {"folder": str(options.folder), "report": str(comparison.report_path)}
+    out.result("demo", {**payload, "comparison": results(comparison)})
     out.say(f"\ndone in {tell.elapsed()}. Everything is in {options.folder}; the report is {comparison.report_path}")
     if options.data is None:
         out.hint("cxr demo --data DIR   (the same on real X-rays, in the folders of the Kaggle release)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ class Out:
         """The command's result as one JSON document on stdout, only with --json."""
         if self.json:
             document = {"schema": f"cxr.{kind}", "schema_version": JSON_SCHEMA_VERSION, **payload}
-            print(json.dumps(document, indent=2, default=str), flush=True)
+            print(json.dumps(_finite(document), indent=2, default=str, allow_nan=False), flush=True)
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Go on only with --yes or a typed yes. Raises UsageError when refused or when nobody can be asked."""
@@ -102,6 +103,17 @@ def print_error(error: CxrError) -> None:
     print(f"{error.headline}: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"  next: {error.hint}", file=sys.stderr)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: null stands for what is not defined."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
 
 
 def _cell(value: object) -> str:

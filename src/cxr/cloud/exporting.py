@@ -35,6 +35,9 @@ DEFAULT_FORMATS = ("tflite", "tf-js")
 #: The TFLite model takes uint8 and scales inside; the TF.js model wants x / 127.5 - 1 from whoever feeds it.
 AUTOML_PREPROCESSING = Preprocessing(224, 224, 3, "center-crop", scale=1 / 127.5, offset=-1.0, scale_inside_model=True)
 
+#: What `preprocessing` says holds for the TFLite file; the TF.js file of the same bundle wants its input scaled.
+TFJS_INPUT = {"input": "image:0", "output": "scores:0", "scale": 1 / 127.5, "offset": -1.0, "scale_inside_model": False}
+
 Progress = Callable[[int, int, str], None]
 
 
@@ -86,7 +89,7 @@ def _automl_bundle(
         threshold=Threshold(0.5, chosen_by="the service's default", chosen_on="nothing"),
         manifest_hash=job.manifest_hash,
         stand_in=stand_in,
-        provenance=_provenance(job) | {"model": model.resource, "export_formats": list(formats)},
+        provenance=_provenance(job) | {"model": model.resource, "export_formats": list(formats), "tf-js": TFJS_INPUT},
         versions={"cxr": __version__},
         cost=_cost(job),
     )

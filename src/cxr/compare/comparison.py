@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from cxr.bundle import Bundle
@@ -19,26 +17,15 @@ from cxr.compare.results import write_results
 from cxr.compare.rows import majority_row, model_row
 from cxr.compare.ruler import check_ruler
 from cxr.compare.testset import describe_test_set
+from cxr.compare.versions import installed_versions, machine
 from cxr.errors import NotAllowed, UsageError
 from cxr.local_baseline.cache import Progress
 from cxr.manifests.manifest import Manifest
-from cxr.version import __version__
 
 __all__ = ["Comparison", "compare"]
 
 PREDICTIONS_FOLDER = "predictions"
 SPLIT = "test"
-#: Packages whose version decides a number or a picture in the report.
-VERSIONED_PACKAGES = (
-    "numpy",
-    "pandas",
-    "pillow",
-    "tensorflow-cpu",
-    "tensorflow",
-    "keras",
-    "ai-edge-litert",
-    "matplotlib",
-)
 
 
 def compare(
@@ -117,15 +104,9 @@ def _distinct_names(bundles: Sequence[Bundle]) -> list[str]:
 
 
 def _provenance(command: str | None) -> Provenance:
-    versions = {"cxr": __version__, "python": platform.python_version()}
-    for package in VERSIONED_PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return Provenance(
         command=command or shlex.join(sys.argv),
         created=datetime.now(UTC),
-        versions=versions,
-        machine=f"{platform.system()} {platform.machine()}",
+        versions=installed_versions(),
+        machine=machine(),
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Probabilities
 from cxr.compare.ruler import check_manifest, check_split, short
 from cxr.compare.scoring import score
+from cxr.compare.versions import installed_versions
 from cxr.errors import InputError, RulerMismatch
 from cxr.files import write_text_atomically
 from cxr.local_baseline.cache import Progress
@@ -48,6 +50,7 @@ class PredictionsHeader:
     latency_ms: float
     stand_in: bool
     images: int
+    versions: Mapping[str, str] = field(default_factory=dict)
     rows_sha256: str = ""
     created: str = ""
     schema_version: int = SCHEMA_VERSION
@@ -102,6 +105,7 @@ def predict(
         latency_ms=scored.latency_ms,
         stand_in=bundle.info.stand_in,
         images=len(frame),
+        versions=installed_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return write_predictions(Predictions(frame, header), folder)
@@ -143,12 +147,14 @@ def read_predictions(folder: Path, manifest: Manifest) -> Predictions:
 
 
 def _cached(folder: Path, bundle: Bundle, manifest: Manifest, split: str) -> Predictions | None:
-    """What the cache holds for this bundle, manifest and split; anything else there is scored anew."""
+    """What the cache holds for this bundle, manifest and split, scored with the versions that are installed now;
+    anything else there is scored anew."""
     try:
         predictions = read_predictions(folder, manifest)
     except (InputError, RulerMismatch):
         return None
-    fits = predictions.header.bundle_hash == bundle.hash and predictions.header.split == split
+    header = predictions.header
+    fits = header.bundle_hash == bundle.hash and header.split == split and header.versions == installed_versions()
     return predictions if fits else None
 
 

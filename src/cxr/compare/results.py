@@ -40,6 +40,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "split": comparison.test_set.split,
         "images": comparison.test_set.images,
         "patients": comparison.test_set.patients,
+        "unknown_patients": comparison.test_set.unknown_patients,
         "classes": list(comparison.classes),
         "positive_class": comparison.positive_class,
         "intervals": {

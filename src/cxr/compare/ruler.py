@@ -41,7 +41,7 @@ def check_manifest(bundle: Bundle, manifest: Manifest) -> None:
 
 
 def check_split(manifest: Manifest, split: str) -> None:
-    """Refuse a split without images or with one class only."""
+    """Refuse a split without images, or without images of one of the classes."""
     labels = manifest.split(split)["label"]
     if labels.empty:
         raise InputError(
@@ -53,6 +53,16 @@ def check_split(manifest: Manifest, split: str) -> None:
             f"all {len(labels):,} {split} images of {_place(manifest)} are {labels.iloc[0]}: "
             "specificity and AUC need two classes",
             hint="add images of the other class to the test folder and scan again: cxr data scan DIR",
+        )
+    _check_all_classes(manifest, split)
+
+
+def _check_all_classes(manifest: Manifest, split: str) -> None:
+    absent = sorted(set(manifest.classes) - set(manifest.split(split)["label"]))
+    if absent:
+        raise InputError(
+            f"{_place(manifest)} has no {split} images of {', '.join(absent)}: the models cannot be judged on that",
+            hint=f"add such images to the {split} folder and scan again: cxr data scan DIR",
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cxr.manifests.manifest import SPLITS, Manifest, SplitPolicy
+from cxr.manifests.patients import UNKNOWN_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class SplitCount:
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """The judged split and the manifest around it."""
+    """The judged split and the manifest around it. `unknown_patients`: images whose name tells no patient, each
+    of which counts as a patient of its own."""
 
     #: pytest: this is no test class.
     __test__ = False
@@ -32,6 +34,7 @@ class TestSet:
     patient_key: str
     policy: SplitPolicy
     manifest_hash: str
+    unknown_patients: int = 0
 
 
 def describe_test_set(manifest: Manifest, split: str) -> TestSet:
@@ -46,6 +49,7 @@ def describe_test_set(manifest: Manifest, split: str) -> TestSet:
         patient_key=manifest.header.patient_key,
         policy=manifest.header.split_policy,
         manifest_hash=manifest.hash,
+        unknown_patients=int(manifest.split(split)["patient"].str.startswith(UNKNOWN_PREFIX).sum()),
     )
 
 

@@ -108,7 +108,7 @@ class Manifest:
         """The folder that `path` is relative to. Raises InputError when the root is not a local folder."""
         if "://" in self.header.root:
             raise InputError(f"the images of this manifest are at {self.header.root}, not in a local folder")
-        base = self.location.parent if self.location else Path()
+        base = self.location.parent.resolve() if self.location else Path()
         return Path(os.path.normpath(base / self.header.root))
 
     def split(self, name: str) -> pd.DataFrame:

@@ -22,6 +22,10 @@ READINGS: Final = (DEFAULT_READING, "number")
 ETIOLOGIES: Final = {"bacteria": "bacterial", "virus": "viral"}
 
 
+#: How the key of an image begins whose name tells no patient: it is its own.
+UNKNOWN_PREFIX = "image:"
+
+
 @dataclass(frozen=True, slots=True)
 class NamePattern:
     """A known way to name files; the groups `prefix`, `number` and (optionally) `etiology` make the key."""
@@ -73,7 +77,7 @@ def patient_of(path: str, reading: str = DEFAULT_READING) -> Patient:
         number = groups["number"].lstrip("0") or "0"
         between = f"-{etiology}" if etiology and reading == DEFAULT_READING else ""
         return Patient(f"{groups['prefix']}{between}-{number}", etiology, True)
-    return Patient(f"image:{path}", "", False)
+    return Patient(f"{UNKNOWN_PREFIX}{path}", "", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,5 @@ def patient_overlap(left: Iterable[str], right: Iterable[str], reading: str, nam
     left_keys = {patient_of(path, reading).key for path in left}
     right_keys = {patient_of(path, reading).key for path in right}
     numbered = {key for key in right_keys if key.startswith("person-")}
-    return Overlap(
-        *names, reading, tuple(sorted(left_keys & right_keys)), len(numbered) if numbered else len(right_keys)
-    )
+    counted = numbered or right_keys
+    return Overlap(*names, reading, tuple(sorted(left_keys & counted)), len(counted))

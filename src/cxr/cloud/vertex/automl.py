@@ -105,10 +105,17 @@ def _pipeline(plan: LaunchPlan, dataset: str) -> dict[str, Any]:
     }
 
 
+_HINTS = {
+    "train": "put images into train/<label>/ and scan again: cxr data scan DIR",
+    "validation": "make a validation split: cxr data split",
+    "test": "put the images of some patients into test/<label>/ and scan again: cxr data scan DIR",
+}
+
+
 def _check_splits(manifest: Manifest) -> None:
     for split in ("train", "validation", "test"):
         if manifest.split(split).empty:
-            raise CheckFailed(f"the manifest has no {split} images", hint="make a validation split: cxr data split")
+            raise CheckFailed(f"the manifest has no {split} images", hint=_HINTS[split])
     counts = manifest.split("train")["label"].value_counts()
     for label in manifest.classes:
         found = int(counts.get(label, 0))

@@ -18,6 +18,12 @@ MANY_STAND_INS_CAVEAT = (
 )
 
 
+UNKNOWN_PATIENTS_CAVEAT = (
+    "The names of {count} test images tell no patient, so each counts as a patient of its own: "
+    "where a patient has several images, the intervals are too narrow."
+)
+
+
 def percent(estimate: Estimate) -> str:
     """95.4 % (93.6–97.0)."""
     if math.isnan(estimate.value):
@@ -61,7 +67,9 @@ def headline(comparison: Comparison) -> str:
     count = len(comparison.models)
     models = "one model" if count == 1 else f"{count}\N{NO-BREAK SPACE}models"
     task = " or ".join(comparison.classes) if len(comparison.classes) == 2 else ", ".join(comparison.classes)
-    return f"{task}: {models} on the same {comparison.test_set.patients:,} patients"
+    test = comparison.test_set
+    judged_on = f"{test.images:,} images" if test.unknown_patients else f"{test.patients:,} patients"
+    return f"{task}: {models} on the same {judged_on}"
 
 
 def summary(comparison: Comparison) -> list[str]:
@@ -76,16 +84,24 @@ def summary(comparison: Comparison) -> list[str]:
         f"{listed(areas)} (in brackets: {level} intervals)."
     ]
     sentences.extend(_operating_sentence(row, comparison) for row in models)
-    sentences.extend(stand_in_caveats(comparison))
+    sentences.extend(caveats_of(comparison))
     return sentences
 
 
-def stand_in_caveats(comparison: Comparison) -> list[str]:
-    """What has to be said where a row was not trained by the service it is named after."""
+def caveats_of(comparison: Comparison) -> list[str]:
+    """What has to be said where patients are not known, and where a row was not trained by the service that it is
+    named after."""
+    caveats = []
+    unknown = comparison.test_set.unknown_patients
+    if unknown:
+        caveats.append(UNKNOWN_PATIENTS_CAVEAT.format(count=f"{unknown:,}"))
     names = [row.name for row in comparison.models if row.stand_in]
     if not names:
-        return []
-    return [(STAND_IN_CAVEAT if len(names) == 1 else MANY_STAND_INS_CAVEAT).format(names=listed(names))]
+        return caveats
+    return [
+        *caveats,
+        (STAND_IN_CAVEAT if len(names) == 1 else MANY_STAND_INS_CAVEAT).format(names=listed(names)),
+    ]
 
 
 def split_policy(comparison: Comparison) -> str:

@@ -1,8 +1,8 @@
 """What pneumonia adds to a chest: focal consolidation (bacterial) or a diffuse interstitial pattern (viral), and what
 looks like it but is not.
 
-The mean brightness of the lungs is restored afterwards, and healthy chests get smooth shadows of the same size and
-density, so that the label lies in the texture and not in a brightness that a thumbnail or a byte count would tell.
+Part of the brightness that findings add to the lungs is taken off again, and healthy chests get smooth shadows of the
+same size and density, so that the label lies mostly in the texture and not in what a thumbnail or a byte count tells.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cxr.manifests.sample.cast import Kind
 
 
 def add_findings(attenuation: Plane, lungs: Plane, canvas: Canvas, kind: Kind, rng: np.random.Generator) -> Plane:
-    """The attenuation [H, W] with this kind's findings and with harmless shadows, the lungs' mean as it was."""
+    """The attenuation [H, W] with this kind's findings and with harmless shadows."""
     severity = float(rng.uniform(0.75, 1.3))
     added = np.zeros_like(attenuation)
     if kind == "bacterial":
