@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,11 @@ def test_no_path_of_a_machine_and_no_registry_in_what_is_committed() -> None:
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         assert [word for word in forbidden if word in text] == [], name
+
+
+def test_the_pages_are_finished_and_their_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        assert re.search(r"^\W*(TABLE|RESULTS|MEASURED|TODO|TBD)\W*$", text, re.MULTILINE) is None, page.name
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
