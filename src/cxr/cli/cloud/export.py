@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
+from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal, show_plan
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
+
+if TYPE_CHECKING:
+    from cxr.cloud.connection import Connection
+    from cxr.cloud.journal import Job
 
 
 def export(
@@ -39,6 +44,7 @@ def export(
     found = refresh(connection, journal, found)
     out.say(f"{found.id}: {found.state}")
     target = folder or Path("runs") / found.id
+    show_plan(out, "export", _plan(found, connection, formats, target))
     with out.progress("exporting") as advance:
         bundle = export_job(connection, found, target, formats=formats, on_progress=advance)
     journal.update(found, exported_to=str(target))
@@ -54,3 +60,15 @@ def export(
     out.result(
         "cloud.export", {"bundle": str(target), "hash": bundle.hash, "format": info.format, "stand_in": info.stand_in}
     )
+
+
+def _plan(job: Job, connection: Connection, formats: Sequence[str], target: Path) -> list[tuple[str, str]]:
+    rows = [("job", job.id), ("on", connection.place)]
+    if job.kind == "automl":
+        rows += [
+            ("formats", " ".join(formats)),
+            ("leaves behind", f"files under {connection.base_url}/exports/{job.id}"),
+        ]
+    else:
+        rows += [("from", f"{job.output_url}/model")]
+    return [*rows, ("to", str(target)), ("cost", "nothing here" if not connection.billed else "the download's traffic")]
