@@ -37,6 +37,8 @@ def test_the_worst_case_is_the_budget_times_the_price() -> None:
     assert "36.00 USD" in dict(plan.rows())["cost"]
     cloud = plan_automl(GOOGLE, make_manifest(), model_type="cloud", budget_node_hours=8)
     assert cloud.cost.worst_usd == pytest.approx(27.72)
+    assert any("cannot be exported" in note for note in cloud.notes)
+    assert plan.notes == ()
 
 
 def test_a_gpu_job_costs_at_most_its_timeout() -> None:

@@ -116,9 +116,8 @@ def custom(
     from cxr.manifests.manifest import read_manifest
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
-    if weights != NO_WEIGHTS and not find_recipe(recipe).pretrained:
+    if not find_recipe(recipe).pretrained and weights != NO_WEIGHTS:
         raise UsageError(f"the recipe {recipe} has no pretrained weights", hint="leave --weights out")
-    find_recipe(recipe)
     read = read_manifest(manifest)
     options = CustomOptions(recipe, machine, spot, timeout_hours, epochs, seed, weights, image or DEFAULT_IMAGE)
     plan = plan_custom(_connection(flags, out, dry_run=dry_run), read, options)

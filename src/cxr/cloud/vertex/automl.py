@@ -46,7 +46,11 @@ def plan_automl(
         )
     check_labels(connection, manifest)
     _check_splits(manifest)
-    stand_in = connection.on is Target.EMULATOR
+    notes = []
+    if connection.on is Target.EMULATOR:
+        notes.append("the emulator trains a small stand-in model, not Google's AutoML")
+    if not offer.exportable:
+        notes.append(f"a {model_type} model cannot be exported: it stays on the service and cannot be compared here")
     return LaunchPlan(
         kind=JobKind.AUTOML,
         connection=connection,
@@ -55,7 +59,7 @@ def plan_automl(
         cost=Cost(offer.price.usd_per_hour * budget / 1000, budget / 1000, offer.price),
         leaves_behind=("a dataset", "a model", f"an import file under {connection.base_url}/import"),
         attempt=attempt,
-        notes=("the emulator trains a small stand-in model, not Google's AutoML",) if stand_in else (),
+        notes=tuple(notes),
     )
 
 

@@ -57,8 +57,6 @@ class AutoMLInputs:
 
     model_type: str
     budget_milli_node_hours: int
-    budget_was_given: bool
-    disable_early_stopping: bool
 
     @property
     def export_formats(self) -> tuple[str, ...]:
@@ -112,7 +110,7 @@ def check_inputs(inputs: Any) -> AutoMLInputs:
             field="training_task_inputs.budget_milli_node_hours",
         )
     budget = model_type.default if given is None else given
-    return AutoMLInputs(str(name), budget, given is not None, bool(inputs.get("disableEarlyStopping", False)))
+    return AutoMLInputs(str(name), budget)
 
 
 def _whole_number(value: Any) -> int | None:
@@ -123,7 +121,7 @@ def _whole_number(value: Any) -> int | None:
         number = float(value)
     except (TypeError, ValueError):
         number = 0.5
-    if isinstance(value, bool) or number != int(number):
+    if isinstance(value, bool) or not number.is_integer():
         raise invalid_argument(
             f"Invalid budget {value!r}: a whole number of milli node hours is needed.",
             field="training_task_inputs.budget_milli_node_hours",

@@ -19,7 +19,6 @@ from typing import Any
 
 from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2, json_format, message
-from google.rpc import status_pb2
 
 from cxr.cloud.emulator.errors import invalid_argument
 
@@ -91,11 +90,6 @@ def packed_empty() -> JsonObject:
 def checked_operation(body: JsonObject) -> JsonObject:
     """An operation's JSON, once through its type: a mistake shows here and not in the client."""
     return to_json(json_format.ParseDict(body, operations_pb2.Operation()))
-
-
-def checked_status(body: JsonObject) -> JsonObject:
-    """A google.rpc.Status's JSON, once through its type."""
-    return to_json(json_format.ParseDict(body, status_pb2.Status()))
 
 
 def json_object(body: bytes) -> JsonObject:
