@@ -230,7 +230,8 @@ def _kill_emulator(folder: Path) -> None:
     if not record.is_file():
         return
     server = psutil.Process(json.loads(record.read_text())["pid"])
-    doomed = [*server.children(recursive=True), server]
+    server.suspend()  # as when the machine goes down: it sees none of its jobs die and starts none anew
+    doomed = [server, *server.children(recursive=True)]
     for process in doomed:
         process.kill()
     psutil.wait_procs(doomed, timeout=30)

@@ -140,18 +140,22 @@ def test_a_training_that_ended_while_the_server_was_dead_gives_its_model(start: 
     assert again.attempts(name) == ["attempt-1"]
 
 
-def test_a_job_that_died_with_the_server_is_started_again(start: Start, tmp_path: Path) -> None:
+def test_a_job_that_dies_with_the_server_is_started_again_as_often_as_that_happens(
+    start: Start, tmp_path: Path
+) -> None:
+    deaths = EmulatorSettings(tmp_path).job_attempts + 1
     server = start()
     runs = tmp_path / "runs"
-    name = server.custom_job("sh", "-c", f"echo $$ >> {runs}; test $(wc -l < {runs}) = 2 || sleep 600")
-    wait_until(lambda: runs.exists() and runs.read_text().strip() != "")
-    wrapper = _wrapper(server, name)
-    server.kill()
-    os.killpg(wrapper.pid, 9)
-    wrapper.wait(10)
-    again = start()
-    assert again.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
-    assert len(runs.read_text().splitlines()) == 2
+    name = server.custom_job("sh", "-c", f"echo $$ >> {runs}; test $(wc -l < {runs}) = {deaths + 1} || sleep 600")
+    for death in range(1, deaths + 1):
+        wait_until(lambda times=death: runs.exists() and len(runs.read_text().splitlines()) == times)
+        wrapper = _wrapper(server, name, attempt=death)
+        server.kill()
+        os.killpg(wrapper.pid, 9)
+        wrapper.wait(10)
+        server = start()
+    assert server.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
+    assert len(runs.read_text().splitlines()) == deaths + 1
 
 
 def test_a_clean_stop_ends_running_jobs_and_the_next_start_runs_them_again(start: Start, tmp_path: Path) -> None:
@@ -227,7 +231,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _wrapper(server: Server, name: str) -> psutil.Process:
-    claim = server.state / "jobs" / name.rpartition("/")[2] / "attempt-1" / CLAIM
+def _wrapper(server: Server, name: str, attempt: int = 1) -> psutil.Process:
+    claim = server.state / "jobs" / name.rpartition("/")[2] / f"attempt-{attempt}" / CLAIM
     wait_until(claim.exists)
     return psutil.Process(json.loads(claim.read_text())["pid"])

@@ -142,14 +142,14 @@ class Supervisor:
             elif state is AttemptState.STARTING and self._wrapper_has_ended(job.name):
                 attempts.kill(folder)  # it ended before it had claimed the attempt: nobody will
             return
-        self._reap(job.name)
+        mine = self._reap(job.name)
         attempts.kill_leftovers(folder)
         if job.cancel_requested:
             self._end_cancelled(job)
         elif state is AttemptState.ENDED:
             self._end(job, folder)
         else:
-            self._lost(job)
+            self._lost(job, counts=mine)
 
     def _launch(self, job: _Job) -> None:
         attempt = job.attempt + 1
@@ -181,8 +181,9 @@ class Supervisor:
         elif time.monotonic() >= self._kill_at[job.name]:
             attempts.kill(folder)
 
-    def _lost(self, job: _Job) -> None:
-        lost = job.lost + 1
+    def _lost(self, job: _Job, *, counts: bool) -> None:
+        # What an earlier server had started may have died with that server, or with the machine: not the job's fault.
+        lost = job.lost + counts
         log.warning("%s: attempt %d died without a word", job.name, job.attempt)
         if lost >= self._settings.job_attempts:
             self._end_failed(job, RpcError(Code.INTERNAL, f"Internal error: the job's process died {lost} times."))
@@ -226,11 +227,12 @@ class Supervisor:
         wrapper = self._wrappers.get(name)
         return wrapper is not None and wrapper.poll() is not None
 
-    def _reap(self, name: str) -> None:
-        # A wrapper that this very server started must be collected, or it stays as a zombie.
+    def _reap(self, name: str) -> bool:
+        """Collect the wrapper, which would stay as a zombie; False when this server has not started one."""
         wrapper = self._wrappers.pop(name, None)
         if wrapper is not None:
             wrapper.wait()
+        return wrapper is not None
 
     def _jobs(self, phase: str) -> list[_Job]:
         rows = self._database.read.execute("SELECT * FROM jobs WHERE phase=? ORDER BY serial", (phase,))
