@@ -20,7 +20,7 @@ from cxr.bundle import Bundle, Origin, read_bundle
 from cxr.cloud.emulator.process import stop
 from cxr.cloud.journal import Journal
 from cxr.cloud.vertex.custom import HDF5_MAGIC
-from cxr.manifests.manifest import read_manifest
+from cxr.manifests.manifest_file import read_manifest
 
 Run = Callable[..., CompletedProcess[str]]
 

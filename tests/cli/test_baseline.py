@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from cxr.bundle import read_bundle
-from cxr.manifests.manifest import COLUMNS, ManifestHeader, new_manifest, write_manifest
+from cxr.manifests.manifest import BLANK_ROW, ManifestHeader, new_manifest
+from cxr.manifests.manifest_file import write_manifest
 
 RunCxr = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,7 +36,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         level = 60 if label == "NORMAL" else 190
         noise = np.random.default_rng(number).normal(level, 20, (60, 70))
         Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).save(path)
-        row = dict.fromkeys(COLUMNS, "") | {"width": 70, "height": 60, "size": path.stat().st_size}
+        row = BLANK_ROW | {"width": 70, "height": 60, "size": path.stat().st_size}
         name = path.relative_to(folder / "xrays").as_posix()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         rows.append(row | {"path": name, "label": label, "split": split, "patient": name, "sha256": digest})

@@ -21,7 +21,8 @@ from cxr.cloud.vertex.jobs import cancel_job, refresh
 from cxr.cloud.vertex.launches import latest_attempt, launch_automl, launch_custom
 from cxr.cloud.waiting import poll
 from cxr.errors import CheckFailed, InputError, UsageError
-from cxr.manifests.manifest import Manifest, write_manifest
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
 from cxr.manifests.scan import scan
 from cxr.manifests.split import make_validation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cxr.cloud.connection import Connection, connect
 from cxr.cloud.vertex.automl import plan_automl
 from cxr.cloud.vertex.custom import HDF5_MAGIC, CustomOptions, plan_custom
 from cxr.errors import CxrError, InputError, NotAllowed, UsageError
-from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
+from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
 from cxr.settings import Settings, Target
 
 GOOGLE = Connection(Target.GCP, "project", "us-central1", "bucket", "cxr", None)
@@ -20,9 +21,9 @@ GOOGLE = Connection(Target.GCP, "project", "us-central1", "bucket", "cxr", None)
 
 def make_manifest(labels: tuple[str, str] = ("NORMAL", "PNEUMONIA"), images: int = 12) -> Manifest:
     rows = [
-        dict.fromkeys(COLUMNS, "")
+        BLANK_ROW
         | {"path": f"{split}/{label}/{n}.jpeg", "label": label, "split": split, "patient": f"{split}{label}{n}"}
-        | {"sha256": f"{split}{label}{n}", "width": 10, "height": 10, "size": 100}
+        | {"sha256": hashlib.sha256(f"{split}{label}{n}".encode()).hexdigest(), "width": 10, "height": 10, "size": 100}
         for split in ("train", "validation", "test")
         for label in labels
         for n in range(images)

@@ -16,7 +16,8 @@ from PIL import Image
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
 from cxr.local_baseline.tensorflow_setup import load
-from cxr.manifests.manifest import Manifest, ManifestHeader, SplitPolicy, new_manifest, read_manifest, write_manifest
+from cxr.manifests.manifest import Manifest, ManifestHeader, SplitPolicy, new_manifest
+from cxr.manifests.manifest_file import read_manifest, write_manifest
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 SIDE = 24

@@ -14,7 +14,8 @@ from PIL import Image
 from cxr.bundle import Bundle
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.train import train
-from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest, write_manifest
+from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
+from cxr.manifests.manifest_file import write_manifest
 
 MakeManifest = Callable[..., Manifest]
 #: Images of each label in train, validation and test.

@@ -12,7 +12,8 @@ from cxr.bundle import Preprocessing
 from cxr.errors import InputError
 from cxr.local_baseline.cache import cache_path, cached_images
 from cxr.local_baseline.preprocess import load_image
-from cxr.manifests.manifest import Manifest, read_manifest
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import read_manifest
 
 CONTRACT = Preprocessing(24, 24, 1)
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from manifest_rows import manifest_of, row
 
 from cxr.errors import InputError
-from cxr.manifests.manifest import Manifest, Problem, read_manifest, sidecar_of, write_manifest
+from cxr.manifests.manifest import COLUMNS, MAX_BLOCKS, Manifest, Problem, content_hash, new_manifest
+from cxr.manifests.manifest_file import read_manifest, reseal, sidecar_of, write_manifest
 
 #: Printable text, as the scan lets it through: commas, quotes and any script, but no control characters.
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
@@ -41,20 +42,27 @@ def written(tmp_path: Path) -> Path:
 def _replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("train", "test", "does not match its hash"),
+        ("train", "test", r"does not match its hash in manifest.json: row 2 was edited \(from A/1.jpeg\)"),
         (",224,", ",wide,", "row 2: width is 'wide'"),
-        ("A/1.jpeg", "../1.jpeg", "leaves the manifest's root"),
-        ("B/2.jpeg", "A/1.jpeg", "twice"),
-        ("train", "holdout", "is not a split"),
+        (",224,", ",-1,", "row 2: width is -1"),
+        ("A/1.jpeg,", "../1.jpeg,", "row 2: the path '../1.jpeg' leaves the manifest's root"),
+        ("B/2.jpeg,", "/etc/passwd,", "row 3: the path '/etc/passwd' leaves"),
+        ("B/2.jpeg,", "B/./2.jpeg,", "row 3: the path .* is not plain"),
+        ("B/2.jpeg,", "C:/2.jpeg,", "row 3: the path 'C:/2.jpeg' leaves"),
+        ("B/2.jpeg,", "A/1.jpeg,", "row 3: 'A/1.jpeg' is in the manifest twice"),
+        ("B/2.jpeg,B,", "B/2.jpeg,,", "row 3: the label is empty"),
+        ("train", "holdout", "row 2: 'holdout' is not a split"),
+        ("AAAAAA==", "AAAA", "row 2: 'AAAA' is not a crc32c"),
+        ("train,,", "train,zero,", "row 2: 'zero' is not a fold"),
+        ("A/1.jpeg,A", "A/1.jpeg,A,A", "row 2: width"),
         ("patient", "person", "does not have the columns"),
     ],
-    ids=["edited", "not-a-number", "escaping-path", "repeated-path", "unknown-split", "other-columns"],
 )
 def test_an_edited_manifest_is_refused(written: Path, old: str, new: str, message: str) -> None:
     _replace(written, old, new)
@@ -99,3 +107,63 @@ def test_a_manifest_written_through_a_linked_folder_finds_its_images(tmp_path: P
     written = write_manifest(manifest, tmp_path / "linked" / "m.csv")
     assert written.root.samefile(tmp_path / "images")
     assert read_manifest(tmp_path / "linked" / "m.csv").root.samefile(tmp_path / "images")
+
+
+def test_a_row_that_is_gone_is_counted(written: Path) -> None:
+    written.write_text("".join(written.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(InputError, match="1 rows instead of 2"):
+        read_manifest(written)
+
+
+def test_of_many_rows_the_edited_ones_are_named_within_a_few(tmp_path: Path) -> None:
+    manifest = manifest_of([row(f"{i:05d}.jpeg", "AB"[i % 2]) for i in range(3000)])
+    path = tmp_path / "manifest.csv"
+    write_manifest(manifest, path)
+    assert len(manifest.header.row_checksums) <= 8 * MAX_BLOCKS
+    _replace(path, "02000.jpeg,A", "02000.jpeg,B")
+    with pytest.raises(InputError, match="one of the rows 2000 to 2002 was edited") as caught:
+        read_manifest(path)
+    assert "cxr data check --reseal" in str(caught.value.hint)
+
+
+def test_other_line_ends_are_no_edit(written: Path) -> None:
+    before = read_manifest(written)
+    written.write_bytes(written.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_manifest(written).hash == before.hash
+
+
+def test_an_edited_manifest_is_accepted_when_it_is_resealed(written: Path) -> None:
+    before = read_manifest(written)
+    _replace(written, "train", "test")
+    after = reseal(written)
+    assert after.hash != before.hash
+    assert after.header.resealed
+    assert after.header.counts == {"test": {"A": 1}, "train": {"B": 1}}
+    assert read_manifest(written).header == after.header
+
+
+def test_resealing_what_nobody_edited_changes_nothing(written: Path) -> None:
+    before = read_manifest(written)
+    assert reseal(written).header == before.header
+
+
+def test_an_illegal_row_cannot_be_resealed(written: Path) -> None:
+    _replace(written, "A/1.jpeg,", "../1.jpeg,")
+    with pytest.raises(InputError, match="row 2"):
+        reseal(written)
+
+
+def test_a_manifest_of_another_schema_says_so(written: Path) -> None:
+    _replace(sidecar_of(written), '"schema_version": 2', '"schema_version": 1')
+    with pytest.raises(InputError, match="schema version 1; this cxr reads version 2"):
+        read_manifest(written)
+
+
+def test_the_hash_does_not_depend_on_the_root_and_depends_on_every_column(written: Path) -> None:
+    manifest = read_manifest(written)
+    elsewhere = new_manifest(manifest.frame, replace(manifest.header, root="gs://bucket/x"))
+    assert elsewhere.hash == manifest.hash
+    for column, dtype in COLUMNS.items():
+        other = manifest.frame.copy()
+        other.loc[0, column] = 7 if dtype == "int64" else {"split": "test", "fold": "9"}.get(column, "zz")
+        assert content_hash(other) != manifest.hash, column

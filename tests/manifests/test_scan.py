@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import os
+import struct
+import tempfile
+import warnings
+import zlib
 from pathlib import Path
 
 import google_crc32c
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from manifest_pictures import make_folder, picture, put
+from PIL import ExifTags, Image
 
 from cxr.errors import InputError, UsageError
-from cxr.manifests.manifest import Manifest, read_manifest, write_manifest
+from cxr.manifests.image_file import MAGIC, Reading, read_image_file
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import read_manifest, write_manifest
 from cxr.manifests.problems import SCAN_RULES
 from cxr.manifests.scan import scan
 
@@ -159,7 +169,124 @@ def test_an_image_with_too_many_pixels_is_a_problem_not_a_crash(tmp_path: Path) 
     header = bytearray(picture(1, format="BMP"))
     header[18:26] = (60_000).to_bytes(4, "little") + (60_000).to_bytes(4, "little")
     put(tmp_path, "A/bomb.bmp", bytes(header))
-    assert _rules(scan(tmp_path))["A/bomb.bmp"] == "broken-image"
+    assert _rules(scan(tmp_path))["A/bomb.bmp"] == "too-many-pixels"
+
+
+def _saved(image: Image.Image, format: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format=format, **options)
+    return stream.getvalue()
+
+
+def _noise(mode: str) -> Image.Image:
+    return Image.open(io.BytesIO(picture(50, size=(40, 40)))).convert(mode)
+
+
+def _frames() -> dict[str, object]:
+    return {"save_all": True, "append_images": [_noise("L").rotate(90)]}
+
+
+def _turned() -> bytes:
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = 6
+    return _saved(_noise("L"), "JPEG", exif=tags)
+
+
+KEPT_WITH_A_WORD = {
+    "cmyk.jpeg": (lambda: _saved(_noise("CMYK"), "JPEG"), "cmyk", "CMYK", 1),
+    "deep.png": (lambda: _saved(_noise("L").convert("I").convert("I;16"), "PNG"), "sixteen-bit", "I;16", 1),
+    "float.tiff": (lambda: _saved(_noise("F"), "TIFF"), "sixteen-bit", "F", 1),
+    "film.gif": (lambda: _saved(_noise("L"), "GIF", **_frames()), "animated", "L", 1),
+    "film.png": (lambda: _saved(_noise("L"), "PNG", **_frames()), "animated", "L", 1),
+    "film.webp": (lambda: _saved(_noise("RGB"), "WEBP", **_frames()), "animated", "RGB", 1),
+    "pages.tiff": (lambda: _saved(_noise("L"), "TIFF", **_frames()), "animated", "L", 1),
+    "turned.jpeg": (_turned, "rotated", "L", 6),
+}
+
+
+@pytest.mark.parametrize("decode", [True, False], ids=["decode", "header"])
+@pytest.mark.parametrize("name", KEPT_WITH_A_WORD)
+def test_what_decodes_but_perhaps_not_as_meant_is_kept_and_told(tmp_path: Path, name: str, decode: bool) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
+    make, rule, mode, orientation = KEPT_WITH_A_WORD[name]
+    put(tmp_path, f"A/{name}", make())
+    manifest = scan(tmp_path, decode=decode)
+    assert _rules(manifest)[f"A/{name}"] == rule
+    row = manifest.frame.set_index("path").loc[f"A/{name}"]
+    assert (row["mode"], row["orientation"], row["width"]) == (mode, orientation, 40)
+    assert SCAN_RULES[rule].severity == "warning"
+
+
+def test_colour_of_16_bits_is_told_although_pillow_opens_it_as_8(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
+    rows = b"".join(b"\0" + bytes(6 * 8) for _ in range(8))
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    put(tmp_path, "A/colour.png", png)
+    manifest = scan(tmp_path)
+    assert _rules(manifest)["A/colour.png"] == "sixteen-bit"
+    assert manifest.frame.set_index("path").loc["A/colour.png", "mode"] == "RGB"
+
+
+def test_without_a_decode_a_torn_image_passes_and_the_header_says_so(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
+    put(tmp_path, "A/cut.jpeg", picture(90, size=(200, 200))[:4000])
+    assert _rules(scan(tmp_path))["A/cut.jpeg"] == "broken-image"
+    manifest = scan(tmp_path, decode=False)
+    assert "A/cut.jpeg" in set(manifest.frame["path"])
+    assert (manifest.header.decoded, manifest.header.near_duplicates) == (False, False)
+    assert _rules(manifest)["."] == "near-duplicates-unknown"
+
+
+def test_links_that_lead_to_themselves_are_reported(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
+    (tmp_path / "A" / "loop.jpeg").symlink_to("loop.jpeg")
+    (tmp_path / "circle").symlink_to("circle")
+    rules = _rules(scan(tmp_path))
+    assert rules["A/loop.jpeg"] == "unreadable"
+    assert rules["circle"] == "unreadable"
+
+
+def test_what_lies_beside_the_wrapper_folder_is_told(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["set/train/A/1.jpeg", "set/train/B/2.jpeg", "more/x.jpeg"])
+    (tmp_path / "__MACOSX").mkdir()
+    assert {path: rule for path, rule in _rules(scan(tmp_path)).items() if path.startswith("..")} == {
+        "../more": "outside-layout",
+        "../__MACOSX": "junk",
+    }
+
+
+def test_a_folder_named_like_a_drive_and_an_unusual_space_are_not_fatal(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["C:/1.jpeg", "A/with\u202fspace.jpeg", "B/2.jpeg"])
+    manifest = scan(tmp_path)
+    assert list(manifest.frame["path"]) == ["A/with\u202fspace.jpeg", "B/2.jpeg"]
+    assert _rules(manifest)["C:/1.jpeg"] == "bad-name"
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.binary(max_size=400), magic=st.sampled_from([b"", *MAGIC, b"BM", b"II*\0", b"RIFF\0\0\0\0WEBP"]))
+def test_no_bytes_are_fatal(data: bytes, magic: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = put(Path(name), "x.jpeg", magic + data)
+        facts, found = read_image_file(path, "x.jpeg", len(magic + data), Reading(hashed=True))
+    assert facts is not None or found
+
+
+@settings(max_examples=150, deadline=None)
+@given(at=st.integers(0, 700), patch=st.binary(min_size=1, max_size=8), name=st.sampled_from(sorted(KEPT_WITH_A_WORD)))
+def test_no_damaged_header_is_fatal(at: int, patch: bytes, name: str) -> None:
+    data = bytearray(KEPT_WITH_A_WORD[name][0]())
+    data[at : at + len(patch)] = patch
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = put(Path(folder), name, bytes(data))
+        facts, found = read_image_file(path, name, len(data), Reading(hashed=True))
+    assert facts is not None or found
 
 
 def test_unknown_names_are_told_once_with_their_number(tmp_path: Path) -> None:

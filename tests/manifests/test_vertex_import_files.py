@@ -11,11 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifest_rows import manifest_of, row
 
+from cxr.cloud.emulator.vertex_api.import_files import ImportRow as EmulatorRow
+from cxr.cloud.emulator.vertex_api.import_files import read_rows
 from cxr.errors import InputError, UsageError
-from cxr.manifests.import_files import ImportFormat, import_rows, import_text, parse_import_text, write_import_file
+from cxr.manifests.import_files import (
+    FORMATS,
+    ImportFormat,
+    import_rows,
+    import_text,
+    plan_import,
+    read_import_rows,
+    write_import_files,
+)
 from cxr.manifests.manifest import Manifest
 
 URL = "gs://bucket/cxr/images"
+VERTEX = (ImportFormat.CSV, ImportFormat.JSONL)
 
 
 @pytest.fixture
@@ -43,31 +54,42 @@ def test_jsonl_lines_have_the_documented_keys(manifest: Manifest) -> None:
     assert len(lines) == 3
 
 
-@pytest.mark.parametrize("format", ImportFormat)
+@pytest.mark.parametrize("format", VERTEX)
 def test_the_written_file_is_the_text_and_reads_back(tmp_path: Path, manifest: Manifest, format: ImportFormat) -> None:
     path = tmp_path / "sub" / f"import.{format}"
-    rows = write_import_file(manifest, URL, path, format)
+    plan = plan_import(manifest, URL, format)
+    written = write_import_files(plan, path)
     assert path.read_text(encoding="utf-8") == import_text(manifest, URL, format)
-    assert rows == import_rows(manifest, URL)
+    assert list(read_import_rows(path, plan)) == import_rows(manifest, URL, format)
     assert list(path.parent.iterdir()) == [path]
+    assert [(file.path, file.rows, file.size) for file in written.files] == [(path, 3, path.stat().st_size)]
+    assert written.labels_file is None
 
 
-PATHS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), min_size=1, max_size=20).filter(
-    lambda text: "/" not in text and text != ".."
+PATHS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), min_size=1, max_size=20).filter(
+    lambda text: "/" not in text and text not in {".", ".."} and text[1:2] != ":"
 )
 
 
-@given(st.lists(PATHS, min_size=1, max_size=6, unique=True), st.sampled_from(ImportFormat))
+@given(st.lists(PATHS, min_size=1, max_size=6, unique=True), st.sampled_from(VERTEX))
 @settings(max_examples=60, deadline=None)
-def test_any_path_reads_back(paths: list[str], format: ImportFormat) -> None:
-    manifest = manifest_of([row(path, "A") for path in paths])
-    assert parse_import_text(import_text(manifest, URL, format), format) == import_rows(manifest, URL)
+def test_any_path_reads_back_here_and_on_the_server(paths: list[str], format: ImportFormat) -> None:
+    manifest = manifest_of([row(f"{path}.png", "A") for path in paths])
+    plan = plan_import(manifest, URL, format)
+    rows = import_rows(manifest, URL, format)
+    text = import_text(manifest, URL, format)
+    read = list(FORMATS[format].read(text.splitlines(keepends=True), "", plan.context))
+    assert read == rows
+    served = [found for found in read_rows(f"x.{format}", text) if isinstance(found, EmulatorRow)]
+    assert [(found.uri, found.label) for found in served] == [(wanted.uri, wanted.label) for wanted in rows]
 
 
 @given(st.text(max_size=80), st.sampled_from(ImportFormat))
 def test_any_text_is_rows_or_bad_input(text: str, format: ImportFormat) -> None:
+    scheme = FORMATS[format].scheme
+    plan = plan_import(manifest_of([row("1.png", "A"), row("2.png", "B")]), f"{scheme}b/images", format)
     with contextlib.suppress(InputError):
-        assert all(row.uri for row in parse_import_text(text, format))
+        assert all(found.uri for found in FORMATS[format].read(text.splitlines(keepends=True), "train", plan.context))
 
 
 def test_a_label_that_vertex_refuses_is_named_with_a_legal_spelling() -> None:

@@ -52,7 +52,7 @@ def train_command(
     from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.recipes import find_recipe
     from cxr.local_baseline.request import TrainRequest
-    from cxr.manifests.manifest import read_manifest
+    from cxr.manifests.manifest_file import read_manifest
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
@@ -132,7 +132,7 @@ def evaluate_command(
     from cxr.compare.nouns import Draws
     from cxr.compare.predictions import predict
     from cxr.compare.rows import model_row
-    from cxr.manifests.manifest import read_manifest
+    from cxr.manifests.manifest_file import read_manifest
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)

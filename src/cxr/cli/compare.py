@@ -55,7 +55,7 @@ def compare(
     from cxr.bundle import read_bundle
     from cxr.compare.comparison import compare as compare_bundles
     from cxr.compare.results import results
-    from cxr.manifests.manifest import read_manifest
+    from cxr.manifests.manifest_file import read_manifest
     from cxr.settings import load_settings
 
     speaker = Out(json=json, quiet=quiet)

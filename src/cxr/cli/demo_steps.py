@@ -102,7 +102,7 @@ def run_demo(options: DemoOptions, out: Out) -> None:
 
 
 def _prepare_data(options: DemoOptions, out: Out, tell: _Teller) -> Manifest:
-    from cxr.manifests.manifest import write_manifest
+    from cxr.manifests.manifest_file import write_manifest
     from cxr.manifests.scan import scan
     from cxr.manifests.split import make_validation
 

@@ -18,6 +18,7 @@ from cxr.version import __version__
 EXTRA_OF = {
     "google": "gcp", "requests": "gcp", "uvicorn": "gcp", "starlette": "gcp", "httptools": "gcp", "psutil": "gcp",
     "tensorflow": "train", "keras": "train", "ai_edge_litert": "export", "matplotlib": "report", "jinja2": "report",
+    "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
 }  # fmt: skip
 
 

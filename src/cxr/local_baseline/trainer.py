@@ -22,7 +22,8 @@ from cxr.local_baseline.fitting import EpochResult
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
 from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, fingerprint
 from cxr.local_baseline.train import train
-from cxr.manifests.manifest import Manifest, read_manifest, sidecar_of
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import read_manifest, sidecar_of
 from cxr.storage import open_store
 
 MODEL_DIR_VARIABLE = "AIP_MODEL_DIR"

@@ -1,140 +1,286 @@
-"""Vertex AI import files (single-label image classification), with ml_use from the manifest's splits.
+"""Import files: what a service is told of the images, planned from a manifest, written, and read back.
 
-CSV rows are `ml_use,gs://…,label` without a header. JSONL lines follow the schema
-gs://google-cloud-aiplatform/schema/dataset/ioformat/image_classification_single_label_io_format_1.0.0.yaml.
+A format is a table's row (`FORMATS`) and a file in `cxr.manifests.import_formats`. Rows are never kept: each pass makes
+them anew from the manifest's columns.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from cxr.errors import Fault, InputError, UsageError
-from cxr.files import write_text_atomically
-from cxr.manifests.labels import is_legal_label, legal_label
-from cxr.manifests.manifest import Manifest
+import pandas as pd
 
-#: Split -> ml_use.
-ML_USES: Final = {"train": "training", "validation": "validation", "test": "test"}
-ML_USE_KEY: Final = "aiplatform.googleapis.com/ml_use"
+from cxr.errors import Fault, InputError, UsageError
+from cxr.files import atomic_path
+from cxr.manifests.import_formats.google_csv import AUTOML_VISION_CSV, VERTEX_CSV
+from cxr.manifests.import_formats.rows import Context, Format, ImportRow
+from cxr.manifests.import_formats.sagemaker import SAGEMAKER_LST, SAGEMAKER_MANIFEST
+from cxr.manifests.import_formats.vertex_jsonl import VERTEX_JSONL
+from cxr.manifests.labels import LABELS_FILE, LabelMapping, read_label_mapping, write_label_mapping
+from cxr.manifests.manifest import SPLITS, Manifest
+from cxr.manifests.progress import Progress, silent
+
+_CHUNK_ROWS: Final = 64 * 1024
+#: Rows between two words of progress.
+_PROGRESS_ROWS: Final = 16 * 1024
+#: More parts than this are a mistake in --max-bytes.
+MAX_PARTS: Final = 1000
+_PART: Final = re.compile(r"-[0-9]{5}-of-[0-9]{5}")
 
 
 class ImportFormat(StrEnum):
-    """The two formats that Vertex AI imports."""
+    """The formats, as `--format` takes them: Vertex AI's two, legacy AutoML Vision's and SageMaker's two."""
 
     CSV = "csv"
     JSONL = "jsonl"
+    AUTOML_VISION_CSV = "automl-vision-csv"
+    SAGEMAKER_LST = "sagemaker-lst"
+    SAGEMAKER_MANIFEST = "sagemaker-manifest"
+
+
+FORMATS: Final[Mapping[ImportFormat, Format]] = {
+    ImportFormat.CSV: VERTEX_CSV,
+    ImportFormat.JSONL: VERTEX_JSONL,
+    ImportFormat.AUTOML_VISION_CSV: AUTOML_VISION_CSV,
+    ImportFormat.SAGEMAKER_LST: SAGEMAKER_LST,
+    ImportFormat.SAGEMAKER_MANIFEST: SAGEMAKER_MANIFEST,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class ImportRow:
-    """One image to import: `ml_use` is training, validation or test; `uri` is gs://…"""
+class ImportPlan:
+    """What would be written: the `used` rows (split, path, label) of the images at `base_url`, `left_out` of which have
+    no split, and how the labels are spelled."""
 
-    ml_use: str
-    uri: str
-    label: str
+    format: ImportFormat
+    base_url: str
+    used: pd.DataFrame
+    left_out: int
+    context: Context
+
+    @property
+    def labels(self) -> LabelMapping:
+        """How the service gets to see the labels."""
+        return self.context.labels
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have images, in their order."""
+        present = set(self.used["split"].unique())
+        return tuple(split for split in SPLITS if split in present)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images by split."""
+        counts = self.used["split"].value_counts()
+        return {split: int(counts[split]) for split in self.splits}
+
+    def rows(self, split: str | None = None) -> Iterator[ImportRow]:
+        """The rows (of one split), in the order of their paths."""
+        used = self.used if split is None else self.used[self.used["split"] == split]
+        spellings = self.labels.spellings
+        base = "" if FORMATS[self.format].relative else f"{self.base_url}/"
+        # Some rows at a time: a column goes through much quicker as a list than value by value.
+        for start in range(0, len(used), _CHUNK_ROWS):
+            piece = used.iloc[start : start + _CHUNK_ROWS]
+            columns = (piece[name].tolist() for name in ("split", "path", "label"))
+            for number, kind, path, label in zip(piece.index.tolist(), *columns, strict=True):
+                yield ImportRow(kind, base + path, spellings[label], number)
+
+    def lines(self, split: str | None = None) -> Iterator[str]:
+        """The rows as the format writes them."""
+        return FORMATS[self.format].lines(self.rows(split), self.context)
 
 
-def import_rows(manifest: Manifest, images_url: str) -> list[ImportRow]:
-    """The rows of an import file, in the order of their paths; images without a split are left out.
+@dataclass(frozen=True, slots=True)
+class ImportFile:
+    """A file that was written and read back."""
 
-    `images_url` is where the manifest's root lies: gs://BUCKET/PREFIX/images.
-    Raises UsageError for another kind of URL, InputError for a label that Vertex AI refuses or when no image has a
-    split.
+    path: Path
+    rows: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenImport:
+    """All files of an import, and `labels.json` where labels are spelled differently."""
+
+    files: tuple[ImportFile, ...]
+    labels_file: Path | None
+
+
+def plan_import(
+    manifest: Manifest, images_url: str, format: ImportFormat = ImportFormat.CSV, *, labels_as_is: bool = True
+) -> ImportPlan:
+    """Plan import files of the images that have a split.
+
+    `images_url` is where the manifest's root lies: gs://BUCKET/PREFIX/images, or s3://… for SageMaker. Labels that the
+    service refuses are spelled anew unless `labels_as_is`.
+
+    Raises UsageError for another kind of URL, InputError for a label that the service refuses as it is or when no image
+    has a split.
     """
-    base = _checked_url(images_url)
-    used = manifest.frame[manifest.frame["split"] != ""]
+    kind = FORMATS[format]
+    base = _checked_url(images_url, kind.scheme)
+    used = manifest.frame.loc[manifest.frame["split"] != "", ["split", "path", "label"]].reset_index(drop=True)
     if used.empty:
         raise InputError("no image of the manifest is in a split", hint="make a split: cxr data split")
-    for label in sorted(set(used["label"])):
-        if not is_legal_label(label):
-            raise InputError(
-                f"Vertex AI refuses the label {label!r}: a letter first, then letters, digits and underscores",
-                hint=f"rename the folder to {legal_label(label)!r} and scan again: cxr data scan DIR",
-            )
-    return [
-        ImportRow(ML_USES[split], f"{base}/{path}", label)
-        for split, path, label in zip(used["split"], used["path"], used["label"], strict=True)
-    ]
+    labels = kind.spell(used["label"].unique(), as_is=labels_as_is)
+    created = manifest.header.created.removesuffix("+00:00")
+    context = Context(labels, f"cxr-{manifest.hash[:16]}", created)
+    return ImportPlan(format, base, used, len(manifest.frame) - len(used), context)
+
+
+def check_target(format: ImportFormat, path: Path, max_bytes: int | None) -> None:
+    """Raises UsageError when `path` has another suffix than the format's, or its files must not be divided."""
+    kind = FORMATS[format]
+    if path.suffix != kind.suffix:
+        raise UsageError(f"{path}: the service knows {format} files by {kind.suffix}", hint=f"--out NAME{kind.suffix}")
+    if max_bytes is not None and kind.max_bytes is None:
+        raise UsageError(
+            f"{format} files cannot be divided: SageMaker reads one a channel", hint="leave --max-bytes out"
+        )
+
+
+def import_rows(manifest: Manifest, images_url: str, format: ImportFormat = ImportFormat.CSV) -> list[ImportRow]:
+    """The rows of an import with the labels as they are. Raises as `plan_import` does."""
+    return list(plan_import(manifest, images_url, format).rows())
 
 
 def import_text(manifest: Manifest, images_url: str, format: ImportFormat = ImportFormat.CSV) -> str:
-    """The whole import file as text (UTF-8, LF), ready to be uploaded. Raises as `import_rows` does."""
-    rows = import_rows(manifest, images_url)
-    return _csv_text(rows) if format is ImportFormat.CSV else _jsonl_text(rows)
+    """A whole import file as text (UTF-8, LF), ready to be uploaded, with the labels as they are.
 
-
-def write_import_file(
-    manifest: Manifest, images_url: str, path: Path, format: ImportFormat = ImportFormat.CSV
-) -> list[ImportRow]:
-    """Write the import file and read it back. Returns its rows.
-
-    Raises as `import_rows` does, NotAllowed when `path` cannot be written, Fault when what lies on the disk is not
-    what was written.
+    Raises as `plan_import` does, UsageError for a format of a file a split.
     """
-    rows = import_rows(manifest, images_url)
-    write_text_atomically(path, _csv_text(rows) if format is ImportFormat.CSV else _jsonl_text(rows))
-    if parse_import_text(path.read_text(encoding="utf-8"), format) != rows:
-        raise Fault(f"{path} does not read back as it was written", hint="is the disk full or failing?")
-    return rows
+    if FORMATS[format].per_split:
+        raise UsageError(f"{format} is a file a split, not one file")
+    return "".join(plan_import(manifest, images_url, format).lines())
 
 
-def parse_import_text(text: str, format: ImportFormat) -> list[ImportRow]:
-    """Read an import file's text. Raises InputError naming the line that is not a row."""
-    if format is ImportFormat.CSV:
-        return [_csv_row(number, fields) for number, fields in enumerate(csv.reader(io.StringIO(text, newline="")), 1)]
-    return [_jsonl_row(number, line) for number, line in enumerate(text.split("\n"), 1) if line]
+def write_import_files(
+    plan: ImportPlan, path: Path, *, max_bytes: int | None = None, on_progress: Progress = silent
+) -> WrittenImport:
+    """Write the import as `path`, or in parts `NAME-00001-of-00003.csv` beside it where it would have more than
+    `max_bytes` (by default the format's own limit), or as `NAME-train.lst` and so on where a split is a file.
+
+    No row is torn. Each file is read back and compared with the manifest before it takes its name. Where labels are
+    spelled differently, `labels.json` beside the files tells how.
+
+    Raises UsageError when `path` has another suffix than the format's, `max_bytes` is less than a row, or the format's
+    files cannot be divided; InputError when `labels.json` is somebody else's; NotAllowed or Fault when the disk
+    refuses; Fault when what lies on the disk is not what was to be written.
+    """
+    kind = FORMATS[plan.format]
+    check_target(plan.format, path, max_bytes)
+    labels_file = path.with_name(LABELS_FILE)
+    if labels_file.exists():
+        read_label_mapping(labels_file)
+    tick = _Ticker(len(plan.used), on_progress)
+    files: list[ImportFile] = []
+    with ExitStack() as stack:
+        # All files take their names when everything is written, or none does.
+        for split in plan.splits if kind.per_split else (None,):
+            named = path if split is None else path.with_name(f"{path.stem}-{split}{path.suffix}")
+            parts = _rows_per_part(plan.lines(split), max_bytes or kind.max_bytes)
+            lines, rows = plan.lines(split), plan.rows(split)
+            for part, count in zip(_part_paths(named, len(parts)), parts, strict=True):
+                temporary = stack.enter_context(atomic_path(part))
+                with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+                    stream.writelines(tick.count(islice(lines, count)))
+                check_read_back(temporary, plan, split, islice(rows, count), name=part)
+                files.append(ImportFile(part, count, temporary.stat().st_size))
+        if plan.labels.changed or labels_file.exists():
+            write_label_mapping(plan.labels, labels_file)
+    return WrittenImport(tuple(files), labels_file if plan.labels.changed else None)
 
 
-def _checked_url(images_url: str) -> str:
-    bucket = images_url.removeprefix("gs://").split("/")[0]
-    if not images_url.startswith("gs://") or not bucket:
+def read_import_rows(path: Path, plan: ImportPlan, split: str | None = None) -> Iterator[ImportRow]:
+    """The rows of an import file of `plan` (of `split`, where a split is a file). Raises InputError naming the line
+    that is no row, or when the file is absent or not UTF-8."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as stream:
+            yield from FORMATS[plan.format].read(stream, split or "", plan.context)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def check_read_back(
+    path: Path, plan: ImportPlan, split: str | None, expected: Iterable[ImportRow], *, name: Path | None = None
+) -> None:
+    """Raises Fault when the file does not hold the `expected` rows and nothing else; `name` is what the message calls
+    it."""
+    try:
+        for row, wanted in zip(read_import_rows(path, plan, split), expected, strict=True):
+            if row != wanted:
+                raise ValueError(f"{wanted.uri} became {row.uri}")
+    except (InputError, ValueError) as error:
+        raise Fault(
+            f"{name or path} does not read back as it was written: {error}", hint="is the disk full or failing?"
+        ) from error
+
+
+def older_files(written: WrittenImport) -> list[Path]:
+    """Files of an earlier import beside these, under the same name or in another number of parts."""
+    new = {file.path for file in written.files}
+    names = {(path.parent, _PART.sub("", path.name)) for path in new}
+    beside = {other for folder, name in names for other in folder.glob(f"*{Path(name).suffix}")}
+    return sorted(other for other in beside - new if (other.parent, _PART.sub("", other.name)) in names)
+
+
+def _checked_url(images_url: str, scheme: str) -> str:
+    bucket = images_url.removeprefix(scheme).split("/")[0]
+    if not images_url.startswith(scheme) or not bucket:
+        reader = "SageMaker" if scheme == "s3://" else "Vertex AI"
         raise UsageError(
-            f"{images_url!r} is not where Vertex AI reads images from", hint="--images-url gs://BUCKET/PREFIX/images"
+            f"{images_url!r} is not where {reader} reads images from",
+            hint=f"--images-url {scheme}BUCKET/PREFIX/images",
         )
     return images_url.rstrip("/")
 
 
-def _csv_text(rows: Iterable[ImportRow]) -> str:
-    stream = io.StringIO(newline="")
-    csv.writer(stream, lineterminator="\n").writerows((row.ml_use, row.uri, row.label) for row in rows)
-    return stream.getvalue()
+def _rows_per_part(lines: Iterable[str], limit: int | None) -> list[int]:
+    """How many rows go into each part of at most `limit` bytes."""
+    parts, size = [0], 0
+    for line in lines:
+        length = len(line) if line.isascii() else len(line.encode())
+        if limit is not None and size + length > limit:
+            if length > limit:
+                raise UsageError(f"a row has {length:,} bytes, more than a file may have", hint="raise --max-bytes")
+            if len(parts) == MAX_PARTS:
+                raise UsageError(f"more than {MAX_PARTS:,} files of {limit:,} bytes", hint="raise --max-bytes")
+            parts.append(0)
+            size = 0
+        parts[-1] += 1
+        size += length
+    return parts
 
 
-def _jsonl_text(rows: Iterable[ImportRow]) -> str:
-    return "".join(
-        json.dumps(
-            {
-                "imageGcsUri": row.uri,
-                "classificationAnnotation": {"displayName": row.label},
-                "dataItemResourceLabels": {ML_USE_KEY: row.ml_use},
-            },
-            ensure_ascii=False,
-        )
-        + "\n"
-        for row in rows
-    )
+def _part_paths(path: Path, parts: int) -> list[Path]:
+    if parts == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{part:05}-of-{parts:05}{path.suffix}") for part in range(1, parts + 1)]
 
 
-def _csv_row(number: int, fields: list[str]) -> ImportRow:
-    if len(fields) != 3 or fields[0] not in ML_USES.values() or not fields[1].startswith("gs://"):
-        raise InputError(f"line {number} of the import file is not `ml_use,gs://…,label`: {','.join(fields)[:100]}")
-    return ImportRow(*fields)
+@dataclass(slots=True)
+class _Ticker:
+    """Tells of progress now and then."""
 
+    total: int
+    on_progress: Progress
+    done: int = 0
 
-def _jsonl_row(number: int, line: str) -> ImportRow:
-    try:
-        item = json.loads(line)
-        return ImportRow(
-            item["dataItemResourceLabels"][ML_USE_KEY],
-            item["imageGcsUri"],
-            item["classificationAnnotation"]["displayName"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"line {number} of the import file is not a row: {error}") from error
+    def count(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            yield line
+            self.done += 1
+            if self.done % _PROGRESS_ROWS == 0 or self.done == self.total:
+                self.on_progress(self.done, self.total, "")

@@ -1,8 +1,9 @@
-"""Where a folder keeps its splits and labels: DIR/<split>/<label>/… or DIR/<label>/…, perhaps in a wrapper folder."""
+"""Where a folder or a bucket keeps its splits and labels: <split>/<label>/… or <label>/…, perhaps in a wrapper."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,12 +23,16 @@ SPLIT_FOLDERS: Final = {
 JUNK_FOLDERS: Final = frozenset({"__macosx", ".git", ".ipynb_checkpoints", "@eadir", ".trashes", ".spotlight-v100"})
 JUNK_FILES: Final = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".gitkeep", ".gitignore"})
 
+#: The names of the folders in a folder (given by its parts below the root), sorted, without leftovers.
+_Children = Callable[[tuple[str, ...]], list[str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The data set's own folder (below any wrapper) and whether its first level is splits."""
+    """Any `wrapper` folders (POSIX, relative to what was scanned; empty for none) around the data set's own folder, and
+    whether that folder's first level is splits."""
 
-    base: Path
+    wrapper: str
     has_splits: bool
 
 
@@ -47,27 +52,26 @@ def find_layout(root: Path) -> Layout:
     Raises InputError when `root` is missing or not a folder, is empty, or holds several data sets; NotAllowed when it
     cannot be read.
     """
-    return _layout_with_splits(root) or Layout(root, False)
+    return _find(lambda parts: _folders(root.joinpath(*parts)), str(root))
 
 
-def _layout_with_splits(root: Path) -> Layout | None:
-    folders = _folders(root)
-    if any(_is_split(name) for name in folders):
-        return Layout(root, True)
-    wrappers = [name for name in folders if any(_is_split(inner) for inner in _folders(root / name))]
-    if len(wrappers) > 1:
-        raise InputError(
-            f"{root} holds several data sets (folders with splits in them): {', '.join(wrappers)}",
-            hint=f"scan one, cxr data scan {root / wrappers[0]}, or lay it out as <split>/<label>/…",
-        )
-    if len(wrappers) == 1:
-        return Layout(root / wrappers[0], True)
-    return _layout_with_splits(root / folders[0]) if len(folders) == 1 else None
+def listed_layout(folders: Iterable[str], url: str) -> Layout:
+    """The same from a listing: `folders` are the POSIX paths of all folders that objects lie in.
+
+    Raises InputError when there are several data sets under `url`.
+    """
+    children: dict[tuple[str, ...], set[str]] = {}
+    for folder in folders:
+        parts = tuple(folder.split("/")) if folder else ()
+        for depth, name in enumerate(parts):
+            children.setdefault(parts[:depth], set()).add(name)
+    return _find(lambda parts: sorted(name for name in children.get(parts, ()) if not is_junk_folder(name)), url)
 
 
-def place_of(parts: tuple[str, ...], layout: Layout) -> Place:
-    """What the parts of a path relative to the base say of its split and label. Without split folders all is train."""
-    folders = parts[:-1]
+def place_of(path: str, layout: Layout) -> Place:
+    """What a path relative to the data set's own folder says of its split and label. Without split folders all is
+    train."""
+    folders = path.split("/", 2)[:-1]
     if not layout.has_splits:
         return Place("train", folders[0] if folders else "")
     split = SPLIT_FOLDERS.get(folders[0].lower()) if folders else None
@@ -86,6 +90,27 @@ def is_junk_file(name: str) -> bool:
     return name.lower() in JUNK_FILES or name.startswith("._")
 
 
+def _find(children: _Children, root: str) -> Layout:
+    found = _layout_with_splits(children, (), root)
+    return Layout("", False) if found is None else Layout("/".join(found), True)
+
+
+def _layout_with_splits(children: _Children, here: tuple[str, ...], root: str) -> tuple[str, ...] | None:
+    folders = children(here)
+    if any(_is_split(name) for name in folders):
+        return here
+    wrappers = [name for name in folders if any(_is_split(inner) for inner in children((*here, name)))]
+    if len(wrappers) > 1:
+        first = "/".join((root.rstrip("/"), *here, wrappers[0]))
+        raise InputError(
+            f"{root} holds several data sets (folders with splits in them): {', '.join(wrappers)}",
+            hint=f"scan one, cxr data scan {first}, or lay it out as <split>/<label>/…",
+        )
+    if len(wrappers) == 1:
+        return (*here, wrappers[0])
+    return _layout_with_splits(children, (*here, folders[0]), root) if len(folders) == 1 else None
+
+
 def _is_split(name: str) -> bool:
     return name.lower() in SPLIT_FOLDERS
 
@@ -93,7 +118,7 @@ def _is_split(name: str) -> bool:
 def _folders(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not is_junk_folder(entry.name))
+            return sorted(entry.name for entry in entries if _leads_to_folder(entry) and not is_junk_folder(entry.name))
     except FileNotFoundError:
         raise InputError(
             f"there is no folder {folder}", hint="name the folder that holds train/NORMAL, train/PNEUMONIA and so on"
@@ -104,3 +129,10 @@ def _folders(folder: Path) -> list[str]:
         raise NotAllowed(f"no permission to read {folder}") from error
     except OSError as error:
         raise Fault(f"cannot read {folder}: {error.strerror}") from error
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads to itself: the scan reports it

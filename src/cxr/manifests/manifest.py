@@ -1,47 +1,57 @@
 """The Manifest noun: one row per image, frozen under a content hash.
 
 On disk it is `NAME.csv` (the rows) and `NAME.json` (the header: schema version, root, counts, patient key, split policy
-and hash). The hash covers the rows alone, in the order of their paths: the same data under another root is the same
-manifest.
+and hash); see `cxr.manifests.manifest_file`. The hash covers the rows alone, in the order of their paths: the same data
+under another root is the same manifest.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
+import math
 import os
-from dataclasses import asdict, dataclass, field, replace
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Final, Literal
 
 import pandas as pd
 
 from cxr.errors import InputError
-from cxr.files import write_text_atomically
 from cxr.labels import positive_class
+from cxr.manifests.row_rules import first_bad_row
 from cxr.version import __version__
 
-SCHEMA_VERSION = 1
-SPLITS = ("train", "validation", "test")
+SCHEMA_VERSION: Final = 2
+SPLITS: Final = ("train", "validation", "test")
+Severity = Literal["error", "warning", "note"]
 
-#: Column -> dtype. `path` is POSIX and relative to the root; `size` is in bytes; `sha256` in hex; `crc32c` in base64 of
-#: the big-endian bytes (as Cloud Storage lists it); `split` is one of SPLITS, or empty for an image that no split uses;
-#: `etiology` is bacterial, viral or empty; `duplicate_group` is empty, or one key shared by images of equal bytes.
-COLUMNS: dict[str, str] = {
-    "path": "str",
+#: Column -> dtype; docs/manifests.md says the same to users. What a listing or `--no-decode` cannot tell is 0 or empty.
+COLUMNS: Final[dict[str, str]] = {
+    "path": "str",  # POSIX, relative to the root
     "label": "str",
-    "etiology": "str",
+    "etiology": "str",  # bacterial, viral or empty
     "patient": "str",
-    "split": "str",
-    "width": "int64",
+    "split": "str",  # one of SPLITS, or empty for an image that nothing may use
+    "fold": "str",  # 1 to K where folds were made, else empty
+    "width": "int64",  # pixels as stored, before any EXIF rotation
     "height": "int64",
-    "size": "int64",
-    "sha256": "str",
-    "crc32c": "str",
-    "duplicate_group": "str",
+    "mode": "str",  # Pillow's: L, RGB, I;16, CMYK, P, …
+    "format": "str",  # JPEG, PNG, …
+    "orientation": "int64",  # EXIF orientation, 1 to 8; 1 where the file has none
+    "size": "int64",  # bytes
+    "sha256": "str",  # hex
+    "md5": "str",  # hex, as an S3 ETag
+    "crc32c": "str",  # base64 of the big-endian bytes, as Cloud Storage lists it
+    "duplicate_group": "str",  # one key shared by images of equal bytes (same:…) or equal content (near:…)
 }
+#: A row of which nothing is known.
+BLANK_ROW: Final[dict[str, str | int]] = {name: 0 if dtype == "int64" else "" for name, dtype in COLUMNS.items()}
+#: The header keeps a checksum for each of at most so many blocks of rows, to tell where a file was edited.
+MAX_BLOCKS: Final = 1024
+_PIECE_ROWS: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +61,49 @@ class Problem:
     rule: str
     path: str
     message: str
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPolicy:
-    """How the validation split was made: `official` as found in the folders, or `grouped` (by patient and duplicate
-    group, stratified by label and etiology, a share `validation` of the training pool, by `seed`)."""
+    """How the splits were made.
 
-    name: Literal["official", "grouped"] = "official"
+    `official` as found in the folders; `grouped` with test left alone and a share `validation` of the training pool;
+    `folds` with test left alone and the pool in `folds` parts (fold 1 is the validation split); `resplit` with shares
+    `validation` and `test` of everything. All but the first by patient and duplicate group, stratified by label and
+    etiology, by `seed`.
+    """
+
+    name: Literal["official", "grouped", "folds", "resplit"] = "official"
     validation: float | None = None
+    test: float | None = None
+    folds: int | None = None
     seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestHeader:
-    """What the sidecar JSON says of the rows. `root` is a URL, or a path relative to the manifest's own folder."""
+    """What the sidecar JSON says of the rows.
+
+    `root` is a URL, or a path relative to the manifest's own folder. `patient_key` is the parser's name. `decoded`
+    tells whether every image was decoded to the end; `near_duplicates` whether they were looked for. `row_checksums`
+    is the crc32 (8 hex digits) of each block of `rows_per_checksum` rows. `resealed` is when a hand-edited file was
+    accepted.
+    """
 
     root: str
     patient_key: str = "etiology+number"
     split_policy: SplitPolicy = field(default_factory=SplitPolicy)
     problems: tuple[Problem, ...] = ()
+    decoded: bool = True
+    near_duplicates: bool = False
     content_hash: str = ""
+    rows_per_checksum: int = 1
+    row_checksums: str = ""
     images: int = 0
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     created: str = ""
+    resealed: str = ""
     tool_version: str = __version__
     schema_version: int = SCHEMA_VERSION
 
@@ -104,9 +132,14 @@ class Manifest:
         return positive_class(self.classes)
 
     @property
+    def is_remote(self) -> bool:
+        """Whether the images lie in a bucket (the manifest was made from a listing)."""
+        return "://" in self.header.root
+
+    @property
     def root(self) -> Path:
         """The folder that `path` is relative to. Raises InputError when the root is not a local folder."""
-        if "://" in self.header.root:
+        if self.is_remote:
             raise InputError(f"the images of this manifest are at {self.header.root}, not in a local folder")
         base = self.location.parent.resolve() if self.location else Path()
         return Path(os.path.normpath(base / self.header.root))
@@ -117,116 +150,83 @@ class Manifest:
 
 
 def new_manifest(frame: pd.DataFrame, header: ManifestHeader, location: Path | None = None) -> Manifest:
-    """Sort and type the rows, count them and compute the content hash. Raises InputError for an illegal row."""
-    typed = frame[list(COLUMNS)].astype({name: dtype for name, dtype in COLUMNS.items() if dtype != "str"})
-    typed = typed.fillna("").sort_values("path", kind="stable").reset_index(drop=True)
-    _check_rows(typed)
+    """Sort and type the rows, count them and compute the content hash; a column that is not given is blank.
+
+    Raises InputError for an illegal row.
+    """
+    blank = {name: value for name, value in BLANK_ROW.items() if name not in frame.columns}
+    whole = {name: dtype for name, dtype in COLUMNS.items() if dtype != "str"}
+    typed = frame.assign(**blank)[list(COLUMNS)].fillna(BLANK_ROW).astype(whole)
+    typed = typed.sort_values("path", kind="stable").reset_index(drop=True)
+    bad = first_bad_row(typed)
+    if bad is not None:
+        raise InputError(f"{typed['path'].iloc[bad.row] or 'a row'}: {bad.message}")
+    return sealed(typed, header, location)
+
+
+def sealed(frame: pd.DataFrame, header: ManifestHeader, location: Path | None = None) -> Manifest:
+    """Checked rows under a header with their counts, checksums and hash."""
+    per_checksum = max(1, math.ceil(len(frame) / MAX_BLOCKS))
+    digest, checksums = _digests(frame, per_checksum)
     counts = {
         str(split or "unused"): {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
-        for split, rows in typed.groupby("split", sort=True)
+        for split, rows in frame.groupby("split", sort=True)
     }
     header = replace(
         header,
-        content_hash=content_hash(typed),
-        images=len(typed),
+        content_hash=digest,
+        rows_per_checksum=per_checksum,
+        row_checksums="".join(checksums),
+        images=len(frame),
         counts=counts,
         created=header.created or datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Manifest(typed, header, location)
+    return Manifest(frame, header, location)
 
 
 def content_hash(frame: pd.DataFrame) -> str:
     """sha256 (hex) of the schema version and the rows as canonical CSV, in the order of their paths."""
-    return hashlib.sha256(f"cxr-manifest/{SCHEMA_VERSION}\n{canonical_csv(frame)}".encode()).hexdigest()
+    return _digests(frame, 1)[0]
 
 
-def write_manifest(manifest: Manifest, path: Path) -> Manifest:
-    """Write `path` (CSV) and its sidecar, the root made relative to the manifest's new folder."""
-    root = manifest.header.root
-    if "://" not in root:
-        root = Path(os.path.relpath(manifest.root.resolve(), path.parent.resolve())).as_posix()
-    header = replace(manifest.header, root=root)
-    write_text_atomically(path, canonical_csv(manifest.frame))
-    write_text_atomically(sidecar_of(path), json.dumps(asdict(header), indent=2) + "\n")
-    return Manifest(manifest.frame, header, path)
+def block_checksums(frame: pd.DataFrame, rows_per_checksum: int) -> list[str]:
+    """The crc32 (8 hex digits) of each block of rows as canonical CSV."""
+    return _digests(frame, rows_per_checksum)[1]
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and check a manifest. Raises InputError naming file and row when it is absent, torn or was edited."""
-    header = _read_header(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"there is no manifest {path}", hint="make one with: cxr data scan DIR") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"cannot read the manifest {path}: {error}") from error
-    if list(frame.columns) != list(COLUMNS):
-        raise InputError(f"{path} does not have the columns of a manifest: {', '.join(COLUMNS)}")
-    frame = _typed(frame, path)
-    _check_rows(frame)
-    if content_hash(frame) != header.content_hash:
-        raise InputError(
-            f"{path} does not match its hash in {sidecar_of(path).name}: it was edited or only half of it was copied",
-            hint="scan the folder again: cxr data scan DIR",
-        )
-    return Manifest(frame, header, path)
+def _digests(frame: pd.DataFrame, rows_per_checksum: int) -> tuple[str, list[str]]:
+    digest = hash_of_schema()
+    checksums: list[str] = []
+    crc, rows = 0, 0
+    for number, piece in enumerate(canonical_pieces(frame)):
+        data = piece.encode()
+        digest.update(data)
+        if number == 0:
+            continue  # the line of column names
+        for line in data.splitlines(keepends=True):
+            crc, rows = zlib.crc32(line, crc), rows + 1
+            if rows == rows_per_checksum:
+                checksums.append(f"{crc:08x}")
+                crc, rows = 0, 0
+    if rows:
+        checksums.append(f"{crc:08x}")
+    return digest.hexdigest(), checksums
 
 
-def sidecar_of(path: Path) -> Path:
-    """The header's file: `manifest.csv` -> `manifest.json`."""
-    return path.with_suffix(".json")
+def hash_of_schema() -> hashlib._Hash:
+    """A sha256 that has seen the schema version and waits for the canonical CSV."""
+    return hashlib.sha256(f"cxr-manifest/{SCHEMA_VERSION}\n".encode())
 
 
-def _read_header(path: Path) -> ManifestHeader:
-    sidecar = sidecar_of(path)
-    try:
-        raw: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        missing = path if not path.exists() else sidecar
-        raise InputError(f"there is no manifest {missing}", hint="make one with: cxr data scan DIR") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {sidecar}: {error}") from error
-    if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(f"{sidecar} is not the header of a manifest of schema version {SCHEMA_VERSION}")
-    try:
-        return ManifestHeader(
-            **{
-                **raw,
-                "split_policy": SplitPolicy(**raw["split_policy"]),
-                "problems": tuple(Problem(**problem) for problem in raw["problems"]),
-            }
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{sidecar} is not the header of a manifest: {error}") from error
-
-
-def _typed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    for column, dtype in COLUMNS.items():
-        if dtype != "int64":
-            continue
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        if numbers.isna().any():
-            row = int(numbers.isna().to_numpy().argmax())
-            raise InputError(f"{path}, row {row + 2}: {column} is {frame[column].iloc[row]!r}, not a whole number")
-        frame[column] = numbers.astype("int64")
-    return frame
-
-
-def _check_rows(frame: pd.DataFrame) -> None:
-    bad_split = ~frame["split"].isin([*SPLITS, ""])
-    if bad_split.any():
-        row = frame[bad_split].iloc[0]
-        raise InputError(f"{row['path']}: {row['split']!r} is not a split", hint=f"splits: {', '.join(SPLITS)}")
-    repeated = frame["path"].duplicated()
-    if repeated.any():
-        raise InputError(f"{frame['path'][repeated].iloc[0]} is in the manifest twice")
-    for path in frame["path"]:
-        parts = PurePosixPath(path)
-        if not path or parts.is_absolute() or ".." in parts.parts:
-            raise InputError(f"the path {path!r} leaves the manifest's root")
+def canonical_pieces(frame: pd.DataFrame) -> Iterator[str]:
+    """The canonical CSV in pieces: the line of column names, then some rows at a time; LF ends each line."""
+    columns = list(COLUMNS)
+    yield frame.iloc[:0][columns].to_csv(index=False, lineterminator="\n")
+    for start in range(0, len(frame), _PIECE_ROWS):
+        piece = frame.iloc[start : start + _PIECE_ROWS]
+        yield piece[columns].to_csv(index=False, header=False, lineterminator="\n")
 
 
 def canonical_csv(frame: pd.DataFrame) -> str:
     """The rows as they are written and hashed: the columns in their order, LF at the end of each line."""
-    return frame[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
+    return "".join(canonical_pieces(frame))

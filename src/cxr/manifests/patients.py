@@ -1,89 +1,165 @@
-"""From a file name to a patient: a table of named patterns, read in one of two ways.
-
-The Kermany release numbers its bacterial and its viral patients apart, so `person12_bacteria_…` and
-`person12_virus_…` are two children (reading `etiology+number`, the default). Who wants to be conservative takes them
-for one (reading `number`). The counters of `IM-<N>` and `NORMAL2-IM-<N>` are separate in both readings.
-"""
+"""Who is on an image: a patient key from the file name, the folder, a table or an expression of the user's."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Final
+from itertools import combinations
+from typing import Final, Protocol
 
 from cxr.errors import UsageError
+from cxr.manifests.layout import SPLIT_FOLDERS
+from cxr.manifests.patient_csv import read_patient_csv
+from cxr.manifests.patient_names import (
+    DEFAULT_READING,
+    PATTERNS,
+    READINGS,
+    UNKNOWN_PREFIX,
+    NamePattern,
+    Patient,
+    check_reading,
+    known_patient,
+    patient_of,
+    unknown_patient,
+)
 
-DEFAULT_READING: Final = "etiology+number"
-READINGS: Final = (DEFAULT_READING, "number")
+__all__ = [
+    "DEFAULT_READING",
+    "PATTERNS",
+    "READINGS",
+    "SPECS",
+    "UNKNOWN_PREFIX",
+    "WHY_TWO_READINGS",
+    "NamePattern",
+    "Overlap",
+    "Patient",
+    "PatientReader",
+    "check_reading",
+    "overlaps",
+    "patient_of",
+    "patient_overlap",
+    "patient_reader",
+]
 
-#: Word in the file name -> etiology in the manifest.
-ETIOLOGIES: Final = {"bacteria": "bacterial", "virus": "viral"}
+#: What `--patient-key` takes, as shown to users.
+SPECS: Final = (*READINGS, "folder", "csv:FILE", "csv:FILE#COLUMN", "regex:EXPR")
 
-
-#: How the key of an image begins whose name tells no patient: it is its own.
-UNKNOWN_PREFIX = "image:"
-
-
-@dataclass(frozen=True, slots=True)
-class NamePattern:
-    """A known way to name files; the groups `prefix`, `number` and (optionally) `etiology` make the key."""
-
-    name: str
-    pattern: re.Pattern[str]
-
-
-#: ASCII digits only: `\\d` would also take other scripts' digits. Stems, without the suffix.
-PATTERNS: Final = (
-    NamePattern(
-        "kermany-pneumonia",
-        re.compile(r"(?P<prefix>person)(?P<number>[0-9]+)_(?P<etiology>bacteria|virus)_[0-9]+(?:_[0-9]+)?"),
-    ),
-    NamePattern("kermany-normal", re.compile(r"(?P<prefix>(?:NORMAL2-)?IM)-(?P<number>[0-9]+)-[0-9]+(?:-[0-9]+)?")),
+#: The sentence that goes with the overlap of train and test under both readings.
+WHY_TWO_READINGS: Final = (
+    "but the release numbers bacterial and viral patients apart, so one number under two etiologies is two children"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
-    """A patient key, the etiology the name tells (bacterial, viral or empty), and whether a pattern knew the name."""
+class PatientReader(Protocol):
+    """One way to tell patients."""
 
-    key: str
-    etiology: str
-    known: bool
+    @property
+    def spec(self) -> str:
+        """What the manifest's header says of it: the same text, the same keys. It holds no path of this machine."""
 
+    def read(self, relative_path: str) -> Patient:
+        """The patient of an image, by its path relative to the manifest's root (POSIX).
 
-def check_reading(reading: str) -> str:
-    """`reading` if it is one of READINGS. Raises UsageError naming the choices."""
-    if reading not in READINGS:
-        raise UsageError(f"unknown patient key {reading!r}", hint=f"choose one of: {', '.join(READINGS)}")
-    return reading
+        Raises InputError where a table of the user's cannot tell two images apart, nothing else for any text.
+        """
 
 
-def patient_of(path: str, reading: str = DEFAULT_READING) -> Patient:
-    """The patient an image shows, by its file name; an unknown name makes the image (its path) its own patient.
+def patient_reader(spec: str) -> PatientReader:
+    """The reader that `spec` (see SPECS) names.
 
-    Raises UsageError for an unknown reading, nothing else for any text.
+    `etiology+number` and `number` go by the known file names. `folder`: one patient a folder below the label's folder.
+    `csv:FILE#COLUMN`: a table with the column `path` or `file` (a path relative to the root, or a bare file name) and
+    the patient in COLUMN (or `patient`). `regex:EXPR`: searched in the relative path; the group named `patient`, or the
+    only group, or all unnamed groups joined by "-" are the key. An image whose patient is not known is its own.
+
+    Raises UsageError for an unknown spec or a bad expression, InputError for a bad table.
     """
-    check_reading(reading)
-    stem = PurePosixPath(path).stem
-    for candidate in PATTERNS:
-        match = candidate.pattern.fullmatch(stem)
-        if match is None:
-            continue
-        groups = match.groupdict()
-        etiology = ETIOLOGIES.get(groups.get("etiology") or "", "")
-        # Leading zeros are cut as text: int() refuses absurdly long digits.
-        number = groups["number"].lstrip("0") or "0"
-        between = f"-{etiology}" if etiology and reading == DEFAULT_READING else ""
-        return Patient(f"{groups['prefix']}{between}-{number}", etiology, True)
-    return Patient(f"{UNKNOWN_PREFIX}{path}", "", False)
+    kind, _, argument = spec.partition(":")
+    if spec in READINGS:
+        return NameReader(spec)
+    if spec == "folder":
+        return FolderReader()
+    if kind == "csv" and argument:
+        return read_patient_csv(argument)
+    if kind == "regex" and argument:
+        return _regex_reader(argument)
+    wants = f"{kind!r} needs something after the colon" if kind in {"csv", "regex"} else f"unknown patient key {spec!r}"
+    raise UsageError(wants, hint=f"choose one of: {', '.join(SPECS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class NameReader:
+    """By the known file names, in one of READINGS."""
+
+    spec: str
+
+    def read(self, relative_path: str) -> Patient:
+        """The patient that the name tells."""
+        return patient_of(relative_path, self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderReader:
+    """One patient a folder: the key is the folder's path below the label's folder, so that it is the same patient in
+    train and in test, under NORMAL and under PNEUMONIA. The etiology comes from the file name."""
+
+    spec: str = "folder"
+
+    def read(self, relative_path: str) -> Patient:
+        """The folder; unknown for an image that lies directly in its label's folder."""
+        folders = relative_path.split("/")[:-1]
+        label_at = 1 if folders and folders[0].lower() in SPLIT_FOLDERS else 0
+        key = "/".join(folders[label_at + 1 :])
+        etiology = patient_of(relative_path).etiology
+        return known_patient(key, etiology) if key else unknown_patient(relative_path, etiology)
+
+
+@dataclass(frozen=True, slots=True)
+class RegexReader:
+    """By a regular expression of the user's; `groups` are the numbers of the groups that make the key. The etiology
+    comes from the file name."""
+
+    spec: str
+    pattern: re.Pattern[str]
+    groups: tuple[int, ...]
+
+    def read(self, relative_path: str) -> Patient:
+        """What the groups hold; unknown where the expression is not found or they are empty."""
+        etiology = patient_of(relative_path).etiology
+        match = self.pattern.search(relative_path)
+        parts = [match[group] or "" for group in self.groups] if match else []
+        return known_patient("-".join(parts), etiology) if any(parts) else unknown_patient(relative_path, etiology)
+
+
+def _regex_reader(expression: str) -> RegexReader:
+    try:
+        pattern = re.compile(expression)
+    except re.error as error:
+        where = f" at position {error.pos}" if error.pos is not None else ""
+        raise UsageError(f"the expression {expression!r} is wrong{where}: {error.msg}") from None
+    except (OverflowError, RecursionError) as error:
+        raise UsageError(f"the expression {expression[:100]!r} is too large: {error}") from None
+    named = set(pattern.groupindex.values())
+    unnamed = tuple(group for group in range(1, pattern.groups + 1) if group not in named)
+    if "patient" in pattern.groupindex:
+        groups: tuple[int, ...] = (pattern.groupindex["patient"],)
+    elif pattern.groups == 1:
+        groups = (1,)
+    else:
+        groups = unnamed
+    if not groups:
+        raise UsageError(
+            f"the expression {expression!r} has no group that tells the patient",
+            hint=r"put the patient's part into (…) or (?P<patient>…), say regex:patient([0-9]+)",
+        )
+    return RegexReader(f"regex:{expression}", pattern, groups)
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """Patients of one split that also occur in another: the shared keys and how many patients `right` has of that kind
-    (numbered pneumonia patients, or all when the names tell none)."""
+    (numbered pneumonia patients of the Kermany release, or all when there are none)."""
 
     left: str
     right: str
@@ -92,11 +168,44 @@ class Overlap:
     right_patients: int
 
 
+def overlaps(paths_by_split: Mapping[str, Iterable[str]], reading: str = DEFAULT_READING) -> tuple[Overlap, ...]:
+    """Which patients occur in two splits, for each pair of splits in the order of the mapping.
+
+    Each path is parsed once. Raises UsageError for an unknown reading.
+    """
+    check_reading(reading)
+    splits = {split: _SplitPatients.of(paths, reading) for split, paths in paths_by_split.items()}
+    return tuple(splits[left].overlap(splits[right], (left, right), reading) for left, right in combinations(splits, 2))
+
+
 def patient_overlap(left: Iterable[str], right: Iterable[str], reading: str, names: tuple[str, str]) -> Overlap:
     """Which patients of the paths `right` also occur in the paths `left`, under `reading`; `names` are the splits'."""
     check_reading(reading)
-    left_keys = {patient_of(path, reading).key for path in left}
-    right_keys = {patient_of(path, reading).key for path in right}
-    numbered = {key for key in right_keys if key.startswith("person-")}
-    counted = numbered or right_keys
-    return Overlap(*names, reading, tuple(sorted(left_keys & counted)), len(counted))
+    first, second = (_SplitPatients.of(paths, reading) for paths in (left, right))
+    return first.overlap(second, names, reading)
+
+
+@dataclass(frozen=True, slots=True)
+class _SplitPatients:
+    """The known patients' keys, and how many images are patients of their own (nobody shares those)."""
+
+    known: frozenset[str]
+    unknown: int
+
+    @classmethod
+    def of(cls, paths: Iterable[str], reading: str) -> _SplitPatients:
+        known: set[str] = set()
+        unknown = 0
+        for path in paths:
+            patient = patient_of(path, reading)
+            if patient.known:
+                known.add(patient.key)
+            else:
+                unknown += 1
+        return cls(frozenset(known), unknown)
+
+    def overlap(self, right: _SplitPatients, names: tuple[str, str], reading: str) -> Overlap:
+        numbered = {key for key in right.known if key.startswith("person-")}
+        counted = numbered or right.known
+        total = len(numbered) or len(right.known) + right.unknown
+        return Overlap(*names, reading, tuple(sorted(self.known & counted)), total)

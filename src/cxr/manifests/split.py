@@ -1,102 +1,132 @@
-"""A validation split made of whole patients, out of train; test is never touched."""
+"""Who trains, who validates, who is tested: whole patients, by a policy that the manifest's header keeps.
+
+Four policies (see `SplitPolicy`): `official` is what the folders say; `grouped` makes a validation split out of the
+training pool, `folds` parts of it for cross-validation, both leaving test alone; `resplit` makes everything anew.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
 from dataclasses import replace
+from typing import Final
 
 import pandas as pd
 
 from cxr.errors import InputError, UsageError
+from cxr.manifests.assignment import Side, assign, checked_sides
+from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import Manifest, SplitPolicy, new_manifest
 
-POOL = ("train", "validation")
+#: The original splits that a policy which leaves test alone may divide anew.
+POOL: Final = ("train", "validation")
+MAX_FOLDS: Final = 100
+#: The fold that is the validation split as long as nobody rotates them.
+VALIDATION_FOLD: Final = "1"
 
 
-def make_validation(manifest: Manifest, *, validation: float = 0.1, seed: int = 7) -> Manifest:
-    """Split train and the original validation images anew, by patient, into train and validation.
+def split(manifest: Manifest, policy: SplitPolicy, *, earlier: Manifest | None = None) -> Manifest:
+    """Divide the images by `policy`.
 
-    Groups are the connected components of a shared patient or duplicate group. They are stratified by label and
-    etiology (a group's commonest) and, within a stratum, taken in the order of sha256(seed, group) as long as each
-    brings the share of images nearer to `validation` (0 < validation < 1): so a stratum is off by less than one
-    group. Test rows are left alone; pool images whose group also occurs in test get no split. The result depends on
-    the rows, not on their order, and splitting it again gives it again.
+    Groups are the connected components of a shared patient or duplicate group; see `assign` for how they are dealt
+    out. Under `grouped` and `folds` test rows are left alone, and pool images whose group also occurs in test get no
+    split. The result depends on the rows, not on their order. With `earlier`, a manifest under the same policy, every
+    image that it has stays on its side, and only new ones are dealt out: data may grow without moving anybody. (Where
+    new images join two groups of different sides, all go to the side that has more of them.)
 
-    Raises UsageError for a share outside (0, 1), InputError when there is nothing to split or a label would be
-    missing on a side.
+    Raises UsageError for an impossible policy, InputError when there is nothing to split or a label would be missing
+    on a side.
     """
-    if not 0 < validation < 1:
-        raise UsageError(f"the validation share is {validation}, but must lie between 0 and 1", hint="--validation 0.1")
+    sides = _sides(policy)
+    if manifest.header.split_policy.name == "resplit" and policy.name != "resplit":
+        raise UsageError(
+            "this manifest was split anew as a whole, its official test is gone",
+            hint="scan again to have it back: cxr data scan DIR --fresh",
+        )
     frame = manifest.frame.copy()
     groups = group_keys(frame)
-    in_pool = frame["split"].isin(POOL)
+    in_pool = pd.Series(data=True, index=frame.index) if policy.name == "resplit" else frame["split"].isin(POOL)
     if not in_pool.any():
         raise InputError("the manifest has no train images to split", hint="scan the folder again: cxr data scan DIR")
-    leaking = in_pool & groups.isin(set(groups[frame["split"] == "test"]))
+    leaking = in_pool & groups.isin(set(groups[~in_pool & (frame["split"] == "test")]))
     pool = frame[in_pool & ~leaking]
-    chosen = _choose(pool, groups[pool.index], validation, seed)
+    pinned = _earlier_sides(pool, earlier, policy)
+    side = assign(pool, groups[pool.index], sides, seed=policy.seed or 0, pinned=pinned)
+    frame["fold"] = ""
     frame.loc[leaking, "split"] = ""
-    frame.loc[pool.index, "split"] = groups[pool.index].isin(chosen).map({True: "validation", False: "train"})
-    _check_sides(manifest.frame[in_pool], frame, validation)
-    policy = SplitPolicy("grouped", validation, seed)
+    if policy.name == "folds":
+        frame.loc[pool.index, "fold"] = side
+        side = (side == VALIDATION_FOLD).map({True: "validation", False: "train"})
+    frame.loc[pool.index, "split"] = side
+    _check_sides(frame[in_pool], "fold" if policy.name == "folds" else "split", sides)
     return new_manifest(frame, replace(manifest.header, split_policy=policy), manifest.location)
 
 
-def group_keys(frame: pd.DataFrame) -> pd.Series:
-    """One key per row, shared by all rows that a patient or a duplicate group connects, directly or through others.
-
-    The key is the component's first patient in order, so it does not depend on the order of the rows.
-    """
-    parent: dict[str, str] = {}
-
-    def find(node: str) -> str:
-        root = node
-        while parent.setdefault(root, root) != root:
-            root = parent[root]
-        while parent[node] != root:
-            parent[node], node = root, parent[node]
-        return root
-
-    for patient, duplicates in zip(frame["patient"], frame["duplicate_group"], strict=True):
-        root = find(f"patient:{patient}")
-        if duplicates:
-            # The smaller name is the root. Patients sort before "same-bytes", so every root is a patient.
-            low, high = sorted((root, find(f"same-bytes:{duplicates}")))
-            parent[high] = low
-    keys = [find(f"patient:{patient}") for patient in frame["patient"]]
-    return pd.Series(keys, index=frame.index, dtype="object")
+def make_validation(
+    manifest: Manifest, *, validation: float = 0.1, seed: int = 7, earlier: Manifest | None = None
+) -> Manifest:
+    """A validation split of whole patients, a share `validation` (0 < validation < 1) of the training pool."""
+    return split(manifest, SplitPolicy("grouped", validation=validation, seed=seed), earlier=earlier)
 
 
-def _choose(pool: pd.DataFrame, groups: pd.Series, share: float, seed: int) -> set[str]:
-    kinds_of: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
-    for key, label, etiology in zip(groups, pool["label"], pool["etiology"], strict=True):
-        kinds_of[key][label, etiology] += 1
-    strata: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
-    for key, kinds in kinds_of.items():
-        stratum = min(kinds, key=lambda kind: (-kinds[kind], kind))
-        strata[stratum].append((key, kinds.total()))
-    chosen: set[str] = set()
-    for members in strata.values():
-        target = share * sum(size for _, size in members)
-        taken = 0
-        for key, size in sorted(members, key=lambda member: _draw(seed, member[0])):
-            if abs(taken + size - target) < abs(taken - target):
-                chosen.add(key)
-                taken += size
-    return chosen
+def keep_assignments(manifest: Manifest, earlier: Manifest) -> Manifest:
+    """`manifest`, a new scan, under the policy of `earlier` and with its assignments; see `split`."""
+    policy = earlier.header.split_policy
+    return manifest if policy.name == "official" else split(manifest, policy, earlier=earlier)
 
 
-def _draw(seed: int, key: str) -> bytes:
-    return hashlib.sha256(f"{seed}\n{key}".encode()).digest()
+def _sides(policy: SplitPolicy) -> tuple[Side, ...]:
+    if policy.name == "folds":
+        count = policy.folds or 0
+        if not 2 <= count <= MAX_FOLDS:
+            raise UsageError(f"{count} folds: there must be 2 to {MAX_FOLDS}", hint="--folds 5")
+        return tuple(Side(str(number), 1 / count) for number in range(1, count + 1))
+    validation, test = policy.validation or 0.0, policy.test or 0.0
+    if policy.name == "grouped":
+        if not 0 < validation < 1:
+            raise UsageError(
+                f"the validation share is {validation}, but must lie between 0 and 1", hint="--validation 0.1"
+            )
+        return (Side("validation", validation), Side("train", 1 - validation))
+    if policy.name == "resplit":
+        sides = (Side("test", test), Side("validation", validation), Side("train", 1 - validation - test))
+        return checked_sides(sides)
+    raise UsageError("the official split is what the folders say; there is nothing to make")
 
 
-def _check_sides(before: pd.DataFrame, after: pd.DataFrame, validation: float) -> None:
-    for split in POOL:
-        present = set(after["label"][after["split"] == split])
-        for label in sorted(set(before["label"])):
-            if label not in present:
+def _earlier_sides(pool: pd.DataFrame, earlier: Manifest | None, policy: SplitPolicy) -> pd.Series | None:
+    if earlier is None:
+        return None
+    if earlier.header.split_policy != policy:
+        raise UsageError(
+            f"the earlier manifest was split by another policy ({describe(earlier.header.split_policy)})",
+            hint="give the same shares and seed, or leave the earlier manifest out",
+        )
+    column = "fold" if policy.name == "folds" else "split"
+    known = dict(zip(earlier.frame["path"], earlier.frame[column], strict=True))
+    return pool["path"].map(known).fillna("")
+
+
+def _check_sides(pool: pd.DataFrame, column: str, sides: tuple[Side, ...]) -> None:
+    labels = sorted(set(pool["label"]))
+    present = set(zip(pool[column], pool["label"], strict=True))
+    for side in sides:
+        for label in labels:
+            if side.share > 0 and (side.name, label) not in present:
+                name = f"fold {side.name}" if column == "fold" else f"a {side.name} split"
                 raise InputError(
-                    f"a {split} split without {label!r}: too few patients for a validation share of {validation}",
-                    hint="choose another share: cxr data split --validation 0.3",
+                    f"{name} without {label!r}: too few patients for a share of {side.share:g}",
+                    hint="choose another share, for example: cxr data split --validation 0.3",
                 )
+
+
+def describe(policy: SplitPolicy) -> str:
+    """A policy in words."""
+    if policy.name == "grouped":
+        return f"validation {policy.validation:g} of the training pool, seed {policy.seed}"
+    if policy.name == "folds":
+        return f"{policy.folds} folds of the training pool, seed {policy.seed}"
+    if policy.name == "resplit":
+        validation, test = policy.validation or 0, policy.test or 0
+        return (
+            f"train/validation/test {1 - validation - test:g}/{validation:g}/{test:g} of everything, seed {policy.seed}"
+        )
+    return "as found in the folders"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxr.errors import UsageError
-from cxr.storage.store import ObjectInfo, Store
+from cxr.storage.store import Listing, ObjectInfo, Store
 
-__all__ = ["ObjectInfo", "Store", "open_store"]
+__all__ = ["Listing", "ObjectInfo", "Store", "open_listing", "open_store"]
 
 DEFAULT_WORKERS = 16
 
@@ -31,3 +31,20 @@ def open_store(
     from cxr.storage.folder import FolderStore
 
     return FolderStore(Path(url))
+
+
+def open_listing(url: str) -> Listing:
+    """What lies at `gs://bucket/prefix` or `s3://bucket/prefix`, to be listed and nothing more.
+
+    gs:// goes where `open_store` goes; s3:// to where boto3 is pointed (AWS_ENDPOINT_URL, else Amazon). Raises
+    UsageError for a URL of another kind, InputError when it names no bucket, NotAllowed when credentials are needed and
+    absent.
+    """
+    if url.startswith("s3://"):
+        # boto3 takes a third of a second to import.
+        from cxr.storage.s3 import open_s3_listing
+
+        return open_s3_listing(url)
+    if url.startswith("gs://"):
+        return open_store(url)
+    raise UsageError(f"cannot list {url}", hint="name a folder, gs://bucket/prefix or s3://bucket/prefix")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from cxr.storage.store import ObjectInfo
 REQUEST_TIMEOUT_S = 60.0
 #: The project of buckets on a server that asks for no credentials.
 LOCAL_PROJECT = "cxr-local"
-_FIELDS = "items(name,size,crc32c,generation),nextPageToken"
+_FIELDS = "items(name,size,crc32c,md5Hash,generation),nextPageToken"
 
 
 def open_gcs_store(url: str, *, endpoint: str | None, project: str | None, workers: int) -> GcsStore:
@@ -135,7 +136,9 @@ class GcsStore:
 
     def _info(self, blob: Any) -> ObjectInfo:
         name = str(blob.name).removeprefix(self._prefix)
-        return ObjectInfo(name, int(blob.size or 0), str(blob.crc32c), int(blob.generation))
+        # An object composed from parts has no md5.
+        md5 = base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else ""
+        return ObjectInfo(name, int(blob.size or 0), str(blob.crc32c or ""), int(blob.generation), md5)
 
     def _verified(self, blob: Any, sent: str) -> ObjectInfo:
         if blob.crc32c != sent:

@@ -13,13 +13,26 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One stored object: name relative to the store, size in bytes, crc32c (base64), and the generation that a
-    later conditional write can name (None where the backend has none)."""
+    """One stored object: name relative to the store, size in bytes, crc32c (base64), the generation that a later
+    conditional write can name (None where the backend has none), and md5 (hex). What the backend does not tell of a
+    checksum is empty."""
 
     name: str
     size: int
     crc32c: str
     generation: int | None = None
+    md5: str = ""
+
+
+class Listing(Protocol):
+    """A place whose objects can at least be listed. Raises what a Store does."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a slash at the end: `gs://bucket/prefix`, `s3://bucket/prefix` or a folder."""
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose name starts with `prefix`, in order of their names."""
 
 
 class Store(Protocol):

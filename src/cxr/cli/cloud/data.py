@@ -44,7 +44,7 @@ def upload(
     Example: cxr cloud upload --manifest manifest.csv --yes
     """
     from cxr.cloud.uploading import check_images, plan_manifest_upload, send_manifest
-    from cxr.manifests.manifest import read_manifest
+    from cxr.manifests.manifest_file import read_manifest
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)
@@ -81,7 +81,7 @@ def dataset(
     Example: cxr cloud dataset --manifest manifest.csv --yes
     """
     from cxr.cloud.vertex.datasets import check_labels, check_uploaded, ensure_dataset, expected_items, find_dataset
-    from cxr.manifests.manifest import read_manifest
+    from cxr.manifests.manifest_file import read_manifest
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)

@@ -69,7 +69,7 @@ def automl(
     """
     from cxr.cloud.vertex.automl import plan_automl
     from cxr.cloud.vertex.launches import launch_automl
-    from cxr.manifests.manifest import read_manifest
+    from cxr.manifests.manifest_file import read_manifest
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)
@@ -113,7 +113,7 @@ def custom(
     from cxr.cloud.vertex.custom import DEFAULT_IMAGE, CustomOptions, plan_custom
     from cxr.cloud.vertex.launches import launch_custom
     from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
-    from cxr.manifests.manifest import read_manifest
+    from cxr.manifests.manifest_file import read_manifest
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     if not find_recipe(recipe).pretrained and weights != NO_WEIGHTS:

@@ -1,0 +1,94 @@
+"""What a check is made of: rules that fire, findings with what to do about them, the report."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from cxr.manifests.check.shortcuts import ShortcutProbe
+from cxr.manifests.manifest import Manifest, Severity
+from cxr.manifests.patients import Overlap
+
+__all__ = ["SEVERITIES", "CheckReport", "Finding", "Hits", "Rule", "Severity", "counted"]
+
+#: Worst first.
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "note")
+#: Paths shown for one finding.
+EXAMPLES: Final = 3
+
+#: What a rule's test yields: a message, and paths for example.
+Hits = Iterator[tuple[str, Iterable[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One check: its test yields a message and example paths for each thing found.
+
+    An `error` makes results worthless, a `warning` wants a look or a repair, a `note` is good to know and
+    fails nothing.
+    """
+
+    id: str
+    severity: Severity
+    fix: str
+    test: Callable[[Manifest], Hits]
+
+    def findings(self, manifest: Manifest) -> Iterator[Finding]:
+        """What this rule finds."""
+        for message, paths in self.test(manifest):
+            yield Finding(self.id, self.severity, message, self.fix, first_paths(paths))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule that fired: what was found, what to do, and up to EXAMPLES paths."""
+
+    rule: str
+    severity: Severity
+    message: str
+    fix: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Images by split and label ("unused" for none), patients by split, the patients of test that are also in train by
+    each reading of the names (none where no name tells a patient), what the rules found, worst first, and how well
+    the file alone tells the label (None where there is nothing to compare)."""
+
+    counts: dict[str, dict[str, int]]
+    patients: dict[str, int]
+    overlaps: tuple[Overlap, ...]
+    findings: tuple[Finding, ...]
+    shortcuts: ShortcutProbe | None = None
+
+    def of(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings of one severity."""
+        return tuple(finding for finding in self.findings if finding.severity == severity)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that make a result worthless or a service refuse the data."""
+        return self.of("error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that want a look or a repair."""
+        return self.of("warning")
+
+    @property
+    def ok(self) -> bool:
+        """Whether no error-level rule fired."""
+        return not self.errors
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def first_paths(paths: Iterable[str]) -> tuple[str, ...]:
+    """Up to EXAMPLES paths, the first in order."""
+    return tuple(heapq.nsmallest(EXAMPLES, paths))

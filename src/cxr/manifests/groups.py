@@ -1,0 +1,42 @@
+"""Who must stay together: patients, joined where their images are duplicates of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+
+def group_keys(frame: pd.DataFrame) -> pd.Series:
+    """One key per row, shared by all rows that a patient or a duplicate group connects, directly or through others.
+
+    The key is `patient:` and the component's first patient in order, so it does not depend on the order of the rows.
+    """
+    patients = frame["patient"]
+    roots = _roots_of_joined(frame)
+    first = patients.map(roots).fillna(patients) if roots else patients
+    return ("patient:" + first.astype("object")).astype("object")
+
+
+def _roots_of_joined(frame: pd.DataFrame) -> dict[str, str]:
+    """Patient -> first patient of its component, for patients that share a duplicate group with others."""
+    copies = frame.loc[frame["duplicate_group"] != "", ["duplicate_group", "patient"]]
+    parent: dict[str, str] = {}
+    for _, members in copies.groupby("duplicate_group", sort=False)["patient"]:
+        _join(parent, members)
+    return {patient: _find(parent, patient) for patient in parent}
+
+
+def _join(parent: dict[str, str], patients: Iterable[str]) -> None:
+    roots = sorted({_find(parent, patient) for patient in patients})
+    for other in roots[1:]:
+        parent[other] = roots[0]
+
+
+def _find(parent: dict[str, str], node: str) -> str:
+    root = node
+    while parent.setdefault(root, root) != root:
+        root = parent[root]
+    while parent[node] != root:
+        parent[node], node = root, parent[node]
+    return root

@@ -1,0 +1,361 @@
+"""The DICOM import: what is found, refused, renamed and left behind; nothing of a patient gets out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_made import SECRET_ID, SECRET_NAME, dicom, put_dicom, ramp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom import Dataset
+from pydicom.uid import JPEGLosslessSV1, generate_uid
+
+from cxr.errors import InputError, NotAllowed, UsageError
+from cxr.manifests.dicom import (
+    DICOM_RULES,
+    ImportOptions,
+    ImportPlan,
+    Pseudonyms,
+    plan_import,
+    read_or_make_salt,
+    run_import,
+    write_dropped_tags,
+)
+from cxr.manifests.dicom.import_plan import MAX_LABELS, check_places
+from cxr.manifests.manifest import Problem
+
+SALT = b"a salt for the tests, 32 bytes.."
+NAMES = Pseudonyms(SALT)
+
+
+def _rules(problems: list[Problem] | tuple[Problem, ...]) -> dict[str, str]:
+    return {problem.path: problem.rule for problem in problems}
+
+
+def _plan(root: Path, **options: bool) -> ImportPlan:
+    return plan_import(root, NAMES, ImportOptions(**options))
+
+
+def _all_bytes(folder: Path) -> bytes:
+    return b"".join(
+        path.relative_to(folder).as_posix().encode() + (path.read_bytes() if path.is_file() else b"")
+        for path in sorted(folder.rglob("*"))
+    )
+
+
+def test_an_import_writes_pictures_under_salted_keys_in_the_folders_of_split_and_label(tmp_path: Path) -> None:
+    made = dicom()
+    put_dicom(tmp_path / "in/train/NORMAL/Zebrowski Agathe/study/IM0001", made)  # no suffix: the magic bytes count
+    put_dicom(tmp_path / "in/val/PNEUMONIA/b.dcm", dicom(PatientID="other"))
+    result = run_import(_plan(tmp_path / "in"), tmp_path / "out")
+    assert result.problems == ()
+    patient = hmac.new(SALT, b"patient\0" + SECRET_ID.encode(), hashlib.sha256).hexdigest()[:16]
+    image = hmac.new(SALT, b"image\0" + made.SOPInstanceUID.encode(), hashlib.sha256).hexdigest()[:16]
+    first, second = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.png"))
+    assert first.as_posix() == f"train/NORMAL/{patient}/{image}.png"
+    assert second.parts[:2] == ("validation", "PNEUMONIA")
+    with Image.open(tmp_path / "out" / first) as picture:
+        assert (picture.mode, picture.size, picture.info) == ("L", (24, 20), {})
+
+
+def test_nothing_of_a_patient_gets_out(tmp_path: Path) -> None:
+    made = dicom(
+        ReferringPhysicianName="Quux^Karl",
+        InstitutionName="St. Elsewhere",
+        AccessionNumber="ACC-99-77",
+        StudyDate="20230401",
+    )
+    made.private_block(0x0009, "HIDDEN CREATOR", create=True).add_new(1, "LO", "private words")
+    put_dicom(tmp_path / "in/NORMAL" / SECRET_NAME / "x.dcm", made)
+    plan = _plan(tmp_path / "in")
+    run_import(plan, tmp_path / "out/images")
+    write_dropped_tags(plan.tags, tmp_path / "out/dropped-tags.csv")
+    out = _all_bytes(tmp_path / "out")
+    for secret in (
+        *SECRET_NAME.split("^"),
+        SECRET_ID,
+        "Quux",
+        "Elsewhere",
+        "ACC-99",
+        "HIDDEN",
+        "private words",
+        "2023",
+    ):
+        assert secret.encode() not in out, secret
+    assert SALT not in out
+    assert made.SOPInstanceUID.encode() not in out
+
+
+def test_the_table_of_dropped_tags_counts_files_at_any_depth_and_holds_no_value(tmp_path: Path) -> None:
+    for number in range(3):
+        made = dicom(AccessionNumber="7") if number else dicom()
+        item = Dataset()
+        item.ReferencedSOPInstanceUID = generate_uid()
+        made.ReferencedStudySequence = [item]
+        made.private_block(0x0009, "CREATOR", create=True).add_new(1, "LO", "words")
+        put_dicom(tmp_path / f"in/NORMAL/{number}.dcm", made)
+    put_dicom(tmp_path / "in/NORMAL/ct.dcm", Modality="CT", InstitutionName="of a file that is not taken")
+    write_dropped_tags(_plan(tmp_path / "in").tags, tmp_path / "dropped-tags.csv")
+    with (tmp_path / "dropped-tags.csv").open() as stream:
+        rows = {row["tag"]: row for row in csv.DictReader(stream)}
+    assert rows["(0010,0010)"] == {"keyword": "PatientName", "tag": "(0010,0010)", "vr": "PN", "files": "3"}
+    assert rows["(0008,0050)"]["files"] == "2"
+    assert rows["(0008,1155)"] | {"files": "0"} == {
+        "keyword": "ReferencedSOPInstanceUID", "tag": "(0008,1155)", "vr": "UI", "files": "0",
+    }  # fmt: skip
+    assert rows["(0009,1001)"]["keyword"] == ""
+    assert "(0008,0080)" not in rows
+    assert "(7FE0,0010)" not in rows
+    assert list(rows) == sorted(rows)
+
+
+def _truncated(path: Path) -> None:
+    whole = put_dicom(path).read_bytes()
+    path.write_bytes(whole[:-200])
+
+
+def _header_cut(path: Path) -> None:
+    whole = put_dicom(path).read_bytes()
+    path.write_bytes(whole[:250])
+
+
+def _written(**tags: object) -> Callable[[Path], object]:
+    return lambda path: put_dicom(path, **tags)
+
+
+def _lossless_jpeg(path: Path) -> None:
+    made = dicom(bits=8)
+    made.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    made.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\4\0\0\0abcd\xfe\xff\xdd\xe0\0\0\0\0"
+    made["PixelData"].VR = "OB"
+    made["PixelData"].is_undefined_length = True
+    put_dicom(path, made)
+
+
+def _directory(path: Path) -> None:
+    made = dicom()
+    for keyword in ("Rows", "Columns", "PixelData"):
+        del made[keyword]
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    put_dicom(path, made)
+
+
+ODD: dict[str, Callable[[Path], object]] = {
+    "broken-pixels": _truncated,
+    "broken-header": _header_cut,
+    "no-decoder": _lossless_jpeg,
+    "unsupported-pixels": lambda path: put_dicom(path, dicom(ramp(0, 1 << 20), bits=32)),
+    "too-many-pixels": _written(Rows=60000, Columns=60000),
+    "flat-image": lambda path: put_dicom(path, dicom(np.zeros((4, 4), int))),
+    "multi-frame": _written(NumberOfFrames=2),
+    "burned-in": _written(BurnedInAnnotation="YES"),
+    "recognizable-features": _written(RecognizableVisualFeatures="YES"),
+    "no-pixels": _directory,
+    "other-modality": _written(Modality="OT"),
+    "missing-patient": _written(PatientID=None),
+    "missing-instance-uid": _written(SOPInstanceUID=None),
+    "bad-window": _written(WindowCenter=5, WindowWidth=0),
+    "colour": lambda path: put_dicom(path, dicom(np.dstack([ramp(0, 255)] * 3), bits=8)),
+    "not-dicom": lambda path: path.write_bytes(b"x" * 400),
+    "too-large": lambda path: (put_dicom(path), os.truncate(path, 300 << 20)),
+}
+
+
+@pytest.mark.parametrize("rule", ODD)
+def test_an_odd_file_is_told_by_path_and_rule_and_stops_nothing(tmp_path: Path, rule: str) -> None:
+    put_dicom(tmp_path / "in/train/NORMAL/good.dcm")
+    odd = tmp_path / "in/train/NORMAL/odd.dcm"
+    ODD[rule](odd)
+    result = run_import(_plan(tmp_path / "in"), tmp_path / "out")
+    assert _rules(result.problems) == {"train/NORMAL/odd.dcm": rule}
+    found = result.problems[0]
+    assert found.severity == DICOM_RULES[rule].severity
+    taken = {image.relative for image in result.written}
+    assert "train/NORMAL/good.dcm" in taken
+    if found.severity == "error":
+        assert "train/NORMAL/odd.dcm" not in taken
+    assert len(list((tmp_path / "out").rglob("*.*"))) == len(taken)
+
+
+def test_places_that_are_no_labels_folder_are_told(tmp_path: Path) -> None:
+    put_dicom(tmp_path / "in/train/NORMAL/good.dcm")
+    put_dicom(tmp_path / "in/train/no-label.dcm")
+    put_dicom(tmp_path / "in/elsewhere/NORMAL/x.dcm")
+    put_dicom(tmp_path / "in/train/bad\nname/x.dcm")
+    (tmp_path / "in/train/NORMAL/.DS_Store").write_bytes(b"x")
+    (tmp_path / "in/train/NORMAL/loop").symlink_to(tmp_path / "in/train", target_is_directory=True)
+    (tmp_path / "in/train/NORMAL/gone").symlink_to(tmp_path / "nowhere")
+    plan = _plan(tmp_path / "in")
+    assert [image.relative for image in plan.images] == ["train/NORMAL/good.dcm"]
+    assert _rules(plan.problems) == {
+        "train/no-label.dcm": "no-label",
+        "elsewhere": "outside-layout",
+        "train/bad\\x0aname/x.dcm": "bad-name",
+        "train/NORMAL/.DS_Store": "junk",
+        "train/NORMAL/loop": "folder-twice",
+        "train/NORMAL/gone": "not-dicom",
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_flagged_images_and_other_modalities_are_taken_only_when_asked(tmp_path: Path) -> None:
+    put_dicom(tmp_path / "in/NORMAL/a", BurnedInAnnotation="YES")
+    put_dicom(tmp_path / "in/NORMAL/b", Modality="CT")
+    put_dicom(tmp_path / "in/NORMAL/c", BurnedInAnnotation=None)
+    put_dicom(tmp_path / "in/NORMAL/d", BurnedInAnnotation="perhaps")
+    assert [image.relative for image in _plan(tmp_path / "in").images] == ["NORMAL/c"]
+    plan = _plan(tmp_path / "in", any_modality=True, allow_burned_in=True)
+    assert len(plan.images) == 4
+    assert plan.burned_in == Counter({"YES": 2, "NO": 1, "missing": 1})
+    assert {problem.severity for problem in plan.problems} == {"warning"}
+
+
+@pytest.mark.parametrize("label", ["MRN-4711-0815", "zebrowski", "Agathe_2019", "left Zebrowski"])
+def test_a_label_called_like_the_patient_is_refused(tmp_path: Path, label: str) -> None:
+    put_dicom(tmp_path / f"in/{label}/x.dcm")
+    put_dicom(tmp_path / "in/NORMAL/x.dcm")
+    plan = _plan(tmp_path / "in")
+    assert [image.label for image in plan.images] == ["NORMAL"]
+    assert list(_rules(plan.problems).values()) == ["label-names-patient"]
+
+
+def test_more_labels_than_classes_there_can_be_are_refused(tmp_path: Path) -> None:
+    for number in range(MAX_LABELS + 1):
+        put_dicom(tmp_path / f"in/{number}/x.dcm")
+    with pytest.raises(InputError, match="are they patients"):
+        _plan(tmp_path / "in")
+
+
+def test_a_patient_has_one_key_and_unknown_patients_have_each_their_own(tmp_path: Path) -> None:
+    put_dicom(tmp_path / "in/A/1", PatientID="p1 ")
+    put_dicom(tmp_path / "in/B/2", PatientID="p1", Modality="CR")
+    for number in range(3, 6):
+        put_dicom(tmp_path / f"in/A/{number}", PatientID="" if number == 5 else None)
+    plan = _plan(tmp_path / "in")
+    keys = {image.relative: image.patient for image in plan.images}
+    assert keys["A/1"] == keys["B/2"]
+    assert len(set(keys.values())) == 4
+    other = plan_import(tmp_path / "in", Pseudonyms(b"another salt of thirty-two bytes"))
+    assert {image.patient for image in other.images}.isdisjoint(keys.values())
+
+
+def test_one_patient_for_all_is_told(tmp_path: Path) -> None:
+    for number in range(10):
+        put_dicom(tmp_path / f"in/A/{number}", PatientID="ANONYMOUS")
+    assert [problem.rule for problem in _plan(tmp_path / "in").problems] == ["one-patient"]
+
+
+def test_the_same_image_twice_is_written_once_and_under_two_labels_is_told(tmp_path: Path) -> None:
+    made = dicom()
+    for name in ("A/1", "A/copy/2", "B/3", "B/4"):
+        put_dicom(tmp_path / "in" / name, made)
+    plan = _plan(tmp_path / "in")
+    assert [image.relative for image in plan.images] == ["A/1", "B/3"]
+    assert _rules(plan.problems) == {
+        "A/copy/2": "repeated-instance",
+        "B/3": "instance-in-two-places",
+        "B/4": "repeated-instance",
+    }
+
+
+def test_a_second_run_keeps_what_is_there_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    for number in range(4):
+        put_dicom(tmp_path / f"in/A/{number}", dicom(ramp(number, 4000)))
+    plan = _plan(tmp_path / "in")
+    first = run_import(plan, tmp_path / "out")
+    before = _all_bytes(tmp_path / "out")
+    pictures = [tmp_path / "out" / image.target for image in first.written]
+    pictures[0].write_bytes(pictures[0].read_bytes()[:-20])  # torn by a power cut
+    pictures[1].unlink()
+    leftover = pictures[2].parent / f".{pictures[2].name}.abc.part"
+    leftover.write_bytes(b"half")
+    second = run_import(_plan(tmp_path / "in"), tmp_path / "out")
+    assert [tmp_path / "out" / image.target for image in second.written] == pictures[:2]
+    assert len(second.kept) == 2
+    assert _all_bytes(tmp_path / "out") == before
+
+
+def test_an_out_that_is_a_file_and_folders_inside_each_other_are_refused(tmp_path: Path) -> None:
+    put_dicom(tmp_path / "in/A/1")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        run_import(_plan(tmp_path / "in"), tmp_path / "file")
+    for source, out in (("in", "in/out"), ("in/A", "in"), ("in", "in")):
+        with pytest.raises(UsageError, match="lie in each other"):
+            check_places(tmp_path / source, tmp_path / out, tmp_path / "salt")
+    with pytest.raises(UsageError, match="among the images"):
+        check_places(tmp_path / "in", tmp_path / "out", tmp_path / "out/x/salt")
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in/A").mkdir(parents=True)
+    (tmp_path / "in/A/x.dcm").write_bytes(b"not DICOM")
+    with pytest.raises(InputError, match="no DICOM file"):
+        _plan(tmp_path / "in")
+
+
+def test_a_salt_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "secrets/salt"
+    salt, made = read_or_make_salt(path)
+    assert (len(salt), made, read_or_make_salt(path)) == (32, True, (salt, False))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+    path.write_bytes(b"short")
+    with pytest.raises(InputError, match="5 bytes"):
+        read_or_make_salt(path)
+
+
+def test_a_salt_without_permission_says_so(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    path = tmp_path / "salt"
+    read_or_make_salt(path)
+    path.chmod(0)
+    with pytest.raises(NotAllowed):
+        read_or_make_salt(path)
+
+
+def _valid() -> bytes:
+    from io import BytesIO
+
+    made = dicom(ramp(0, 4095, (6, 5)), WindowCenter=[2000, 3], WindowWidth=[900, 4], PixelPaddingValue=4000)
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    made.ReferencedStudySequence = [item]
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5"
+    stream = BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+VALID = _valid()
+_CHANGES = st.lists(st.tuples(st.integers(132, len(VALID) - 1), st.binary(min_size=1, max_size=4)), max_size=6)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=_CHANGES, end=st.integers(132, len(VALID)))
+def test_no_bytes_crash_the_import(tmp_path: Path, changes: list[tuple[int, bytes]], end: int) -> None:
+    data = bytearray(VALID)
+    for at, replaced in changes:
+        data[at : at + len(replaced)] = replaced
+    (tmp_path / "in/A").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "in/A/x").write_bytes(data[:end])
+    plan = _plan(tmp_path / "in", any_modality=True, allow_burned_in=True)
+    result = run_import(plan, tmp_path / "out")
+    write_dropped_tags(plan.tags, tmp_path / "tags.csv")
+    assert all(problem.rule in DICOM_RULES for problem in result.problems)
+    # Either a picture or at least one word why there is none.
+    assert result.written or result.kept or result.problems
+    for image in result.written:
+        with Image.open(tmp_path / "out" / image.target) as picture:
+            picture.load()
