@@ -165,8 +165,9 @@ def test_sagemaker_gets_a_file_a_split_and_the_classes_numbers(cxr: Cxr, tmp_pat
             f"import-test.{suffix}",
         ]
         assert told["labels"] == {"NORMAL": "0", "PNEUMONIA": "1"}
-        assert told["labels_file"] == "labels.json"
-    assert json.loads((tmp_path / "labels.json").read_text())["spellings"] == {"NORMAL": "0", "PNEUMONIA": "1"}
+        assert told["labels_file"] == f"import.{suffix}.labels.json"
+        spellings = json.loads((tmp_path / told["labels_file"]).read_text())["spellings"]
+        assert spellings == {"NORMAL": "0", "PNEUMONIA": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,9 @@ def test_labels_are_spelled_legally_or_refused_as_they_are(cxr: Cxr, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "'2nd look' as 'label_2nd_look'" in done.stderr
     assert (tmp_path / "sub" / "x.csv").read_text().endswith(",label_2nd_look\n")
-    assert json.loads((tmp_path / "sub" / "labels.json").read_text())["spellings"] == {"2nd look": "label_2nd_look"}
+    assert json.loads((tmp_path / "sub" / "x.csv.labels.json").read_text())["spellings"] == {
+        "2nd look": "label_2nd_look"
+    }
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,17 @@ def test_diff_lists_what_changed_and_fails_only_when_asked(folder: Path) -> None
     assert (same.returncode, "the rows are the same" in same.stderr) == (0, True)
     missing = _cxr("diff", "split.csv", "none.csv", cwd=folder)
     assert (missing.returncode, "there is no manifest none.csv" in missing.stderr) == (2, True)
+
+
+def test_a_name_that_would_overwrite_the_header_is_refused(folder: Path) -> None:
+    for name in ("manifest.json", "manifest"):
+        done = _cxr("split", "--out", name, cwd=folder)
+        assert (done.returncode, "is no name for a manifest" in done.stderr) == (2, True)
+    assert read_manifest(folder / "manifest.csv").header.images == 120
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "./manifest.csv", "manifest.scan.csv"])
+def test_an_import_file_does_not_overwrite_the_manifest(folder: Path, name: str) -> None:
+    done = _cxr("import-file", "--images-url", "gs://b/i", "--no-verify", "--out", name, cwd=folder)
+    assert (done.returncode, "would overwrite the manifest" in done.stderr) == (2, True), done.stderr
+    assert read_manifest(folder / "manifest.csv").header.images == 120

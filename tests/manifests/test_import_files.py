@@ -85,7 +85,7 @@ def test_an_lst_file_a_split_with_unique_numbers_classes_from_0_and_relative_pat
     assert sorted(int(line[0]) for line in lines) == list(range(6))
     assert {(line[1], line[2].split("/")[1]) for line in lines} == {("0", "NORMAL"), ("1", "viral pneumonia")}
     assert lines[0] == ["2", "0", "train/NORMAL/0.jpeg"]
-    assert read_label_mapping(tmp_path / "labels.json").spellings == {"NORMAL": "0", "viral pneumonia": "1"}
+    assert read_label_mapping(tmp_path / "x.lst.labels.json").spellings == {"NORMAL": "0", "viral pneumonia": "1"}
 
 
 def test_an_augmented_manifest_has_the_documented_keys(tmp_path: Path, manifest: Manifest) -> None:
@@ -195,20 +195,20 @@ def test_sagemaker_reads_from_s3(manifest: Manifest, format: ImportFormat, url: 
 def test_labels_json_tells_the_labels_and_is_kept_up_to_date(tmp_path: Path, manifest: Manifest) -> None:
     plan = plan_import(manifest, "gs://b/i", labels_as_is=False)
     written = write_import_files(plan, tmp_path / "import.csv")
-    assert written.labels_file == tmp_path / "labels.json"
-    mapping = read_label_mapping(tmp_path / "labels.json")
+    assert written.labels_file == tmp_path / "import.csv.labels.json"
+    mapping = read_label_mapping(tmp_path / "import.csv.labels.json")
     rows = list(read_import_rows(tmp_path / "import.csv", plan))
     assert {mapping.original(found.label) for found in rows} == {"NORMAL", "viral pneumonia"}
     plain = plan_import(manifest_of([row("1.png", "A")]), "gs://b/i")
     assert write_import_files(plain, tmp_path / "import.csv").labels_file is None
-    assert read_label_mapping(tmp_path / "labels.json").spellings == {"A": "A"}
+    assert read_label_mapping(tmp_path / "import.csv.labels.json").spellings == {"A": "A"}
 
 
 def test_a_labels_json_of_somebody_else_stays_and_nothing_is_written(tmp_path: Path, manifest: Manifest) -> None:
-    (tmp_path / "labels.json").write_text('["cat", "dog"]')
+    (tmp_path / "import.csv.labels.json").write_text('["cat", "dog"]')
     with pytest.raises(InputError, match=r"labels\.json"):
         write_import_files(plan_import(manifest, "gs://b/i", labels_as_is=False), tmp_path / "import.csv")
-    assert [path.name for path in tmp_path.iterdir()] == ["labels.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["import.csv.labels.json"]
 
 
 def test_files_of_an_earlier_import_are_told(tmp_path: Path, manifest: Manifest) -> None:
@@ -220,6 +220,27 @@ def test_files_of_an_earlier_import_are_told(tmp_path: Path, manifest: Manifest)
     assert older_files(parts) == []
     whole = write_import_files(plan, tmp_path / "import.csv")
     assert older_files(whole) == [file.path for file in parts.files]
+
+
+def test_a_split_file_of_an_earlier_import_is_told(tmp_path: Path, manifest: Manifest) -> None:
+    url = "s3://b/i"
+    write_import_files(plan_import(manifest, url, ImportFormat.SAGEMAKER_LST), tmp_path / "import.lst")
+    train = manifest_of([row(f"train/{label}/1.png", label) for label in "AB"])
+    now = write_import_files(plan_import(train, url, ImportFormat.SAGEMAKER_LST), tmp_path / "import.lst")
+    assert [path.name for path in older_files(now)] == ["import-test.lst", "import-validation.lst"]
+
+
+def test_each_import_has_its_own_way_back(tmp_path: Path, manifest: Manifest) -> None:
+    write_import_files(plan_import(manifest, "gs://b/i", labels_as_is=False), tmp_path / "import.csv")
+    write_import_files(plan_import(manifest, "s3://b/i", ImportFormat.SAGEMAKER_LST), tmp_path / "import.lst")
+    assert read_label_mapping(tmp_path / "import.csv.labels.json").original("viral_pneumonia") == "viral pneumonia"
+    assert read_label_mapping(tmp_path / "import.lst.labels.json").original("1") == "viral pneumonia"
+
+
+@pytest.mark.parametrize("url", ["gs://b//images", "gs://b/x//images", "gs:///images"])
+def test_a_url_with_an_empty_part_is_refused(manifest: Manifest, url: str) -> None:
+    with pytest.raises(UsageError, match="is not where Vertex AI reads"):
+        plan_import(manifest, url)
 
 
 @pytest.mark.parametrize("format", ImportFormat)

@@ -23,7 +23,7 @@ from cxr.manifests.import_formats.google_csv import AUTOML_VISION_CSV, VERTEX_CS
 from cxr.manifests.import_formats.rows import Context, Format, ImportRow
 from cxr.manifests.import_formats.sagemaker import SAGEMAKER_LST, SAGEMAKER_MANIFEST
 from cxr.manifests.import_formats.vertex_jsonl import VERTEX_JSONL
-from cxr.manifests.labels import LABELS_FILE, LabelMapping, read_label_mapping, write_label_mapping
+from cxr.manifests.labels import LABELS_SUFFIX, LabelMapping, read_label_mapping, write_label_mapping
 from cxr.manifests.manifest import SPLITS, Manifest
 from cxr.manifests.progress import Progress, silent
 
@@ -33,6 +33,7 @@ _PROGRESS_ROWS: Final = 16 * 1024
 #: More parts than this are a mistake in --max-bytes.
 MAX_PARTS: Final = 1000
 _PART: Final = re.compile(r"-[0-9]{5}-of-[0-9]{5}")
+_SPLIT: Final = re.compile(rf"-(?:{'|'.join(SPLITS)})[.]")
 
 
 class ImportFormat(StrEnum):
@@ -110,7 +111,7 @@ class ImportFile:
 
 @dataclass(frozen=True, slots=True)
 class WrittenImport:
-    """All files of an import, and `labels.json` where labels are spelled differently."""
+    """All files of an import, and `NAME.labels.json` where labels are spelled differently."""
 
     files: tuple[ImportFile, ...]
     labels_file: Path | None
@@ -171,15 +172,15 @@ def write_import_files(
     `max_bytes` (by default the format's own limit), or as `NAME-train.lst` and so on where a split is a file.
 
     No row is torn. Each file is read back and compared with the manifest before it takes its name. Where labels are
-    spelled differently, `labels.json` beside the files tells how.
+    spelled differently, `NAME.labels.json` (`import.csv.labels.json`) tells how.
 
     Raises UsageError when `path` has another suffix than the format's, `max_bytes` is less than a row, or the format's
-    files cannot be divided; InputError when `labels.json` is somebody else's; NotAllowed or Fault when the disk
+    files cannot be divided; InputError when `NAME.labels.json` is somebody else's; NotAllowed or Fault when the disk
     refuses; Fault when what lies on the disk is not what was to be written.
     """
     kind = FORMATS[plan.format]
     check_target(plan.format, path, max_bytes)
-    labels_file = path.with_name(LABELS_FILE)
+    labels_file = path.with_name(path.name + LABELS_SUFFIX)
     if labels_file.exists():
         read_label_mapping(labels_file)
     tick = _Ticker(len(plan.used), on_progress)
@@ -229,22 +230,24 @@ def check_read_back(
 
 
 def older_files(written: WrittenImport) -> list[Path]:
-    """Files of an earlier import beside these, under the same name or in another number of parts."""
+    """Files of an earlier import beside these: under the same name, in another number of parts, or of a split that
+    has no images now."""
     new = {file.path for file in written.files}
     names = {(path.parent, _PART.sub("", path.name)) for path in new}
+    names |= {(folder, _SPLIT.sub(f"-{split}.", name)) for folder, name in names for split in SPLITS}
     beside = {other for folder, name in names for other in folder.glob(f"*{Path(name).suffix}")}
     return sorted(other for other in beside - new if (other.parent, _PART.sub("", other.name)) in names)
 
 
 def _checked_url(images_url: str, scheme: str) -> str:
-    bucket = images_url.removeprefix(scheme).split("/")[0]
-    if not images_url.startswith(scheme) or not bucket:
+    place = images_url.removeprefix(scheme).rstrip("/")
+    if not images_url.startswith(scheme) or "" in place.split("/"):
         reader = "SageMaker" if scheme == "s3://" else "Vertex AI"
         raise UsageError(
             f"{images_url!r} is not where {reader} reads images from",
             hint=f"--images-url {scheme}BUCKET/PREFIX/images",
         )
-    return images_url.rstrip("/")
+    return f"{scheme}{place}"
 
 
 def _rows_per_part(lines: Iterable[str], limit: int | None) -> list[int]:

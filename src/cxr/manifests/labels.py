@@ -21,7 +21,7 @@ from cxr.files import write_text_atomically
 VERTEX_MAX_LABEL: Final = 128
 AUTOML_MAX_LABEL: Final = 32
 #: The file beside the import files that tells which label a spelling stands for.
-LABELS_FILE: Final = "labels.json"
+LABELS_SUFFIX: Final = ".labels.json"
 _SCHEMA: Final = "cxr.labels"
 _SCHEMA_VERSION: Final = 1
 #: ASCII only: the documents show nothing else.

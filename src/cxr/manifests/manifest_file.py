@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.errors import InputError
+from cxr.errors import InputError, UsageError
 from cxr.files import atomic_path, write_text_atomically
 from cxr.manifests.manifest import (
     COLUMNS,
@@ -34,7 +34,11 @@ _SCAN_AGAIN = "scan the folder again: cxr data scan DIR"
 
 
 def write_manifest(manifest: Manifest, path: Path) -> Manifest:
-    """Write `path` (CSV) and its sidecar, the root made relative to the manifest's new folder."""
+    """Write `path` (CSV) and its sidecar, the root made relative to the manifest's new folder.
+
+    Raises UsageError for a name that does not end in .csv, NotAllowed or Fault when the disk refuses.
+    """
+    check_name(path)
     root = manifest.header.root
     if not manifest.is_remote:
         root = Path(os.path.relpath(manifest.root.resolve(), path.parent.resolve())).as_posix()
@@ -77,6 +81,12 @@ def reseal(path: Path) -> Manifest:
         return read_manifest(path)
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     return write_manifest(new_manifest(frame, replace(header, resealed=moment), path), path)
+
+
+def check_name(path: Path) -> None:
+    """Raises UsageError for a name that does not end in .csv: the header beside it ends in .json."""
+    if path.suffix != ".csv":
+        raise UsageError(f"{path} is no name for a manifest", hint=f"--out {path.with_suffix('.csv')}")
 
 
 def sidecar_of(path: Path) -> Path:

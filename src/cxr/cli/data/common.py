@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cxr.cli.options import DEFAULT_MANIFEST
 from cxr.cli.out import Out
+from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.manifests.check import CheckReport
@@ -50,3 +51,13 @@ def manifest_flag(path: Path) -> str:
 def policy_fields(policy: SplitPolicy) -> dict[str, object]:
     """A policy as --json says it: what does not belong to it is left out."""
     return {name: value for name, value in asdict(policy).items() if value is not None}
+
+
+def check_not_manifest(target: Path, manifest_path: Path) -> None:
+    """Raises UsageError when writing `target` would overwrite the manifest or what lies beside it."""
+    from cxr.manifests.manifest_file import sidecar_of
+    from cxr.manifests.scan_record import record_path_of
+
+    for kept in (manifest_path, sidecar_of(manifest_path), record_path_of(manifest_path)):
+        if target.resolve() == kept.resolve():
+            raise UsageError(f"{target} would overwrite the manifest", hint="give another name")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxr.cli.cloud.common import CloudFlags, open_connection
-from cxr.cli.data.common import manifest_flag
+from cxr.cli.data.common import check_not_manifest, manifest_flag
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, On, Project, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
@@ -42,7 +42,7 @@ def import_file_command(
     format: Annotated[str, typer.Option("--format", help=FORMATS)] = "csv",
     task: Annotated[str | None, typer.Option("--task", help="binary or three-class [default: labels as is].")] = None,
     labels: Annotated[
-        str, typer.Option("--labels", help="legal (spelled so that Google takes them; see labels.json) or as-is.")
+        str, typer.Option("--labels", help="legal (spelled so that Google takes them; see NAME.labels.json) or as-is.")
     ] = "legal",
     max_bytes: Annotated[
         int | None,
@@ -73,6 +73,7 @@ def import_file_command(
     _check_choice("way to spell labels", labels, ["legal", "as-is"])
     target = out_path or Path(DEFAULT_NAMES[format])
     check_target(ImportFormat(format), target, max_bytes)
+    check_not_manifest(target, manifest_path)
     manifest = task_view(read_manifest(manifest_path), task)
     if on is not None and images_url.startswith("s3://"):
         raise UsageError("--on is for gs:// URLs", hint="for s3://, AWS_ENDPOINT_URL and AWS_PROFILE say where")

@@ -66,9 +66,10 @@ def scan_command(
     Example: cxr data scan chest_xray --out manifest.csv
     """
     from cxr.manifests.duplicates import drop_duplicates as without_duplicates
-    from cxr.manifests.manifest_file import write_manifest
+    from cxr.manifests.manifest_file import check_name, write_manifest
 
     out = Out(as_json, quiet)
+    check_name(out_path)
     request = _Request(place, out_path, patient_key, not no_decode, not no_near_duplicates, fresh)
     earlier = None if fresh else _earlier_split(out_path)
     manifest, reused = _scan(request, out)

@@ -54,14 +54,15 @@ def split_command(
 
     Example: cxr data split --validation 0.1 --seed 7
     """
-    from cxr.manifests.manifest_file import read_manifest, write_manifest
+    from cxr.manifests.manifest_file import check_name, read_manifest, write_manifest
     from cxr.manifests.split import split
 
     out = Out(as_json, quiet)
     policy = _policy(validation, folds, resplit, keep_official=keep_official, seed=seed)
+    target = out_path or manifest_path
+    check_name(target)
     before = read_manifest(manifest_path)
     earlier = read_manifest(previous) if previous else before if before.header.split_policy == policy else None
-    target = out_path or manifest_path
     manifest = write_manifest(split(before, policy, earlier=earlier), target)
     print_counts(out, manifest)
     _print_folds(out, manifest)
