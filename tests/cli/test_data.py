@@ -150,12 +150,14 @@ def test_odd_files_are_told_but_do_not_stop_the_scan_and_check_fails_on_them(tmp
     assert "next:" in checked.stderr
 
 
-def test_a_label_that_vertex_refuses_fails_the_check_and_the_import_file(tmp_path: Path) -> None:
+def test_a_label_that_vertex_refuses_is_a_warning_of_the_check_and_refused_by_the_import_file(tmp_path: Path) -> None:
     folder = _folder(tmp_path, labels=("NORMAL", "2nd look"))
     assert _cxr("scan", folder, "-q", cwd=tmp_path).returncode == 0
-    checked = _cxr("check", cwd=tmp_path)
+    checked = _cxr("check", "--strict", cwd=tmp_path)
     assert checked.returncode == 5
-    assert "'2nd look'" in checked.stderr
+    assert "'2nd look'" in checked.stdout
+    assert "[vertex-label-spelling]" in checked.stdout
+    assert _cxr("check", "--no-images", cwd=tmp_path).returncode == 0
     refused = _cxr("import-file", "--images-url", "gs://b/images", "--labels", "as-is", cwd=tmp_path)
     assert refused.returncode == 2
     assert "'2nd look'" in refused.stderr

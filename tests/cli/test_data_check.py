@@ -8,11 +8,16 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from cxr.cli.data.check import check_command
+from cxr.errors import CheckFailed, CxrError, InputError, UsageError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -58,18 +63,50 @@ def _copied(folder: Path, target: Path) -> Path:
     return target
 
 
-def test_sound_data_passes_also_strictly_and_says_the_floor(run_cxr: Run, folder: Path) -> None:
-    done = run_cxr("data", "check", "--strict", cwd=folder)
+@dataclass
+class Done:
+    """What `cxr data check` did: the error that would be its exit code, and what it printed."""
+
+    error: CxrError | None
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The command called as Typer calls it, in this process: starting one takes longer than most of what is tested."""
+
+    def run(manifest: Path, **options: Any) -> Done:
+        error = None
+        try:
+            check_command(manifest, **options)
+        except CxrError as raised:
+            error = raised
+        return Done(error, *capsys.readouterr())
+
+    return run
+
+
+def test_sound_data_passes_also_strictly_says_the_floor_and_gives_a_page(
+    run_cxr: Run, folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("jinja2", reason="the page needs the extra 'data'")
+    page = tmp_path / "pages" / "check.html"
+    done = run_cxr("data", "check", "--strict", "--html", str(page), cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "shortcuts: how well the file alone tells PNEUMONIA (AUC)" in done.stdout
     assert "a model must beat this" in done.stdout
     assert "no errors" in done.stderr
     assert "\x1b[" not in done.stdout
+    assert f"wrote {page}" in done.stderr
+    assert "<img " in page.read_text(encoding="utf-8")
 
 
-def test_json_is_one_document_with_findings_and_shortcuts(run_cxr: Run, folder: Path) -> None:
-    done = run_cxr("data", "check", "--json", "--quiet", cwd=folder)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_json_is_one_document_with_findings_and_shortcuts_also_of_a_task(
+    check: Callable[..., Done], folder: Path
+) -> None:
+    done = check(folder / "manifest.csv", task="binary", as_json=True, quiet=True)
+    assert (done.error, done.stderr) == (None, "")
     document = json.loads(done.stdout)
     assert (document["schema"], document["ok"], document["failed"]) == ("cxr.data.check", True, False)
     assert [one["name"] for one in document["shortcuts"]["shortcuts"]] == [
@@ -77,35 +114,57 @@ def test_json_is_one_document_with_findings_and_shortcuts(run_cxr: Run, folder: 
         "aspect ratio",
         "32x32 thumbnail",
     ]
-    assert all({"rule", "severity", "message", "fix", "examples"} <= set(one) for one in document["findings"])
+    fields = {"rule", "severity", "message", "fix", "examples", "accepted"}
+    assert all(fields <= set(one) for one in document["findings"])
+    assert set(document["counts"]["train"]) == {"NORMAL", "PNEUMONIA"}
+    wrong = check(folder / "manifest.csv", task="four-class")
+    assert isinstance(wrong.error, UsageError)
+    assert "'four-class'" in wrong.error.message
 
 
-def test_no_images_leaves_the_thumbnails_out_and_says_so(run_cxr: Run, folder: Path) -> None:
-    done = run_cxr("data", "check", "--no-images", cwd=folder)
-    assert done.returncode == 0
-    assert "left out: 32x32 thumbnail: the images were not looked at" in done.stderr
-    assert "32x32 thumbnail " not in done.stdout
-
-
-def test_a_manifest_whose_images_are_elsewhere_is_checked_without_them(
-    run_cxr: Run, folder: Path, tmp_path: Path
+def test_what_is_not_looked_at_is_left_out_and_that_is_said(
+    check: Callable[..., Done], folder: Path, tmp_path: Path
 ) -> None:
     (_copied(folder, tmp_path) / "xrays").unlink()
-    done = run_cxr("data", "check", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "is not here: they are not looked at" in done.stderr
+    for manifest, options, words in (
+        (folder / "manifest.csv", {"images": False}, ""),
+        (tmp_path / "manifest.csv", {}, "is not here: they are not looked at"),
+    ):
+        done = check(manifest, **options)
+        assert done.error is None
+        assert words in done.stderr
+        assert "left out: 32x32 thumbnail: the images were not looked at" in done.stderr
+        assert "32x32 thumbnail " not in done.stdout
 
 
-def test_strict_fails_for_a_warning_that_is_no_error(run_cxr: Run, folder: Path, tmp_path: Path) -> None:
-    _copied(folder, tmp_path)
+def test_strict_fails_for_a_warning_unless_it_is_accepted(
+    check: Callable[..., Done], folder: Path, tmp_path: Path
+) -> None:
+    manifest = _copied(folder, tmp_path) / "manifest.csv"
     header = json.loads((tmp_path / "manifest.json").read_text())
     header["problems"] = [{"rule": "cmyk", "path": "x.jpeg", "message": "is CMYK", "severity": "warning"}]
     (tmp_path / "manifest.json").write_text(json.dumps(header))
-    assert run_cxr("data", "check", "--no-images", cwd=tmp_path).returncode == 0
-    strict = run_cxr("data", "check", "--no-images", "--strict", "--json", cwd=tmp_path)
-    assert strict.returncode == 5
+    assert check(manifest, images=False).error is None
+    strict = check(manifest, images=False, strict=True, as_json=True)
+    assert isinstance(strict.error, CheckFailed)
     assert (json.loads(strict.stdout)["ok"], json.loads(strict.stdout)["failed"]) == (True, True)
-    assert "no errors, 1 warning" in strict.stderr
+    assert "no errors, 1 warning" in strict.error.message
+    assert str(strict.error.hint).endswith("or, if it is as it should be: --accept cmyk")
+
+    told = check(manifest, images=False, strict=True, accept=["cmyk"])
+    assert told.error is None
+    assert "is CMYK [cmyk, accepted]" in told.stdout
+    assert "1 accepted" in told.stderr
+    document = json.loads(check(manifest, images=False, strict=True, accept=["cmyk"], as_json=True).stdout)
+    assert not document["failed"]
+    assert [one["accepted"] for one in document["findings"] if one["rule"] == "cmyk"] == [True]
+
+
+def test_accept_takes_several_rules_and_only_those_that_are_no_error(run_cxr: Run, folder: Path) -> None:
+    done = run_cxr("data", "check", "--accept", "cmyk", "--accept", "bytes-in-two-splits", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'bytes-in-two-splits' is an error" in done.stderr
+    assert "choose from: animated, cmyk" in done.stderr
 
 
 def _with_row(path: Path, change: Callable[[list[str]], None]) -> None:
@@ -116,22 +175,21 @@ def _with_row(path: Path, change: Callable[[list[str]], None]) -> None:
 
 
 def test_a_hand_edited_manifest_is_accepted_only_by_reseal_with_both_hashes(
-    run_cxr: Run, folder: Path, tmp_path: Path
+    check: Callable[..., Done], folder: Path, tmp_path: Path
 ) -> None:
     manifest = _copied(folder, tmp_path) / "manifest.csv"
     old = json.loads((tmp_path / "manifest.json").read_text())["content_hash"]
     columns = manifest.read_text().splitlines()[0].split(",")
     _with_row(manifest, lambda cells: cells.__setitem__(columns.index("etiology"), "viral"))
-    refused = run_cxr("data", "check", "--no-images", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "--reseal" in refused.stderr
-    accepted = run_cxr("data", "check", "--no-images", "--reseal", cwd=tmp_path)
-    assert accepted.returncode == 0, accepted.stderr
+    refused = check(manifest, images=False)
+    assert isinstance(refused.error, InputError)
+    assert "--reseal" in str(refused.error.hint)
+    accepted = check(manifest, images=False, reseal=True)
+    assert accepted.error is None
     new = json.loads((tmp_path / "manifest.json").read_text())["content_hash"]
     assert f"resealed: hash {old[:12]} before, {new[:12]} now" in accepted.stderr
     assert "[resealed]" in accepted.stdout
-    again = run_cxr("data", "check", "--no-images", "--reseal", cwd=tmp_path)
-    assert "nothing to accept" in again.stderr
+    assert "nothing to accept" in check(manifest, images=False, reseal=True).stderr
 
 
 def test_a_leak_is_exit_code_5_with_what_to_do(run_cxr: Run, folder: Path, tmp_path: Path) -> None:
@@ -149,22 +207,18 @@ def test_a_leak_is_exit_code_5_with_what_to_do(run_cxr: Run, folder: Path, tmp_p
     assert "next: make a grouped split: cxr data split" in done.stderr
 
 
-def test_a_task_is_checked_under_its_own_labels(run_cxr: Run, folder: Path) -> None:
-    done = run_cxr("data", "check", "--no-images", "--task", "binary", "--json", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)["counts"]["train"]) == {"NORMAL", "PNEUMONIA"}
-    wrong = run_cxr("data", "check", "--task", "four-class", cwd=folder)
-    assert wrong.returncode == 2
-    assert "'four-class'" in wrong.stderr
-
-
-def test_the_page_is_written_where_it_is_wanted(run_cxr: Run, folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("jinja2", reason="the page needs the extra 'data'")
-    page = tmp_path / "pages" / "check.html"
-    done = run_cxr("data", "check", "--html", str(page), cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert f"wrote {page}" in done.stderr
-    assert "<img " in page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("kept", ["manifest.csv", "manifest.json", "manifest.scan.csv", "linked/manifest.csv"])
+def test_the_page_never_takes_the_place_of_the_manifest(
+    check: Callable[..., Done], folder: Path, tmp_path: Path, kept: str
+) -> None:
+    _copied(folder, tmp_path)
+    (tmp_path / "linked").symlink_to(tmp_path)
+    (tmp_path / "manifest.scan.csv").write_bytes((folder / "manifest.scan.csv").read_bytes())
+    before = (tmp_path / kept).read_bytes()
+    refused = check(tmp_path / "manifest.csv", html=tmp_path / kept, images=False)
+    assert isinstance(refused.error, UsageError)
+    assert "would overwrite the manifest" in refused.error.message
+    assert (tmp_path / kept).read_bytes() == before
 
 
 def _on_a_terminal(folder: Path, **environment: str) -> str:

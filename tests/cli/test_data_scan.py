@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
+from cxr.manifests.scan import scan
 from cxr.manifests.split import make_validation
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,29 +49,33 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "xrays"
 
 
+@pytest.fixture
+def split(folder: Path) -> Manifest:
+    """The folder's manifest, with a validation split that somebody has made."""
+    return write_manifest(make_validation(scan(folder), validation=0.25), folder.parent / "manifest.csv")
+
+
 def _result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
 
-def test_the_second_scan_uses_the_record_by_itself_and_fresh_does_not(run_cxr: Run, folder: Path) -> None:
+def test_the_second_scan_uses_the_record_by_itself(run_cxr: Run, folder: Path) -> None:
     first = _result(run_cxr("data", "scan", "xrays", "--json"))
     assert (first["reused"], first["split_kept"]) == (0, False)
     again = run_cxr("data", "scan", "xrays", "--json")
     assert _result(again) | {"reused": 0} == first
     assert "40 of 40 files have not changed since the last scan" in again.stderr
-    assert _result(run_cxr("data", "scan", "xrays", "--json", "--fresh"))["reused"] == 0
     (folder.parent / "manifest.scan.csv").write_bytes(b"# {}\nrubbish")
     torn = run_cxr("data", "scan", "xrays", "--json")
     assert _result(torn)["reused"] == 0
     assert "every file is read: manifest.scan.csv cannot be read" in torn.stderr
-    assert _result(run_cxr("data", "scan", "xrays", "--json"))["reused"] == 40
 
 
-def test_a_split_is_kept_new_images_are_assigned_and_fresh_lets_it_go(run_cxr: Run, folder: Path) -> None:
+def test_a_split_is_kept_new_images_are_assigned_and_fresh_lets_it_go(
+    run_cxr: Run, folder: Path, split: Manifest
+) -> None:
     path = folder.parent / "manifest.csv"
-    assert run_cxr("data", "scan", "xrays").returncode == 0
-    before = write_manifest(make_validation(read_manifest(path), validation=0.25), path)
     for number in (90, 91, 92):
         _put(folder / "train" / "NORMAL" / f"person{number}_virus_{number}.jpeg", _picture(number))
     done = run_cxr("data", "scan", "xrays", "--json")
@@ -73,13 +83,8 @@ def test_a_split_is_kept_new_images_are_assigned_and_fresh_lets_it_go(run_cxr: R
     assert (told["split_kept"], told["new_images"], told["split_policy"]["name"]) == (True, 3, "grouped")
     assert "split kept (grouped, seed 7): 3 new images assigned" in done.stderr
     after = read_manifest(path).frame.set_index("path")["split"]
-    assert after[list(before.frame["path"])].tolist() == before.frame["split"].tolist()
-    assert _result(run_cxr("data", "scan", "xrays", "--json", "--fresh"))["split_policy"]["name"] == "official"
+    assert after[list(split.frame["path"])].tolist() == split.frame["split"].tolist()
 
-
-def test_a_manifest_whose_split_cannot_be_read_is_not_written_over(run_cxr: Run, folder: Path) -> None:
-    path = folder.parent / "manifest.csv"
-    assert run_cxr("data", "scan", "xrays").returncode == 0
     path.write_text(path.read_text().replace(",train,", ",test,", 1))
     edited = path.read_bytes()
     refused = run_cxr("data", "scan", "xrays")
@@ -87,47 +92,71 @@ def test_a_manifest_whose_split_cannot_be_read_is_not_written_over(run_cxr: Run,
     assert "its split cannot be kept" in refused.stderr
     assert "--fresh" in refused.stderr
     assert path.read_bytes() == edited
-    assert run_cxr("data", "scan", "xrays", "--fresh").returncode == 0
+
+    fresh = _result(run_cxr("data", "scan", "xrays", "--json", "--fresh"))
+    assert (fresh["split_policy"]["name"], fresh["reused"]) == ("official", 0)
 
 
-def test_a_split_of_other_images_is_not_forced_on_these(run_cxr: Run, folder: Path) -> None:
-    path = folder.parent / "manifest.csv"
-    assert run_cxr("data", "scan", "xrays").returncode == 0
-    write_manifest(make_validation(read_manifest(path), validation=0.25), path)
+@pytest.mark.usefixtures("split")
+def test_a_scan_of_other_images_keeps_no_split(run_cxr: Run, folder: Path) -> None:
     for number in range(8):
         _put(folder.parent / "other" / "AB"[number % 2] / f"{number}.jpeg", _picture(200 + number))
-    done = run_cxr("data", "scan", "other", "--json")
-    assert _result(done)["split_kept"] is False
+    done = run_cxr("data", "scan", "other", "--json", "--no-decode")
+    told = _result(done)
+    assert (told["images"], told["split_kept"], told["split_policy"]["name"]) == (8, False, "official")
     assert "the earlier manifest has none of these images" in done.stderr
+    header = read_manifest(folder.parent / "manifest.csv").header
+    assert (header.decoded, header.near_duplicates) == (False, False)
 
 
 def test_dropped_duplicates_are_told_by_path(run_cxr: Run, folder: Path) -> None:
     copy = folder / "train" / "NORMAL" / "person99_virus_1.jpeg"
     _put(copy, (folder / "train" / "NORMAL" / "person0_virus_0.jpeg").read_bytes())
-    assert _result(run_cxr("data", "scan", "xrays", "--json"))["images"] == 41
-    done = run_cxr("data", "scan", "xrays", "--drop-duplicates", "--json")
+    done = run_cxr("data", "scan", "xrays", "--drop-duplicates", "--no-near-duplicates", "--json")
     told = _result(done)
     assert (told["images"], told["dropped"]) == (40, 1)
-    assert [(found["rule"], found["path"]) for found in told["problems"]] == [
-        ("dropped-duplicate", "train/NORMAL/person99_virus_1.jpeg")
-    ]
+    dropped = [found["path"] for found in told["problems"] if found["rule"] == "dropped-duplicate"]
+    assert dropped == ["train/NORMAL/person99_virus_1.jpeg"]
     assert "note: train/NORMAL/person99_virus_1.jpeg" in done.stderr
+    header = read_manifest(folder.parent / "manifest.csv").header
+    assert (header.decoded, header.near_duplicates) == (True, False)
 
 
-def test_options_of_reading_reach_the_header(run_cxr: Run, folder: Path) -> None:
-    assert run_cxr("data", "scan", "xrays", "--no-decode", "--out", "heads.csv").returncode == 0
-    header = read_manifest(folder.parent / "heads.csv").header
-    assert (header.decoded, header.near_duplicates) == (False, False)
-    assert run_cxr("data", "scan", "xrays", "--no-near-duplicates", "--out", "exact.csv").returncode == 0
-    header = read_manifest(folder.parent / "exact.csv").header
-    assert (header.decoded, header.near_duplicates, header.problems) == (True, False, ())
+def test_ctrl_c_ends_with_its_own_code_and_leaves_no_half_file(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
+    images = 512
+    pixels = np.random.default_rng(1).integers(0, 256, (1200, 1200), dtype=np.uint8)
+    for label in "AB":
+        (tmp_path / "xrays" / label).mkdir(parents=True)
+    Image.fromarray(pixels).save(tmp_path / "xrays" / "A" / "0.jpeg")
+    for number in range(1, images):
+        os.link(tmp_path / "xrays" / "A" / "0.jpeg", tmp_path / "xrays" / "AB"[number % 2] / f"{number}.jpeg")
+    terminal, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cxr", "data", "scan", "xrays"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while not re.search(rb"[1-9][0-9]*/%d" % images, shown):
+        shown += os.read(terminal, 4096)
+    process.send_signal(signal.SIGINT)
+    shown = _rest(terminal)
+    assert process.wait(timeout=60) == 6
+    assert b"interrupted: stopped by Ctrl-C" in shown
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"xrays", "manifest.scan.csv"}
+    os.close(terminal)
+
+
+def _rest(terminal: int) -> bytes:
+    """What is still shown until the other end is closed."""
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux tells the end of a pseudo-terminal
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    return shown
 
 
 def test_a_bucket_that_cannot_be_listed_is_told_in_two_lines(run_cxr: Run) -> None:
-    done = run_cxr("data", "scan", "ftp://host/x")
-    assert done.returncode == 2
-    assert "cannot list ftp://host/x" in done.stderr
-    assert "s3://bucket/prefix" in done.stderr
     environment = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "nobody",

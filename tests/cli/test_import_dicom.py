@@ -59,7 +59,9 @@ def test_the_whole_way_from_dicom_to_a_manifest(hospital: Path, run_cxr: Run) ->
     assert "next: cxr data scan xrays --patient-key folder" in done.stderr
     salt = hospital / ".cxr" / "dicom-salt"
     assert stat.S_IMODE(salt.stat().st_mode) == 0o600
-    for path in [*(hospital / "xrays").rglob("*"), hospital / "xrays-dropped-tags.csv"]:
+    assert (hospital / ".cxr" / ".gitignore").read_text() == "*\n"
+    beside = [hospital / "xrays-dropped-tags.csv", hospital / "xrays-import.jsonl"]
+    for path in [*(hospital / "xrays").rglob("*"), *beside]:
         assert "Zebrowski" not in str(path.relative_to(hospital))
         if path.is_file():
             data = path.read_bytes()
@@ -106,6 +108,8 @@ def test_files_that_fail_are_told_with_exit_code_5_and_the_others_written(hospit
         (["export", "--out", "export/png"], "lie in each other"),
         (["export", "--out", "x", "--salt-file", "x/salt"], "among the images"),
         (["export", "--out", "x", "--salt-file", "short"], "has 3 bytes"),
+        (["export", "--out", "x", "--salt-file", "export/salt"], "among the DICOM files"),
+        (["export", "--out", "x", "--salt-file", "salt", "--dropped-tags", "salt"], "would overwrite"),
         (["export", "--out", "short"], "is a file"),
         (["export"], "--out"),
     ],
@@ -113,9 +117,11 @@ def test_files_that_fail_are_told_with_exit_code_5_and_the_others_written(hospit
 )
 def test_wrong_input_is_told(hospital: Path, run_cxr: Run, arguments: list[str], words: str) -> None:
     (hospital / "short").write_bytes(b"abc")
+    (hospital / "salt").write_bytes(b"s" * 32)
     done = run_cxr("data", "import-dicom", *arguments)
     assert (done.returncode, words in done.stderr, done.stdout) == (2, True, ""), done.stderr
     assert not (hospital / "x").exists()
+    assert (hospital / "salt").read_bytes() == b"s" * 32
 
 
 def test_images_under_a_lost_salt_are_not_mixed_with_new_ones(hospital: Path, run_cxr: Run) -> None:
@@ -126,6 +132,43 @@ def test_images_under_a_lost_salt_are_not_mixed_with_new_ones(hospital: Path, ru
     assert not (hospital / ".cxr" / "dicom-salt").exists()
     found = run_cxr("data", "import-dicom", "export", "--out", "xrays", "--salt-file", "kept", "--json")
     assert json.loads(found.stdout)["kept"] == 12
+
+
+def test_a_second_salt_is_refused_and_what_is_not_taken_any_more_is_told(hospital: Path, run_cxr: Run) -> None:
+    burned = hospital / "export/train/NORMAL/burned"
+    _put(burned, 50, BurnedInAnnotation="YES")
+    (hospital / ".cxr").mkdir()
+    (hospital / ".cxr" / ".gitignore").write_text("mine\n")
+    arguments = ["data", "import-dicom", "export", "--out", "xrays"]
+    assert run_cxr(*arguments, "--allow-burned-in", "-q").returncode == 0
+    assert (hospital / ".cxr" / ".gitignore").read_text() == "mine\n"
+
+    (hospital / "other").write_bytes(b"o" * 32)
+    (hospital / "other").chmod(0o640)
+    refused = run_cxr(*arguments, "--salt-file", "other")
+    assert (refused.returncode, "named with another salt" in refused.stderr) == (2, True), refused.stderr
+    assert "others than you may read the salt other" in refused.stderr
+    assert len(list((hospital / "xrays").rglob("*.png"))) == 13
+
+    for dry in (["--dry-run"], []):
+        told = run_cxr(*arguments, "--json", *dry)
+        document = json.loads(told.stdout)
+        assert (told.returncode, document["stale"], document["failed"]) == (5, 1, 1)
+        (stale,) = [problem["path"] for problem in document["problems"] if problem["rule"] == "stale-picture"]
+        assert f"1 picture in OUT is of no file taken now, first: {stale}" in told.stderr
+
+
+def test_a_folder_of_which_nothing_is_taken_is_no_success(tmp_path: Path, run_cxr: Run) -> None:
+    _put(tmp_path / "export/A/1", 1, Modality="CT")
+    for dry in (["--dry-run"], []):
+        done = run_cxr("data", "import-dicom", "export", "--out", "xrays", *dry)
+        assert (done.returncode, "none of 1 DICOM files" in done.stderr) == (5, True), done.stderr
+        assert "next: cxr data scan" not in done.stderr
+
+
+def test_the_help_says_that_paths_may_hold_names(run_cxr: Run) -> None:
+    shown = " ".join(run_cxr("data", "import-dicom", "--help").stdout.split())
+    assert "paths of the source, which may hold names" in shown
 
 
 def test_killed_in_the_middle_it_goes_on_and_leaves_no_half_picture(tmp_path: Path, run_cxr: Run) -> None:
@@ -141,7 +184,9 @@ def test_killed_in_the_middle_it_goes_on_and_leaves_no_half_picture(tmp_path: Pa
     done = run_cxr(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert (document["kept"], document["written"]) == (there, 120 - there)
+    # A picture can have got its name without having got into the record: one per thread. It is written again.
+    assert there - 8 <= document["kept"] <= there
+    assert document["kept"] + document["written"] == 120
     assert run_cxr(*(["fresh" if word == "xrays" else word for word in arguments])).returncode == 0
     read = {
         name: {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}

@@ -118,3 +118,24 @@ def test_an_import_file_does_not_overwrite_the_manifest(folder: Path, name: str)
     done = _cxr("import-file", "--images-url", "gs://b/i", "--no-verify", "--out", name, cwd=folder)
     assert (done.returncode, "would overwrite the manifest" in done.stderr) == (2, True), done.stderr
     assert read_manifest(folder / "manifest.csv").header.images == 120
+
+
+def test_a_rescan_tells_what_it_changes_and_does_not_undo_a_hands_work(tmp_path: Path) -> None:
+    assert _cxr("sample", "syn", "--images", 60, "-q", cwd=tmp_path).returncode == 0
+    assert _cxr("scan", "syn", "-q", cwd=tmp_path).returncode == 0
+    assert _cxr("split", "--validation", 0.3, "-q", cwd=tmp_path).returncode == 0
+    gone = next((tmp_path / "syn").rglob("train/NORMAL/*.jpeg"))
+    gone.rename(gone.with_name("IM-9999-0001.jpeg"))
+    done = _cxr("scan", "syn", "--patient-key", "number", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["split_kept"], told["new_images"], told["gone"], told["renamed"]) == (True, 0, 0, 1)
+    assert "patients are told by number now, not by etiology+number" in done.stderr
+    text = (tmp_path / "manifest.csv").read_text()
+    (tmp_path / "manifest.csv").write_text(text.replace(",train,", ",,", 1))
+    assert _cxr("check", "--reseal", "--no-images", "-q", cwd=tmp_path).returncode == 0
+    edited = (tmp_path / "manifest.csv").read_bytes()
+    refused = _cxr("scan", "syn", cwd=tmp_path)
+    assert (refused.returncode, "was edited by hand" in refused.stderr, "--fresh" in refused.stderr) == (2, True, True)
+    assert (tmp_path / "manifest.csv").read_bytes() == edited
+    assert _cxr("scan", "syn", "--fresh", "-q", cwd=tmp_path).returncode == 0

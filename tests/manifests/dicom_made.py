@@ -9,7 +9,10 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+COMPUTED = "1.2.840.10008.5.1.4.1.1.1"
 DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"
+FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
+CT = "1.2.840.10008.5.1.4.1.1.2"
 #: What no output may hold.
 SECRET_NAME = "Zebrowski^Agathe"
 SECRET_ID = "MRN-4711-0815"

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from manifest_rows import manifest_of, row
 
-from cxr.errors import InputError
-from cxr.manifests.check import RULES, CheckReport, Finding, check
+from cxr.errors import InputError, UsageError
+from cxr.manifests.check import RULES, CheckReport, Finding, check, check_acceptable
 from cxr.manifests.manifest import Manifest, ManifestHeader, Problem, new_manifest
+from cxr.manifests.problems import SCAN_RULES
 
 Rows = list[dict[str, Any]]
 
@@ -90,7 +91,7 @@ def _with_another_test(rows: Rows) -> None:
 #: Rule -> how to break sound rows so that it fires.
 BREAKS: dict[str, Callable[[Rows], object]] = {
     "one-label": _one_label,
-    "label-spelling": lambda rows: rows[0].update(label="2nd stage"),
+    "vertex-label-spelling": lambda rows: rows[0].update(label="2nd stage"),
     "patient-in-two-splits": lambda rows: [rows[0].update(patient="p"), rows[-1].update(patient="p")],
     "bytes-in-two-splits": _same_bytes(0, -2),
     "near-duplicate-in-two-splits": _near(0, -2),
@@ -98,7 +99,7 @@ BREAKS: dict[str, Callable[[Rows], object]] = {
     "near-duplicates-under-two-labels": _near(0, 1),
     "near-duplicates": _near(0, 2),
     "repeated-images": _same_bytes(0, 2),
-    "few-images": _rare_label,
+    "vertex-few-images": _rare_label,
     "imbalance": _lopsided,
     "vertex-imbalance": _lopsided,
     "train-split": _no_train,
@@ -125,6 +126,15 @@ HEADERS: dict[str, dict[str, Any]] = {
     "near-duplicates-unknown": {"near_duplicates": False},
     "resealed": {"resealed": "2026-11-20T12:00:00+00:00"},
 }
+#: The rules for which data is worthless, whoever trains on it.
+FATAL = {
+    "one-label",
+    "patient-in-two-splits",
+    "bytes-in-two-splits",
+    "near-duplicate-in-two-splits",
+    "bytes-under-two-labels",
+    "train-split",
+}
 #: Rules that need more rows than a unit test should have; tested below in another way.
 LARGE = {"vertex-totals"}
 
@@ -142,7 +152,81 @@ def test_a_rule_fires_on_what_it_is_for(rule: Any) -> None:
     assert len(found) == 1
     assert found[0].severity == rule.severity
     assert found[0].fix
-    assert report.ok == (not report.errors)
+    assert report.ok == (rule.id not in FATAL)
+    assert not _found(_report(_sound()), rule.id)
+
+
+def test_what_only_a_service_refuses_is_a_warning_under_its_name() -> None:
+    rows = _sound()
+    for rule in ("vertex-label-spelling", "vertex-few-images", "vertex-format", "vertex-size", "sagemaker-format"):
+        BREAKS[rule](rows)
+    report = _report(rows)
+    assert report.ok
+    services = {finding.rule for finding in report.warnings if finding.rule.startswith(("vertex-", "sagemaker-"))}
+    assert services >= {"vertex-label-spelling", "vertex-few-images", "vertex-size", "sagemaker-format"}
+    assert "Vertex AI" in _found(report, "vertex-few-images")[0].message
+
+
+@pytest.mark.parametrize("rule", ["other-file", "outside-layout"])
+def test_what_nobody_can_mend_does_not_fail_a_strict_check(rule: str) -> None:
+    """Also for a manifest that was scanned when this was a warning."""
+    report = _report(_sound(), problems=(Problem(rule, "A/notes.txt", "not an image", "warning"),))
+    assert [finding.severity for finding in _found(report, rule)] == ["note"]
+    assert not report.failing(strict=True)
+
+
+def test_imbalance_fails_a_strict_check_only_where_vertex_minds() -> None:
+    mild = [*_sound(), *(row(f"train/A/more{i}.jpeg", "A") for i in range(500))]
+    assert not _report(mild).failing(strict=True)
+    assert [finding.severity for finding in _found(_report(mild), "imbalance")] == ["note"]
+    grave = _sound()
+    _lopsided(grave)
+    assert "vertex-imbalance" in {finding.rule for finding in _report(grave).failing(strict=True)}
+
+
+def test_an_accepted_warning_stays_in_the_report_and_fails_nothing() -> None:
+    rows = _sound()
+    _near(0, 1)(rows)
+    BREAKS["vertex-size"](rows)
+    manifest = manifest_of(rows, near_duplicates=True)
+    assert {one.rule for one in check(manifest).failing(strict=True)} == {
+        "near-duplicates-under-two-labels",
+        "vertex-size",
+    }
+    report = check(manifest, accept=["near-duplicates-under-two-labels"])
+    assert [one.rule for one in report.failing(strict=True)] == ["vertex-size"]
+    assert [(one.rule, one.severity) for one in report.accepted] == [("near-duplicates-under-two-labels", "warning")]
+    assert [one.rule for one in report.findings][:2] == ["vertex-size", "near-duplicates-under-two-labels"]
+
+
+@pytest.mark.parametrize("rule", [*sorted(FATAL), "broken-image", "image-missing"])
+def test_an_error_cannot_be_accepted(rule: str) -> None:
+    with pytest.raises(UsageError, match="is an error"):
+        check(manifest_of(_sound()), accept=[rule])
+
+
+def test_a_rule_that_there_is_not_cannot_be_accepted_and_the_choices_are_named() -> None:
+    with pytest.raises(UsageError, match="no rule 'vertex-colour'") as caught:
+        check_acceptable(["cmyk", "vertex-colour"])
+    named = set(str(caught.value.hint).removeprefix("choose from: ").split(", "))
+    mild = {rule.id for rule in (*RULES, *SCAN_RULES.values()) if rule.severity != "error"}
+    assert named == mild | {"shortcut", "shortcut-floor"}
+    check_acceptable(named)
+
+
+def test_images_in_no_split_are_tied_to_test_only_where_they_are() -> None:
+    rows = _sound()
+    for entry in rows[:3]:
+        entry["split"] = ""
+    assert [one.message for one in _found(_report(rows), "unused-images")] == ["3 images in no split"]
+    rows[0].update(patient="p")
+    rows[-1].update(patient="p")
+    _near(1, -2)(rows)
+    (told,) = _found(_report(rows), "unused-images")
+    assert told.message == "3 images in no split (the patients or duplicates of 2 of them also occur in test)"
+    del rows[2]
+    (told,) = _found(_report(rows), "unused-images")
+    assert told.message == "2 images in no split (the patients or duplicates also occur in test)"
 
 
 @pytest.mark.parametrize("rule", HEADERS)
@@ -210,7 +294,7 @@ def test_near_duplicates_under_two_labels_are_suspects_and_no_error() -> None:
 
 def test_findings_come_worst_first() -> None:
     rows = _sound()
-    for break_it in (_rare_label, _same_bytes(0, 2), _near(10, 11)):
+    for break_it in (_rare_label, _same_bytes(0, 2), _same_bytes(20, 21), _near(10, 11)):
         break_it(rows)
     severities = [finding.severity for finding in _report(rows).findings]
     assert severities == sorted(severities, key=("error", "warning", "note").index)

@@ -153,6 +153,16 @@ def test_without_a_look_there_is_no_picture_and_the_page_says_so(make: Callable[
     assert "the images were not looked at" in " ".join(page.text)
 
 
+def test_an_accepted_finding_is_shown_as_accepted(make: Callable[..., Manifest]) -> None:
+    manifest = make()
+    assert '<span class="tag">accepted</span>' not in _render(manifest)
+    accepted = check(manifest, accept=["validation-split", "vertex-few-images"])
+    text = render_page(manifest, accepted, None)
+    assert text.count('<span class="tag">warning</span> <span class="tag">accepted</span>') == len(accepted.accepted)
+    assert len(accepted.accepted) > 0
+    assert f"({len(accepted.accepted)} accepted)</h1>" in text
+
+
 def test_a_file_that_is_gone_has_a_place_that_says_so(make: Callable[..., Manifest], tmp_path: Path) -> None:
     manifest = make()
     looks = look(manifest)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from dicom_made import dicom, put_dicom, ramp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
@@ -21,7 +24,16 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxr.manifests.dicom import PixelError, render
+from cxr.manifests.dicom import (
+    DICOM_RULES,
+    ImportOptions,
+    PixelError,
+    Pseudonyms,
+    plan_import,
+    render,
+    run_import,
+    write_dropped_tags,
+)
 from cxr.manifests.dicom.header import read_dataset
 
 
@@ -134,6 +146,17 @@ def test_a_window_of_no_use_is_told_and_the_full_range_taken(tmp_path: Path, tag
     assert np.array_equal(rendered.pixels, _rendered(tmp_path, dicom()))
 
 
+@pytest.mark.parametrize(
+    "empty", ["RescaleSlope", "RescaleIntercept", "VOILUTFunction", "WindowCenter", "RescaleSlope RescaleIntercept"]
+)
+def test_an_empty_element_counts_as_absent(tmp_path: Path, empty: str) -> None:
+    tags = {"WindowCenter": 1500, "WindowWidth": 800, "RescaleSlope": 1, "RescaleIntercept": 0}
+    present = {keyword: value for keyword, value in tags.items() if keyword not in empty}
+    rendered = render(_read(tmp_path, dicom(**tags | dict.fromkeys(empty.split(), ""))))
+    assert rendered.notes == ()
+    assert np.array_equal(rendered.pixels, _rendered(tmp_path, dicom(**present)))
+
+
 def test_colour_becomes_grey_and_is_told(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (20, 24, 3))
     rendered = render(_read(tmp_path, dicom(colours, bits=8)))
@@ -190,9 +213,10 @@ def test_jpeg_inside_dicom_is_decoded(tmp_path: Path, syntax: str, format: str, 
         (lambda: dicom(BitsStored=19), "broken-pixels"),
         (lambda: dicom(ramp(0, 1 << 20), bits=32), "unsupported-pixels"),
         (lambda: dicom(PhotometricInterpretation="HSV"), "unsupported-pixels"),
+        (lambda: dicom(ramp() << 4, HighBit=15), "unsupported-pixels"),
         (lambda: dicom(RescaleSlope=0, RescaleIntercept=5), "flat-image"),
     ],
-    ids=["flat", "no-pixel-data", "cut-off", "impossible-depth", "32-bits", "unknown-colours", "slope-0"],
+    ids=["flat", "no-pixel-data", "cut-off", "impossible-depth", "32-bits", "unknown-colours", "high-bit", "slope-0"],
 )
 def test_pixels_that_are_no_picture_are_refused_by_rule(tmp_path: Path, made, rule: str) -> None:
     with pytest.raises(PixelError) as caught:
@@ -207,3 +231,51 @@ def test_big_endian_files_are_read(tmp_path: Path) -> None:
     path = put_dicom(tmp_path / "big", made)
     assert dcmread(path).file_meta.TransferSyntaxUID == ExplicitVRBigEndian
     assert np.array_equal(render(read_dataset(path, pixels=True)).pixels, _rendered(tmp_path, dicom()))
+
+
+def _valid() -> bytes:
+    made = dicom(ramp(0, 4095, (6, 5)), WindowCenter=[2000, 3], WindowWidth=[900, 4], PixelPaddingValue=4000)
+    made.RescaleSlope, made.RescaleIntercept = 1, 0
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    made.ReferencedStudySequence = [item]
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5"
+    stream = BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+VALID = _valid()
+#: Where the elements that decide on the picture begin: group 0028.
+IMAGE_GROUP = VALID.index(b"\x28\0\2\0")
+_AT = st.integers(IMAGE_GROUP, len(VALID) - 1) | st.integers(132, len(VALID) - 1)
+_CHANGES = st.lists(st.tuples(_AT, st.binary(min_size=1, max_size=4)), max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(changes=_CHANGES, end=st.just(len(VALID)) | st.integers(132, len(VALID)))
+def test_no_bytes_crash_the_import(changes: list[tuple[int, bytes]], end: int) -> None:
+    data = bytearray(VALID)
+    for at, replaced in changes:
+        data[at : at + len(replaced)] = replaced
+    with TemporaryDirectory() as folder:
+        _import_whole(Path(folder), bytes(data[:end]))
+
+
+def test_the_bytes_that_are_changed_make_a_picture_unchanged(tmp_path: Path) -> None:
+    assert _import_whole(tmp_path, VALID) == 1
+
+
+def _import_whole(folder: Path, data: bytes) -> int:
+    """How many pictures came of a file with these bytes; there is one, or at least one word why there is none."""
+    (folder / "in/A").mkdir(parents=True)
+    (folder / "in/A/x").write_bytes(data)
+    plan = plan_import(folder / "in", Pseudonyms(b"s" * 32), ImportOptions(any_modality=True, allow_burned_in=True))
+    result = run_import(plan, folder / "out")
+    write_dropped_tags(plan.tags, folder / "tags.csv")
+    assert all(problem.rule in DICOM_RULES for problem in result.problems)
+    assert result.written or result.problems
+    for image in result.written:
+        with Image.open(folder / "out" / image.target) as picture:
+            picture.load()
+    return len(result.written)

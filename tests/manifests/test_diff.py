@@ -14,14 +14,19 @@ NAMES = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=Tru
 
 def test_every_kind_of_change_is_told_once() -> None:
     before = manifest_of([row("a", "A"), row("b", "A"), row("c", "B"), row("d", "B", split="test")])
-    renamed = row("e", "A", sha256=before.frame["sha256"].iloc[1])
+    renamed = row("e", "B", sha256=before.frame["sha256"].iloc[1], md5=before.frame["md5"].iloc[1])
     after = manifest_of(
         [row("a", "B"), renamed, row("d", "B", split="train"), row("f", "B")],
         split_policy=SplitPolicy("grouped", validation=0.1, seed=7),
     )
     found = diff_manifests(before, after)
     assert (found.added, found.removed, found.renamed) == (("f",), ("c",), (("b", "e"),))
-    assert found.changes == (Change("a", "label", "A", "B"), Change("d", "split", "test", "train"))
+    assert found.changes == (
+        Change("a", "label", "A", "B"),
+        Change("d", "split", "test", "train"),
+        Change("e", "label", "A", "B"),
+        Change("e", "patient", "image:b", "image:e"),
+    )
     assert found.moves() == {("test", "train"): 1}
     assert [name for name, _, _ in found.header] == ["split_policy"]
     assert not found.is_empty

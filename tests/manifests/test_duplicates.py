@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifest_pictures import make_folder, picture, put
 from manifest_rows import manifest_of, row
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cxr.manifests.duplicates import drop_duplicates, duplicate_groups
 from cxr.manifests.manifest_file import read_manifest, write_manifest
@@ -21,6 +22,7 @@ from cxr.manifests.near_duplicates import (
     FINE_BITS,
     MIN_CORRELATION,
     SIDE,
+    Thumbnail,
     candidate_pairs,
     find_near_duplicates,
     fitted_correlation,
@@ -88,6 +90,74 @@ def test_a_changed_copy_joins_its_original(drawn: Path, tmp_path: Path, change: 
     assert all(key.startswith("near:") and len(key) == 21 for key in groups.index)
 
 
+def _framed(image: Image.Image, wide: int, grey: int, side: int = 256) -> Image.Image:
+    plate = Image.new("L", (side, side), grey)
+    plate.paste(image.convert("L").resize((side - 2 * wide, side - 2 * wide)), (wide, wide))
+    return plate
+
+
+def _labelled(image: Image.Image) -> Image.Image:
+    image = image.convert("L").resize((256, 256))
+    draw = ImageDraw.Draw(image)
+    for box in ((5, 5, 100, 25), (200, 5, 252, 25), (10, 235, 180, 250)):
+        draw.rectangle(box, fill=255)
+    return image
+
+
+SURROUNDINGS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "black-frame": lambda image: _framed(image, 75, 0),
+    "white-frame": lambda image: _framed(image, 50, 255),
+    "small-field": lambda image: _framed(image, 312, 0, side=1024),
+    "frame-with-labels": lambda image: _labelled(_framed(image, 30, 0)),
+    "dark-with-labels": lambda image: _labelled(_brightened(image, 0.15)),
+}
+
+
+@pytest.mark.parametrize("surrounding", SURROUNDINGS)
+def test_chests_in_one_surrounding_are_joined_with_their_copies_only(
+    drawn: Path, tmp_path: Path, surrounding: str
+) -> None:
+    originals = sorted(drawn.rglob("train/*/*.jpeg"))[:12]
+    for number, path in enumerate(originals):
+        with Image.open(path) as image:
+            around = SURROUNDINGS[surrounding](image)
+        put(tmp_path, f"{'AB'[number % 2]}/{number}-original.jpeg", _saved(around, 95))
+        for name in ("quality-50", "crop-1") if number < 3 else ():
+            put(tmp_path, f"{'AB'[number % 2]}/{number}-{name}.jpeg", CHANGES[name](around))
+    frame = scan(tmp_path).frame
+    groups = frame[frame["duplicate_group"] != ""].groupby("duplicate_group")["path"].agg(list)
+    assert sorted(groups) == sorted(
+        [f"{'AB'[n % 2]}/{n}-{name}.jpeg" for name in ("crop-1", "original", "quality-50")] for n in range(3)
+    )
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "F"])
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_frame_does_not_change_the_hash_nor_the_thumbnail(mode: str, grey: int) -> None:
+    noise = np.kron(np.random.default_rng(2).integers(60, 200, (16, 16)), np.ones((12, 12)))
+    plate = np.full((300, 420), grey)
+    plate[40:232, 100:292] = noise
+    deep = 257 if mode in {"I;16", "F"} else 1
+    made = [
+        np.asarray(plane * deep, {"I;16": np.uint16, "F": np.float32}.get(mode, np.uint8)) for plane in (noise, plate)
+    ]
+    inside, framed = (Image.fromarray(plane).convert(mode) for plane in made)
+    assert perceptual_hash(framed) == perceptual_hash(inside)
+    assert np.array_equal(np.asarray(thumbnail(framed, SIDE)), np.asarray(thumbnail(inside, SIDE)))
+
+
+@pytest.mark.parametrize("faded_sides", [3, 4])
+def test_a_border_that_fades_into_the_image_is_no_frame(faded_sides: int) -> None:
+    far = np.minimum.outer(
+        np.minimum(np.arange(200), np.arange(200)[::-1]), np.minimum(np.arange(200), np.arange(200)[::-1])
+    )
+    plane = np.clip((far - 10.0) * 3, 0, 180).astype(np.uint8)
+    if faded_sides == 3:
+        plane = np.concatenate([np.zeros((30, 200), np.uint8), plane[100:]])
+    whole = np.asarray(Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BOX))
+    assert np.array_equal(np.asarray(thumbnail(Image.fromarray(plane), SIDE)), whole)
+
+
 @pytest.mark.xrays
 def test_real_x_rays_of_different_patients_are_not_joined_and_changed_copies_are(xrays: Path, tmp_path: Path) -> None:
     originals = sorted(xrays.glob("train/*/*.jpeg"))[::60]
@@ -137,7 +207,8 @@ def test_candidates_are_exactly_the_pairs_within_both_distances(
         for place in places:
             bits ^= 1 << place
         hashes.append(f"{bits:064x}")
-    left, right = candidate_pairs(hashes)
+    left, right, complete = candidate_pairs(hashes)
+    assert complete
     expected = set()
     for i, one in enumerate(hashes):
         for j in range(i + 1, len(hashes)):
@@ -149,6 +220,70 @@ def test_candidates_are_exactly_the_pairs_within_both_distances(
     assert set(zip(left.tolist(), right.tolist(), strict=True)) == expected
     distances = [(int(hashes[i], 16) ^ int(hashes[j], 16)).bit_count() for i, j in zip(left, right, strict=True)]
     assert distances == sorted(distances)
+    for most in (0, 1, 3):
+        *closest, complete = candidate_pairs(hashes, most)
+        assert [part.tolist() for part in closest] == [left[:most].tolist(), right[:most].tolist()]
+        assert complete == (len(left) <= most)
+
+
+def test_only_the_closest_candidates_are_held_while_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(4)
+    hashes = [f"{int(sum(1 << int(place) for place in draw.choice(256, 12, replace=False))):064x}" for _ in range(150)]
+    whole = candidate_pairs(hashes)
+    assert whole[2]
+    assert len(whole[0]) > 5000
+    held: list[int] = []
+    partition = np.partition
+
+    def watched(keys: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+        held.append(len(keys))
+        return partition(keys, most)
+
+    monkeypatch.setattr("cxr.manifests.near_duplicates.np.partition", watched)
+    monkeypatch.setattr("cxr.manifests.near_duplicates._PAIRS_AT_ONCE", 1000)
+    left, right, complete = candidate_pairs(hashes, 500)
+    assert not complete
+    assert (left.tolist(), right.tolist()) == (whole[0][:500].tolist(), whole[1][:500].tolist())
+    assert len(held) > 1
+    assert max(held) <= 4 * 500 + 1000
+
+
+def _alike(count: int) -> tuple[dict[str, str], Thumbnail]:
+    """Images with one hash, and the thumbnail of all of them."""
+    noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+    return {f"{number:064x}": "0f" * (HEX_DIGITS // 2) for number in range(count)}, noise
+
+
+def test_a_search_is_incomplete_until_every_candidate_could_be_read() -> None:
+    hashes, noise = _alike(4)
+    away = f"{2:064x}"
+    first = find_near_duplicates(hashes, lambda sha: None if sha == away else noise)
+    assert (first.complete, first.cut_off, len(first.verdicts)) == (False, False, 3)
+    looked_at: list[str] = []
+
+    def read(sha: str) -> Thumbnail:
+        looked_at.append(sha)
+        return noise
+
+    second = find_near_duplicates(hashes, read, first)
+    assert (second.complete, len(second.pairs)) == (True, 6)
+    assert looked_at.count(away) == 1
+    assert find_near_duplicates(hashes, read, second) is second
+
+
+def test_a_search_that_was_cut_off_is_not_made_again_but_what_it_could_not_read_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cxr.manifests.near_duplicates.MAX_CANDIDATES", 5)
+    hashes, noise = _alike(6)
+    first = find_near_duplicates(hashes, lambda sha: noise if sha != f"{5:064x}" else None)
+    assert (first.complete, first.cut_off, len(first.verdicts)) == (False, False, 4)
+    second = find_near_duplicates(hashes, lambda sha: noise, first)
+    assert (second.complete, second.cut_off, len(second.verdicts)) == (False, True, 5)
+    assert find_near_duplicates(hashes, lambda sha: noise, second) is second
+    exactly = dict(list(hashes.items())[:3])
+    monkeypatch.setattr("cxr.manifests.near_duplicates.MAX_CANDIDATES", 3)
+    assert find_near_duplicates(exactly, lambda sha: noise).complete
 
 
 def test_the_hash_has_the_digits_that_the_record_expects_in_every_mode() -> None:
@@ -215,10 +350,8 @@ def test_dropping_keeps_the_first_by_name_and_never_the_train_copy_before_the_te
     left = drop_duplicates(manifest)
     assert list(left.frame["path"]) == ["Train/A/1", "Train/A/5", "Train/B/5", "test/B/4"]
     assert list(left.frame["duplicate_group"]) == ["", torn["duplicate_group"], torn["duplicate_group"], ""]
-    assert [(note.rule, note.severity, note.path) for note in left.header.problems] == [
-        ("dropped-duplicate", "note", "Train/A/2"),
-        ("dropped-duplicate", "note", "Train/B/3"),
-    ]
+    dropped = [note for note in left.header.problems if note.rule == "dropped-duplicate"]
+    assert [(note.severity, note.path) for note in dropped] == [("note", "Train/A/2"), ("note", "Train/B/3")]
     assert drop_duplicates(left) is left
     assert read_manifest(write_manifest(left, tmp_path / "m.csv").location or Path()).hash == left.hash
 

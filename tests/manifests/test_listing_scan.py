@@ -69,8 +69,21 @@ def test_a_wrapper_folder_becomes_part_of_the_root_and_its_neighbours_are_told()
 
 
 def test_folders_of_labels_are_all_train_and_folder_marks_are_no_files() -> None:
-    manifest = _listed(["", "A/", "A/1.jpeg", "A/deep/2.png", "B/", "B/3.jpeg"])
-    assert manifest.header.counts == {"train": {"A": 2, "B": 1}}
+    for wrapper in ("", "set/"):
+        marks = ["", wrapper] if wrapper else [""]
+        rest = ["A/", "A/1.jpeg", "A/deep/2.png", "B/", "B/3.jpeg"]
+        names = [*marks, *(f"{wrapper}{'train/' if wrapper else ''}{name}" for name in rest)]
+        manifest = _listed(names)
+        assert manifest.header.counts == {"train": {"A": 2, "B": 1}}
+        assert set(_rules(manifest).values()) == {"unknown-patient"}
+
+
+def test_folders_may_be_a_thousand_deep() -> None:
+    deep = "a/" * 1200
+    manifest = _listed([f"{deep}train/{label}/IM-1-1.jpeg" for label in "AB"])
+    assert manifest.header.root == f"{URL}/{deep}".rstrip("/")
+    with pytest.raises(InputError, match="one label, 'a'"):
+        _listed([f"{deep}1.jpeg"])
 
 
 ODD = {
@@ -98,14 +111,17 @@ def test_an_odd_object_is_reported_by_name_and_rule(name: str) -> None:
     assert manifest.header.images == len(KAGGLE)
 
 
-_PARTS = st.text(alphabet="aA.:\\~\n\u202f\u2028é %", min_size=0, max_size=4)
+_PARTS = st.text(alphabet="ab.:\\~\n\u202f\u2028é %", min_size=0, max_size=4)
 
 
-@settings(max_examples=200, deadline=None)
-@given(names=st.lists(st.lists(_PARTS, min_size=1, max_size=4), max_size=6))
-def test_no_object_name_is_fatal_and_each_is_in_the_manifest_or_told(names: list[list[str]]) -> None:
-    odd = {f"train/{'/'.join(parts)}.png" for parts in names}
-    manifest = _listed([*KAGGLE, *sorted(odd)])
+@settings(max_examples=100, deadline=None)
+@given(
+    names=st.lists(st.lists(_PARTS | st.just("C:\\x"), min_size=1, max_size=4), max_size=6),
+    within=st.sampled_from(["", "train/"]),
+)
+def test_no_object_name_is_fatal_and_each_is_in_the_manifest_or_told(names: list[list[str]], within: str) -> None:
+    odd = {f"{within}{'/'.join(parts)}.png" for parts in names}
+    manifest = _listed([*(KAGGLE if within else ["K/1.png", "L/2.png"]), *sorted(odd)])
     told = {problem.path for problem in manifest.header.problems}
     for name in odd - set(manifest.frame["path"]):
         shown = printable(name)
@@ -246,6 +262,13 @@ def test_the_etag_of_an_upload_in_parts_is_no_md5(s3: Any, s3_bucket: str) -> No
 def test_the_etag_of_an_object_encrypted_by_kms_is_not_taken_for_an_md5(s3: Any, s3_bucket: str) -> None:
     s3.put_object(Bucket=s3_bucket, Key="A/1.jpeg", Body=b"x", ServerSideEncryption="aws:kms")
     assert [info.md5 for info in open_listing(f"s3://{s3_bucket}").list()] == [""]
+
+
+def test_each_page_of_a_listing_is_asked_for_its_encryption(s3: Any, s3_bucket: str) -> None:
+    for name, encryption in (("1", {}), ("2", {}), ("3", {"ServerSideEncryption": "aws:kms"}), ("4", {}), ("5", {})):
+        s3.put_object(Bucket=s3_bucket, Key=name, Body=b"x", **encryption)
+    md5s = [info.md5 for info in S3Listing(s3, s3_bucket, "", page_size=2).list()]
+    assert [bool(md5) for md5 in md5s] == [True, True, False, False, True]
 
 
 def test_s3_errors_are_ours(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:

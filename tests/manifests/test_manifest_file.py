@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from manifest_rows import manifest_of, row
 
-from cxr.errors import InputError
+from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest import COLUMNS, MAX_BLOCKS, Manifest, Problem, content_hash, new_manifest
 from cxr.manifests.manifest_file import read_manifest, reseal, sidecar_of, write_manifest
 
@@ -155,7 +156,7 @@ def test_an_illegal_row_cannot_be_resealed(written: Path) -> None:
 
 def test_a_manifest_of_another_schema_says_so(written: Path) -> None:
     _replace(sidecar_of(written), '"schema_version": 2', '"schema_version": 1')
-    with pytest.raises(InputError, match="schema version 1; this cxr reads version 2"):
+    with pytest.raises(InputError, match="is of schema version 1; this cxr reads version 2"):
         read_manifest(written)
 
 
@@ -167,3 +168,59 @@ def test_the_hash_does_not_depend_on_the_root_and_depends_on_every_column(writte
         other = manifest.frame.copy()
         other.loc[0, column] = 7 if dtype == "int64" else {"split": "test", "fold": "9"}.get(column, "zz")
         assert content_hash(other) != manifest.hash, column
+
+
+def test_a_program_killed_between_rows_and_header_leaves_a_manifest_that_can_be_read(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_manifest(written)
+    after = new_manifest(before.frame.assign(split="test"), before.header, written)
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == sidecar_of(written):
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    original = Path.replace
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", killed)
+        write_manifest(after, written)
+    assert json.loads(sidecar_of(written).read_text())["content_hash"] == before.hash
+    assert read_manifest(written).hash == after.hash
+    assert reseal(written).header.resealed == ""
+    assert write_manifest(before, written).hash == read_manifest(written).hash == before.hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split_policy": {"name": "zzz"}}, "the split policy is 'zzz'"),
+        ({"split_policy": {"name": "grouped", "validation": "x"}}, "validation is 'x'"),
+        ({"counts": 5}, "counts is 5"),
+        ({"counts": {"train": {"A": 99}}}, "counts are not those of the rows"),
+        ({"images": True}, "images is True"),
+        ({"rows_per_checksum": 0}, "less than 1"),
+        ({"problems": [{"rule": "junk", "path": 5, "message": "m", "severity": "note"}]}, "not told in words"),
+        ({"problems": [{"rule": "junk", "path": "p", "message": "m", "severity": "fatal"}]}, "severity is 'fatal'"),
+        ({"problems": [5]}, "is not the header"),
+        ({"schema_version": "2"}, "of schema version '2'"),
+        ({"something": 1}, "is not the header"),
+    ],
+)
+def test_an_edited_header_is_bad_input(written: Path, changes: dict[str, object], words: str) -> None:
+    header = json.loads(sidecar_of(written).read_text())
+    sidecar_of(written).write_text(json.dumps(header | changes))
+    with pytest.raises(InputError, match=words) as caught:
+        read_manifest(written)
+    assert caught.value.hint
+
+
+def test_names_that_no_manifest_has_are_refused(written: Path) -> None:
+    manifest = read_manifest(written)
+    for name in ("m.json", "m", "m.scan.csv", "m.v1"):
+        with pytest.raises(UsageError, match="is no name for a manifest"):
+            write_manifest(manifest, written.with_name(name))
+    written.with_name("report.json").write_text('{"mine": 1}')
+    with pytest.raises(UsageError, match="is not the header of a manifest"):
+        write_manifest(manifest, written.with_name("report.csv"))
+    assert written.with_name("report.json").read_text() == '{"mine": 1}'

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr.errors import InputError, UsageError
+from cxr.manifests.listing import manifest_of_listing
 from cxr.manifests.patients import READINGS, SPECS, overlaps, patient_of, patient_overlap, patient_reader
+from cxr.storage import ObjectInfo
 
 
 @pytest.mark.parametrize(
@@ -191,6 +193,42 @@ def test_a_table_may_have_another_column_a_mark_of_byte_order_and_a_hash_in_its_
         patient_reader(f"csv:{table}")
 
 
+def test_a_table_of_windows_has_its_paths_with_backslashes(tmp_path: Path) -> None:
+    table = _table(tmp_path, "path,patient\n.\\train\\A\\1.png,p1\ntrain\\B\\1.png,p2\n")
+    reader = patient_reader(f"csv:{table}")
+    assert [reader.read(f"train/{label}/1.png").key for label in "AB"] == ["p1", "p2"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("csv:{table}", "it has 'xrays/B/2.png', where an image is 'B/2.png'"),
+        (r"regex:patient(\d+)", r"the expression 'patient(\\d+)' finds a patient in no image's path, such as A/1.png"),
+    ],
+)
+def test_a_key_that_fits_no_image_is_refused_and_one_that_fits_some_is_told(
+    tmp_path: Path, spec: str, words: str
+) -> None:
+    table = _table(tmp_path, "path,patient\nxrays/A/0.png,p0\nxrays/B/2.png,p2\nA/9.png,p9\n")
+    key = spec.format(table=table)
+    names = ["A/1.png", "B/2.png"] if "regex" in spec else ["B/2.png", "C/2.png"]
+    with pytest.raises(InputError) as caught:
+        manifest_of_listing([ObjectInfo(name, 10, "") for name in names], "gs://b", patient_key=key)
+    assert words in caught.value.message
+    more = [*names, "A/9.png", "A/patient9.png"]
+    manifest = manifest_of_listing([ObjectInfo(name, 10, "") for name in more], "gs://b", patient_key=key)
+    assert [problem.message for problem in manifest.header.problems] == [
+        f"the patient key {manifest.header.patient_key} tells no patient for 3 of 4 images; "
+        "each of these images counts as a patient"
+    ]
+
+
+@pytest.mark.parametrize("spec", [*READINGS, "folder"])
+def test_names_and_folders_may_tell_no_patient(spec: str) -> None:
+    objects = [ObjectInfo(name, 10, "") for name in ("A/1.png", "B/2.png")]
+    assert not manifest_of_listing(objects, "gs://b", patient_key=spec).frame["patient"].duplicated().any()
+
+
 def test_a_bare_name_that_two_images_have_is_refused(tmp_path: Path) -> None:
     table = _table(tmp_path, "file,patient\n1.png,p1\n")
     reader = patient_reader(f"csv:{table}")
@@ -203,6 +241,7 @@ def test_a_bare_name_that_two_images_have_is_refused(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("", "no column path or file; its columns: none"),
+        ("path,patient\n\n", "has columns, but no row"),
         ("name,patient\n1.png,p\n", "no column path or file"),
         ("path,patient\n1.png,p1\n2.png,p1\n1.png,p2\n", "row 4: '1.png' has the patient 'p2', and 'p1' in row 2"),
         ("path,patient\na/1.png,\n", "row 2: patient is empty"),

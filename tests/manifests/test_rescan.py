@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from manifest_pictures import make_folder, picture, put
 
-from cxr.manifests.scan import Scan, scan, scan_with_record
+from cxr.errors import InputError
+from cxr.manifests.scan import FILES_PER_TASK, Scan, scan, scan_with_record
 from cxr.manifests.scan_record import ScanRecord, read_record, record_path_of, write_record
 
 NAMES = [f"{split}/{label}/person{n}_virus_{n}.jpeg" for split in ("train", "test") for label in "AB" for n in range(4)]
@@ -130,7 +131,7 @@ def _cut(data: bytes) -> bytes:
 
 
 def _other_version(data: bytes) -> bytes:
-    return data.replace(b'"record_version": 1', b'"record_version": 9')
+    return data.replace(b'"record_version": 2', b'"record_version": 9')
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def _other_version(data: bytes) -> bytes:
         (lambda data: b"path,label\n", "not the record of a scan"),
         (lambda data: b"", "not the record of a scan"),
         (lambda data: b"# []\n", "cannot be read"),
-        (lambda data: b"# " + json.dumps({"record_version": 1, "crc32": 0}).encode() + b"\n", "cannot be read"),
+        (lambda data: b"# " + json.dumps({"record_version": 2, "crc32": 0}).encode() + b"\n", "cannot be read"),
         (lambda data: b"\xff\xfe" + data, "not the record of a scan"),
     ],
     ids=["cut", "cut-header", "edited", "version", "foreign", "empty", "list", "bare-header", "binary"],
@@ -170,3 +171,50 @@ def test_the_record_moves_with_its_folder(tmp_path: Path) -> None:
     place.rename(tmp_path / "after")
     record, _ = read_record(tmp_path / "after" / "manifest.scan.csv")
     assert scan_with_record(tmp_path / "after" / "images", earlier=record).reused == len(NAMES)
+
+
+def test_an_error_after_the_reading_does_not_lose_what_was_read(folder: Path) -> None:
+    for path in folder.glob("*/B/*"):
+        path.write_bytes(b"no image")
+    _age(folder)
+    rescued: list[ScanRecord] = []
+    with pytest.raises(InputError, match="one label, 'A'"):
+        scan_with_record(folder, rescue=rescued.append)
+    put(folder, "train/B/person9_virus_9.jpeg", picture(90))
+    again = scan_with_record(folder, earlier=rescued[0])
+    assert again.reused == len(NAMES) + 2
+    assert again.manifest.hash == scan(folder).hash
+
+
+def test_ctrl_c_keeps_what_was_read_and_reads_no_more(tmp_path: Path) -> None:
+    names = [f"{'AB'[n % 2]}/person{n}_virus_{n}.jpeg" for n in range(12 * FILES_PER_TASK)]
+    folder = make_folder(tmp_path / "images", names)
+    _age(folder)
+    rescued: list[ScanRecord] = []
+
+    def stop(done: int, total: int, note: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan_with_record(folder, on_progress=stop, rescue=rescued.append)
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.jpeg"))]
+    for name in names[:3]:
+        os.utime(put(folder, name, picture(900)), (1.7e9, 1.7e9))
+    assert list(rescued[0].frame["path"]) == names[:FILES_PER_TASK]
+    with pytest.raises(KeyboardInterrupt):
+        scan_with_record(folder, earlier=rescued[0], on_progress=stop, rescue=rescued.append)
+    # What the first had and has not changed, and as many again.
+    assert list(rescued[1].frame["path"]) == names[: 2 * FILES_PER_TASK - 3]
+    again = scan_with_record(folder, earlier=rescued[1])
+    assert again.reused == 2 * FILES_PER_TASK - 3
+    assert again.manifest.hash == scan(folder).hash
+
+
+def test_a_failed_scan_of_another_folder_rescues_nothing(folder: Path, tmp_path: Path) -> None:
+    record = _kept(scan_with_record(folder), tmp_path)
+    for label in "AB":
+        put(tmp_path, f"typo/{label}/x.jpeg", b"no image")
+    rescued: list[ScanRecord] = []
+    with pytest.raises(InputError, match="no usable image"):
+        scan_with_record(tmp_path / "typo", earlier=record, rescue=rescued.append)
+    assert rescued == []

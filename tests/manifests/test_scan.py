@@ -8,23 +8,29 @@ import io
 import os
 import struct
 import tempfile
+import time
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import google_crc32c
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifest_pictures import make_folder, picture, put
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, JpegImagePlugin
 
 from cxr.errors import InputError, UsageError
 from cxr.manifests.image_file import MAGIC, Reading, read_image_file
+from cxr.manifests.layout import Place
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
 from cxr.manifests.problems import SCAN_RULES
-from cxr.manifests.scan import scan
+from cxr.manifests.scan import scan, scan_with_record
+from cxr.manifests.scan_record import ScanRecord, frame_of, row_of
+from cxr.manifests.tree import TreeFile
 
 KAGGLE = [
     "train/NORMAL/IM-0001-0001.jpeg",
@@ -157,11 +163,74 @@ def test_names_that_are_not_utf8_links_in_a_circle_and_pipes_are_reported(tmp_pa
     assert read_manifest(write_manifest(manifest, tmp_path / "m.csv").location or Path()).hash == manifest.hash
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_reported(tmp_path: Path) -> None:
-    make_folder(tmp_path, ["A/1.jpeg", "A/2.jpeg", "B/3.jpeg"])
-    (tmp_path / "A" / "2.jpeg").chmod(0)
-    assert _rules(scan(tmp_path))["A/2.jpeg"] == "unreadable"
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder, and no right to read what its owner may not (root may read everything)."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("permissions are another matter here")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        before = os.geteuid()
+        os.seteuid(before or 65534)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(before)
+
+
+def test_what_may_not_be_read_is_reported_and_read_when_it_may_be(as_nobody: Path) -> None:
+    make_folder(as_nobody, ["A/1.jpeg", "A/2.jpeg", "B/3.jpeg", "C/4.jpeg"])
+    for path in as_nobody.rglob("*.jpeg"):
+        os.utime(path, (1.7e9, 1.7e9))
+    closed = (as_nobody / "A" / "2.jpeg", as_nobody / "C")
+    try:
+        for path in closed:
+            path.chmod(0)
+        first = scan_with_record(as_nobody)
+        assert {path: rule for path, rule in _rules(first.manifest).items() if rule != "unknown-patient"} == {
+            "A/2.jpeg": "unreadable",
+            "C": "unreadable",
+        }
+    finally:
+        for path in closed:
+            path.chmod(0o755)
+    again = scan_with_record(as_nobody, earlier=first.record)
+    assert (again.manifest.header.images, again.reused) == (4, 2)
+
+
+def test_what_did_not_fit_into_memory_is_read_again_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
+    put(tmp_path, "B/large.jpeg", picture(3, size=(60, 50)))
+    for path in tmp_path.rglob("*.jpeg"):
+        os.utime(path, (1.7e9, 1.7e9))
+    prepare = JpegImagePlugin.JpegImageFile.load_prepare
+
+    def exhausted(image: JpegImagePlugin.JpegImageFile) -> None:
+        if image.size == (60, 50):
+            raise MemoryError
+        prepare(image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JpegImagePlugin.JpegImageFile, "load_prepare", exhausted)
+        first = scan_with_record(tmp_path)
+    assert _rules(first.manifest)["B/large.jpeg"] == "unreadable"
+    again = scan_with_record(tmp_path, earlier=first.record)
+    assert (again.manifest.header.images, again.reused) == (3, 2)
+
+
+def test_what_changes_after_it_was_listed_has_the_size_that_was_read_and_is_read_again(tmp_path: Path) -> None:
+    data = picture(7)
+    path = put(tmp_path, "x.jpeg", data)
+    os.utime(path, (1.7e9, 1.7e9))
+    status = path.stat()
+    times = (status.st_mtime_ns, status.st_ino)
+    shorter, whole = (TreeFile("x.jpeg", Place("train", "A"), size, *times) for size in (100, len(data)))
+    for listed, reused in ((shorter, False), (whole, True)):
+        frame = frame_of([row_of(listed, *read_image_file(path, "x.jpeg", listed.size, Reading()))])
+        assert frame["size"].tolist() == [len(data)]
+        now = pd.DataFrame({"path": ["x.jpeg"], "size": [len(data)], "mtime_ns": times[:1], "inode": times[1:]})
+        record = ScanRecord(tmp_path, Reading(), time.time_ns(), frame)
+        assert (record.unchanged(now) >= 0).tolist() == [reused]
 
 
 def test_an_image_with_too_many_pixels_is_a_problem_not_a_crash(tmp_path: Path) -> None:
@@ -217,6 +286,20 @@ def test_what_decodes_but_perhaps_not_as_meant_is_kept_and_told(tmp_path: Path, 
     assert SCAN_RULES[rule].severity == "warning"
 
 
+@pytest.mark.parametrize("decode", [True, False], ids=["decode", "header"])
+@pytest.mark.parametrize("name", ["x.tiff", "x.jpeg", "x.png", "x.webp"])
+def test_a_turned_image_has_the_size_that_is_stored(tmp_path: Path, name: str, decode: bool) -> None:
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = 6
+    format = name.partition(".")[2].upper()
+    data = _saved(Image.new("RGB", (40, 20)), format, exif=tags)
+    facts, found = read_image_file(put(tmp_path, name, data), name, len(data), Reading(decode))
+    assert facts is not None
+    assert (facts.width, facts.height) == (40, 20)
+    if decode or format != "PNG":  # a PNG's tags may come after its pixels
+        assert (facts.orientation, [one.rule for one in found]) == (6, ["rotated"])
+
+
 def test_colour_of_16_bits_is_told_although_pillow_opens_it_as_8(tmp_path: Path) -> None:
     make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
     rows = b"".join(b"\0" + bytes(6 * 8) for _ in range(8))
@@ -251,6 +334,54 @@ def test_links_that_lead_to_themselves_are_reported(tmp_path: Path) -> None:
     assert rules["circle"] == "unreadable"
 
 
+SETS = ["train/A/1.jpeg", "train/B/2.jpeg", "test/A/3.jpeg", "test/B/4.jpeg"]
+
+
+@pytest.mark.parametrize(
+    ("real", "links", "rules"),
+    [
+        (SETS, {"all": "train"}, {"all": "outside-layout"}),
+        (SETS, {"test/A/link": "../../train/A"}, {"test/A/link": "folder-twice"}),
+        (SETS, {"train/A/link": "../../test"}, {"train/A/link": "folder-twice"}),
+        (SETS, {"extra": "../elsewhere"}, {"extra": "outside-layout"}),
+        (
+            [f"archive/{path}" for path in SETS],
+            {"train": "archive/train", "test": "archive/test", "val": "archive/test/A"},
+            {"val": "folder-twice", "archive/test": "folder-twice", "archive/train": "folder-twice"},
+        ),
+        (
+            [f"../elsewhere/{path}" for path in SETS],
+            {"train": "../elsewhere/train", "test": "../elsewhere/test", "../elsewhere/test/A/0": "../../train/A"},
+            {"test/A/0": "folder-twice"},
+        ),
+    ],
+    ids=["alias", "train-in-test", "test-in-train", "strange-alias", "all-linked", "linked-twice"],
+)
+def test_a_link_never_takes_images_from_the_folder_that_they_are_in(
+    tmp_path: Path, real: list[str], links: dict[str, str], rules: dict[str, str]
+) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    put(tmp_path, "elsewhere/x/9.jpeg", picture(9))
+    make_folder(root, real)
+    for name, target in links.items():
+        (root / name).symlink_to(target, target_is_directory=True)
+    manifest = scan(root)
+    counts = {split: sum(labels.values()) for split, labels in manifest.header.counts.items()}
+    assert counts == {"train": 2, "test": 2}
+    assert {path: rule for path, rule in _rules(manifest).items() if rule != "unknown-patient"} == rules
+
+
+def test_a_folder_that_is_linked_under_two_names_is_taken_under_the_first(tmp_path: Path) -> None:
+    make_folder(tmp_path / "elsewhere", ["1.jpeg", "2.jpeg"])
+    make_folder(tmp_path / "set", ["test/B/3.jpeg", "train/B/4.jpeg"])
+    for name in ("test/A", "train/A"):
+        (tmp_path / "set" / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    manifest = scan(tmp_path / "set")
+    assert manifest.header.counts == {"test": {"A": 2, "B": 1}, "train": {"B": 1}}
+    assert _rules(manifest)["train/A"] == "folder-twice"
+
+
 def test_what_lies_beside_the_wrapper_folder_is_told(tmp_path: Path) -> None:
     make_folder(tmp_path, ["set/train/A/1.jpeg", "set/train/B/2.jpeg", "more/x.jpeg"])
     (tmp_path / "__MACOSX").mkdir()
@@ -261,10 +392,31 @@ def test_what_lies_beside_the_wrapper_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_named_like_a_drive_and_an_unusual_space_are_not_fatal(tmp_path: Path) -> None:
-    make_folder(tmp_path, ["C:/1.jpeg", "A/with\u202fspace.jpeg", "B/2.jpeg"])
+    make_folder(tmp_path, ["C:/1.jpeg", "C:\\data/1.jpeg", "A/with\u202fspace.jpeg", "B/2.jpeg"])
     manifest = scan(tmp_path)
     assert list(manifest.frame["path"]) == ["A/with\u202fspace.jpeg", "B/2.jpeg"]
-    assert _rules(manifest)["C:/1.jpeg"] == "bad-name"
+    rules = _rules(manifest)
+    assert (rules["C:/1.jpeg"], rules["C:\\data/1.jpeg"]) == ("bad-name", "bad-name")
+
+
+def test_files_of_any_date_can_be_scanned_twice(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["A/2413.jpeg", "A/1938.jpeg", "B/2.jpeg"])
+    try:
+        os.utime(tmp_path / "A" / "2413.jpeg", (1.4e10, 1.4e10))
+        os.utime(tmp_path / "A" / "1938.jpeg", (-1e9, -1e9))
+    except (OSError, OverflowError):
+        pytest.skip("this file system has no such dates")
+    first = scan_with_record(tmp_path)
+    again = scan_with_record(tmp_path, earlier=first.record)
+    assert (again.reused, again.manifest.hash) == (1, first.manifest.hash)
+
+
+@pytest.mark.parametrize("name", ["lost+found", "$RECYCLE.BIN", "System Volume Information"])
+def test_what_a_file_system_keeps_at_its_root_is_junk(tmp_path: Path, name: str) -> None:
+    make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg", f"{name}/3.jpeg"])
+    manifest = scan(tmp_path)
+    assert manifest.classes == ("A", "B")
+    assert _rules(manifest)[name] == "junk"
 
 
 @settings(max_examples=150, deadline=None)
@@ -292,7 +444,9 @@ def test_no_damaged_header_is_fatal(at: int, patch: bytes, name: str) -> None:
 def test_unknown_names_are_told_once_with_their_number(tmp_path: Path) -> None:
     manifest = scan(make_folder(tmp_path, ["A/1.jpeg", "A/2.jpeg", "B/IM-1-1.jpeg"]))
     told = [problem for problem in manifest.header.problems if problem.rule == "unknown-patient"]
-    assert [problem.message.split(" names")[0] for problem in told] == ["2 of 3"]
+    assert [problem.message.split("; ")[0] for problem in told] == [
+        "the patient key etiology+number tells no patient for 2 of 3 images"
+    ]
 
 
 def test_every_problem_has_a_rule_with_a_fix() -> None:
@@ -313,7 +467,8 @@ def test_a_file_in_place_of_a_folder_is_bad_input(tmp_path: Path) -> None:
 def test_a_folder_without_a_usable_image_is_bad_input_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no usable image"):
         scan(tmp_path)
-    put(tmp_path, "train/A/x.jpeg", b"words")
+    for label in "AB":
+        put(tmp_path, f"train/{label}/x.jpeg", b"words")
     with pytest.raises(InputError, match=r"train/A/x\.jpeg named \.jpeg"):
         scan(tmp_path)
 
@@ -326,6 +481,31 @@ def test_one_label_only_is_bad_input(tmp_path: Path) -> None:
 def test_labels_differing_only_in_case_are_both_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'NORMAL'.*'Normal'|'Normal'.*'NORMAL'"):
         scan(make_folder(tmp_path, ["train/NORMAL/1.jpeg", "test/Normal/2.jpeg", "train/SICK/3.jpeg"]))
+
+
+@pytest.mark.parametrize(
+    ("names", "spec", "words"),
+    [
+        (["A/1.jpeg", "A/2.jpeg"], "number", "all 2 files in .* have one label, 'A'"),
+        (["A/1.jpeg", "a/2.jpeg", "B/3.jpeg"], "number", "differ only in case"),
+        (["A/1.jpeg", "B/1.jpeg"], "csv:{table}", r"row 2: '1.jpeg' may be A/1.jpeg or B/1.jpeg"),
+        (["A/7.jpeg", "B/8.jpeg"], "csv:{table}", "has none of the images: it has '1.jpeg', .* is 'A/7.jpeg'"),
+        (["A/7.jpeg", "B/8.jpeg"], r"regex:patient(\d+)", "finds a patient in no image's path, such as A/7.jpeg"),
+    ],
+    ids=["one-label", "case", "ambiguous", "other-table", "other-expression"],
+)
+def test_what_the_paths_show_to_be_hopeless_is_told_before_a_file_is_read(
+    tmp_path: Path, names: list[str], spec: str, words: str
+) -> None:
+    table = put(tmp_path, "patients.csv", b"file,patient\n1.jpeg,p1\n")
+    read: list[int] = []
+    with pytest.raises(InputError, match=words):
+        scan(
+            make_folder(tmp_path / "set", names),
+            patient_key=spec.format(table=table),
+            on_progress=lambda done, total, note: read.append(done),
+        )
+    assert sum(read) == 0
 
 
 def test_several_data_sets_in_one_folder_are_named(tmp_path: Path) -> None:

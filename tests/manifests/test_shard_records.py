@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr.errors import InputError
@@ -40,11 +40,13 @@ def test_the_masked_crc_of_a_known_text() -> None:
     assert masked_crc32c(b"123456789") == ((0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_frames_are_read_back(payloads: list[bytes]) -> None:
     assert _read(b"".join(map(framed, payloads))) == payloads
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=3), st.data())
 def test_any_changed_byte_and_any_cut_is_found(payloads: list[bytes], data: st.DataObject) -> None:
     whole = b"".join(map(framed, payloads))
@@ -59,6 +61,7 @@ def test_any_changed_byte_and_any_cut_is_found(payloads: list[bytes], data: st.D
             _read(whole[:at])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_no_bytes_crash_the_readers(data: bytes) -> None:
     for read in (_read, decode_example, ShardRecord.from_example):
@@ -68,11 +71,13 @@ def test_no_bytes_crash_the_readers(data: bytes) -> None:
             continue
 
 
+@settings(deadline=None)
 @given(FEATURE_MAPS)
 def test_examples_are_read_back(features: dict[str, bytes | int]) -> None:
     assert decode_example(encode_example(features)) == features
 
 
+@settings(deadline=None)
 @given(RECORDS)
 def test_records_are_read_back(record: ShardRecord) -> None:
     assert ShardRecord.from_example(record.to_example()) == record
@@ -83,6 +88,7 @@ def test_an_integer_beyond_int64_is_refused() -> None:
         encode_example({"x": 2**63})
 
 
+@settings(deadline=None)
 @given(features=EQUAL_NAMES)
 def test_examples_have_the_bytes_of_tensorflow(features: dict[str, bytes | int]) -> None:
     example_pb2 = pytest.importorskip("tensorflow.core.example.example_pb2", reason="needs TensorFlow (extra train)")
@@ -95,6 +101,7 @@ def test_examples_have_the_bytes_of_tensorflow(features: dict[str, bytes | int])
     assert decode_example(example.SerializeToString()) == features
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=4))
 def test_frames_have_the_bytes_of_tensorflow(tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes]) -> None:
     tf_record = pytest.importorskip("tensorflow.io", reason="needs TensorFlow (extra train)")

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,7 @@ from cxr.manifests.shards import (
     verify_shards,
     write_shards,
 )
-from cxr.manifests.shards.journal import JOURNAL_NAME, locked_journal
+from cxr.manifests.shards.journal import JOURNAL_NAME, locked_journal, read_journal
 
 
 def _images(root: Path, count: int = 24) -> Manifest:
@@ -306,3 +307,62 @@ def test_a_broken_index_is_told(tmp_path: Path) -> None:
         (tmp_path / INDEX_NAME).write_text(text)
         with pytest.raises(InputError):
             read_index(tmp_path)
+
+
+def _spoilt(raw: dict[str, Any], where: str, value: object) -> str:
+    *way, last = where.split(".")
+    inner = raw
+    for step in way:
+        inner = inner[int(step) if step.isdigit() else step]
+    inner[last] = value
+    return json.dumps(raw)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("counts", None), ("counts", [1]), ("counts", {"NORMAL": None}), ("counts", {"NORMAL": "3"}), ("records", "x"),
+        ("records", True), ("bytes", -1.5), ("file", None), ("file", "../x"), ("sha256", 3), ("crc32c", {}),
+    ],
+)  # fmt: skip
+def test_an_index_or_journal_damaged_by_hand_is_no_bug(tmp_path: Path, where: str, value: object) -> None:
+    folder = _finished(tmp_path)
+    text = _spoilt(json.loads((folder / INDEX_NAME).read_text()), f"splits.train.shards.0.{where}", value)
+    (folder / INDEX_NAME).write_text(text)
+    with pytest.raises(InputError, match="not an index of shards"):
+        read_index(folder)
+    shard = json.loads(text)["splits"]["train"]["shards"][0] | {"split": "train"}
+    (folder / JOURNAL_NAME).write_text(f'{{"plan": "p"}}\n{json.dumps(shard)}\n')
+    assert read_journal(folder) == ("p", [])
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("plan", None), ("manifest", 3), ("task", 3), ("classes", None), ("classes", "NORMAL"), ("classes", [3]),
+        ("seed", "7"), ("shard_bytes", None), ("splits", None), ("splits", []), ("splits.train", None),
+        ("splits.train.shards", None), ("splits.dev", {"shards": [{}]}),
+    ],
+)  # fmt: skip
+def test_an_index_with_a_wrong_head_is_bad_input(tmp_path: Path, where: str, value: object) -> None:
+    folder = _finished(tmp_path)
+    (folder / INDEX_NAME).write_text(_spoilt(json.loads((folder / INDEX_NAME).read_text()), where, value))
+    with pytest.raises(InputError, match="not an index of shards"):
+        verify_shards(folder)
+
+
+def _finished(tmp_path: Path) -> Path:
+    manifest = _images(tmp_path / "images", 6)
+    write_shards(plan_shards(manifest, SMALL), tmp_path / "images", tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_a_foreign_file_stays_and_is_in_nobodys_way(tmp_path: Path) -> None:
+    manifest = _images(tmp_path / "images", 6)
+    plan = plan_shards(manifest, SMALL)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/data.tfrecord").write_bytes(b"mine")
+    for force in (False, True, False):
+        write_shards(plan, tmp_path / "images", tmp_path / "out", force=force)
+        assert (tmp_path / "out/data.tfrecord").read_bytes() == b"mine"
+    assert verify_shards(tmp_path / "out")[1] == []

@@ -88,6 +88,42 @@ def test_the_aspect_ratio_is_probed_and_left_out_where_it_is_not_known() -> None
     assert probe.left_out[0] == "aspect ratio: not known of every image"
 
 
+@pytest.mark.parametrize(("each", "judges"), [(2, False), (9, False), (10, True)])
+def test_a_test_split_with_few_images_of_either_side_does_not_judge_and_that_is_said(each: int, judges: bool) -> None:
+    rows = [
+        row(f"train/{label}/{n}.jpeg", label, size=5000 + n) for n in range(60) for label in ("NORMAL", "PNEUMONIA")
+    ]
+    rows += [row(f"test/NORMAL/{n}.jpeg", "NORMAL", split="test", size=4000) for n in range(40)]
+    rows += [row(f"test/PNEUMONIA/{n}.jpeg", "PNEUMONIA", split="test", size=9000) for n in range(each)]
+    probe = probe_shortcuts(manifest_of(rows))
+    assert probe is not None
+    found = probe.shortcuts[0]
+    assert (found.test_auc is not None, found.judged_on) == (
+        judges,
+        "test" if judges else "5 folds of train, by patient",
+    )
+    words = f"test: {each} positive and 40 other images are too few to judge on, 10 of each are needed"
+    assert any(reason.startswith(words) for reason in probe.left_out) == (not judges)
+
+
+def test_the_folds_of_train_do_not_depend_on_what_is_in_test() -> None:
+    """Six ill patients fill five folds, however many others test has."""
+    generator = np.random.default_rng(11)
+    sizes = generator.integers(4000, 9000, 400)
+    train = [
+        row(f"train/{label}/{n:03}.jpeg", label, size=int(sizes[n]) + 500 * (label == "PNEUMONIA"))
+        for n, label in enumerate(["PNEUMONIA"] * 6 + ["NORMAL"] * 94)
+    ]
+    test = [
+        row(f"test/{label}/{n:03}.jpeg", label, split="test", size=int(sizes[n]))
+        for n, label in enumerate(["PNEUMONIA", "NORMAL"] * 100, start=100)
+    ]
+    alone = _shortcut(manifest_of(train), BYTE_COUNT)
+    assert alone.train_auc is not None
+    for more in (20, 47, 200):
+        assert _shortcut(manifest_of(train + test[:more]), BYTE_COUNT).train_auc == alone.train_auc
+
+
 def test_without_a_test_split_the_figure_is_of_train_by_patient_and_says_so() -> None:
     rows = [
         row(f"train/{label}/{n}.jpeg", label, size=5000 + 900 * (label == "PNEUMONIA"), patient=f"p{n % 30}")
@@ -104,6 +140,18 @@ def test_a_brightness_that_tells_the_label_is_found_by_the_thumbnail() -> None:
     found = _shortcut(manifest, THUMBNAIL, _looks(manifest, np.where(sick, 120, 80)))
     assert found.test_auc == pytest.approx(1.0)
     assert found.train_auc == pytest.approx(1.0)
+
+
+def test_thumbnails_of_too_few_test_images_are_judged_in_the_folds_and_that_is_said() -> None:
+    """Of huge data only some images are looked at: perhaps hardly any of test."""
+    manifest = _manifest()
+    seen = _looks(manifest, np.zeros(200))
+    in_train = np.flatnonzero(manifest.frame["split"] == "train")
+    rows = np.sort(np.concatenate([in_train, np.flatnonzero(manifest.frame["split"] == "test")[:9]]))
+    probe = probe_shortcuts(manifest, Looks(rows, seen.thumbnails[rows], seen.greys[rows], len(rows), 200))
+    assert probe is not None
+    assert [one.test_auc is None for one in probe.shortcuts] == [False, False, True]
+    assert [reason.partition(":")[0] for reason in probe.left_out] == ["32x32 thumbnail on test"]
 
 
 def test_patients_recognised_by_their_thumbnail_do_not_help_in_the_folds() -> None:
@@ -147,6 +195,28 @@ def test_the_check_says_the_floor_and_warns_of_a_glaring_one() -> None:
     assert "the byte count alone tells PNEUMONIA with an AUC of 1.000 (test): a model must beat this" in floor.message
     assert "shortcut" in {finding.rule for finding in report.warnings}
     assert report.ok
+
+
+def _warned(manifest: Manifest) -> str:
+    (told,) = [finding.message for finding in check(manifest).warnings if finding.rule == "shortcut"]
+    return told
+
+
+def test_a_shortcut_that_is_turned_round_in_test_is_told_with_both_figures() -> None:
+    told = _warned(_manifest(size=lambda n, sick: 5000 + (1000 if sick == (n < 120) else 0)))
+    assert "AUC 0.000 (test), 1.000 (5 folds of train, by patient)" in told
+    assert "test and train disagree, it is the other way round in test" in told
+
+
+def test_a_shortcut_that_holds_in_train_alone_is_told() -> None:
+    sizes = np.random.default_rng(3).integers(4000, 9000, 200)
+    told = _warned(_manifest(size=lambda n, sick: 5000 + 1000 * sick if n < 120 else int(sizes[n])))
+    assert "1.000 (5 folds of train, by patient); test and train disagree" in told
+
+
+def test_figures_that_agree_are_not_called_different() -> None:
+    told = _warned(_manifest(size=lambda n, sick: 5000 + n - 1000 * sick))
+    assert "AUC 1.000 (test), 1.000 (5 folds of train, by patient): that is how the files were made" in told
 
 
 def test_on_the_real_xrays_the_byte_count_tells_much(xrays: Path) -> None:

@@ -121,6 +121,7 @@ def test_new_patients_move_nobody_and_the_shares_still_hold(
     new = more.frame.assign(
         path="new-" + more.frame["path"],
         patient="new-" + more.frame["patient"],
+        sha256=more.frame["sha256"].str[::-1],
         duplicate_group=more.frame["duplicate_group"].map(lambda key: key and f"new-{key}"),
     )
     grown = manifest_of([*manifest.frame.to_dict("records"), *new.to_dict("records")])
@@ -224,7 +225,7 @@ def _grown(extra: dict[str, str]) -> tuple[Manifest, Manifest]:
     """A split manifest, and the same data with one more image of these fields."""
     rows = [row(f"{i}.jpeg", "AB"[i % 2]) for i in range(40)]
     made = make_validation(manifest_of(rows), validation=0.25)
-    return made, manifest_of([*rows, row("new.jpeg", "A", **extra)])
+    return made, manifest_of([*rows, row("new.jpeg", **{"label": "A", **extra})])
 
 
 def test_a_new_image_of_a_known_patient_goes_where_the_patient_is() -> None:
@@ -234,6 +235,35 @@ def test_a_new_image_of_a_known_patient_goes_where_the_patient_is() -> None:
         _, grown = _grown({"patient": patient})
         kept = keep_assignments(grown, made)
         assert dict(zip(kept.frame["path"], kept.frame["split"], strict=True))["new.jpeg"] == side
+
+
+def test_a_renamed_image_stays_where_its_bytes_were() -> None:
+    made, _ = _grown({})
+    renamed = made.frame.assign(path="b/" + made.frame["path"], patient="b" + made.frame["patient"], split="train")
+    kept = keep_assignments(manifest_of(renamed.to_dict("records")), made)
+    assert kept.frame.set_index("sha256")["split"].to_dict() == made.frame.set_index("sha256")["split"].to_dict()
+
+
+def test_an_image_that_was_taken_out_by_hand_stays_out() -> None:
+    made, grown = _grown({})
+    frame = made.frame.copy()
+    frame.loc[frame["path"] == "3.jpeg", "split"] = ""
+    kept = keep_assignments(grown, manifest_of(frame.to_dict("records"), split_policy=made.header.split_policy))
+    assert list(kept.split("")["path"]) == ["3.jpeg"]
+
+
+def test_where_two_sides_are_joined_evenly_nobody_goes_into_test() -> None:
+    rows = [row(f"{i}.jpeg", "AB"[i % 2]) for i in range(40)]
+    made = split(manifest_of(rows), SplitPolicy("resplit", validation=0.2, test=0.2, seed=7))
+    train, test = made.split("train")["path"].iloc[0], made.split("test")["path"].iloc[0]
+    joined = [entry | {"patient": "one" if entry["path"] in {train, test} else entry["patient"]} for entry in rows]
+    kept = keep_assignments(manifest_of(joined), made)
+    assert set(kept.frame["split"][kept.frame["patient"] == "one"]) == {"train"}
+
+
+def test_a_new_label_of_one_patient_does_not_stop_a_kept_split() -> None:
+    made, grown = _grown({"label": "C"})
+    assert len(keep_assignments(grown, made).frame) == len(made.frame) + 1
 
 
 def test_an_unsplit_earlier_manifest_binds_nobody() -> None:

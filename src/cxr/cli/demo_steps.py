@@ -34,6 +34,8 @@ GPU_RECIPE = "mobilenet-v2"
 AUTOML_NODE_HOURS = 1.0
 #: The emulator trains one job at a time here: the baseline is trained beside it, on the same cores.
 EMULATOR_JOBS = 1
+#: Rules of the check that are only warnings elsewhere; the demo sends the data to AutoML.
+REFUSED_BY_AUTOML = frozenset({"vertex-label-spelling", "vertex-few-images"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,12 @@ def _show_check(manifest: Manifest, out: Out) -> None:
     report = check(manifest)
     for finding in report.findings:
         out.say(f"  {finding.severity}: {finding.message}")
-    # A file that cannot be read is not in the manifest and spoils nothing; a leak or an illegal label does.
+    # A file that cannot be read is not in the manifest and spoils nothing; a leak does.
     if any(finding.rule not in SCAN_RULES for finding in report.errors):
         raise CheckFailed("the data has problems that make every later number wrong", hint="see: cxr data check")
+    refused = [finding for finding in report.warnings if finding.rule in REFUSED_BY_AUTOML]
+    if refused:
+        raise CheckFailed(f"AutoML would refuse this data: {refused[0].message}", hint=refused[0].fix)
 
 
 def _start_emulator(options: DemoOptions, out: Out, tell: _Teller) -> Connection:

@@ -40,7 +40,7 @@ def assign(
     """The name of a side for each row of `pool`.
 
     `groups` are the rows' group keys; `pinned` the sides that rows already have ("" for none). A group with a pinned
-    row stays on that side (the one that most of its images have, then the first in the order of `sides`). The others
+    row stays on that side (the one that most of its images have, then the last in the order of `sides`). The others
     are taken, stratum by stratum, in the order of sha256(seed, group), and go to the first side that each brings
     nearer to its share; the last side takes the rest. So a side misses its share of a stratum by less than one group
     when nothing is pinned, or when what is pinned was assigned like this and only new groups came since. A stratum is
@@ -89,7 +89,7 @@ def _describe(pool: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
 
 
 def _held(groups: pd.Series, pinned: pd.Series, order: Sequence[str]) -> dict[str, str]:
-    rank = {name: number for number, name in enumerate(order)}
+    rank = {name: -number for number, name in enumerate(order)}
     known = pinned.isin(order)
     votes = pd.DataFrame({"key": groups[known], "side": pinned[known]})
     votes = votes.value_counts(sort=False).reset_index(name="images")

@@ -27,7 +27,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class ManifestDiff:
     """`added` and `removed` paths; `renamed` pairs (before, after) of equal bytes, which are in neither; `changes` of
-    images that both have; `header` fields (name, before, after)."""
+    images that both have, the renamed ones under their new path; `header` fields (name, before, after)."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -56,20 +56,22 @@ def diff_manifests(before: Manifest, after: Manifest) -> ManifestDiff:
     gone, come = left.index.difference(right.index), right.index.difference(left.index)
     renamed = _renamed(left.loc[gone], right.loc[come])
     common = left.index.intersection(right.index)
-    old, new = left.loc[common], right.loc[common]
+    # A renamed image may have moved to another label or split with its folder: it is compared, too, by its new name.
+    sources, targets = [pair[0] for pair in renamed], [pair[1] for pair in renamed]
+    old, new = left.loc[[*common, *sources]], right.loc[[*common, *targets]]
+    names = new.index
     changes = [
         Change(str(path), column, before_value, after_value)
         for column in COLUMNS
         if column != "path"
-        for differ in [(old[column] != new[column]).to_numpy(dtype=bool)]
+        for differ in [old[column].to_numpy() != new[column].to_numpy()]
         for path, before_value, after_value in zip(
-            common[differ], old[column][differ].tolist(), new[column][differ].tolist(), strict=True
+            names[differ], old[column][differ].tolist(), new[column][differ].tolist(), strict=True
         )
     ]
-    sources, targets = {pair[0] for pair in renamed}, {pair[1] for pair in renamed}
     return ManifestDiff(
-        added=tuple(sorted(set(come) - targets)),
-        removed=tuple(sorted(set(gone) - sources)),
+        added=tuple(sorted(set(come) - set(targets))),
+        removed=tuple(sorted(set(gone) - set(sources))),
         renamed=renamed,
         changes=tuple(sorted(changes, key=lambda change: (change.path, change.column))),
         header=_header_changes(before, after),

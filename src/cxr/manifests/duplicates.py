@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from cxr.manifests.groups import KEY_PREFIX, group_keys
 from cxr.manifests.manifest import Manifest, Problem, new_manifest
 from cxr.manifests.problems import problem
 
@@ -36,7 +37,8 @@ def drop_duplicates(manifest: Manifest) -> Manifest:
     """The manifest with one image of each duplicate group: the first by path, one of test before any other.
 
     A group under several labels is left as it is: somebody has to decide which label is right (`cxr data check` tells).
-    Each dropped path is a note in the header.
+    Each dropped path is a note in the header. Patients that only a dropped image joins get one key, the first of them:
+    they still may not stand on two sides of a split.
     """
     frame = manifest.frame
     grouped = frame[frame["duplicate_group"] != ""]
@@ -52,10 +54,27 @@ def drop_duplicates(manifest: Manifest) -> Manifest:
         problem("dropped-duplicate", path, f"left out, as {keeper[group]} shows the same image")
         for path, group in zip(dropped["path"], dropped["duplicate_group"], strict=True)
     ]
-    left = frame.drop(index=dropped.index)
+    patients, joined = _one_key_each(frame, dropped)
+    left = frame.assign(patient=patients).drop(index=dropped.index)
     left.loc[left.index.isin(kept.index), "duplicate_group"] = ""
+    notes += joined
     header = replace(manifest.header, problems=(*manifest.header.problems, *notes))
     return new_manifest(left, header, manifest.location)
+
+
+def _one_key_each(frame: pd.DataFrame, dropped: pd.DataFrame) -> tuple[pd.Series, list[Problem]]:
+    """The patients, those that `dropped` images join under the first of them, and a note for each of these."""
+    keys = group_keys(frame)
+    several = frame.groupby(keys)["patient"].nunique()
+    touched = keys.isin(several.index[several > 1]) & keys.isin(keys[dropped.index])
+    patients = frame["patient"].where(~touched, keys.str.removeprefix(KEY_PREFIX))
+    notes = []
+    for _, members in frame[touched].groupby(keys[touched]):
+        names = sorted(set(members["patient"]))
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        words = f"the patients {', '.join(names[:3])}{more} share an image: they count as one, {names[0]}"
+        notes.append(problem("joined-patients", members["path"].iloc[0], words))
+    return patients, notes
 
 
 def _contents(frame: pd.DataFrame) -> pd.Series:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import pandas as pd
+
+#: What a group's key begins with; its first patient follows.
+KEY_PREFIX: Final = "patient:"
 
 
 def group_keys(frame: pd.DataFrame) -> pd.Series:
@@ -15,7 +19,7 @@ def group_keys(frame: pd.DataFrame) -> pd.Series:
     patients = frame["patient"]
     roots = _roots_of_joined(frame)
     first = patients.map(roots).fillna(patients) if roots else patients
-    return ("patient:" + first.astype("object")).astype("object")
+    return (KEY_PREFIX + first.astype("object")).astype("object")
 
 
 def _roots_of_joined(frame: pd.DataFrame) -> dict[str, str]:

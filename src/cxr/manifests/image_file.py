@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import google_crc32c
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from cxr.manifests.manifest import Problem
 from cxr.manifests.perceptual_hash import perceptual_hash
@@ -62,8 +62,8 @@ DECODE_ERRORS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What the bytes of one image say: size in bytes, sha256 and md5 (hex), crc32c (base64, big-endian), pixels, EXIF
-    orientation (1 to 8), and the perceptual hash (hex; empty where none was wanted)."""
+    """What the bytes of one image say: size in bytes, sha256 and md5 (hex), crc32c (base64, big-endian), pixels as
+    stored, EXIF orientation (1 to 8), and the perceptual hash (hex; empty where none was wanted)."""
 
     size: int
     sha256: str
@@ -139,6 +139,8 @@ def read_image_file(
             data = stream.read()
     except OSError as error:
         return None, [problem("unreadable", relative, f"cannot be read: {error.strerror or error}")]
+    except MemoryError:
+        return None, [problem("unreadable", relative, "cannot be read: not enough memory")]
     return _facts(data, relative, reading)
 
 
@@ -160,6 +162,9 @@ def _facts(data: bytes, relative: str, reading: Reading) -> tuple[ImageFacts | N
         return None, [problem("not-an-image", relative, f"named {suffix or 'as an image'}, but the bytes are no image")]
     except Image.DecompressionBombError as error:
         return None, [problem("too-many-pixels", relative, _one_line(error))]
+    except MemoryError:
+        # Perhaps the machine's state, not the file's: another scan may fare better.
+        return None, [problem("unreadable", relative, "cannot be decoded: not enough memory, or a broken header")]
     except DECODE_ERRORS as error:
         return None, [problem("broken-image", relative, f"does not decode: {_one_line(error)}")]
     facts = ImageFacts(
@@ -184,7 +189,7 @@ def _facts(data: bytes, relative: str, reading: Reading) -> tuple[ImageFacts | N
 
 def _look(data: bytes, relative: str, reading: Reading) -> _Picture:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
+        width, height = _stored_size(image)
         if width * height > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{width:,} x {height:,} pixels: too many to be a radiograph")
         if image.mode == "LAB":
@@ -199,6 +204,13 @@ def _look(data: bytes, relative: str, reading: Reading) -> _Picture:
             image.load()
             hashed = perceptual_hash(image) if reading.hashed else ""
         return _Picture(width, height, mode, found, orientation, hashed, remarks)
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Pillow gives a TIFF's size as it is shown, turned by its orientation.
+        return int(image.tag_v2[ExifTags.Base.ImageWidth]), int(image.tag_v2[ExifTags.Base.ImageLength])
+    return image.size
 
 
 def _orientation(image: Image.Image, reading: Reading) -> int:

@@ -19,8 +19,20 @@ SPLIT_FOLDERS: Final = {
     "validation": "validation",
     "test": "test",
 }
-#: Leftovers of desktops and archivers, in lower case.
-JUNK_FOLDERS: Final = frozenset({"__macosx", ".git", ".ipynb_checkpoints", "@eadir", ".trashes", ".spotlight-v100"})
+#: Leftovers of desktops, archivers and file systems, in lower case.
+JUNK_FOLDERS: Final = frozenset(
+    {
+        "__macosx",
+        ".git",
+        ".ipynb_checkpoints",
+        "@eadir",
+        ".trashes",
+        ".spotlight-v100",
+        "lost+found",
+        "$recycle.bin",
+        "system volume information",
+    }
+)
 JUNK_FILES: Final = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".gitkeep", ".gitignore"})
 
 #: The names of the folders in a folder (given by its parts below the root), sorted, without leftovers.
@@ -49,10 +61,10 @@ class Place:
 def find_layout(root: Path) -> Layout:
     """Recognise the layout of `root`, looking into a wrapper folder (DIR/chest_xray/train) where there is one.
 
-    Raises InputError when `root` is missing or not a folder, is empty, or holds several data sets; NotAllowed when it
-    cannot be read.
+    A folder below `root` that cannot be read counts as empty. Raises InputError when `root` is missing or not a folder,
+    or holds several data sets; NotAllowed when it cannot be read.
     """
-    return _find(lambda parts: _folders(root.joinpath(*parts)), str(root))
+    return _find(lambda parts: _folders_below(root.joinpath(*parts)) if parts else _folders(root), str(root))
 
 
 def listed_layout(folders: Iterable[str], url: str) -> Layout:
@@ -91,24 +103,21 @@ def is_junk_file(name: str) -> bool:
 
 
 def _find(children: _Children, root: str) -> Layout:
-    found = _layout_with_splits(children, (), root)
-    return Layout("", False) if found is None else Layout("/".join(found), True)
-
-
-def _layout_with_splits(children: _Children, here: tuple[str, ...], root: str) -> tuple[str, ...] | None:
+    here: tuple[str, ...] = ()
     folders = children(here)
-    if any(_is_split(name) for name in folders):
-        return here
-    wrappers = [name for name in folders if any(_is_split(inner) for inner in children((*here, name)))]
-    if len(wrappers) > 1:
-        first = "/".join((root.rstrip("/"), *here, wrappers[0]))
-        raise InputError(
-            f"{root} holds several data sets (folders with splits in them): {', '.join(wrappers)}",
-            hint=f"scan one, cxr data scan {first}, or lay it out as <split>/<label>/…",
-        )
-    if len(wrappers) == 1:
-        return (*here, wrappers[0])
-    return _layout_with_splits(children, (*here, folders[0]), root) if len(folders) == 1 else None
+    while not any(_is_split(name) for name in folders):
+        wrappers = [name for name in folders if any(_is_split(inner) for inner in children((*here, name)))]
+        if len(wrappers) > 1:
+            first = "/".join((root.rstrip("/"), *here, wrappers[0]))
+            raise InputError(
+                f"{root} holds several data sets (folders with splits in them): {', '.join(wrappers)}",
+                hint=f"scan one, cxr data scan {first}, or lay it out as <split>/<label>/…",
+            )
+        if not wrappers and len(folders) != 1:
+            return Layout("", False)
+        here = (*here, (wrappers or folders)[0])
+        folders = children(here)
+    return Layout("/".join(here), True)
 
 
 def _is_split(name: str) -> bool:
@@ -129,6 +138,13 @@ def _folders(folder: Path) -> list[str]:
         raise NotAllowed(f"no permission to read {folder}") from error
     except OSError as error:
         raise Fault(f"cannot read {folder}: {error.strerror}") from error
+
+
+def _folders_below(folder: Path) -> list[str]:
+    try:
+        return _folders(folder)
+    except (InputError, NotAllowed, Fault):
+        return []  # the scan reports it
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

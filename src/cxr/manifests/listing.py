@@ -49,7 +49,8 @@ def manifest_of_listing(
     reader = patient_reader(patient_key)
     listed = _Columns()
     for number, found in enumerate(objects, 1):
-        if not found.name.endswith("/"):  # consoles make empty objects to show a folder
+        # Consoles make empty objects to show a folder; the one of the prefix itself has no name left.
+        if found.name and not found.name.endswith("/"):
             listed.add(found)
         if number % _OBJECTS_PER_WORD == 0:
             on_progress(0, number, "listing")

@@ -27,6 +27,7 @@ from cxr.version import __version__
 SCHEMA_VERSION: Final = 2
 SPLITS: Final = ("train", "validation", "test")
 Severity = Literal["error", "warning", "note"]
+PolicyName = Literal["official", "grouped", "folds", "resplit"]
 
 #: Column -> dtype; docs/manifests.md says the same to users. What a listing or `--no-decode` cannot tell is 0 or empty.
 COLUMNS: Final[dict[str, str]] = {
@@ -74,7 +75,7 @@ class SplitPolicy:
     etiology, by `seed`.
     """
 
-    name: Literal["official", "grouped", "folds", "resplit"] = "official"
+    name: PolicyName = "official"
     validation: float | None = None
     test: float | None = None
     folds: int | None = None
@@ -168,20 +169,24 @@ def sealed(frame: pd.DataFrame, header: ManifestHeader, location: Path | None = 
     """Checked rows under a header with their counts, checksums and hash."""
     per_checksum = max(1, math.ceil(len(frame) / MAX_BLOCKS))
     digest, checksums = _digests(frame, per_checksum)
-    counts = {
-        str(split or "unused"): {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
-        for split, rows in frame.groupby("split", sort=True)
-    }
     header = replace(
         header,
         content_hash=digest,
         rows_per_checksum=per_checksum,
         row_checksums="".join(checksums),
         images=len(frame),
-        counts=counts,
+        counts=split_counts(frame),
         created=header.created or datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return Manifest(frame, header, location)
+
+
+def split_counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Images by split ("unused" for none) and label."""
+    return {
+        str(split or "unused"): {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
+        for split, rows in frame.groupby("split", sort=True)
+    }
 
 
 def content_hash(frame: pd.DataFrame) -> str:

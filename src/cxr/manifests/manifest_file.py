@@ -6,10 +6,9 @@ import io
 import json
 import os
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,17 +16,16 @@ from cxr.errors import InputError, UsageError
 from cxr.files import atomic_path, write_text_atomically
 from cxr.manifests.manifest import (
     COLUMNS,
-    SCHEMA_VERSION,
     Manifest,
     ManifestHeader,
-    Problem,
-    SplitPolicy,
     block_checksums,
     canonical_pieces,
     content_hash,
     hash_of_schema,
     new_manifest,
+    split_counts,
 )
+from cxr.manifests.manifest_header import header_text, read_header
 from cxr.manifests.row_rules import first_bad_row
 
 _SCAN_AGAIN = "scan the folder again: cxr data scan DIR"
@@ -36,35 +34,35 @@ _SCAN_AGAIN = "scan the folder again: cxr data scan DIR"
 def write_manifest(manifest: Manifest, path: Path) -> Manifest:
     """Write `path` (CSV) and its sidecar, the root made relative to the manifest's new folder.
 
-    Raises UsageError for a name that does not end in .csv, NotAllowed or Fault when the disk refuses.
+    The header is written under another name, and takes its own when the rows have theirs: a program that is killed
+    between leaves a manifest that can be read. Raises UsageError for a name that no manifest has, NotAllowed or
+    Fault when the disk refuses.
     """
     check_name(path)
     root = manifest.header.root
     if not manifest.is_remote:
         root = Path(os.path.relpath(manifest.root.resolve(), path.parent.resolve())).as_posix()
     header = replace(manifest.header, root=root)
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        stream.writelines(canonical_pieces(manifest.frame))
-    write_text_atomically(sidecar_of(path), header_text(header))
+    pending = _pending_of(path)
+    with atomic_path(path) as temporary:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(canonical_pieces(manifest.frame))
+        write_text_atomically(pending, header_text(header))
+    pending.replace(sidecar_of(path))
     return Manifest(manifest.frame, header, path)
-
-
-def header_text(header: ManifestHeader) -> str:
-    """The sidecar's text."""
-    return json.dumps(asdict(header), indent=2) + "\n"
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest. Raises InputError naming file and row when it is absent, torn or was edited."""
-    header = _read_header(path)
-    data, frame = _read_rows(path)
-    digest = hash_of_schema()
-    digest.update(data)
-    # Other line ends are no edit: only when the bytes differ are the rows written anew and hashed.
-    if digest.hexdigest() != header.content_hash and content_hash(frame) != header.content_hash:
+    header, data, frame = _read(path)
+    if not _fits(header, data, frame):
         raise InputError(
             f"{path} does not match its hash in {sidecar_of(path).name}: {_where_edited(frame, header)}",
             hint=f"undo the edit, or accept it: cxr data check --reseal --manifest {path}",
+        )
+    if (len(frame), split_counts(frame)) != (header.images, header.counts):
+        raise InputError(
+            f"{sidecar_of(path)}: its counts are not those of the rows: the header was edited", hint=_SCAN_AGAIN
         )
     return Manifest(frame, header, path)
 
@@ -75,18 +73,47 @@ def reseal(path: Path) -> Manifest:
     The hash changes when a row did: results on the file before are results on another manifest. Raises InputError as
     `read_manifest` does, but not for the hash.
     """
-    header = _read_header(path)
-    _, frame = _read_rows(path)
-    if content_hash(frame) == header.content_hash:
+    header, data, frame = _read(path)
+    if _fits(header, data, frame):
         return read_manifest(path)
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     return write_manifest(new_manifest(frame, replace(header, resealed=moment), path), path)
 
 
+def _read(path: Path) -> tuple[ManifestHeader, bytes, pd.DataFrame]:
+    """The header that belongs to the rows, and the rows; the header may still have the name it was written under."""
+    data, frame = _read_rows(path)
+    pending = _pending_of(path)
+    if pending.exists():
+        header = read_header(pending)
+        if _fits(header, data, frame):
+            return header, data, frame
+    return read_header(sidecar_of(path)), data, frame
+
+
+def _fits(header: ManifestHeader, data: bytes, frame: pd.DataFrame) -> bool:
+    digest = hash_of_schema()
+    digest.update(data)
+    # Other line ends are no edit: only when the bytes differ are the rows written anew and hashed.
+    return digest.hexdigest() == header.content_hash or content_hash(frame) == header.content_hash
+
+
 def check_name(path: Path) -> None:
-    """Raises UsageError for a name that does not end in .csv: the header beside it ends in .json."""
-    if path.suffix != ".csv":
-        raise UsageError(f"{path} is no name for a manifest", hint=f"--out {path.with_suffix('.csv')}")
+    """Raises UsageError for a name that does not end in .csv (the header's ends in .json) or whose header's name is
+    taken by something else."""
+    if path.suffix != ".csv" or path.name.endswith(".scan.csv"):
+        raise UsageError(f"{path} is no name for a manifest", hint="--out NAME.csv")
+    sidecar = sidecar_of(path)
+    if sidecar.exists() and not _is_header(sidecar):
+        raise UsageError(f"{sidecar} is there and is not the header of a manifest", hint="choose another --out")
+
+
+def _is_header(path: Path) -> bool:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(raw, dict) and {"schema_version", "content_hash", "root"} <= set(raw)
 
 
 def sidecar_of(path: Path) -> Path:
@@ -94,48 +121,8 @@ def sidecar_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _read_header(path: Path) -> ManifestHeader:
-    sidecar = sidecar_of(path)
-    try:
-        raw: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        missing = path if not path.exists() else sidecar
-        raise InputError(f"there is no manifest {missing}", hint="make one with: cxr data scan DIR") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read {sidecar}: {error}") from error
-    if not isinstance(raw, dict) or "schema_version" not in raw:
-        raise InputError(f"{sidecar} is not the header of a manifest")
-    version = raw["schema_version"]
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{sidecar} is a manifest of schema version {version}; this cxr reads version {SCHEMA_VERSION}",
-            hint=_SCAN_AGAIN,
-        )
-    try:
-        header = ManifestHeader(
-            **{
-                **raw,
-                "split_policy": SplitPolicy(**raw["split_policy"]),
-                "problems": tuple(Problem(**problem) for problem in raw["problems"]),
-            }
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{sidecar} is not the header of a manifest: {error}") from error
-    wrong = next((name for name, kind in _HEADER_TYPES.items() if not isinstance(getattr(header, name), kind)), None)
-    if wrong or header.rows_per_checksum < 1:
-        raise InputError(f"{sidecar}: {wrong or 'rows_per_checksum'} has a value that no header has", hint=_SCAN_AGAIN)
-    return header
-
-
-_HEADER_TYPES: dict[str, type] = {
-    "root": str,
-    "patient_key": str,
-    "content_hash": str,
-    "rows_per_checksum": int,
-    "row_checksums": str,
-    "images": int,
-    "counts": dict,
-}
+def _pending_of(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.json.next")
 
 
 def _read_rows(path: Path) -> tuple[bytes, pd.DataFrame]:
@@ -148,13 +135,14 @@ def _read_rows(path: Path) -> tuple[bytes, pd.DataFrame]:
     except FileNotFoundError:
         raise InputError(f"there is no manifest {path}", hint="make one with: cxr data scan DIR") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the manifest {path}: {error}") from error
+        said = " ".join(str(error).split())
+        raise InputError(f"cannot read the manifest {path}: {said}", hint=_SCAN_AGAIN) from error
     if list(frame.columns) != list(COLUMNS):
-        raise InputError(f"{path} does not have the columns of a manifest: {', '.join(COLUMNS)}")
+        raise InputError(f"{path} does not have the columns of a manifest: {', '.join(COLUMNS)}", hint=_SCAN_AGAIN)
     frame = _typed(frame, path)
     bad = first_bad_row(frame)
     if bad is not None:
-        raise InputError(f"{path}, row {bad.row + 2}: {bad.message}")
+        raise InputError(f"{path}, row {bad.row + 2}: {bad.message}", hint=_correct(path))
     return data, frame
 
 
@@ -165,9 +153,16 @@ def _typed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         whole = frame[column].str.fullmatch(r"-?[0-9]{1,18}").to_numpy(dtype=bool)
         if not whole.all():
             row = int((~whole).argmax())
-            raise InputError(f"{path}, row {row + 2}: {column} is {frame[column].iloc[row]!r}, not a whole number")
+            raise InputError(
+                f"{path}, row {row + 2}: {column} is {frame[column].iloc[row]!r}, not a whole number",
+                hint=_correct(path),
+            )
         frame[column] = frame[column].astype("int64")
     return frame
+
+
+def _correct(path: Path) -> str:
+    return f"correct the row, then accept the edit: cxr data check --reseal --manifest {path}"
 
 
 def _where_edited(frame: pd.DataFrame, header: ManifestHeader) -> str:

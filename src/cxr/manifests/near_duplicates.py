@@ -30,12 +30,15 @@ MIN_CORRELATION: Final = 0.91
 #: Pixels a side of the thumbnails that are compared.
 SIDE: Final = 64
 #: Candidates looked at, the closest first (3 ms each): only a folder of look-alikes (frames of one film) has more.
+#: Four times as many are held at most while they are searched.
 MAX_CANDIDATES: Final = 200_000
 
 #: An edge of the one image may lie up to 2 pixels of 64 (3 %) inside or outside the other's.
 _EDGE_SHIFTS: Final = np.arange(-2.0, 2.01, 0.5)
 _MARGIN: Final = 4
 _SHADING_RADIUS: Final = 4
+#: Greys of local contrast that count as little: below, the rounding to whole greys would be magnified.
+_LITTLE_CONTRAST: Final = 4.0
 #: Pairs of hashes compared at a time: 4 MB, which stay in the cache.
 _PAIRS_AT_ONCE: Final = 500_000
 
@@ -49,8 +52,8 @@ Verdicts = Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """What a search came to: a verdict on every candidate that was looked at, whether some were left, and the digest of
-    the hashes that were searched (the same digest: the same candidates)."""
+    """What a search came to: a verdict on every candidate whose images could be read, whether these were all, and the
+    digest of the hashes that were searched (the same digest: the same candidates)."""
 
     verdicts: Verdicts
     complete: bool
@@ -61,36 +64,52 @@ class NearDuplicates:
         """The pairs (sha256) that show the same."""
         return [pair for pair, correlation in self.verdicts.items() if correlation >= MIN_CORRELATION]
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether MAX_CANDIDATES have a verdict and there were more: the same search would come to the same."""
+        return not self.complete and len(self.verdicts) >= MAX_CANDIDATES
+
 
 def find_near_duplicates(
     hashes: Mapping[str, str], read_thumbnail: ReadThumbnail, earlier: NearDuplicates | None = None
 ) -> NearDuplicates:
-    """Search images with perceptual `hashes` (sha256 -> hash, both hex). What an `earlier` search has decided stands.
+    """Search images with perceptual `hashes` (sha256 -> hash, both hex). What an `earlier` search has decided stands;
+    candidates whose images it could not read are looked at again.
 
     The search compares all hashes with each other: 15 s of CPU for 100,000 images.
     """
     digest = hashlib.sha256("".join(sorted(f"{sha}{bits}" for sha, bits in hashes.items())).encode()).hexdigest()
-    if earlier is not None and earlier.digest == digest:
+    if earlier is not None and earlier.digest == digest and (earlier.complete or earlier.cut_off):
         return earlier
     shas = sorted(hashes)
-    left, right = candidate_pairs([hashes[sha] for sha in shas])
-    complete = len(left) <= MAX_CANDIDATES
+    left, right, all_of_them = candidate_pairs([hashes[sha] for sha in shas], MAX_CANDIDATES)
     known = earlier.verdicts if earlier else {}
-    pairs = [(shas[i], shas[j]) for i, j in zip(left[:MAX_CANDIDATES], right[:MAX_CANDIDATES], strict=True)]
+    pairs = [(shas[i], shas[j]) for i, j in zip(left.tolist(), right.tolist(), strict=True)]
     verdicts = {pair: known[pair] for pair in pairs if pair in known}
     verdicts.update(_judge([pair for pair in pairs if pair not in verdicts], read_thumbnail))
-    return NearDuplicates(verdicts, complete, digest)
+    return NearDuplicates(verdicts, all_of_them and len(verdicts) == len(pairs), digest)
 
 
-def candidate_pairs(hashes: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The numbers (i < j) of all pairs within COARSE_BITS and FINE_BITS of each other, the closest first."""
-    if len(hashes) < 2:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    coarse, fine = coarse_and_fine(list(hashes))
-    found = list(_close(coarse, fine))
-    left, right, bits = (np.concatenate([part[k] for part in found]) for k in range(3))
-    order = np.lexsort((right, left, bits))
-    return left[order], right[order]
+def candidate_pairs(
+    hashes: Sequence[str], most: int = MAX_CANDIDATES
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]:
+    """The numbers (i < j) of the pairs within COARSE_BITS and FINE_BITS of each other, the `most` closest, the closest
+    first; and whether these are all."""
+    count = len(hashes)
+    if count < 2:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), True
+    # One number a pair, in the order of closeness: bits, then i, then j.
+    parts: list[npt.NDArray[np.int64]] = []
+    held, dropped = 0, False
+    for left, right, bits in _close(*coarse_and_fine(list(hashes))):
+        parts.append((bits * count + left) * count + right)
+        held += len(bits)
+        if held > 4 * most:
+            parts = [np.partition(np.concatenate(parts), most)[:most]]
+            held, dropped = most, True
+    keys = np.sort(np.concatenate(parts))
+    left, right = np.divmod(keys[:most] % count**2, count)
+    return left, right, not dropped and len(keys) <= most
 
 
 def fitted_correlation(one: Thumbnail, other: Thumbnail) -> float:
@@ -163,8 +182,14 @@ def _fits() -> _Plane:
 
 
 def _without_shading(thumbnail: Thumbnail) -> _Plane:
+    """Without slow changes, and all parts of the same contrast: a white label weighs no more than the chest beside."""
     plane = thumbnail.astype(np.float32)
-    return np.asarray(plane - _shading() @ plane @ _shading().T, dtype=np.float32)
+    detail = plane - _mean_around(plane)
+    return np.asarray(detail / (np.sqrt(_mean_around(detail * detail)) + _LITTLE_CONTRAST), dtype=np.float32)
+
+
+def _mean_around(plane: _Plane) -> _Plane:
+    return np.asarray(_shading() @ plane @ _shading().T, dtype=np.float32)
 
 
 def _normalised(planes: _Plane) -> _Plane:

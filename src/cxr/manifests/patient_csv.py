@@ -44,9 +44,10 @@ class CsvReader:
         Raises InputError when the table has only a bare file name and two images are called so.
         """
         etiology = patient_of(relative_path).etiology
-        entry = self.paths.get(relative_path)
+        path = _posix(relative_path)
+        entry = self.paths.get(path)
         if entry is None:
-            name = relative_path.rpartition("/")[2]
+            name = path.rpartition("/")[2]
             entry = self.names.get(name)
             if entry is None:
                 return unknown_patient(relative_path, etiology)
@@ -58,11 +59,21 @@ class CsvReader:
                 )
         return known_patient(entry.patient, etiology)
 
+    def tells_nothing(self, relative_path: str) -> InputError:
+        """A table that has none of the images is of others, or writes their paths otherwise."""
+        name = relative_path.rpartition("/")[2]
+        images = [*self.paths, *self.names]
+        shown = next((image for image in images if image.rpartition("/")[2] == name), images[0])
+        return InputError(
+            f"{self.file} has none of the images: it has {shown!r}, where an image is {relative_path!r}",
+            hint="write paths relative to the images' folder, or file names alone where no two images share one",
+        )
+
 
 def read_patient_csv(argument: str) -> CsvReader:
     """The reader for FILE or FILE#COLUMN.
 
-    Raises InputError naming file and row: no such file or column, no header, an empty cell, one image with two
+    Raises InputError naming file and row: no such file or column, no header, no row, an empty cell, one image with two
     patients.
     """
     file, column = _file_and_column(argument)
@@ -86,8 +97,15 @@ def read_patient_csv(argument: str) -> CsvReader:
                 f"{file}, row {row}: {image!r} has the patient {patient!r}, and {before.patient!r} in row {before.row}",
                 hint="an image shows one patient; where two images have one name, give their whole paths",
             )
+    if not (paths or names):
+        raise InputError(f"{file} has columns, but no row", hint=_COLUMNS_HINT)
     digest = hashlib.sha256(data).hexdigest()[:12]
     return CsvReader(f"csv:{file.name}#{column}@{digest}", file, paths, names)
+
+
+def _posix(path: str) -> str:
+    """Tables made on Windows have their paths with backslashes."""
+    return path.replace("\\", "/")
 
 
 def _file_and_column(argument: str) -> tuple[Path, str]:
@@ -123,7 +141,8 @@ def _rows(file: Path, text: str, column: str) -> Iterator[tuple[int, str, str]]:
             row = reader.line_num
             if len(cells) != len(header):
                 raise InputError(f"{file}, row {row}: {len(cells)} cells under {len(header)} columns")
-            image, patient = cells[image_column].strip().removeprefix("./"), cells[patient_column].strip()
+            image = _posix(cells[image_column].strip()).removeprefix("./")
+            patient = cells[patient_column].strip()
             for cell, what in ((image, header[image_column]), (patient, column)):
                 if not cell or _CONTROL.search(cell):
                     wrong = "has control characters" if cell else "is empty"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, Protocol
 
-from cxr.errors import UsageError
+from cxr.errors import InputError, UsageError
 from cxr.manifests.layout import SPLIT_FOLDERS
 from cxr.manifests.patient_csv import read_patient_csv
 from cxr.manifests.patient_names import (
@@ -64,6 +64,10 @@ class PatientReader(Protocol):
         Raises InputError where a table of the user's cannot tell two images apart, nothing else for any text.
         """
 
+    def tells_nothing(self, relative_path: str) -> InputError | None:
+        """The error when no image's patient is known, `relative_path` being one of the images; None where names may
+        well tell nothing."""
+
 
 def patient_reader(spec: str) -> PatientReader:
     """The reader that `spec` (see SPECS) names.
@@ -98,6 +102,10 @@ class NameReader:
         """The patient that the name tells."""
         return patient_of(relative_path, self.spec)
 
+    def tells_nothing(self, relative_path: str) -> None:
+        """Other names are no error."""
+        del relative_path
+
 
 @dataclass(frozen=True, slots=True)
 class FolderReader:
@@ -113,6 +121,10 @@ class FolderReader:
         key = "/".join(folders[label_at + 1 :])
         etiology = patient_of(relative_path).etiology
         return known_patient(key, etiology) if key else unknown_patient(relative_path, etiology)
+
+    def tells_nothing(self, relative_path: str) -> None:
+        """Labels without folders in them are no error."""
+        del relative_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,13 @@ class RegexReader:
         match = self.pattern.search(relative_path)
         parts = [match[group] or "" for group in self.groups] if match else []
         return known_patient("-".join(parts), etiology) if any(parts) else unknown_patient(relative_path, etiology)
+
+    def tells_nothing(self, relative_path: str) -> InputError:
+        """An expression that is found nowhere is a mistake."""
+        return InputError(
+            f"the expression {self.pattern.pattern!r} finds a patient in no image's path, such as {relative_path}",
+            hint="it is searched in the path relative to the images' folder; try it on that path",
+        )
 
 
 def _regex_reader(expression: str) -> RegexReader:

@@ -2,6 +2,11 @@
 
 It is imagehash's `phash`: the signs, against their median, of the 16x16 lowest frequencies of the image's cosine
 transform. The 8x8 lowest of them (64 bits) are the coarse hash by which candidates are found.
+
+A frame of one grey (a small field on a large plate, padding to a square) is cut off before: all images in one frame
+would look alike. What counts as one must be the same for a copy that was trimmed, halved or saved at quality 50: so it
+has sharp edges on two sides or more, and the dark that fades in around a chest is none (measured on the X-rays, their
+originals and framed ones, benchmarks/near_duplicates.py).
 """
 
 from __future__ import annotations
@@ -21,7 +26,20 @@ from cxr.errors import missing_package
 SIDE: Final = 16
 _PIXELS: Final = 4 * SIDE
 _COARSE_SIDE: Final = 8
+#: Pixels a side from which on an image is reduced by whole factors; frames are looked for in what is left.
+_REDUCED: Final = 256
 HEX_DIGITS: Final = SIDE * SIDE // 4
+#: Of a line from the border inwards, its mean departure from the border's grey: below this everywhere there is nothing
+#: inside; (at least, as a share of the largest) by which something begins, by which the line is inside for certain; and
+#: the share of the largest that a border may have of its own.
+_FLAT: Final = 4.0
+_BEGINS: Final = (1.0, 0.02)
+_INSIDE: Final = (3.0, 0.25)
+_NOISE: Final = 0.1
+#: A sharp edge is at most this share of the image wide. A frame has two of them, and is at most so much of a side.
+_SHARP: Final = 0.01
+_SHARP_SIDES: Final = 2
+_LEAST_INSIDE: Final = 0.125
 #: Modes that Pillow does not average -> one that it does.
 _RESIZABLE: Final = {
     "1": "L",
@@ -46,17 +64,18 @@ def perceptual_hash(image: Image.Image) -> str:
 
 
 def thumbnail(image: Image.Image, side: int) -> Image.Image:
-    """A grey image of `side` x `side` pixels, aspect squashed, each the mean of its area (mode L, 0..255).
+    """A grey image of `side` x `side` pixels without its frame, aspect squashed, each the mean of its area (mode L,
+    0..255).
 
     16-bit grey is brought to 8 bits as decoding for a model does, by 257.
     """
     # Averaging by whole factors first and exactly last reads a large image once, at 0.6 ms for 2 megapixels.
     plain = _RESIZABLE.get(image.mode)
-    small = (image.convert(plain) if plain else image).resize((side, side), Image.Resampling.BOX, reducing_gap=2.0)
-    if small.mode in {"I", "F"}:
-        values = np.asarray(small, dtype=np.float32) / np.float32(257.0)
-        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
-    return small.convert("L")
+    whole = image.convert(plain) if plain else image
+    factors = max(1, image.width // _REDUCED), max(1, image.height // _REDUCED)
+    grey = _eight_bits(whole.reduce(factors) if factors != (1, 1) else whole)
+    box = _inside_the_frame(np.asarray(grey, dtype=np.float32))
+    return grey.resize((side, side), Image.Resampling.BOX, box=box)
 
 
 def coarse_and_fine(hashes: npt.NDArray[np.str_] | list[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -65,6 +84,43 @@ def coarse_and_fine(hashes: npt.NDArray[np.str_] | list[str]) -> tuple[npt.NDArr
     bits = np.unpackbits(fine, axis=1).reshape(-1, SIDE, SIDE)[:, :_COARSE_SIDE, :_COARSE_SIDE]
     coarse = np.packbits(bits.reshape(len(fine), -1), axis=1)
     return coarse.view(np.uint64).ravel(), np.ascontiguousarray(fine).view(np.uint64)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode not in {"I", "F"}:
+        return image.convert("L")
+    values = np.asarray(image, dtype=np.float32) / np.float32(257.0)
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def _inside_the_frame(plane: npt.NDArray[np.float32]) -> tuple[int, int, int, int]:
+    """Left, upper, right and lower edge of what a frame of one grey leaves; of everything where there is no frame."""
+    height, width = plane.shape
+    top, has_top = _border(_departures(plane, plane[0], axis=1))
+    bottom, has_bottom = _border(_departures(plane, plane[-1], axis=1)[::-1])
+    left, has_left = _border(_departures(plane, plane[:, 0], axis=0))
+    right, has_right = _border(_departures(plane, plane[:, -1], axis=0)[::-1])
+    least = _LEAST_INSIDE * np.array([width, height])
+    if has_top + has_bottom + has_left + has_right < _SHARP_SIDES or np.any(
+        np.array([width - left - right, height - top - bottom]) < least
+    ):
+        return 0, 0, width, height
+    return left, top, width - right, height - bottom
+
+
+def _departures(plane: npt.NDArray[np.float32], edge: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
+    """How far each line is, on average over its pixels, from the grey of an edge."""
+    return np.asarray(np.abs(plane - np.median(edge)).mean(axis=axis), dtype=np.float32)
+
+
+def _border(departures: npt.NDArray[np.float32]) -> tuple[int, bool]:
+    """How many lines from the first on are of one grey, and whether they end sharply, as a frame does."""
+    most, first = float(departures.max()), float(departures[0])
+    if most < _FLAT or first > _NOISE * most:
+        return 0, False
+    begins = int(np.argmax(departures > first + max(_BEGINS[0], _BEGINS[1] * most)))
+    inside = int(np.argmax(departures > first + max(_INSIDE[0], _INSIDE[1] * most)))
+    return begins, 0 < begins <= inside <= begins + max(1.0, _SHARP * len(departures))
 
 
 @cache

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
@@ -26,11 +28,19 @@ from cxr.manifests.perceptual_hash import can_hash, thumbnail
 from cxr.manifests.problems import problem
 from cxr.manifests.progress import Progress, silent
 from cxr.manifests.scan_record import ScanRecord, frame_of, problems_of, row_of
-from cxr.manifests.scan_rows import add_patients, check_labels, in_order, split_off_unlabelled
+from cxr.manifests.scan_rows import add_patients, check_labels, check_paths, in_order, split_off_unlabelled
 from cxr.manifests.tree import FilesFound, TreeFile, find_files
 
 #: Files a worker takes at a time: enough to make the hand-over free, few enough for a smooth progress bar.
 FILES_PER_TASK: Final = 32
+
+#: Is given the record of a scan that did not end well, to write it.
+Rescue = Callable[[ScanRecord], None]
+
+
+def forget(record: ScanRecord) -> None:
+    """Rescues nothing."""
+    del record
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,8 @@ def scan(
     near-duplicates are not looked for). Files that `earlier` knows and that have not changed are not read.
 
     Raises InputError for a missing folder, one without a usable image, with one label only, or with two labels that
-    differ only in case; UsageError for an unknown `patient_key`; NotAllowed when the folder cannot be read.
+    differ only in case, for a bad table of patients, and for a table or an expression that tells the patient of no
+    image; UsageError for an unknown `patient_key`; NotAllowed when the folder cannot be read.
     """
     return scan_with_record(
         root,
@@ -79,78 +90,110 @@ def scan_with_record(
     decode: bool = True,
     near_duplicates: bool = True,
     earlier: ScanRecord | None = None,
+    rescue: Rescue = forget,
 ) -> Scan:
-    """`scan`, with the record that makes the next scan of the same folder quick."""
+    """`scan`, with the record that makes the next scan of the same folder quick.
+
+    When the scan ends early, by an error or Ctrl-C, `rescue` is given the record of what was read by then (unless
+    `earlier` is of another folder: then that one is worth more), and the next scan need not read it again.
+    """
     reader = patient_reader(patient_key)
     layout = find_layout(root)
     base = (root / layout.wrapper).resolve()
     reading = Reading(decode, hashed=decode and near_duplicates and can_hash())
     began_ns = time.time_ns()
     found = find_files(root, layout, on_progress)
+    check_paths(str(root), {file.relative: file.place.label for file in found.files}, reader)
     usable = earlier if earlier is not None and earlier.serves(base, reading) else None
-    seen, reused = _look_at_all(base, found.files, reading, usable, on_progress)
-    problems = found.problems + problems_of(seen)
-    rows = _rows(found, seen)
-    rows, unlabelled = split_off_unlabelled(rows)
-    problems += unlabelled
-    check_labels(str(root), rows, problems)
-    near = None
-    if reading.hashed:
-        on_progress(len(seen), len(seen), "looking for near-duplicates")
-        near = _near_duplicates(base, rows, usable.near if usable else None)
-    problems += _unsearched(near, near_duplicates, decode)
-    rows["duplicate_group"] = duplicate_groups(rows, near.pairs if near else ())
-    problems += add_patients(rows, reader)
+    near = usable.near if usable else None
+    seen = _Seen.of(found.files, usable)
+    try:
+        _read_all(base, seen, reading, on_progress)
+        frame = seen.frame()
+        rows, problems = _labelled_rows(found, frame)
+        check_labels(str(root), rows, problems)
+        problems += add_patients(rows, reader)
+        if reading.hashed:
+            on_progress(len(frame), len(frame), "looking for near-duplicates")
+            near = _near_duplicates(base, rows, near)
+    except BaseException:
+        read = seen.frame()
+        if len(read) and (earlier is None or earlier.root == base):
+            rescue(ScanRecord(base, reading, began_ns, read, near))
+        raise
+    searched = near if reading.hashed else None
+    problems += _unsearched(searched, near_duplicates, decode)
+    rows["duplicate_group"] = duplicate_groups(rows, searched.pairs if searched else ())
     header = ManifestHeader(
         root=str(base),
         patient_key=reader.spec,
         problems=in_order(problems),
         decoded=decode,
-        near_duplicates=near is not None and near.complete,
+        near_duplicates=searched is not None and searched.complete,
     )
     manifest = new_manifest(rows.drop(columns="perceptual_hash"), header)
-    return Scan(manifest, ScanRecord(base, reading, began_ns, seen, near), reused)
+    return Scan(manifest, ScanRecord(base, reading, began_ns, frame, near), seen.reused)
 
 
-def _look_at_all(
-    base: Path, files: Sequence[TreeFile], reading: Reading, earlier: ScanRecord | None, on_progress: Progress
-) -> tuple[pd.DataFrame, int]:
-    """The record's rows of all files in their order, and how many were taken over from an earlier record."""
-    if earlier is None or not files:
-        return frame_of(_read_all(base, files, reading, 0, on_progress)), 0
-    names = ("relative", "size", "mtime_ns", "inode")
-    listed = {name: [getattr(file, name) for file in files] for name in names}
-    status = pd.DataFrame(listed).rename(columns={"relative": "path"}).astype({"inode": "uint64"})
-    places = earlier.unchanged(status)
-    kept = places >= 0
-    changed = [files[number] for number in np.flatnonzero(~kept).tolist()]
-    fresh = _read_all(base, changed, reading, int(kept.sum()), on_progress)
-    if not fresh:
-        on_progress(len(files), len(files), "")
-        return earlier.frame.take(places).reset_index(drop=True), len(files)
-    order = np.where(kept, places, len(earlier.frame) + np.cumsum(~kept) - 1)
-    both = pd.concat([earlier.frame, frame_of(fresh)], ignore_index=True)
-    return both.take(order).reset_index(drop=True), int(kept.sum())
+@dataclass(slots=True)
+class _Seen:
+    """What is known of `files` so far: `places` has the row in the earlier record of each that has not changed, -1 for
+    the others; `fresh` are the rows of the first of those."""
+
+    files: Sequence[TreeFile]
+    earlier: pd.DataFrame | None
+    places: npt.NDArray[np.int64]
+    fresh: list[list[Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, files: Sequence[TreeFile], earlier: ScanRecord | None) -> _Seen:
+        if earlier is None or not files:
+            return cls(files, None, np.full(len(files), -1, dtype=np.int64))
+        names = ("relative", "size", "mtime_ns", "inode")
+        listed = {name: [getattr(file, name) for file in files] for name in names}
+        status = pd.DataFrame(listed).rename(columns={"relative": "path"}).astype({"inode": "uint64"})
+        return cls(files, earlier.frame, earlier.unchanged(status))
+
+    @property
+    def reused(self) -> int:
+        return int((self.places >= 0).sum())
+
+    def unread(self) -> list[TreeFile]:
+        """The files that have to be read."""
+        return [self.files[number] for number in np.flatnonzero(self.places < 0).tolist()]
+
+    def frame(self) -> pd.DataFrame:
+        """The record's rows of the files that are known, in the order of the files."""
+        if self.earlier is None:
+            return frame_of(self.fresh)
+        kept = self.places >= 0
+        both = pd.concat([self.earlier, frame_of(self.fresh)], ignore_index=True) if self.fresh else self.earlier
+        order = np.where(kept, self.places, len(self.earlier) + np.cumsum(~kept) - 1)
+        return both.take(order[order < len(both)]).reset_index(drop=True)
 
 
-def _read_all(
-    base: Path, files: Sequence[TreeFile], reading: Reading, done: int, on_progress: Progress
-) -> list[list[Any]]:
+def _read_all(base: Path, seen: _Seen, reading: Reading, on_progress: Progress) -> None:
     # Threads: reading, hashing and decoding all release the interpreter lock.
     Image.init()
-    total = done + len(files)
+    files, total = seen.unread(), len(seen.files)
+    if not files:
+        on_progress(total, total, "")
     tasks = [files[start : start + FILES_PER_TASK] for start in range(0, len(files), FILES_PER_TASK)]
-    rows: list[list[Any]] = []
     workers = min(32, 2 * (os.cpu_count() or 1))
+    stopped = Event()
+
+    def read(task: Sequence[TreeFile]) -> list[list[Any]]:
+        return [_read_one(base, file, reading) for file in task if not stopped.is_set()]
+
     with _quiet_pillow(), ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            for batch in pool.map(lambda task: [_read_one(base, file, reading) for file in task], tasks):
-                rows += batch
-                on_progress(done + len(rows), total, "")
+            for batch in pool.map(read, tasks):
+                seen.fresh += batch
+                on_progress(total - len(files) + len(seen.fresh), total, "")
         except BaseException:
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return rows
 
 
 @contextmanager
@@ -162,16 +205,17 @@ def _quiet_pillow() -> Iterator[None]:
 
 
 def _read_one(base: Path, file: TreeFile, reading: Reading) -> list[Any]:
-    facts, found = read_image_file(base / file.relative, file.relative, file.size, reading)
-    return row_of(file.relative, file.size, file.mtime_ns, file.inode, facts, found)
+    return row_of(file, *read_image_file(base / file.relative, file.relative, file.size, reading))
 
 
-def _rows(found: FilesFound, seen: pd.DataFrame) -> pd.DataFrame:
-    """The manifest's rows, as far as the bytes and the folders tell them (and their perceptual hashes)."""
+def _labelled_rows(found: FilesFound, seen: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
+    """The manifest's rows, as far as the bytes and the folders tell them (and their perceptual hashes), and all
+    problems so far."""
     rows = seen.drop(columns=["mtime_ns", "inode", "problems"])
     rows["split"] = [file.place.split for file in found.files]
     rows["label"] = [file.place.label for file in found.files]
-    return rows[rows["width"] > 0].reset_index(drop=True)
+    rows, unlabelled = split_off_unlabelled(rows[rows["width"] > 0].reset_index(drop=True))
+    return rows, [*found.problems, *problems_of(seen), *unlabelled]
 
 
 def _near_duplicates(base: Path, rows: pd.DataFrame, earlier: NearDuplicates | None) -> NearDuplicates:

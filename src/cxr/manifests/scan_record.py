@@ -27,11 +27,14 @@ from cxr.manifests.image_file import ImageFacts, Reading
 from cxr.manifests.manifest import Problem
 from cxr.manifests.near_duplicates import NearDuplicates
 from cxr.manifests.problems import problem
+from cxr.manifests.tree import TreeFile
 from cxr.version import __version__
 
-RECORD_VERSION: Final = 1
+RECORD_VERSION: Final = 2
 #: The coarsest clock of a file system in use (FAT) ticks every 2 s.
 RACY_NS: Final = 2_000_000_000
+#: The time of a file whose row is not to be used again; no file that is listed has it.
+NEVER_NS: Final = -(2**63)
 #: Column -> dtype. A file that is no usable image has width 0. `problems`: a JSON list of [rule, message], or empty.
 COLUMNS: Final[dict[str, str]] = {
     "path": "str",
@@ -93,23 +96,24 @@ def record_path_of(manifest_path: Path) -> Path:
     return manifest_path.with_suffix(".scan.csv")
 
 
-def row_of(
-    path: str, size: int, mtime_ns: int, inode: int, facts: ImageFacts | None, found: list[Problem]
-) -> list[Any]:
-    """One row: the file as it was when it was listed, and what was read."""
+def row_of(file: TreeFile, facts: ImageFacts | None, found: list[Problem]) -> list[Any]:
+    """One row: the file as it was when it was listed, and what was read. The next scan reads it again when it could not
+    be read, or had changed by then."""
     words = json.dumps([[one.rule, one.message] for one in found]) if found else ""
+    failed = any(one.rule == "unreadable" for one in found)
     if facts is None:
-        return [path, mtime_ns, inode, 0, 0, "", "", 0, size, "", "", "", "", words]
+        mtime_ns = NEVER_NS if failed else file.mtime_ns
+        return [file.relative, mtime_ns, file.inode, 0, 0, "", "", 0, file.size, "", "", "", "", words]
     return [
-        path,
-        mtime_ns,
-        inode,
+        file.relative,
+        NEVER_NS if failed or facts.size != file.size else file.mtime_ns,
+        file.inode,
         facts.width,
         facts.height,
         facts.mode,
         facts.format,
         facts.orientation,
-        size,
+        facts.size,
         facts.sha256,
         facts.md5,
         facts.crc32c,

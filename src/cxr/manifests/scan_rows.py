@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import pandas as pd
 
 from cxr.errors import InputError
+from cxr.manifests.image_file import looks_like_image
 from cxr.manifests.manifest import Problem
 from cxr.manifests.patients import PatientReader
 from cxr.manifests.problems import problem
+
+_TWO_LABELS_HINT: Final = "name the folder that holds the labels' folders"
 
 
 def split_off_unlabelled(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
@@ -31,6 +35,36 @@ def check_labels(root: str, rows: pd.DataFrame, problems: Sequence[Problem]) -> 
             hint="name a folder that holds <split>/<label>/… or <label>/…, or draw one: cxr data sample DIR",
         )
     labels = sorted(rows["label"].unique())
+    _check_case(labels)
+    if len(labels) < 2:
+        raise InputError(
+            f"all {len(rows):,} images in {root} have one label, {labels[0]!r}; a classifier needs two",
+            hint=_TWO_LABELS_HINT,
+        )
+
+
+def check_paths(root: str, labels: Mapping[str, str], reader: PatientReader) -> None:
+    """Raises, before a file is read, what `check_labels` and `add_patients` would raise afterwards, as far as the
+    paths alone tell it. `labels` are the labels ("" for none) of all files, by path."""
+    labelled = {path: label for path, label in labels.items() if label}
+    images = [path for path in labelled if looks_like_image(path)]
+    if not images:
+        return
+    _check_case(sorted({labelled[path] for path in images}))
+    if len(set(labelled.values())) < 2:
+        raise InputError(
+            f"all {len(labelled):,} files in {root} have one label, {labelled[images[0]]!r}; a classifier needs two",
+            hint=_TWO_LABELS_HINT,
+        )
+    refused = reader.tells_nothing(images[0])
+    # All are read: a table that cannot tell two images apart raises.
+    if refused is not None and not sum(reader.read(path).known for path in images):
+        others = (path for path in labelled if not looks_like_image(path))
+        if not any(reader.read(path).known for path in others):
+            raise refused
+
+
+def _check_case(labels: Iterable[str]) -> None:
     by_case: dict[str, str] = {}
     for label in labels:
         twin = by_case.setdefault(label.casefold(), label)
@@ -39,23 +73,25 @@ def check_labels(root: str, rows: pd.DataFrame, problems: Sequence[Problem]) -> 
                 f"the labels {twin!r} and {label!r} differ only in case; they would be two classes",
                 hint="rename one of the folders, then scan again",
             )
-    if len(labels) < 2:
-        raise InputError(
-            f"all {len(rows):,} images in {root} have one label, {labels[0]!r}; a classifier needs two",
-            hint="name the folder that holds the labels' folders",
-        )
 
 
 def add_patients(rows: pd.DataFrame, reader: PatientReader) -> list[Problem]:
-    """Fill the columns patient and etiology; a problem when some names tell no patient."""
+    """Fill the columns patient and etiology; a problem when some images' patients are not known.
+
+    Raises InputError when a table or an expression of the user's tells the patient of no image.
+    """
     patients = [reader.read(path) for path in rows["path"]]
     rows["patient"] = [patient.key for patient in patients]
     rows["etiology"] = [patient.etiology for patient in patients]
     unknown = [path for path, patient in zip(rows["path"], patients, strict=True) if not patient.known]
     if not unknown:
         return []
+    refused = reader.tells_nothing(unknown[0]) if len(unknown) == len(rows) else None
+    if refused is not None:
+        raise refused
     message = (
-        f"{len(unknown):,} of {len(rows):,} names follow no known pattern; each of these images counts as a patient"
+        f"the patient key {reader.spec} tells no patient for {len(unknown):,} of {len(rows):,} images; "
+        "each of these images counts as a patient"
     )
     return [problem("unknown-patient", unknown[0], message)]
 

@@ -29,11 +29,12 @@ def split(manifest: Manifest, policy: SplitPolicy, *, earlier: Manifest | None =
     Groups are the connected components of a shared patient or duplicate group; see `assign` for how they are dealt
     out. Under `grouped` and `folds` test rows are left alone, and pool images whose group also occurs in test get no
     split. The result depends on the rows, not on their order. With `earlier`, a manifest under the same policy, every
-    image that it has stays on its side, and only new ones are dealt out: data may grow without moving anybody. (Where
-    new images join two groups of different sides, all go to the side that has more of them.)
+    image that it has (by path, else by its bytes) stays on its side, or in no split, and only new ones are dealt out:
+    data may grow without moving anybody. (Where new images join two groups of different sides, all go to the side that
+    has more of them.)
 
-    Raises UsageError for an impossible policy, InputError when there is nothing to split or a label would be missing
-    on a side.
+    Raises UsageError for an impossible policy, InputError when there is nothing to split or, without `earlier`, a
+    label would be missing on a side.
     """
     sides = _sides(policy)
     if manifest.header.split_policy.name == "resplit" and policy.name != "resplit":
@@ -45,10 +46,15 @@ def split(manifest: Manifest, policy: SplitPolicy, *, earlier: Manifest | None =
     groups = group_keys(frame)
     in_pool = pd.Series(data=True, index=frame.index) if policy.name == "resplit" else frame["split"].isin(POOL)
     if not in_pool.any():
-        raise InputError("the manifest has no train images to split", hint="scan the folder again: cxr data scan DIR")
+        raise InputError("the manifest has no train images to split", hint="cxr data scan DIR --fresh")
+    known = _earlier_sides(frame, earlier, policy) if earlier else None
+    if known is not None:
+        held_out = in_pool & (known == "")
+        frame.loc[held_out, "split"] = ""
+        in_pool &= ~held_out
     leaking = in_pool & groups.isin(set(groups[~in_pool & (frame["split"] == "test")]))
     pool = frame[in_pool & ~leaking]
-    pinned = _earlier_sides(pool, earlier, policy)
+    pinned = None if known is None else known[pool.index].fillna("")
     side = assign(pool, groups[pool.index], sides, seed=policy.seed or 0, pinned=pinned)
     frame["fold"] = ""
     frame.loc[leaking, "split"] = ""
@@ -56,7 +62,8 @@ def split(manifest: Manifest, policy: SplitPolicy, *, earlier: Manifest | None =
         frame.loc[pool.index, "fold"] = side
         side = (side == VALIDATION_FOLD).map({True: "validation", False: "train"})
     frame.loc[pool.index, "split"] = side
-    _check_sides(frame[in_pool], "fold" if policy.name == "folds" else "split", sides)
+    if earlier is None:
+        _check_sides(frame[in_pool], policy, sides)
     return new_manifest(frame, replace(manifest.header, split_policy=policy), manifest.location)
 
 
@@ -92,20 +99,32 @@ def _sides(policy: SplitPolicy) -> tuple[Side, ...]:
     raise UsageError("the official split is what the folders say; there is nothing to make")
 
 
-def _earlier_sides(pool: pd.DataFrame, earlier: Manifest | None, policy: SplitPolicy) -> pd.Series | None:
-    if earlier is None:
-        return None
+def _earlier_sides(frame: pd.DataFrame, earlier: Manifest, policy: SplitPolicy) -> pd.Series:
+    """The side of each image in `earlier`, "" for none; missing where `earlier` does not have it."""
     if earlier.header.split_policy != policy:
         raise UsageError(
             f"the earlier manifest was split by another policy ({describe(earlier.header.split_policy)})",
             hint="give the same shares and seed, or leave the earlier manifest out",
         )
+    before = earlier.frame
+    sides = before["fold"] if policy.name == "folds" else before["split"]
+    if policy.name == "folds":
+        # Test rows have no fold, and are no concern of the policy.
+        sides = sides[before["split"].isin([*POOL, ""])]
+    by_path = dict(zip(before["path"][sides.index], sides, strict=True))
+    by_bytes = pd.DataFrame({"bytes": _contents(before)[sides.index], "side": sides}).drop_duplicates()
+    # Bytes that are on two sides (they cannot be, unless by hand) tell nothing.
+    by_bytes = by_bytes[(by_bytes["bytes"] != "") & ~by_bytes["bytes"].duplicated(keep=False)]
+    renamed = _contents(frame).map(dict(zip(by_bytes["bytes"], by_bytes["side"], strict=True)))
+    return frame["path"].map(by_path).astype("object").fillna(renamed.astype("object"))
+
+
+def _contents(frame: pd.DataFrame) -> pd.Series:
+    return frame["sha256"].where(frame["sha256"] != "", frame["md5"])
+
+
+def _check_sides(pool: pd.DataFrame, policy: SplitPolicy, sides: tuple[Side, ...]) -> None:
     column = "fold" if policy.name == "folds" else "split"
-    known = dict(zip(earlier.frame["path"], earlier.frame[column], strict=True))
-    return pool["path"].map(known).fillna("")
-
-
-def _check_sides(pool: pd.DataFrame, column: str, sides: tuple[Side, ...]) -> None:
     labels = sorted(set(pool["label"]))
     present = set(zip(pool[column], pool["label"], strict=True))
     for side in sides:
@@ -114,8 +133,15 @@ def _check_sides(pool: pd.DataFrame, column: str, sides: tuple[Side, ...]) -> No
                 name = f"fold {side.name}" if column == "fold" else f"a {side.name} split"
                 raise InputError(
                     f"{name} without {label!r}: too few patients for a share of {side.share:g}",
-                    hint="choose another share, for example: cxr data split --validation 0.3",
+                    hint=_ANOTHER[policy.name],
                 )
+
+
+_ANOTHER: Final = {
+    "grouped": "choose another share, for example: cxr data split --validation 0.3",
+    "folds": "make fewer folds, for example: cxr data split --folds 3",
+    "resplit": "choose other shares, for example: cxr data split --resplit 0.6/0.2/0.2",
+}
 
 
 def describe(policy: SplitPolicy) -> str:

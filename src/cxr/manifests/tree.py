@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,11 @@ from cxr.manifests.problems import printable, problem
 from cxr.manifests.progress import Progress
 
 _NOT_PLAIN: Final = frozenset({"", ".", ".."})
+#: A path that begins with a drive's letter means something else elsewhere.
+_DRIVE: Final = re.compile(r"[A-Za-z]:(?:[\\/]|$)")
+#: What a manifest's record can hold of a time (in nanoseconds: the years 1677 to 2262) and of an inode.
+_TIMES_NS: Final = (1 - 2**63, 2**63 - 1)
+_INODE_MASK: Final = 2**64 - 1
 #: Files found between two words on the way.
 _FILES_PER_WORD: Final = 5000
 
@@ -87,18 +93,17 @@ class FilesFound:
 
 
 def is_plain_folder(folder: str) -> bool:
-    """Whether a manifest's path may lie in this folder: an object's name can have any parts, and a drive's letter means
-    something else elsewhere."""
-    return not folder or (not _NOT_PLAIN.intersection(folder.split("/")) and folder.split("/")[0][1:] != ":")
+    """Whether a manifest's path may lie in this folder (see row_rules): an object's name can have any parts."""
+    return not folder or not (_NOT_PLAIN.intersection(folder.split("/")) or _DRIVE.match(folder))
 
 
 def find_files(root: Path, layout: Layout, on_progress: Progress) -> FilesFound:
     """Walk the data set's own folder below `root`. Links to folders are followed (data sets are often linked together),
-    each folder once; what cannot be used is a problem, nothing is fatal."""
+    each folder once and under its own name where it has one; what cannot be used is a problem, nothing is fatal."""
     found = FilesFound(layout)
     base = root / layout.wrapper
     _note_neighbours(root, found)
-    for relative, entry in _walk(base, found.problems):
+    for relative, entry in _walk(base, found):
         place = found.place(relative)
         if place is None:
             continue
@@ -111,7 +116,8 @@ def find_files(root: Path, layout: Layout, on_progress: Progress) -> FilesFound:
         if not stat.S_ISREG(status.st_mode):
             found.problems.append(problem("other-file", relative, "not a regular file"))
             continue
-        found.files.append(TreeFile(relative, place, status.st_size, status.st_mtime_ns, status.st_ino))
+        mtime_ns = min(max(status.st_mtime_ns, _TIMES_NS[0]), _TIMES_NS[1])
+        found.files.append(TreeFile(relative, place, status.st_size, mtime_ns, status.st_ino & _INODE_MASK))
         if len(found.files) % _FILES_PER_WORD == 0:
             on_progress(0, len(found.files), "looking for files")
     found.finish()
@@ -126,32 +132,52 @@ def _note_neighbours(root: Path, found: FilesFound) -> None:
             found.is_beside("/".join([*above, entry.name]))
 
 
-def _walk(base: Path, problems: list[Problem]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _walk(base: Path, found: FilesFound) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    # Real folders first, then links, the shallow before the deep: a link takes no image from the folder it leads to.
+    # Folders beside the split folders come last: what the layout links to may lie there.
     seen: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            status = (base / folder).stat()
-            if (status.st_dev, status.st_ino) in seen:
-                problems.append(problem("folder-twice", folder, "leads to a folder that was scanned already"))
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(base / folder) as entries:
-                inside = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            problems.append(problem("unreadable", folder or ".", f"folder cannot be read: {error.strerror or error}"))
-            continue
+    waiting, beside = [""], list[str]()
+    links: deque[str] = deque()
+    while waiting or links or beside:
+        folder = waiting.pop() if waiting else links.popleft() if links else beside.pop()
         folders = []
-        for entry in inside:
+        for entry in _entries(base, folder, seen, found.problems):
             relative = f"{folder}/{entry.name}" if folder else entry.name
             if not _is_folder(entry):
                 yield relative, entry
             elif is_junk_folder(entry.name):
-                problems.append(problem("junk", relative, "a leftover folder"))
+                found.problems.append(problem("junk", relative, "a leftover folder"))
+            elif entry.is_symlink():
+                if _is_outside(relative, found.layout):
+                    found.problems.append(problem("outside-layout", relative, "a link that was not followed"))
+                else:
+                    links.append(relative)
+            elif not folder and _is_outside(relative, found.layout):
+                beside.append(relative)
             else:
                 folders.append(relative)
         waiting += reversed(folders)
+
+
+def _entries(
+    base: Path, folder: str, seen: set[tuple[int, int]], problems: list[Problem]
+) -> Sequence[os.DirEntry[str]]:
+    """What lies in a folder, by name; nothing (and a problem) where it was seen before or cannot be read."""
+    try:
+        status = (base / folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            problems.append(problem("folder-twice", folder, "leads to a folder that was scanned already"))
+            return ()
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(base / folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append(problem("unreadable", folder or ".", f"folder cannot be read: {error.strerror or error}"))
+        return ()
+
+
+def _is_outside(folder: str, layout: Layout) -> bool:
+    return place_of(f"{folder}/", layout).outside
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

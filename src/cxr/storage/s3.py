@@ -57,30 +57,35 @@ class S3Listing:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose name starts with `prefix`, page by page.
 
-        The listing does not say how an object is encrypted, so the first one is asked for it, once: where that uses
-        KMS or a customer's key, or may not be asked, no ETag is taken for an md5.
+        The ETag of an upload in parts is no md5, nor is that of an object encrypted by KMS or a customer's key. The
+        listing does not tell encryption, and to ask for each would take a request an object: so the first of each page
+        (1000 objects) is asked, for its page. Where it may not be asked, no ETag is taken from there on. Where objects
+        of one page are encrypted in different ways, some may still have an md5 that is none.
         """
-        trusted: bool | None = None
+        askable = True
         with s3_errors(f"list {self.url}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig={"PageSize": self._page_size}
             )
             for page in pages:
+                trusted: bool | None = None if askable else False
                 for found in page.get("Contents", ()):
                     etag = str(found.get("ETag", "")).strip('"')
                     md5 = etag if _MD5.fullmatch(etag) else ""
                     if md5 and trusted is None:
                         trusted = self._has_md5_etag(found["Key"])
+                        askable = trusted is not None
                     name = str(found["Key"]).removeprefix(self._prefix)
                     yield ObjectInfo(name, int(found["Size"]), "", None, md5 if trusted else "")
 
-    def _has_md5_etag(self, key: str) -> bool:
+    def _has_md5_etag(self, key: str) -> bool | None:
+        """None where the object may not be asked."""
         from botocore.exceptions import ClientError
 
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError:
-            return False  # no permission to read, or a customer's key: then it cannot be known
+            return None  # no permission to read, or a customer's key: then it cannot be known
         return head.get("ServerSideEncryption") not in _NOT_MD5_ENCRYPTION and "SSECustomerAlgorithm" not in head
 
 

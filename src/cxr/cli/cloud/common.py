@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from cxr.settings import Settings, Target, load_settings
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job, Journal
+    from cxr.storage import Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,24 @@ def open_connection(settings: Settings, out: Out) -> Connection:
         from cxr.cloud.emulator.process import running_url
 
         if running_url(settings.emulator_dir) is None:
-            out.say("starting the emulator (nothing leaves this machine; stop it with: cxr emulator stop)")
+            state = "" if settings.emulator_dir == Settings().emulator_dir else f" --state {settings.emulator_dir}"
+            out.say(f"starting the emulator (nothing leaves this machine; stop it with: cxr emulator stop{state})")
     return connect(settings)
+
+
+def open_place(url: str, flags: CloudFlags, out: Out) -> Listing:
+    """The place at `url`: s3:// where boto3 is pointed, gs:// on the server of STORAGE_EMULATOR_HOST (unless --on says
+    otherwise) or where `cxr cloud` works."""
+    from cxr.storage import open_listing, open_store
+
+    if not url.startswith("gs://"):
+        return open_listing(url)
+    settings = flags.settings()
+    if os.environ.get("STORAGE_EMULATOR_HOST") and flags.on is None and settings.on is Target.EMULATOR:
+        return open_store(url, project=flags.project)
+    bucket = url.removeprefix("gs://").split("/")[0]
+    connection = open_connection(replace(settings, bucket=bucket), out)
+    return open_store(url, endpoint=connection.endpoint, project=connection.project)
 
 
 def open_journal(settings: Settings) -> Journal:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.data.common import manifest_flag, print_counts, summary
+from cxr.cli.data.common import check_not_manifest, manifest_flag, print_counts, summary
 from cxr.cli.data.findings import print_findings, print_shortcuts, verdict
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
@@ -32,6 +32,10 @@ def check_command(
         bool, typer.Option("--images/--no-images", help="Look at the images (for the 32x32 probe and the page).")
     ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 5 for warnings, too.")] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="RULE", help="A rule's warnings are as they should be (may be repeated)."),
+    ] = None,
     reseal: Annotated[bool, typer.Option("--reseal", help="First accept a manifest that was edited by hand.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Draws the samples of the page (and of huge data).")] = 7,
     as_json: Json = False,
@@ -39,18 +43,22 @@ def check_command(
 ) -> None:
     """Print counts and problems of a manifest; exit code 5 when one is an error.
 
+    With --strict a warning fails, too, unless its rule (in brackets behind it) is accepted by --accept.
+
     Example: cxr data check --manifest manifest.csv --html check.html
     """
-    from cxr.manifests.check import check
+    from cxr.manifests.check import check, check_acceptable
 
     out = Out(as_json, quiet)
+    check_acceptable(accept or ())
     if html:
         from cxr.manifests.check.page import check_page_packages
 
+        check_not_manifest(html, manifest_path)
         check_page_packages()
     manifest = _viewed(_resealed(manifest_path, out) if reseal else _read(manifest_path), task)
     looks = _look(manifest, seed, out) if images else None
-    report = check(manifest, looks)
+    report = check(manifest, looks, accept=accept or ())
     _print(out, manifest, report, strict)
     if html:
         from cxr.manifests.check.page import write_page
@@ -125,15 +133,17 @@ def _print(out: Out, manifest: Manifest, report: CheckReport, strict: bool) -> N
     if report.shortcuts:
         print_shortcuts(out, report.shortcuts)
     print_findings(out, report)
-    failed = bool(report.errors or (strict and report.warnings))
+    failed = bool(report.failing(strict=strict))
     out.result("data.check", {**summary(manifest), **asdict(report), "ok": report.ok, "failed": failed})
 
 
 def _conclude(out: Out, path: Path, manifest: Manifest, report: CheckReport, strict: bool) -> None:
-    failing = report.errors + (report.warnings if strict else ())
+    failing = report.failing(strict=strict)
     if failing:
+        first = failing[0]
         because = "" if report.errors else " (--strict)"
-        raise CheckFailed(f"{path}: {verdict(report)}{because}, first: {failing[0].message}", hint=failing[0].fix)
+        hint = first.fix if report.errors else f"{first.fix}; or, if it is as it should be: --accept {first.rule}"
+        raise CheckFailed(f"{path}: {verdict(report)}{because}, first: {first.message}", hint=hint)
     out.say(f"\n{verdict(report)}")
     official = manifest.header.split_policy.name == "official"
     out.hint(f"cxr {'data split' if official else 'cloud upload'}{manifest_flag(path)}")

@@ -40,16 +40,16 @@ def print_shortcuts(out: Out, probe: ShortcutProbe) -> None:
 
 
 def verdict(report: CheckReport) -> str:
-    """`no errors, 2 warnings, 3 notes`."""
+    """`no errors, 2 warnings, 3 notes, 1 accepted`."""
     counts = [(len(report.of(severity)), severity) for severity in ("error", "warning", "note")]
     words = [f"{count or 'no'} {name}{'' if count == 1 else 's'}" for count, name in counts if count or name == "error"]
-    return ", ".join(words)
+    return ", ".join(words + ([f"{len(report.accepted)} accepted"] if report.accepted else []))
 
 
 def _print_finding(out: Out, finding: Finding, paint: _Paint) -> None:
     indent = " " * _INDENT
     severity = paint(f"{finding.severity}:".ljust(_INDENT), _COLOURS[finding.severity])
-    rule = paint(f"[{finding.rule}]", _DIM)
+    rule = paint(f"[{finding.rule}{', accepted' if finding.accepted else ''}]", _DIM)
     out.text(f"{severity}{paint.wrapped(finding.message, _INDENT)} {rule}")
     if finding.examples:
         out.text(f"{indent}e.g. {paint.wrapped(', '.join(finding.examples), _INDENT + 5)}")

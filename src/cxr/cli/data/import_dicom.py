@@ -48,68 +48,85 @@ def import_dicom_command(
 
     Files are DICOM by their magic bytes, whatever they are called. Labels come from the folders; folders below a label
     are not copied. Text burned into the pixels is NOT removed: only the file's own flag is reported.
-    A second run goes on where the first stopped. Exit code 5 when some file could not be taken.
+    Messages and --json carry the paths of the source, which may hold names: mind where they go.
+    A second run goes on where the first stopped. Exit code 5 when some file could not be taken, when none was, and
+    when OUT has pictures that no file stands behind any more.
     Research use, not a medical device.
 
     Example: cxr data import-dicom hospital-export --out xrays
     """
-    from cxr.manifests.dicom import ImportOptions, ImportResult, plan_import, run_import, write_dropped_tags
+    from cxr.manifests.dicom import ImportOptions, check_places, dropped_tags_beside, plan_import, read_record
+    from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
-    salt_path, names = _pseudonyms(out, folder, out_path, salt_file, dry_run=dry_run)
+    salt_path = salt_file or load_settings().state_dir / "dicom-salt"
+    table = dropped_tags or dropped_tags_beside(out_path)
+    check_places(folder, out_path, salt_path, table)
+    names = _pseudonyms(out, out_path, salt_path, is_default=salt_file is None, dry_run=dry_run)
+    read_record(out_path, names)  # refuses another salt before any work is done
     with out.progress("headers") as advance:
         plan = plan_import(folder, names, ImportOptions(any_modality, allow_burned_in), on_progress=advance)
-    table = dropped_tags or _beside(out_path)
-    result = ImportResult((), (), tuple(plan.problems))
-    if not dry_run:
-        with out.progress("import") as advance:
-            result = run_import(plan, out_path, on_progress=advance)
-        write_dropped_tags(plan.tags, table)
-    _print_problems(out, result.problems)
-    _print_counts(out, plan.images if dry_run else [*result.written, *result.kept])
-    places = {"out": str(out_path), "salt_file": str(salt_path), "dropped_tags": None if dry_run else str(table)}
-    out.result("data.import-dicom", {**places, "dry_run": dry_run, **_summary(plan, result)})
-    _say_flags(out, plan)
-    if dry_run:
-        out.say(f"dry run: nothing was written; {len(plan.images):,} of {plan.files:,} DICOM files would be")
-    else:
-        already = f", {len(result.kept):,} were there already" if result.kept else ""
-        out.say(f"wrote {len(result.written):,} images into {out_path}{already}; the tags left behind are in {table}")
-    _fail_on_errors(result)
+    result = _foreseen(plan, out_path) if dry_run else _carried_out(out, plan, out_path, table)
+    _report(out, plan, result, {"out": str(out_path), "salt_file": str(salt_path)}, None if dry_run else table)
+    _fail_on_errors(plan, result, dry_run=dry_run)
     if not dry_run:
         out.hint(f"cxr data scan {out_path} --patient-key folder")
 
 
-def _pseudonyms(
-    out: Out, folder: Path, out_path: Path, salt_file: Path | None, *, dry_run: bool
-) -> tuple[Path, Pseudonyms]:
-    """Where the salt is and the names made with it. A dry run makes no salt."""
-    from cxr.manifests.dicom import Pseudonyms, check_places, read_or_make_salt
-    from cxr.settings import load_settings
+def _pseudonyms(out: Out, out_path: Path, path: Path, *, is_default: bool, dry_run: bool) -> Pseudonyms:
+    """The names made with the salt in a file. A dry run makes no salt."""
+    from cxr.manifests.dicom import Pseudonyms, has_pictures, is_open_to_others, keep_out_of_git, read_or_make_salt
 
-    path = salt_file or load_settings().state_dir / "dicom-salt"
-    check_places(folder, out_path, path)
     if path.exists():
-        return path, Pseudonyms(read_or_make_salt(path)[0])
-    if dry_run:
-        return path, Pseudonyms(b"")
-    if next(out_path.rglob("*.png"), None) is not None:
+        salt, _ = read_or_make_salt(path)
+        if is_open_to_others(path):
+            out.warn(f"others than you may read the salt {path}, which leads from keys to patients: chmod 600 {path}")
+        return Pseudonyms(salt)
+    if has_pictures(out_path):
         raise UsageError(
             f"{out_path} has images of an earlier import, but there is no salt at {path}: "
             "with a new one the same patients would get other keys",
             hint="name the earlier salt, --salt-file FILE, or another --out",
         )
+    if dry_run:
+        return Pseudonyms(b"")
+    if is_default and path.parent.name == ".cxr":  # not into a folder that has other things as well
+        keep_out_of_git(path.parent)
     salt, made = read_or_make_salt(path)
     if made:
         out.say(f"made a salt: {path}. Keep it secret and keep it: with it keys lead back to patients, and")
         out.say("without it a later import gives the same patients other keys")
-    return path, Pseudonyms(salt)
+    return Pseudonyms(salt)
 
 
-def _beside(out_path: Path) -> Path:
-    # Not among the images, where every scan would have to say that it is none. `.` and `..` have no name.
-    place = out_path if out_path.name not in ("", "..") else out_path.resolve()
-    return place.with_name(f"{place.name}-dropped-tags.csv")
+def _foreseen(plan: ImportPlan, out_path: Path) -> ImportResult:
+    from cxr.manifests.dicom import ImportResult, sorted_problems, stale_pictures
+
+    return ImportResult((), (), sorted_problems([*plan.problems, *stale_pictures(out_path, plan.images)]))
+
+
+def _carried_out(out: Out, plan: ImportPlan, out_path: Path, table: Path) -> ImportResult:
+    from cxr.manifests.dicom import run_import, write_dropped_tags
+
+    with out.progress("import") as advance:
+        result = run_import(plan, out_path, on_progress=advance)
+    write_dropped_tags(plan.tags, table)
+    return result
+
+
+def _report(out: Out, plan: ImportPlan, result: ImportResult, places: dict[str, str], table: Path | None) -> None:
+    """Say what was done; without a `table`, nothing was."""
+    _print_problems(out, result.problems)
+    _print_counts(out, [*result.written, *result.kept] if table else plan.images)
+    where = {**places, "dropped_tags": str(table) if table else None}
+    out.result("data.import-dicom", {**where, "dry_run": table is None, **_summary(plan, result)})
+    _say_flags(out, plan)
+    if table is None:
+        out.say(f"dry run: nothing was written; {len(plan.images):,} of {plan.files:,} DICOM files would be")
+    else:
+        already = f", {len(result.kept):,} were there already" if result.kept else ""
+        written = f"wrote {len(result.written):,} images into {places['out']}{already}"
+        out.say(f"{written}; the tags left behind are in {table}")
 
 
 def _print_problems(out: Out, problems: Sequence[Problem]) -> None:
@@ -140,8 +157,10 @@ def _say_flags(out: Out, plan: ImportPlan) -> None:
     out.say("research use, not a medical device")
 
 
-def _failed(result: ImportResult) -> set[str]:
-    return {problem.path for problem in result.problems if problem.severity == "error"}
+def _errors(result: ImportResult, *, stale: bool) -> set[str]:
+    """The paths of files that were not taken, or of pictures that are stale."""
+    errors = (problem for problem in result.problems if problem.severity == "error")
+    return {problem.path for problem in errors if (problem.rule == "stale-picture") == stale}
 
 
 def _summary(plan: ImportPlan, result: ImportResult) -> dict[str, object]:
@@ -150,18 +169,27 @@ def _summary(plan: ImportPlan, result: ImportResult) -> dict[str, object]:
         "planned": len(plan.images),
         "written": len(result.written),
         "kept": len(result.kept),
-        "failed": len(_failed(result)),
+        "failed": len(_errors(result, stale=False)),
+        "stale": len(_errors(result, stale=True)),
         "patients": len({image.patient for image in plan.images}),
         "burned_in": {flag: plan.burned_in[flag] for flag in ("YES", "NO", "missing")},
         "problems": [asdict(problem) for problem in result.problems],
     }
 
 
-def _fail_on_errors(result: ImportResult) -> None:
-    failed = _failed(result)
-    if failed:
+def _fail_on_errors(plan: ImportPlan, result: ImportResult, *, dry_run: bool) -> None:
+    failed, stale = _errors(result, stale=False), _errors(result, stale=True)
+    found = []
+    if not (plan.images if dry_run else [*result.written, *result.kept]):
+        found.append(f"none of {plan.files:,} DICOM files {'would be' if dry_run else 'was'} taken")
+    elif failed:
         files = "1 file was" if len(failed) == 1 else f"{len(failed):,} files were"
+        found.append(f"{files} not taken, first: {min(failed)}")
+    if stale:
+        pictures = "1 picture in OUT is" if len(stale) == 1 else f"{len(stale):,} pictures in OUT are"
+        found.append(f"{pictures} of no file taken now, first: {min(stale)}")
+    if found:
         raise CheckFailed(
-            f"{files} not taken, first: {min(failed)}",
-            hint="see the errors above (--json has all of them, with rules); the other files are done",
+            "; ".join(found),
+            hint="see the problems above (--json has all of them, with rules); what could be taken is done",
         )

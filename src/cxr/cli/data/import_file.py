@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, open_connection
+from cxr.cli.cloud.common import CloudFlags, open_place
 from cxr.cli.data.common import check_not_manifest, manifest_flag
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, On, Project, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
-from cxr.settings import Target
 
 if TYPE_CHECKING:
     from cxr.manifests.import_files import ImportPlan, WrittenImport
     from cxr.manifests.manifest import Manifest
-    from cxr.storage import Listing
 
 FORMATS = "csv, jsonl (Vertex AI), automl-vision-csv, sagemaker-lst or sagemaker-manifest."
 DEFAULT_NAMES = {
@@ -101,26 +98,11 @@ def _check_choice(what: str, given: str, choices: list[str]) -> None:
 def _verify(manifest: Manifest, url: str, flags: CloudFlags, out: Out) -> None:
     from cxr.manifests.destination import compare_with_listing
 
-    place = _open_listing(url, flags, out)
+    place = open_place(url, flags, out)
     with out.progress(f"listing {url}") as advance:
         found = compare_with_listing(manifest, place, on_progress=advance)
     found.require_all()
     out.say(f"all {found.images:,} images are at {url}")
-
-
-def _open_listing(url: str, flags: CloudFlags, out: Out) -> Listing:
-    """The place at `url`: s3:// where boto3 is pointed, gs:// on the server of STORAGE_EMULATOR_HOST (unless --on says
-    otherwise) or where `cxr cloud` works."""
-    from cxr.storage import open_listing, open_store
-
-    if url.startswith("s3://"):
-        return open_listing(url)
-    settings = flags.settings()
-    if os.environ.get("STORAGE_EMULATOR_HOST") and flags.on is None and settings.on is Target.EMULATOR:
-        return open_store(url, project=flags.project)
-    bucket = url.removeprefix("gs://").split("/")[0]
-    connection = open_connection(replace(settings, bucket=bucket), out)
-    return open_store(url, endpoint=connection.endpoint, project=connection.project)
 
 
 def _payload(plan: ImportPlan, written: WrittenImport, manifest: Manifest) -> dict[str, object]:

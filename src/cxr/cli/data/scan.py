@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.cli.cloud.common import CloudFlags, open_place
 from cxr.cli.data.common import manifest_flag, print_counts, summary
-from cxr.cli.options import DEFAULT_MANIFEST, Json, Quiet
+from cxr.cli.options import DEFAULT_MANIFEST, Json, On, Project, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import Fault, InputError, NotAllowed
 
 if TYPE_CHECKING:
     from cxr.manifests.manifest import Manifest
+    from cxr.manifests.scan_record import ScanRecord
 
 #: Problems shown in full before the rest is only counted.
 SHOWN_PROBLEMS = 10
@@ -28,6 +30,7 @@ class _Request:
     decode: bool
     near_duplicates: bool
     fresh: bool
+    flags: CloudFlags
 
 
 def scan_command(
@@ -55,6 +58,9 @@ def scan_command(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Read every file again, and keep no split of an earlier manifest.")
     ] = False,
+    on: On = None,
+    project: Project = None,
+    state_dir: StateDir = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -70,22 +76,26 @@ def scan_command(
 
     out = Out(as_json, quiet)
     check_name(out_path)
-    request = _Request(place, out_path, patient_key, not no_decode, not no_near_duplicates, fresh)
+    flags = CloudFlags(on=on, project=project, state_dir=state_dir)
+    request = _Request(place, out_path, patient_key, not no_decode, not no_near_duplicates, fresh, flags)
     earlier = None if fresh else _earlier_split(out_path)
     manifest, reused = _scan(request, out)
     found = len(manifest.frame)
     if drop_duplicates:
         manifest = without_duplicates(manifest)
     dropped = found - len(manifest.frame)
-    manifest, new_images = _keep_split(manifest, earlier, out)
+    manifest, keeping = _keep_split(manifest, earlier, out)
     manifest = write_manifest(manifest, out_path)
+    _tell(manifest, out_path, {"reused": reused, "dropped": dropped, **keeping}, out)
+
+
+def _tell(manifest: Manifest, out_path: Path, told: dict[str, object], out: Out) -> None:
     print_counts(out, manifest)
     _say_problems(manifest, out_path, out)
     problems = [asdict(problem) for problem in manifest.header.problems]
-    told = {"reused": reused, "dropped": dropped, "split_kept": new_images is not None, "new_images": new_images}
     out.result("data.scan", {**summary(manifest), **told, "problems": problems})
-    if dropped:
-        out.say(f"{dropped:,} duplicates were left out; their paths are in {out_path.with_suffix('.json')}")
+    if told["dropped"]:
+        out.say(f"{told['dropped']:,} duplicates were left out; their paths are in {out_path.with_suffix('.json')}")
     out.say(f"wrote {out_path} ({manifest.header.images:,} images, hash {manifest.hash[:12]})")
     out.hint(f"cxr data check{manifest_flag(out_path)}")
 
@@ -93,10 +103,15 @@ def scan_command(
 def _scan(request: _Request, out: Out) -> tuple[Manifest, int]:
     """The manifest, and how many files were not read because the record knew them."""
     if "://" in request.place:
-        from cxr.manifests.listing import scan_url
+        from cxr.manifests.listing import manifest_of_listing
+        from cxr.manifests.patients import patient_reader
 
+        patient_reader(request.patient_key)
+        listing = open_place(request.place, request.flags, out)
         with out.progress("list") as advance:
-            return scan_url(request.place, patient_key=request.patient_key, on_progress=advance), 0
+            objects = listing.list()
+            made = manifest_of_listing(objects, listing.url, patient_key=request.patient_key, on_progress=advance)
+        return made, 0
     from cxr.manifests.scan import scan_with_record
     from cxr.manifests.scan_record import read_record, record_path_of, write_record
 
@@ -104,6 +119,13 @@ def _scan(request: _Request, out: Out) -> tuple[Manifest, int]:
     record, why_not = (None, "") if request.fresh else read_record(record_path)
     if why_not:
         out.say(f"every file is read: {why_not}")
+
+    def write(seen: ScanRecord) -> None:
+        try:
+            write_record(seen, record_path)
+        except (NotAllowed, Fault) as error:
+            out.say(f"the next scan will read every file: {error.message}")
+
     with out.progress("scan") as advance:
         done = scan_with_record(
             Path(request.place),
@@ -112,11 +134,9 @@ def _scan(request: _Request, out: Out) -> tuple[Manifest, int]:
             decode=request.decode,
             near_duplicates=request.near_duplicates,
             earlier=record,
+            rescue=write,
         )
-    try:
-        write_record(done.record, record_path)
-    except (NotAllowed, Fault) as error:
-        out.say(f"the next scan will read every file: {error.message}")
+    write(done.record)
     if done.reused:
         seen = len(done.record.frame)
         out.say(f"{done.reused:,} of {seen:,} files have not changed since the last scan and were not read again")
@@ -126,35 +146,55 @@ def _scan(request: _Request, out: Out) -> tuple[Manifest, int]:
 
 
 def _earlier_split(out_path: Path) -> Manifest | None:
-    """The manifest that is about to be written over, when somebody has made a split in it."""
-    from cxr.manifests.manifest_file import read_manifest, sidecar_of
+    """The manifest that is about to be written over, when somebody has made a split in it.
 
-    if not (out_path.exists() and sidecar_of(out_path).exists()):
+    Raises InputError when it is not one that a scan could make again: what a hand has done must not be lost unsaid.
+    """
+    from cxr.manifests.manifest_file import read_manifest
+
+    if not out_path.exists():
         return None
+    let_go = "choose another --out, or let it go: add --fresh"
     try:
         earlier = read_manifest(out_path)
     except InputError as error:
         raise InputError(
             f"{out_path} would be written over, but its split cannot be kept: {error.message}",
-            hint="mend it, choose another --out, or let it go: add --fresh",
+            hint=f"mend it, {let_go}",
         ) from error
+    if earlier.header.resealed:
+        raise InputError(
+            f"{out_path} was edited by hand (accepted {earlier.header.resealed}); a scan would undo that", hint=let_go
+        )
     return earlier if earlier.header.split_policy.name != "official" else None
 
 
-def _keep_split(manifest: Manifest, earlier: Manifest | None, out: Out) -> tuple[Manifest, int | None]:
-    """The manifest under the earlier one's split, and how many images are new; None when there was none to keep."""
-    if earlier is None:
-        return manifest, None
+def _keep_split(manifest: Manifest, earlier: Manifest | None, out: Out) -> tuple[Manifest, dict[str, object]]:
+    """The manifest under the earlier one's split, and what became of its images, as --json says it."""
+    from cxr.manifests.diff import diff_manifests
     from cxr.manifests.split import keep_assignments
 
-    new_images = int((~manifest.frame["path"].isin(earlier.frame["path"])).sum())
-    if new_images == len(manifest.frame):
-        out.say("split not kept: the earlier manifest has none of these images")
-        return manifest, None
+    if earlier is None:
+        return manifest, {"split_kept": False}
+    if not manifest.frame["path"].isin(earlier.frame["path"]).any():
+        out.warn("split not kept: the earlier manifest has none of these images")
+        return manifest, {"split_kept": False}
     kept = keep_assignments(manifest, earlier)
+    found = diff_manifests(earlier, kept)
+    moved = sum(found.moves().values())
     policy = earlier.header.split_policy
-    out.say(f"split kept ({policy.name}, seed {policy.seed}): {new_images:,} new images assigned")
-    return kept, new_images
+    words = f"{len(found.added):,} new images assigned"
+    words += f", {len(found.removed):,} are gone" if found.removed else ""
+    words += f", {len(found.renamed):,} renamed" if found.renamed else ""
+    out.say(f"split kept ({policy.name}, seed {policy.seed}): {words}")
+    if earlier.header.patient_key != kept.header.patient_key:
+        out.warn(
+            f"patients are told by {kept.header.patient_key} now, not by {earlier.header.patient_key}: groups changed"
+        )
+    for (old, new), count in sorted(found.moves().items()):
+        out.warn(f"{count:,} images moved from {old or 'unused'} to {new or 'unused'}: their groups or folders changed")
+    changes = {"new_images": len(found.added), "gone": len(found.removed), "renamed": len(found.renamed)}
+    return kept, {"split_kept": True, **changes, "moved": moved}
 
 
 def _say_problems(manifest: Manifest, out_path: Path, out: Out) -> None:

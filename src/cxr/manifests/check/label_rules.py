@@ -78,5 +78,5 @@ RULES: Final = (
     ),
     Rule("repeated-images", "note", "nothing to do: copies stay together in one split", _repeats),
     Rule("near-duplicates", "note", "nothing to do: they stay together in one split", _near_duplicate_groups),
-    Rule("imbalance", "warning", "add images of the rarer label, or weight the classes", _imbalance),
+    Rule("imbalance", "note", "add images of the rarer label, or weight the classes", _imbalance),
 )

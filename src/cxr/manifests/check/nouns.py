@@ -26,8 +26,8 @@ Hits = Iterator[tuple[str, Iterable[str]]]
 class Rule:
     """One check: its test yields a message and example paths for each thing found.
 
-    An `error` makes results worthless, a `warning` wants a look or a repair, a `note` is good to know and
-    fails nothing.
+    An `error` makes results worthless, a `warning` wants a look or a repair (a service's refusal is one: the data is
+    as good elsewhere), a `note` is good to know, or cannot be mended, and fails nothing.
     """
 
     id: str
@@ -43,20 +43,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule that fired: what was found, what to do, and up to EXAMPLES paths."""
+    """One rule that fired: what was found, what to do, and up to EXAMPLES paths. The user has seen an `accepted` one
+    and takes it as it is: it fails nothing (an error is never accepted)."""
 
     rule: str
     severity: Severity
     message: str
     fix: str
     examples: tuple[str, ...] = ()
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
     """Images by split and label ("unused" for none), patients by split, the patients of test that are also in train by
-    each reading of the names (none where no name tells a patient), what the rules found, worst first, and how well
-    the file alone tells the label (None where there is nothing to compare)."""
+    each reading of the names (none where no name tells a patient), what the rules found, worst first (accepted ones
+    after the others of their severity), and how well the file alone tells the label (None where there is nothing to
+    compare)."""
 
     counts: dict[str, dict[str, int]]
     patients: dict[str, int]
@@ -65,18 +68,27 @@ class CheckReport:
     shortcuts: ShortcutProbe | None = None
 
     def of(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings of one severity."""
-        return tuple(finding for finding in self.findings if finding.severity == severity)
+        """The findings of one severity that are not accepted."""
+        return tuple(finding for finding in self.findings if finding.severity == severity and not finding.accepted)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that make a result worthless or a service refuse the data."""
+        """The findings that make a result worthless."""
         return self.of("error")
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """The findings that want a look or a repair."""
+        """The findings that want a look or a repair and are not accepted."""
         return self.of("warning")
+
+    @property
+    def accepted(self) -> tuple[Finding, ...]:
+        """The findings that the user takes as they are."""
+        return tuple(finding for finding in self.findings if finding.accepted)
+
+    def failing(self, *, strict: bool) -> tuple[Finding, ...]:
+        """What the check fails for: errors, and with `strict` warnings that are not accepted, too."""
+        return self.errors + (self.warnings if strict else ())
 
     @property
     def ok(self) -> bool:

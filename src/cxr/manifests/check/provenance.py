@@ -14,7 +14,8 @@ _NEAR_DUPLICATES_UNKNOWN: Final = "near-duplicates-unknown"
 
 
 def scan_findings(manifest: Manifest) -> Iterator[Finding]:
-    """What the scan noted, one finding per rule."""
+    """What the scan noted, one finding per rule. How severe a rule is, the present table says: that of the scan may
+    have been another program's."""
     by_rule: dict[str, list[tuple[str, str]]] = {}
     severities: dict[str, Severity] = {}
     for found in manifest.header.problems:
@@ -25,7 +26,8 @@ def scan_findings(manifest: Manifest) -> Iterator[Finding]:
         files = "1 file" if len(places) == 1 else f"{len(places):,} files"
         message = f"{files}: {places[0][1]}" if rule != "unknown-patient" else places[0][1]
         fix = known.fix if known else "scan the folder again: cxr data scan DIR"
-        yield Finding(rule, severities[rule], message, fix, tuple(path for path, _ in places[:EXAMPLES]))
+        severity = known.severity if known else severities[rule]
+        yield Finding(rule, severity, message, fix, tuple(path for path, _ in places[:EXAMPLES]))
 
 
 def _from_listing(manifest: Manifest) -> Hits:

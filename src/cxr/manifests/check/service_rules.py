@@ -1,4 +1,4 @@
-"""Rules on what the clouds take.
+"""Rules on what the clouds take: warnings named for the service, as the data is as good without it.
 
 Vertex AI: image classification, "Prepare image training data" (documents read November 2026). SageMaker: the built-in
 image classification algorithm, "Input/Output Interface" of its page in the developer guide (read November 2026), which
@@ -41,7 +41,8 @@ def _few_images(manifest: Manifest) -> Hits:
         count = int(train.get(label, 0))
         if count < VERTEX_MIN_IMAGES_PER_LABEL:
             yield (
-                f"{label!r} has {counted(count, 'image')} in train; at least {VERTEX_MIN_IMAGES_PER_LABEL} are needed",
+                f"{label!r} has {counted(count, 'image')} in train;"
+                f" Vertex AI asks for at least {VERTEX_MIN_IMAGES_PER_LABEL}",
                 (),
             )
 
@@ -103,12 +104,12 @@ def _in_another_format(manifest: Manifest, suffixes: frozenset[str], formats: fr
 
 RULES: Final = (
     Rule(
-        "label-spelling",
-        "error",
+        "vertex-label-spelling",
+        "warning",
         "rename the folder, then scan again: cxr data scan DIR (cxr data import-file spells it anew by itself)",
         _spelling,
     ),
-    Rule("few-images", "error", "add images of this label, then scan again", _few_images),
+    Rule("vertex-few-images", "warning", "add images of this label, then scan again", _few_images),
     Rule("vertex-imbalance", "warning", "leave out images of the commoner label before an upload", _vertex_imbalance),
     Rule("vertex-totals", "warning", "split the data into several datasets, or train elsewhere", _vertex_totals),
     Rule("vertex-format", "warning", "convert them to PNG or JPEG before an upload to Vertex AI", _vertex_formats),

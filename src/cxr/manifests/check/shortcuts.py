@@ -19,11 +19,18 @@ from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import Manifest
 
 FOLDS: Final = 5
+#: Images of the positive class, and of the rest, below which test does not judge: by luck alone 2 against 2 are told
+#: apart, one way or the other, in one draw of three.
+MIN_JUDGING_IMAGES: Final = 10
+#: Figures on test and in train that lie farther apart are two different things.
+DISAGREEMENT: Final = 0.2
 #: The strength of the L2 penalty (scikit-learn's inverse C) on standardised pixels.
 INVERSE_PENALTY: Final = 0.01
 BYTE_COUNT: Final = "byte count"
 ASPECT_RATIO: Final = "aspect ratio"
 THUMBNAIL: Final = f"{THUMBNAIL_SIDE}x{THUMBNAIL_SIDE} thumbnail"
+
+_IN_FOLDS: Final = f"{FOLDS} folds of train, by patient"
 
 Floats = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.bool_]
@@ -33,9 +40,9 @@ Truths = npt.NDArray[np.bool_]
 class Shortcut:
     """How well one thing about the files ranks the positive class above the rest.
 
-    `test_auc` is learned on train and judged on test (None without a usable test split); `train_auc` is the mean over
-    folds of train that keep patients and duplicates together (None where there are too few). `tells` says which way,
-    as seen in train.
+    `test_auc` is learned on train and judged on test (None where test has fewer than MIN_JUDGING_IMAGES of either
+    side); `train_auc` is the mean over folds of train, of train alone, that keep patients and duplicates together (None
+    where there are too few). `tells` says which way, as seen in train.
     """
 
     name: str
@@ -51,7 +58,23 @@ class Shortcut:
     @property
     def judged_on(self) -> str:
         """Where `auc` was measured."""
-        return "test" if self.test_auc is not None else f"{FOLDS} folds of train, by patient"
+        return "test" if self.test_auc is not None else _IN_FOLDS
+
+    @property
+    def strongest(self) -> float:
+        """How well it tells at its best: on test either way round (0 tells as much as 1), or in train."""
+        ways = (self.test_auc, 1 - self.test_auc) if self.test_auc is not None else ()
+        return max(*ways, self.train_auc or 0.5, 0.5)
+
+    @property
+    def figures(self) -> str:
+        """What was measured, in words, and whether test and train disagree."""
+        known = [(self.test_auc, "test"), (self.train_auc, _IN_FOLDS)]
+        words = ", ".join(f"{area:.3f} ({where})" for area, where in known if area is not None)
+        if self.test_auc is None or self.train_auc is None or abs(self.test_auc - self.train_auc) <= DISAGREEMENT:
+            return words
+        turned = self.test_auc < 0.5 < self.train_auc
+        return f"{words}; test and train disagree{', it is the other way round in test' if turned else ''}"
 
     @property
     def is_outside(self) -> bool:
@@ -61,8 +84,8 @@ class Shortcut:
 
 @dataclass(frozen=True, slots=True)
 class ShortcutProbe:
-    """All shortcuts that could be measured, the class that is told from the rest, why others could not, and the
-    sentence that says what it means."""
+    """All shortcuts that could be measured, the class that is told from the rest, why others (or all, on test) could
+    not, and the sentence that says what it means."""
 
     positive_class: str
     shortcuts: tuple[Shortcut, ...]
@@ -83,9 +106,11 @@ def probe_shortcuts(manifest: Manifest, looks: Looks | None = None) -> ShortcutP
     is_train = (table["split"] == "train").to_numpy()
     if not _has_both(positive[is_train]):
         return None
-    sides = _Sides(positive, is_train, _folds(frame[used], positive))
+    fold = np.full(len(positive), -1, np.int64)
+    fold[is_train] = _folds(frame[used][is_train], positive[is_train])
+    sides = _Sides(positive, is_train, fold)
     found: list[Shortcut] = []
-    left_out: list[str] = []
+    left_out = [f"test: {sides.too_few_in_test}"] if sides.too_few_in_test else []
     for name, values in _outsides(table).items():
         known = np.isfinite(values)
         if not known.all():
@@ -98,7 +123,7 @@ def probe_shortcuts(manifest: Manifest, looks: Looks | None = None) -> ShortcutP
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sides:
-    """Images of train and test: which are positive, which train, and the fold (0 to FOLDS-1) of each."""
+    """Images of train and test: which are positive, which train, and the fold of each (0 to FOLDS-1, -1 in test)."""
 
     positive: Truths
     is_train: Truths
@@ -106,6 +131,23 @@ class _Sides:
 
     def at(self, rows: npt.NDArray[np.int64]) -> _Sides:
         return _Sides(self.positive[rows], self.is_train[rows], self.fold[rows])
+
+    @property
+    def judges_on_test(self) -> bool:
+        """Whether test has enough images of either side."""
+        positive = self.positive[~self.is_train]
+        return min(int(positive.sum()), int((~positive).sum())) >= MIN_JUDGING_IMAGES
+
+    @property
+    def too_few_in_test(self) -> str:
+        """Why test, where there is one, does not judge."""
+        positive = self.positive[~self.is_train]
+        if self.judges_on_test or not len(positive):
+            return ""
+        return (
+            f"{int(positive.sum()):,} positive and {int((~positive).sum()):,} other images are too few to judge on,"
+            f" {MIN_JUDGING_IMAGES} of each are needed; the folds of train stand for it"
+        )
 
 
 #: Learns from the rows of the first mask and scores those of the second.
@@ -159,6 +201,8 @@ def _add_thumbnails(
         return
     _, here, there = np.intersect1d(used, looks.rows, assume_unique=True, return_indices=True)
     seen = sides.at(here)
+    if seen.too_few_in_test and not sides.too_few_in_test:
+        left_out.append(f"{THUMBNAIL} on test: {seen.too_few_in_test}")
     pixels = looks.thumbnails[there].reshape(-1, THUMBNAIL_SIDE**2).astype(np.float32)
     if not _has_both(seen.positive[seen.is_train]):
         left_out.append(f"{THUMBNAIL}: too few images could be read")
@@ -174,7 +218,7 @@ def _add_thumbnails(
 
 def _judged(name: str, scorer: _Scorer, sides: _Sides, tells: str) -> Shortcut:
     test = ~sides.is_train
-    test_auc = auc(scorer(sides.is_train, test), sides.positive[test]) if _has_both(sides.positive[test]) else None
+    test_auc = auc(scorer(sides.is_train, test), sides.positive[test]) if sides.judges_on_test else None
     areas = []
     for fold in range(FOLDS):
         learn, judge = sides.is_train & (sides.fold != fold), sides.is_train & (sides.fold == fold)

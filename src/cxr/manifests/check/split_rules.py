@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cxr.manifests.check.nouns import Hits, Rule, counted
+from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import SPLITS, Manifest
 
 #: Below this one image is worth more than two percentage points.
@@ -54,9 +55,16 @@ def _labels(manifest: Manifest) -> Hits:
 
 
 def _unused(manifest: Manifest) -> Hits:
-    unused = manifest.frame["path"][manifest.frame["split"] == ""]
-    if len(unused):
-        yield f"{counted(len(unused), 'image')} in no split (their patients also occur in test)", unused
+    unused = manifest.frame["split"] == ""
+    if not unused.any():
+        return
+    groups = group_keys(manifest.frame)
+    tied = int(groups[unused].isin(set(groups[manifest.frame["split"] == "test"])).sum())
+    words = f"{counted(int(unused.sum()), 'image')} in no split"
+    if tied:
+        which = "" if tied == unused.sum() else f" of {tied:,} of them"
+        words += f" (the patients or duplicates{which} also occur in test)"
+    yield words, manifest.frame["path"][unused]
 
 
 RULES: Final = (
@@ -64,5 +72,5 @@ RULES: Final = (
     Rule("validation-split", "warning", _SPLIT_AGAIN, _validation),
     Rule("test-split", "warning", _KEEP_ASIDE, _test),
     Rule("label-missing-in-split", "warning", "split anew by patient, or add images of this label", _labels),
-    Rule("unused-images", "note", "nothing to do: test stays as it is, and they must not be trained on", _unused),
+    Rule("unused-images", "note", "nothing to do where it was meant: nothing may learn from them", _unused),
 )

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.filereader import read_file_meta_info
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import VR
 
 from cxr.manifests.dicom.dicom_files import MAX_BYTES
+from cxr.manifests.dicom.patient_words import PatientWords
 from cxr.manifests.dicom.problems import DICOM_ERRORS
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 TagAndVr = tuple[int, str]
 
 PIXEL_DATA: Final = 0x7FE00010
+_ID_KEYWORDS: Final = ("PatientID", "OtherPatientIDs", "AccessionNumber")
+_NAME_KEYWORDS: Final = ("PatientName", "OtherPatientNames", "PatientBirthName")
 _VRS: Final = frozenset(str(vr.value) for vr in VR)
 #: Sequences nested deeper than this are not looked into for tags.
 _MAX_DEPTH: Final = 32
@@ -36,14 +40,15 @@ _MAX_DEPTH: Final = 32
 class DicomHeader:
     """Texts are stripped and empty where the file has none; `modality` and the flags are in capitals.
 
-    `name_parts` are PatientID and the parts of PatientName, for comparing with folders' names; they and the two IDs
-    are never written anywhere. `is_image` tells whether the SOP class is one of images. `tags` are all tags of the
-    file but the pixels, at any depth.
+    `words` are what tells the patient, for comparing with folders' names; they and the two IDs are never written
+    anywhere. `is_image` tells whether the SOP class is one of images. `tags` are all tags of the file but the pixels,
+    at any depth.
     """
 
     patient_id: str
-    name_parts: AbstractSet[str]
+    words: PatientWords
     instance_uid: str
+    sop_class: str
     is_image: bool
     modality: str
     burned_in: str
@@ -58,12 +63,13 @@ class DicomHeader:
 def read_header(path: Path) -> DicomHeader:
     """Read a file up to its pixels. Raises one of DICOM_ERRORS when it cannot be understood."""
     dataset = read_dataset(path, pixels=False)
-    patient_id = text_of(dataset, "PatientID")
+    sop_class = str(dataset.file_meta.get("MediaStorageSOPClassUID") or "") or text_of(dataset, "SOPClassUID")
     return DicomHeader(
-        patient_id=patient_id,
-        name_parts=frozenset(_name_parts(patient_id, text_of(dataset, "PatientName"))),
+        patient_id=text_of(dataset, "PatientID"),
+        words=_patient_words(dataset),
         instance_uid=text_of(dataset, "SOPInstanceUID"),
-        is_image="Image Storage" in UID(dataset.file_meta.get("MediaStorageSOPClassUID", "")).name,
+        sop_class=sop_class,
+        is_image="Image Storage" in UID(sop_class).name,
         modality=text_of(dataset, "Modality").upper(),
         burned_in=text_of(dataset, "BurnedInAnnotation").upper(),
         recognizable=text_of(dataset, "RecognizableVisualFeatures").upper(),
@@ -104,6 +110,16 @@ def text_of(dataset: Dataset, keyword: str) -> str:
         return ""
 
 
+def texts_of(dataset: Dataset, keyword: str) -> list[str]:
+    """An element's values as texts; none of those that cannot be understood."""
+    try:
+        value = dataset.get(keyword)
+        values = value if isinstance(value, MultiValue) else [] if value is None else [value]
+        return [str(one).strip(" \t\r\n\0") for one in values]
+    except DICOM_ERRORS:
+        return []
+
+
 def number_of(dataset: Dataset, keyword: str) -> int:
     """An element's value as a whole number; 0 where there is none. Raises ValueError or TypeError for another value."""
     value = dataset.get(keyword)
@@ -116,11 +132,15 @@ def syntax_name(transfer_syntax: str) -> str:
     return name if name != transfer_syntax else "an unknown transfer syntax"
 
 
-def _name_parts(patient_id: str, name: str) -> Iterator[str]:
-    for part in (patient_id, *name.replace("=", "^").replace(" ", "^").split("^")):
-        plain = part.strip().casefold()
-        if len(plain) > 2:
-            yield plain
+def _patient_words(dataset: Dataset) -> PatientWords:
+    ids = [text for keyword in _ID_KEYWORDS for text in texts_of(dataset, keyword)]
+    try:
+        others = list(dataset.get("OtherPatientIDsSequence") or [])
+    except DICOM_ERRORS:
+        others = []
+    ids += [text_of(item, "PatientID") for item in others if isinstance(item, Dataset)]
+    names = [text for keyword in _NAME_KEYWORDS for text in texts_of(dataset, keyword)]
+    return PatientWords.of(ids, names, texts_of(dataset, "PatientBirthDate"))
 
 
 def _tags(dataset: Any, depth: int = 0) -> Iterator[TagAndVr]:

@@ -16,7 +16,8 @@ from cxr.manifests.problems import printable
 
 @dataclass(frozen=True, slots=True)
 class DicomRule:
-    """A rule of the import. A file that meets an error rule is not written; after a warning it may be."""
+    """A rule of the import. A file that meets an error rule is not written; after a warning it may be. `stale-picture`
+    alone is about a picture in OUT, not about a file."""
 
     id: str
     severity: Literal["error", "warning"]
@@ -49,6 +50,12 @@ DICOM_RULES: Final = {
         DicomRule("missing-instance-uid", "warning", "nothing to do: the image is named by its bytes"),
         DicomRule("repeated-instance", "warning", "nothing to do: the first file by path is taken"),
         DicomRule("instance-in-two-places", "warning", "decide for one label or split, and delete the other file"),
+        DicomRule(
+            "instance-differs",
+            "error",
+            "two pictures under one SOPInstanceUID: look at both and delete one, or give it a UID of its own",
+        ),
+        DicomRule("stale-picture", "error", "delete it, or give another --out: a scan would take it"),
         DicomRule("bad-window", "warning", "nothing to do: the full range of the pixels was taken instead"),
         DicomRule("colour", "warning", "look at it: a radiograph is grey, a screenshot may show names"),
         DicomRule("outside-layout", "warning", "nothing to do, unless these files were meant to be part of the data"),

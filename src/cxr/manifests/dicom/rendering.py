@@ -28,6 +28,7 @@ Values = npt.NDArray[np.float64]
 _MAX_VALUES: Final = 1 << 17
 #: Far outside any pixel value: what a window makes of them are the ends of its range.
 _FAR: Final = 1e12
+_MAY_BE_EMPTY: Final = ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,18 @@ def render(dataset: Dataset) -> Rendered:
 
     MONOCHROME1 is inverted; of several windows the first counts, a VOI LUT goes before a window; without either, or
     when they cannot be used or show nothing, the smallest to the largest value; padding is black and counts for
-    nothing; colour becomes luma (ITU-R BT.601).
+    nothing; colour becomes luma (ITU-R BT.601). Elements of rescaling and windowing that are empty are taken out of
+    `dataset`: they count as absent.
 
     Raises PixelError.
     """
     if "PixelData" not in dataset:
         raise PixelError("broken-pixels", "has no pixel data")
     try:
+        _drop_empty(dataset)
         stored = pixel_array(dataset)
+        if _has_odd_high_bit(dataset):
+            raise PixelError("unsupported-pixels", "its values do not begin at the lowest bit (High Bit, 0028,0102)")
         photometric = str(dataset.PhotometricInterpretation)
         if photometric in ("MONOCHROME1", "MONOCHROME2"):
             return _grey(stored, dataset, inverted=photometric == "MONOCHROME1")
@@ -72,6 +77,18 @@ def render(dataset: Dataset) -> Rendered:
         message = f"its pixels cannot be decoded ({syntax}; {type(error).__name__})"
         raise PixelError("broken-pixels", message) from error
     raise PixelError("unsupported-pixels", "neither grey nor colour pixels")
+
+
+def _drop_empty(dataset: Dataset) -> None:
+    for keyword in _MAY_BE_EMPTY:
+        if keyword in dataset and dataset.get(keyword) in (None, ""):
+            del dataset[keyword]
+
+
+def _has_odd_high_bit(dataset: Dataset) -> bool:
+    # PS3.5, 8.1.1 wants it one less than Bits Stored; pydicom takes no notice of another.
+    high = dataset.get("HighBit")
+    return high not in (None, "") and int(high) != int(dataset.BitsStored) - 1
 
 
 def _colour(colours: npt.NDArray[Any]) -> Rendered:

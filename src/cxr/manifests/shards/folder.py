@@ -35,11 +35,15 @@ def checksums_of(path: Path) -> tuple[str, str]:
 
 
 def refuse_foreign_shards(folder: Path, plan: ShardPlan) -> None:
-    """Raises UsageError when the folder holds shards that were not made from this plan."""
+    """Raises UsageError when the folder holds shards that were not made from this plan.
+
+    Shards are known by the names that this program gives them: other files are nobody's business here, and stay.
+    """
     earlier = _earlier(folder)
     same_plan = earlier is not None and earlier[0] == plan.id
     planned = {shard.file for shard in plan.shards} if same_plan else set()
-    others = [path.name for path in _files(folder) if path.suffix == ".tfrecord" and path.name not in planned]
+    names = (path.name for path in _files(folder))
+    others = [name for name in names if _SHARD_NAME.fullmatch(name) and name not in planned]
     if not others and (same_plan or earlier is None):
         return
     what = f"such as {others[0]}" if others else "made from another manifest or with other options"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cxr.errors import InputError, UsageError
 from cxr.files import write_text_atomically
@@ -16,6 +16,7 @@ from cxr.manifests.shards.shard_record import FEATURES
 
 SCHEMA_VERSION: Final = 1
 INDEX_NAME: Final = "index.json"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +101,50 @@ def read_index(folder: Path) -> ShardIndex:
         if raw["schema_version"] != SCHEMA_VERSION:
             raise InputError(f"{path} has schema version {raw['schema_version']}; this cxr reads {SCHEMA_VERSION}")
         entries = [
-            ShardEntry(**{**shard, "split": split})
+            entry_from_json({**shard, "split": split})
             for split, shards in raw["splits"].items()
             for shard in shards["shards"]
         ]
-        odd = [entry.file for entry in entries if Path(entry.file).name != entry.file]
-        if odd:
-            raise ValueError(f"{odd[0]!r} is not a file's name")
-        fields = {name: raw[name] for name in ("plan", "manifest", "task", "seed", "shard_bytes")}
-        return ShardIndex(**fields, classes=tuple(raw["classes"]), shards=tuple(entries))
+        return ShardIndex(
+            plan=_checked(raw, "plan", str),
+            manifest=_checked(raw, "manifest", str),
+            task=None if raw["task"] is None else _checked(raw, "task", str),
+            classes=tuple(_checked({"class": name}, "class", str) for name in _checked(raw, "classes", list)),
+            seed=_checked(raw, "seed", int),
+            shard_bytes=_checked(raw, "shard_bytes", int),
+            shards=tuple(entries),
+        )
     except FileNotFoundError:
         raise InputError(
             f"there is no index of shards {path}", hint=f"write the shards: cxr data shard --out {folder}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is not an index of shards: {error!r}") from error
+
+
+def entry_from_json(raw: dict[str, Any]) -> ShardEntry:
+    """One shard as the index and the journal have it. Raises ValueError, KeyError or TypeError for anything else."""
+    entry = ShardEntry(
+        file=_checked(raw, "file", str),
+        split=_checked(raw, "split", str),
+        records=_checked(raw, "records", int),
+        bytes=_checked(raw, "bytes", int),
+        sha256=_checked(raw, "sha256", str),
+        crc32c=_checked(raw, "crc32c", str),
+        counts={str(label): _checked(raw["counts"], label, int) for label in _checked(raw, "counts", dict)},
+    )
+    if Path(entry.file).name != entry.file:
+        raise ValueError(f"{entry.file!r} is not a file's name")
+    if entry.split not in SPLITS:
+        raise ValueError(f"{entry.split!r} is not a split")
+    return entry
+
+
+def _checked(raw: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
+    value = raw[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}")
+    return value
 
 
 def _split_json(shards: Sequence[ShardEntry]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from cxr.errors import Fault, InputError
-from cxr.manifests.shards.index import ShardEntry
+from cxr.manifests.shards.index import ShardEntry, entry_from_json
 
 JOURNAL_NAME: Final = ".shards.jsonl"
 
@@ -77,12 +77,12 @@ def read_journal(folder: Path) -> tuple[str, list[ShardEntry]] | None:
     try:
         first, *lines = (folder / JOURNAL_NAME).read_text(encoding="utf-8", errors="replace").splitlines() or [""]
         plan = str(json.loads(first)["plan"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     entries = []
     for line in lines:
         try:
-            entries.append(ShardEntry(**json.loads(line)))
-        except (ValueError, TypeError):
+            entries.append(entry_from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError, RecursionError):
             break
     return plan, entries

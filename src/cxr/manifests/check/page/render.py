@@ -49,10 +49,11 @@ class Page:
     @property
     def verdict(self) -> str:
         """The page's headline."""
-        errors, warnings = len(self.report.errors), len(self.report.warnings)
+        errors, warnings, accepted = len(self.report.errors), len(self.report.warnings), len(self.report.accepted)
         if errors:
             return f"{_some(errors, 'error')} to repair before this data is used"
-        return f"No errors, {_some(warnings, 'warning')}" if warnings else "No errors and no warnings"
+        words = f"No errors, {_some(warnings, 'warning')}" if warnings else "No errors and no warnings"
+        return f"{words} ({accepted} accepted)" if accepted else words
 
     @property
     def findings(self) -> tuple[Finding, ...]:
