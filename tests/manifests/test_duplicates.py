@@ -146,16 +146,17 @@ def test_a_frame_does_not_change_the_hash_nor_the_thumbnail(mode: str, grey: int
     assert np.array_equal(np.asarray(thumbnail(framed, SIDE)), np.asarray(thumbnail(inside, SIDE)))
 
 
-@pytest.mark.parametrize("faded_sides", [3, 4])
-def test_a_border_that_fades_into_the_image_is_no_frame(faded_sides: int) -> None:
-    far = np.minimum.outer(
-        np.minimum(np.arange(200), np.arange(200)[::-1]), np.minimum(np.arange(200), np.arange(200)[::-1])
-    )
-    plane = np.clip((far - 10.0) * 3, 0, 180).astype(np.uint8)
-    if faded_sides == 3:
-        plane = np.concatenate([np.zeros((30, 200), np.uint8), plane[100:]])
-    whole = np.asarray(Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BOX))
-    assert np.array_equal(np.asarray(thumbnail(Image.fromarray(plane), SIDE)), whole)
+@pytest.mark.parametrize("shape", ["fading", "round", "flat"])
+def test_a_border_that_fades_into_the_image_and_a_round_field_are_no_frame(shape: str) -> None:
+    across = np.abs(np.arange(200) - 99.5)
+    planes = {
+        "fading": np.clip((90 - np.maximum.outer(across, across)) * 3, 0, 180),
+        "round": np.where(np.hypot(across[:, None], across[None]) < 90, 150, 0),
+        "flat": np.full((200, 200), 70),
+    }
+    image = Image.fromarray(planes[shape].astype(np.uint8))
+    whole = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
+    assert np.array_equal(np.asarray(thumbnail(image, SIDE)), whole)
 
 
 @pytest.mark.xrays

@@ -86,7 +86,7 @@ def _shares(policy: SplitPolicy) -> dict[str, float]:
 
 
 @given(manifests(), policies())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_no_group_is_on_two_sides_and_every_row_stays_once(manifest: Manifest, policy: SplitPolicy) -> None:
     made = _made(manifest, policy)
     assert list(made.frame["path"]) == list(manifest.frame["path"])
@@ -98,7 +98,7 @@ def test_no_group_is_on_two_sides_and_every_row_stays_once(manifest: Manifest, p
 
 
 @given(manifests(), policies())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_each_side_misses_its_share_of_each_stratum_by_less_than_one_group(
     manifest: Manifest, policy: SplitPolicy
 ) -> None:
@@ -113,7 +113,7 @@ def _check_shares(rows: pd.DataFrame, policy: SplitPolicy) -> None:
 
 
 @given(manifests(), manifests(), policies())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_new_patients_move_nobody_and_the_shares_still_hold(
     manifest: Manifest, more: Manifest, policy: SplitPolicy
 ) -> None:
@@ -138,7 +138,7 @@ def test_new_patients_move_nobody_and_the_shares_still_hold(
 
 
 @given(manifests(), policies(), st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_order_of_the_rows_does_not_matter(manifest: Manifest, policy: SplitPolicy, random: object) -> None:
     rows = manifest.frame.to_dict("records")
     random.shuffle(rows)  # type: ignore[attr-defined]
@@ -147,7 +147,7 @@ def test_the_order_of_the_rows_does_not_matter(manifest: Manifest, policy: Split
 
 
 @given(manifests(), policies())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_splitting_again_changes_nothing(manifest: Manifest, policy: SplitPolicy) -> None:
     once = _made(manifest, policy)
     for twice in (split(once, policy), split(once, policy, earlier=once)):
@@ -156,7 +156,7 @@ def test_splitting_again_changes_nothing(manifest: Manifest, policy: SplitPolicy
 
 
 @given(manifests(), st.floats(0.05, 0.9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_test_and_unused_rows_are_left_alone(manifest: Manifest, share: float) -> None:
     split = _split(manifest, share)
     for name in ("test", ""):

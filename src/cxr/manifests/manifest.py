@@ -156,8 +156,10 @@ def new_manifest(frame: pd.DataFrame, header: ManifestHeader, location: Path | N
     Raises InputError for an illegal row.
     """
     blank = {name: value for name, value in BLANK_ROW.items() if name not in frame.columns}
-    whole = {name: dtype for name, dtype in COLUMNS.items() if dtype != "str"}
-    typed = frame.assign(**blank)[list(COLUMNS)].fillna(BLANK_ROW).astype(whole)
+    typed = frame.assign(**blank)[list(COLUMNS)]
+    gaps = {name: BLANK_ROW[name] for name in COLUMNS if typed[name].isna().any()}
+    typed = typed.astype(dict.fromkeys(gaps, "object")).fillna(gaps)
+    typed = typed.astype({name: dtype for name, dtype in COLUMNS.items() if dtype != "str" or name in gaps})
     typed = typed.sort_values("path", kind="stable").reset_index(drop=True)
     bad = first_bad_row(typed)
     if bad is not None:

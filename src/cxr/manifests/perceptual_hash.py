@@ -4,9 +4,9 @@ It is imagehash's `phash`: the signs, against their median, of the 16x16 lowest 
 transform. The 8x8 lowest of them (64 bits) are the coarse hash by which candidates are found.
 
 A frame of one grey (a small field on a large plate, padding to a square) is cut off before: all images in one frame
-would look alike. What counts as one must be the same for a copy that was trimmed, halved or saved at quality 50: so it
-has sharp edges on two sides or more, and the dark that fades in around a chest is none (measured on the X-rays, their
-originals and framed ones, benchmarks/near_duplicates.py).
+would look alike. What counts as one must be the same for a copy that was trimmed, halved or saved at quality 50: so one
+of its edges must be sharp and straight, and the dark that fades in around a chest, or a round field, is none. (Of 401
+X-rays, 110 originals and 280 framed ones 12 copies in 7,119 were cut otherwise by more than 2 %.)
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ HEX_DIGITS: Final = SIDE * SIDE // 4
 #: the share of the largest that a border may have of its own.
 _FLAT: Final = 4.0
 _BEGINS: Final = (1.0, 0.02)
-_INSIDE: Final = (3.0, 0.25)
+_INSIDE: Final = (3.0, 0.45)
 _NOISE: Final = 0.1
-#: A sharp edge is at most this share of the image wide. A frame has two of them, and is at most so much of a side.
+#: Shares of the image: a sharp edge is at most so wide; a frame is at least so wide (a narrower one does not count, and
+#: a scan's last black line is none); what is inside is at least so much of a side.
 _SHARP: Final = 0.01
-_SHARP_SIDES: Final = 2
+_WIDE: Final = 0.03
 _LEAST_INSIDE: Final = 0.125
 #: Modes that Pillow does not average -> one that it does.
 _RESIZABLE: Final = {
@@ -96,14 +97,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _inside_the_frame(plane: npt.NDArray[np.float32]) -> tuple[int, int, int, int]:
     """Left, upper, right and lower edge of what a frame of one grey leaves; of everything where there is no frame."""
     height, width = plane.shape
-    top, has_top = _border(_departures(plane, plane[0], axis=1))
-    bottom, has_bottom = _border(_departures(plane, plane[-1], axis=1)[::-1])
-    left, has_left = _border(_departures(plane, plane[:, 0], axis=0))
-    right, has_right = _border(_departures(plane, plane[:, -1], axis=0)[::-1])
-    least = _LEAST_INSIDE * np.array([width, height])
-    if has_top + has_bottom + has_left + has_right < _SHARP_SIDES or np.any(
-        np.array([width - left - right, height - top - bottom]) < least
-    ):
+    top, top_is_sharp = _border(_departures(plane, plane[0], axis=1))
+    bottom, bottom_is_sharp = _border(_departures(plane, plane[-1], axis=1)[::-1])
+    left, left_is_sharp = _border(_departures(plane, plane[:, 0], axis=0))
+    right, right_is_sharp = _border(_departures(plane, plane[:, -1], axis=0)[::-1])
+    is_frame = top_is_sharp or bottom_is_sharp or left_is_sharp or right_is_sharp
+    if not is_frame or min((width - left - right) / width, (height - top - bottom) / height) < _LEAST_INSIDE:
         return 0, 0, width, height
     return left, top, width - right, height - bottom
 
@@ -114,13 +113,14 @@ def _departures(plane: npt.NDArray[np.float32], edge: npt.NDArray[np.float32], a
 
 
 def _border(departures: npt.NDArray[np.float32]) -> tuple[int, bool]:
-    """How many lines from the first on are of one grey, and whether they end sharply, as a frame does."""
+    """How many lines from the first on are of one grey, and whether they end as a frame does."""
     most, first = float(departures.max()), float(departures[0])
     if most < _FLAT or first > _NOISE * most:
         return 0, False
     begins = int(np.argmax(departures > first + max(_BEGINS[0], _BEGINS[1] * most)))
     inside = int(np.argmax(departures > first + max(_INSIDE[0], _INSIDE[1] * most)))
-    return begins, 0 < begins <= inside <= begins + max(1.0, _SHARP * len(departures))
+    lines = len(departures)
+    return begins, begins >= _WIDE * lines and begins <= inside <= begins + max(1.0, _SHARP * lines)
 
 
 @cache
