@@ -133,7 +133,8 @@ def test_ctrl_c_ends_with_its_own_code_and_leaves_no_half_file(tmp_path: Path) -
         os.link(tmp_path / "xrays" / "A" / "0.jpeg", tmp_path / "xrays" / "AB"[number % 2] / f"{number}.jpeg")
     terminal, theirs = pty.openpty()
     command = [sys.executable, "-m", "cxr", "data", "scan", "xrays"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs)
+    environment = os.environ | {"TERM": "xterm"}  # no bar is drawn on a dumb one
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
     os.close(theirs)
     shown = b""
     while not re.search(rb"[1-9][0-9]*/%d" % images, shown):

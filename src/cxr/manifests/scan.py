@@ -230,7 +230,7 @@ def _read_thumbnail(path: Path) -> Thumbnail | None:
     """Read again, as JPEG at a fraction of its size; None when the file has gone or broken since."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            image.draft("L", (2 * SIDE, 2 * SIDE))
+            image.draft("L", (4 * SIDE, 4 * SIDE))
             return np.asarray(thumbnail(image, SIDE), dtype=np.uint8)
     except (*DECODE_ERRORS, Image.DecompressionBombError):
         return None
@@ -240,8 +240,10 @@ def _unsearched(near: NearDuplicates | None, wanted: bool, decode: bool) -> list
     """A note when near-duplicates were wanted and not, or not all, looked for."""
     if not wanted or (near is not None and near.complete):
         return []
-    if near is not None:
+    if near is not None and near.cut_off:
         words = "too many look-alikes to compare all pairs: only the closest were looked at"
+    elif near is not None:
+        words = "some images or their look-alikes could not be compared: scan again"
     else:
         why = "the package imagehash is not installed" if decode else "the images were not decoded"
         words = f"near-duplicates were not looked for: {why}"
