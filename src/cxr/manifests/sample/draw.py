@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -46,7 +47,9 @@ def draw_sample(folder: Path, *, images: int = 600, seed: int = 7, on_progress: 
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=_follow_parent) as pool:
         try:
-            for count in pool.map(partial(_draw_batch, folder), tasks):
+            with _ctrl_c_waits():
+                counts = pool.map(partial(_draw_batch, folder), tasks)
+            for count in counts:
                 done += count
                 on_progress(done, images, "")
         except BaseException:
@@ -66,9 +69,18 @@ def draw_image(exposure: Exposure) -> bytes:
     return develop(attenuation, canvas, rng)
 
 
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back while processes are started: they inherit that, and leave it to their parent from the first."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End with the parent even when it is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
