@@ -18,7 +18,7 @@ import pandas as pd
 
 from cxr.manifests.check import check
 from cxr.manifests.import_files import ImportFormat, plan_import, write_import_files
-from cxr.manifests.listing import manifest_of_listing
+from cxr.manifests.listing import scan_listing
 from cxr.manifests.manifest_file import read_manifest, write_manifest
 from cxr.manifests.split import make_validation
 from cxr.storage import ObjectInfo
@@ -67,7 +67,16 @@ def _objects() -> Iterator[ObjectInfo]:
             name = f"{split}/NORMAL/IM-{patient:06d}-{number:07d}.jpeg"
         else:
             name = f"{split}/PNEUMONIA/person{patient}_{'bacteria' if patient % 3 else 'virus'}_{number}.jpeg"
-        yield ObjectInfo(name, 90_000 + number % 997, "AAAAAA==", number, hashlib.md5(b"%d" % number).hexdigest())
+        yield ObjectInfo(name, 90_000 + number % 997, "AAAAAA==", md5=hashlib.md5(b"%d" % number).hexdigest())
+
+
+class _Bucket:
+    """A listing of those objects, from no server."""
+
+    url = ROOT
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        return (found for found in _objects() if found.name.startswith(prefix))
 
 
 def _peer(folder: Path) -> None:
@@ -77,7 +86,7 @@ def _peer(folder: Path) -> None:
 
 
 def _scan(folder: Path) -> None:
-    write_manifest(manifest_of_listing(_objects(), ROOT), folder / "manifest.csv")
+    write_manifest(scan_listing(_Bucket()), folder / "manifest.csv")
 
 
 def _split(folder: Path) -> None:

@@ -42,6 +42,12 @@ class InputError(CxrError):
     exit_code = 2
 
 
+class ChangedOnDisk(InputError):
+    """A file is not what it was when it was scanned."""
+
+    headline = "changed on disk"
+
+
 class NotFound(InputError):
     """A remote thing that was named does not exist (any more)."""
 
@@ -49,9 +55,24 @@ class NotFound(InputError):
 
 
 class Unreachable(Fault):
-    """A service did not answer, or said that it cannot now; asking again later may work."""
+    """A service did not answer, or said that it cannot now; asking again later may work.
+
+    `retry_after` is how many seconds the service asked to be left alone, None when it did not say; `made_progress`
+    says that part of a large file arrived before the failure.
+    """
 
     headline = "unreachable"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+        self.made_progress = False
+
+
+class VersionConflict(Fault):
+    """A stored object is not the version that a conditional write or delete named."""
+
+    headline = "changed meanwhile"
 
 
 class MissingPackage(UsageError):

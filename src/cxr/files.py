@@ -35,10 +35,12 @@ def sha256_of_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, mode: int = 0o666, exclusive: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well and vanishes when it does not.
 
-    Raises NotAllowed when the folder cannot be written, Fault when the disk refuses (full, say).
+    `mode` is what the umask leaves of the file's permissions; `exclusive` refuses to replace a file. Raises NotAllowed
+    when the folder cannot be written, Fault when the disk refuses (full, say), FileExistsError when `exclusive` and the
+    name is taken.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,12 +55,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_UMASK)
-        temporary.replace(path)
+        temporary.chmod(mode & ~_UMASK)
+        if exclusive:
+            _take_name(temporary, path)
+        else:
+            temporary.replace(path)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise Fault(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _take_name(temporary: Path, path: Path) -> None:
+    # A link, unlike a renaming, refuses a name that has been taken meanwhile.
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(str(path)) from None
+        temporary.replace(path)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -157,6 +157,13 @@ def _rest(terminal: int) -> bytes:
     return shown
 
 
+def test_a_wrong_patient_key_is_told_before_a_bucket_is_opened(run_cxr: Run) -> None:
+    done = run_cxr("data", "scan", "gs://bucket/x", "--patient-key", "surname")
+    assert done.returncode == 2
+    assert "'surname'" in done.stderr
+    assert "emulator" not in done.stderr
+
+
 def test_a_bucket_that_cannot_be_listed_is_told_in_two_lines(run_cxr: Run) -> None:
     environment = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",

@@ -48,6 +48,21 @@ def test_folds_are_shown_and_the_first_validates(folder: Path) -> None:
     assert "fold 1 is the validation split" in done.stderr
 
 
+def test_images_in_no_split_are_told_whoever_took_them_out(folder: Path) -> None:
+    read = read_manifest(folder / "manifest.csv")
+    frame = read.frame.copy()
+    frame.loc[frame["patient"] == "p1", "split"] = ""
+    write_manifest(new_manifest(frame, read.header), folder / "manifest.csv")
+    by_hand = _cxr("split", "--out", "by-hand.csv", cwd=folder)
+    assert "2 images are in no split now, and nothing uses them" in by_hand.stderr
+    frame.loc[frame["patient"] == "p2", "patient"] = "p0"
+    write_manifest(new_manifest(frame, read.header), folder / "manifest.csv")
+    both = _cxr("split", "--out", "both.csv", cwd=folder)
+    assert "4 images are in no split now, and nothing uses them" in both.stderr
+    checked = _cxr("check", "--manifest", "both.csv", "--no-images", cwd=folder)
+    assert "the patients or duplicates of 2 of them also occur in test" in " ".join(checked.stdout.split())
+
+
 def test_resplit_says_what_is_given_up_and_cannot_be_undone_by_another_split(folder: Path) -> None:
     done = _cxr("split", "--resplit", "0.8/0.1/0.1", cwd=folder)
     assert done.returncode == 0

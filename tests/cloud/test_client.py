@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
 from cxr.cloud.journal import Journal
-from cxr.cloud.uploading import plan_manifest_upload, send_manifest
+from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import plan_automl
 from cxr.cloud.vertex.custom import CustomOptions, job_output_url, plan_custom
 from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
@@ -27,6 +28,7 @@ from cxr.manifests.sample import draw_sample
 from cxr.manifests.scan import scan
 from cxr.manifests.split import make_validation
 from cxr.settings import Settings
+from cxr.storage.transfer.haul import Haul
 
 # Jobs that last until they are ended: what is tested here is the client, not a training.
 ENDLESS = "sh -c 'sleep 600' stand-in"
@@ -53,9 +55,17 @@ def empty(work: Settings) -> Connection:
     return connect(replace(work, bucket=f"b-{uuid.uuid4().hex[:10]}"))
 
 
+def plan_upload(connection: Connection, manifest: Manifest) -> ManifestUpload:
+    with TemporaryDirectory() as folder:
+        plan = plan_manifest_upload(destination_of(connection), manifest, Path(folder) / "plan.jsonl")
+        if plan.totals.to_send.files:
+            send_manifest(plan, Haul()).require_complete("sent")
+        return plan
+
+
 @pytest.fixture
 def uploaded(empty: Connection, manifest: Manifest) -> Connection:
-    send_manifest(plan_manifest_upload(empty, manifest), on_progress=lambda *_: None)
+    plan_upload(empty, manifest)
     return empty
 
 
@@ -69,18 +79,17 @@ def silent(_: str) -> None:
 
 
 def test_an_upload_makes_a_private_bucket_and_is_nothing_the_second_time(empty: Connection, manifest: Manifest) -> None:
-    first = plan_manifest_upload(empty, manifest)
+    first = plan_upload(empty, manifest)
     assert first.make_bucket
     assert "will be made" in dict(first.rows())["bucket"]
-    send_manifest(first, on_progress=lambda *_: None)
-    second = plan_manifest_upload(empty, manifest)
+    second = plan_upload(empty, manifest)
     assert second.nothing_to_send
     assert second.warnings == ()
 
 
 def test_another_split_of_the_same_images_is_something_to_send(uploaded: Connection, manifest: Manifest) -> None:
-    plan = plan_manifest_upload(uploaded, make_validation(manifest, seed=8))
-    assert plan.files.uploads == ()
+    plan = plan_upload(uploaded, make_validation(manifest, seed=8))
+    assert plan.totals.to_send.files == 0
     assert not plan.nothing_to_send
     assert "to be sent" in dict(plan.rows())["manifest"]
 
@@ -90,7 +99,7 @@ def test_a_bucket_elsewhere_is_refused_by_upload_and_launch(
 ) -> None:
     elsewhere = replace(uploaded, region="europe-west4")
     with pytest.raises(UsageError, match="the jobs run in europe-west4"):
-        plan_manifest_upload(elsewhere, manifest)
+        plan_upload(elsewhere, manifest)
     options = CustomOptions("cnn5")
     with pytest.raises(UsageError, match="the jobs run in europe-west4"):
         launch_custom(journal, plan_custom(elsewhere, manifest, options), manifest, options, on_step=silent)

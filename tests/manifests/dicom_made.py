@@ -9,6 +9,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from cxr.manifests.dicom import ImportOptions, ImportPlan, Pseudonyms, plan_import
+
 COMPUTED = "1.2.840.10008.5.1.4.1.1.1"
 DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"
 FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
@@ -16,6 +18,8 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 #: What no output may hold.
 SECRET_NAME = "Zebrowski^Agathe"
 SECRET_ID = "MRN-4711-0815"
+#: Under which the tests import.
+SALT = b"a salt for the tests, 32 bytes.."
 
 
 def ramp(low: int = 0, high: int = 4095, size: tuple[int, int] = (20, 24)) -> np.ndarray:
@@ -61,3 +65,8 @@ def put_dicom(path: Path, made: Dataset | None = None, **tags: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     (dicom(**tags) if made is None else made).save_as(path, enforce_file_format=True)
     return path
+
+
+def plan_of(root: Path, **options: bool) -> ImportPlan:
+    """What an import of `root` under SALT would write."""
+    return plan_import(root, Pseudonyms(SALT), ImportOptions(**options))

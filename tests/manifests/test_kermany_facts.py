@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from manifest_rows import manifest_of, row
+from scanned import Listed
 
 from cxr.manifests.check import check
-from cxr.manifests.listing import manifest_of_listing
+from cxr.manifests.listing import scan_listing
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.patients import PATTERNS, READINGS, overlaps, patient_of, patient_overlap, patient_reader
 from cxr.manifests.split import group_keys, make_validation
@@ -200,7 +201,7 @@ def test_leftovers_of_a_desktop_are_not_counted_as_images(kermany_listing: Path)
             folders.add(folder)
             objects.append(ObjectInfo(f"{folder}/{entry['file_name']}", 1000 + number, "AAAAAA=="))
     leftovers = [ObjectInfo(f"{folder}/.DS_Store", 6148, "BBBBBB==") for folder in folders if "test" not in folder]
-    made = manifest_of_listing([*objects, *leftovers], "gs://bucket/chest_xray")
+    made = scan_listing(Listed([*objects, *leftovers]))
     naive = Counter(found.name.rpartition("/")[0] for found in [*objects, *leftovers])
     assert (naive["train/NORMAL"], naive["train/PNEUMONIA"], naive["val/NORMAL"]) == (1342, 3876, 9)
     assert made.header.counts["train"] == {"NORMAL": 1341, "PNEUMONIA": 3875}

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from manifest_pictures import make_folder, picture, put
+from scanned import KAGGLE, Listed, rules_of
 
 from cxr.errors import InputError, NotAllowed, NotFound, Unreachable, UsageError
-from cxr.manifests.listing import manifest_of_listing, scan_url
+from cxr.manifests.listing import scan_listing
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
 from cxr.manifests.problems import printable
@@ -23,26 +24,16 @@ from cxr.settings import Settings
 from cxr.storage import ObjectInfo, open_listing, open_store
 from cxr.storage.s3 import S3Listing
 
-KAGGLE = [
-    "train/NORMAL/IM-0001-0001.jpeg",
-    "train/PNEUMONIA/person1_bacteria_1.jpeg",
-    "train/PNEUMONIA/person1_virus_2.jpeg",
-    "val/NORMAL/NORMAL2-IM-0003-0001.jpeg",
-    "test/PNEUMONIA/person9_bacteria_7.jpeg",
-]
 URL = "gs://bucket/xrays"
 
 
 def _info(name: str, size: int = 10, crc32c: str = "", md5: str = "") -> ObjectInfo:
-    return ObjectInfo(name, size, crc32c, 1, md5)
+    return ObjectInfo(name, size, crc32c, md5=md5)
 
 
 def _listed(names: list[str], **options: Any) -> Manifest:
-    return manifest_of_listing([_info(name, crc32c=f"AAA{n:03d}==") for n, name in enumerate(names)], URL, **options)
-
-
-def _rules(manifest: Manifest) -> dict[str, str]:
-    return {problem.path: problem.rule for problem in manifest.header.problems}
+    objects = [_info(name, crc32c=f"AAA{n:03d}==") for n, name in enumerate(names)]
+    return scan_listing(Listed(objects, URL), **options)
 
 
 def test_names_tell_splits_labels_and_patients_as_in_a_folder(tmp_path: Path) -> None:
@@ -65,7 +56,7 @@ def test_a_wrapper_folder_becomes_part_of_the_root_and_its_neighbours_are_told()
     manifest = _listed([*(f"archive/chest_xray/{name}" for name in KAGGLE), "archive/notes/x.txt", "__MACOSX/y"])
     assert manifest.header.root == f"{URL}/archive/chest_xray"
     assert sorted(manifest.frame["path"]) == sorted(KAGGLE)
-    assert _rules(manifest) == {"../notes": "outside-layout", "../../__MACOSX": "junk"}
+    assert rules_of(manifest.header.problems) == {"../notes": "outside-layout", "../../__MACOSX": "junk"}
 
 
 def test_folders_of_labels_are_all_train_and_folder_marks_are_no_files() -> None:
@@ -75,7 +66,7 @@ def test_folders_of_labels_are_all_train_and_folder_marks_are_no_files() -> None
         names = [*marks, *(f"{wrapper}{'train/' if wrapper else ''}{name}" for name in rest)]
         manifest = _listed(names)
         assert manifest.header.counts == {"train": {"A": 2, "B": 1}}
-        assert set(_rules(manifest).values()) == {"unknown-patient"}
+        assert set(rules_of(manifest.header.problems).values()) == {"unknown-patient"}
 
 
 def test_folders_may_be_a_thousand_deep() -> None:
@@ -107,7 +98,7 @@ REPORTED_AS = {
 @pytest.mark.parametrize("name", ODD, ids=repr)
 def test_an_odd_object_is_reported_by_name_and_rule(name: str) -> None:
     manifest = _listed([*KAGGLE, name])
-    assert _rules(manifest) == {REPORTED_AS.get(name, name): ODD[name]}
+    assert rules_of(manifest.header.problems) == {REPORTED_AS.get(name, name): ODD[name]}
     assert manifest.header.images == len(KAGGLE)
 
 
@@ -130,7 +121,7 @@ def test_no_object_name_is_fatal_and_each_is_in_the_manifest_or_told(names: list
 
 def test_sizes_that_no_image_has_are_reported() -> None:
     objects = [*map(_info, KAGGLE), _info("train/NORMAL/none.jpeg", 0), _info("train/NORMAL/huge.png", 1 << 30)]
-    assert _rules(manifest_of_listing(objects, URL)) == {
+    assert rules_of(scan_listing(Listed(objects, URL)).header.problems) == {
         "train/NORMAL/none.jpeg": "empty-file",
         "train/NORMAL/huge.png": "too-large",
     }
@@ -149,7 +140,7 @@ def test_duplicates_are_found_by_md5_or_by_size_and_crc32c() -> None:
         _info("B/unknown-1.jpeg", 10),
         _info("B/unknown-2.jpeg", 10),
     ]
-    groups = manifest_of_listing(objects, URL).frame.set_index("path")["duplicate_group"]
+    groups = scan_listing(Listed(objects, URL)).frame.set_index("path")["duplicate_group"]
     members = [sorted(paths.index) for key, paths in groups[groups != ""].groupby(groups)]
     assert sorted(members) == [["A/1.jpeg", "A/2.jpeg", "A/composed.jpeg"], ["B/3.jpeg", "B/4.jpeg"]]
     assert all(key.startswith("same:") and len(key) == 21 for key in set(groups) - {""})
@@ -166,9 +157,9 @@ def test_an_empty_prefix_and_one_label_are_bad_input() -> None:
 
 def test_another_kind_of_url_and_a_wrong_patient_key_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="ftp://host"):
-        scan_url("ftp://host/x")
+        scan_listing(open_listing("ftp://host/x"))
     with pytest.raises(UsageError):
-        scan_url("gs://bucket", patient_key="surname")
+        scan_listing(Listed(iter(())), patient_key="surname")
 
 
 def _agrees_with_the_folder(listed: Manifest, folder: Path, columns: list[str]) -> None:
@@ -197,12 +188,12 @@ def test_a_bucket_of_cloud_storage(local_cloud: Settings, folder: Path, monkeypa
         store.put_file(path.relative_to(folder).as_posix(), path)
     store.put_bytes("train/.DS_Store", b"x")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", str(connection.endpoint))
-    listed = scan_url(f"gs://{bucket}/xrays")
+    listed = scan_listing(open_listing(f"gs://{bucket}/xrays"))
     assert listed.header.root == f"gs://{bucket}/xrays"
     _agrees_with_the_folder(listed, folder, ["path", "label", "split", "patient", "size", "crc32c", "md5"])
-    assert _rules(listed) == {"train/.DS_Store": "junk"}
+    assert rules_of(listed.header.problems) == {"train/.DS_Store": "junk"}
     with pytest.raises(InputError):
-        scan_url("gs://there-is-no-such-bucket-here")
+        scan_listing(open_listing("gs://there-is-no-such-bucket-here"))
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +224,7 @@ def s3_bucket(s3: Any) -> str:
 def test_a_bucket_of_s3(s3: Any, s3_bucket: str, folder: Path) -> None:
     for path in folder.rglob("*.jpeg"):
         s3.upload_file(str(path), s3_bucket, f"xrays/{path.relative_to(folder).as_posix()}")
-    listed = scan_url(f"s3://{s3_bucket}/xrays")
+    listed = scan_listing(open_listing(f"s3://{s3_bucket}/xrays"))
     assert listed.header.root == f"s3://{s3_bucket}/xrays"
     _agrees_with_the_folder(listed, folder, ["path", "label", "split", "patient", "size", "md5"])
     assert set(listed.frame["crc32c"]) == {""}
@@ -273,20 +264,20 @@ def test_each_page_of_a_listing_is_asked_for_its_encryption(s3: Any, s3_bucket: 
 
 def test_s3_errors_are_ours(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotFound, match="list s3://no-such-bucket"):
-        scan_url("s3://no-such-bucket/x")
+        scan_listing(open_listing("s3://no-such-bucket/x"))
     with pytest.raises(InputError, match="names no bucket"):
-        scan_url("s3://")
+        scan_listing(open_listing("s3://"))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(Unreachable):
-        scan_url("s3://bucket/x")
+        scan_listing(open_listing("s3://bucket/x"))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(NotAllowed, match="no AWS credentials"):
-        scan_url("s3://bucket/x")
+        scan_listing(open_listing("s3://bucket/x"))
 
 
 @pytest.mark.slow
@@ -298,5 +289,5 @@ def test_a_million_objects_become_a_manifest() -> None:
             crc32c = f"{number:06d}=="
             yield _info(f"{('train', 'test')[number % 4 == 3]}/{label}/{kind}_{number}.jpeg", 9000 + number, crc32c)
 
-    manifest = manifest_of_listing(objects(), URL)
+    manifest = scan_listing(Listed(objects(), URL))
     assert manifest.header.images == 1_000_000

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scanned import Listed
 
 from cxr.errors import InputError, UsageError
-from cxr.manifests.listing import manifest_of_listing
+from cxr.manifests.listing import scan_listing
 from cxr.manifests.patients import READINGS, SPECS, overlaps, patient_of, patient_overlap, patient_reader
 from cxr.storage import ObjectInfo
 
@@ -213,10 +214,10 @@ def test_a_key_that_fits_no_image_is_refused_and_one_that_fits_some_is_told(
     key = spec.format(table=table)
     names = ["A/1.png", "B/2.png"] if "regex" in spec else ["B/2.png", "C/2.png"]
     with pytest.raises(InputError) as caught:
-        manifest_of_listing([ObjectInfo(name, 10, "") for name in names], "gs://b", patient_key=key)
+        scan_listing(Listed(ObjectInfo(name, 10) for name in names), patient_key=key)
     assert words in caught.value.message
     more = [*names, "A/9.png", "A/patient9.png"]
-    manifest = manifest_of_listing([ObjectInfo(name, 10, "") for name in more], "gs://b", patient_key=key)
+    manifest = scan_listing(Listed(ObjectInfo(name, 10) for name in more), patient_key=key)
     assert [problem.message for problem in manifest.header.problems] == [
         f"the patient key {manifest.header.patient_key} tells no patient for 3 of 4 images; "
         "each of these images counts as a patient"
@@ -225,8 +226,8 @@ def test_a_key_that_fits_no_image_is_refused_and_one_that_fits_some_is_told(
 
 @pytest.mark.parametrize("spec", [*READINGS, "folder"])
 def test_names_and_folders_may_tell_no_patient(spec: str) -> None:
-    objects = [ObjectInfo(name, 10, "") for name in ("A/1.png", "B/2.png")]
-    assert not manifest_of_listing(objects, "gs://b", patient_key=spec).frame["patient"].duplicated().any()
+    objects = [ObjectInfo(name, 10) for name in ("A/1.png", "B/2.png")]
+    assert not scan_listing(Listed(objects), patient_key=spec).frame["patient"].duplicated().any()
 
 
 def test_a_bare_name_that_two_images_have_is_refused(tmp_path: Path) -> None:

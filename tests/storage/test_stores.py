@@ -10,9 +10,9 @@ import pytest
 from cxr.cloud.connection import connect
 from cxr.errors import CxrError, InputError, UsageError
 from cxr.settings import Settings
-from cxr.storage import Store, open_store
+from cxr.storage import ABSENT, Store, open_store
 from cxr.storage.buckets import create_private_bucket, find_bucket
-from cxr.storage.checksums import crc32c_of_bytes
+from cxr.storage.checksums import crc32c_of_bytes, digest_of_bytes
 
 AWKWARD_NAMES = ["plain.txt", "with space.txt", "a#b?c%20d.txt", "Röntgen/ü.jpeg", "deep/er/still/x"]
 
@@ -46,26 +46,26 @@ def test_listing_gives_names_sizes_and_checksums_in_order(store: Store) -> None:
 
 
 def test_put_only_if_absent_refuses_an_object_that_is_there(store: Store) -> None:
-    store.put_bytes("once", b"first", if_generation=0)
+    store.put_bytes("once", b"first", if_version=ABSENT)
     with pytest.raises(CxrError, match="somebody else"):
-        store.put_bytes("once", b"second", if_generation=0)
+        store.put_bytes("once", b"second", if_version=ABSENT)
     assert store.get_bytes("once") == b"first"
 
 
 def test_replacing_names_the_generation_it_goes_over(store: Store) -> None:
     first = store.put_bytes("x", b"1")
-    second = store.put_bytes("x", b"22", if_generation=first.generation)
+    second = store.put_bytes("x", b"22", if_version=first.version)
     with pytest.raises(CxrError, match="somebody else"):
-        store.put_bytes("x", b"333", if_generation=first.generation)
+        store.put_bytes("x", b"333", if_version=first.version)
     assert store.get_bytes("x") == b"22"
-    assert second.generation != first.generation
+    assert second.version != first.version
 
 
 def test_a_file_that_changed_since_its_scan_is_not_stored(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "image.jpeg"
     path.write_bytes(b"now")
     with pytest.raises(InputError, match=r"image\.jpeg has changed"):
-        store.put_file("image.jpeg", path, crc32c=crc32c_of_bytes(b"then"))
+        store.put_file("image.jpeg", path, expected=digest_of_bytes(b"then"))
     assert list(store.list()) == []
 
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cxr.cli.cloud.common import open_journal, show_plan
 from cxr.cli.cloud.jobs import wait_for
 from cxr.cli.out import Out
+from cxr.cli.transfer_line import transfer_line
 from cxr.errors import CheckFailed, InputError, JobFailed, NotAllowed, UsageError
 from cxr.settings import Settings
 
@@ -175,13 +177,16 @@ def _stop_emulator(options: DemoOptions) -> None:
 
 
 def _upload(connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> None:
-    from cxr.cloud.uploading import plan_manifest_upload, send_manifest
+    from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
+    from cxr.storage.transfer.haul import Haul
 
     tell.step("upload")
-    upload = plan_manifest_upload(connection, manifest)
-    show_plan(out, f"upload of {len(manifest.frame):,} images", upload.rows())
-    with out.progress("uploading") as advance:
-        send_manifest(upload, on_progress=advance)
+    with TemporaryDirectory(prefix="cxr-plan-") as scratch, transfer_line(out, "uploading") as on_tally:
+        haul = Haul(on_tally=on_tally)
+        upload = plan_manifest_upload(destination_of(connection, haul), manifest, Path(scratch) / "plan.jsonl")
+        show_plan(out, f"upload of {len(manifest.frame):,} images", upload.rows())
+        outcome = send_manifest(upload, haul)
+    outcome.require_complete("sent")
 
 
 def _launch_jobs(

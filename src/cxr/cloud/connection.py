@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
-from cxr.storage import Store, open_store
+from cxr.storage import open_store
+from cxr.storage.retrying import RetryingStore
+from cxr.storage.transfer.haul import Haul
 
 EMULATOR_PROJECT = "cxr-local"
 EMULATOR_BUCKET = "cxr-local"
@@ -71,10 +73,22 @@ class Connection:
             "prefix": self.prefix,
         }
 
-    def store(self, path: str = "", *, workers: int = 16) -> Store:
+    def store(self, path: str = "", *, haul: Haul | None = None) -> RetryingStore:
         """The store at `gs://bucket/prefix/path`."""
-        url = f"{self.base_url}/{path}".rstrip("/")
-        return open_store(url, endpoint=self.endpoint, project=self.project, workers=workers)
+        return self.open(f"{self.base_url}/{path}".rstrip("/"), haul=haul)
+
+    def open(self, url: str, *, haul: Haul | None = None) -> RetryingStore:
+        """The store at any URL; a gs:// one is where this connection works."""
+        haul = haul or Haul()
+        return open_store(
+            url,
+            endpoint=self.endpoint,
+            project=self.project,
+            workers=haul.width,
+            limits=haul.limits,
+            retrier=haul.retrier,
+            sessions=haul.sessions,
+        )
 
 
 def connect(settings: Settings) -> Connection:

@@ -24,8 +24,7 @@ from cxr.cloud.vertex.models import check_formats, export_model, get_model
 from cxr.errors import Fault, JobFailed, RulerMismatch, UsageError
 from cxr.folders import replaced_folder
 from cxr.labels import positive_class
-from cxr.storage import open_store
-from cxr.storage.transfer import download_all
+from cxr.storage.transfer.download import download_all
 from cxr.version import __version__
 
 #: The label that the emulator puts on models which Google's AutoML did not train.
@@ -73,8 +72,8 @@ def _automl_bundle(
     for number, name in enumerate(formats):
         on_progress(number, len(formats), f"exporting {name}")
         url = export_model(connection, model, name, f"{connection.base_url}/exports/{job.id}")
-        store = open_store(url, endpoint=connection.endpoint, project=connection.project)
-        download_all(store, "", folder / name, workers=4, on_progress=lambda *_: None)
+        store = connection.open(url)
+        download_all(store, folder / name, on_progress=lambda *_: None)
     on_progress(len(formats), len(formats), "")
     classes = _classes(folder)
     stand_in = model.labels.get(STAND_IN_LABEL[0]) == STAND_IN_LABEL[1]
@@ -97,8 +96,8 @@ def _automl_bundle(
 
 
 def _custom_bundle(connection: Connection, job: Job, folder: Path, on_progress: Progress) -> None:
-    store = open_store(f"{job.output_url}/model", endpoint=connection.endpoint, project=connection.project)
-    if not download_all(store, "", folder, workers=8, on_progress=on_progress):
+    store = connection.open(f"{job.output_url}/model")
+    if not download_all(store, folder, on_progress=on_progress):
         raise Fault(f"{job.id} succeeded but wrote nothing to {job.output_url}/model")
     trained = read_bundle(folder).info
     if trained.manifest_hash != job.manifest_hash:

@@ -1,92 +1,161 @@
-"""A manifest and its images, sent to the bucket: planned against one listing, then carried out."""
+"""A manifest and its images, sent to a bucket or folder: planned against one listing, then carried out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
 from cxr.cloud.connection import Connection, is_region
-from cxr.errors import InputError, UsageError
+from cxr.errors import InputError, UsageError, VersionConflict
 from cxr.manifests.manifest import Manifest, canonical_csv
-from cxr.storage import Store
+from cxr.storage import Digest
 from cxr.storage.buckets import BucketState, create_private_bucket, find_bucket
-from cxr.storage.checksums import crc32c_of_bytes
-from cxr.storage.transfer import LocalFile, Upload, UploadPlan, execute_upload, plan_upload
+from cxr.storage.checksums import digest_of_bytes
+from cxr.storage.retrying import RetryingStore
+from cxr.storage.store import ABSENT
+from cxr.storage.transfer.files import LocalFile, Outcome
+from cxr.storage.transfer.haul import Haul
+from cxr.storage.transfer.plan_file import PlanFile, Totals
+from cxr.storage.transfer.upload import delete_orphans, plan_upload, send_plan
 
-IMAGES = "images"
-DEFAULT_WORKERS = 16
+IMAGES: Final = "images"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a manifest goes: `url`, and the connection whose bucket it is (None: a place that is only written to)."""
+
+    url: str
+    store: RetryingStore
+    connection: Connection | None = None
+
+    @property
+    def place(self) -> str:
+        """Where that is, in words."""
+        return self.connection.place if self.connection else self.url.partition("://")[0].replace(self.url, "this disk")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestPart:
+    """One of the manifest's two objects: the bytes it is to have and the version there is; `there` when it has them."""
+
+    name: str
+    data: bytes
+    content_type: str
+    version: str
+    there: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestUpload:
     """What sending a manifest would do: `make_bucket` when there is none yet, then the files, then the manifest."""
 
-    connection: Connection
+    destination: Destination
     manifest: Manifest
+    root: Path
     make_bucket: bool
-    files: UploadPlan
-    manifest_is_there: bool
+    files: PlanFile
+    parts: tuple[ManifestPart, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def totals(self) -> Totals:
+        """The images, counted."""
+        return self.files.totals
+
+    @property
+    def manifest_is_there(self) -> bool:
+        """Whether the destination has this very manifest."""
+        return all(part.there for part in self.parts)
 
     @property
     def nothing_to_send(self) -> bool:
         """Whether every image and the manifest itself are in the bucket already."""
-        return not self.make_bucket and not self.files.uploads and self.manifest_is_there
+        return not self.make_bucket and not self.totals.to_send.files and self.manifest_is_there
 
-    def rows(self) -> list[tuple[str, str]]:
+    def rows(self, *, delete_orphans: bool = False) -> list[tuple[str, str]]:
         """What a user reads before saying yes."""
-        where, files = self.connection, self.files
-        bucket = f"gs://{where.bucket}"
-        if self.make_bucket:
-            bucket += f" (will be made in {where.region}: private, uniform access, public access prevented)"
+        where, totals = self.destination, self.totals
+        fate = "to be deleted" if delete_orphans else "left alone"
+        rows = [("on", where.place)]
+        if where.connection:
+            bucket = f"gs://{where.connection.bucket}"
+            if self.make_bucket:
+                region = where.connection.region
+                bucket += f" (will be made in {region}: private, uniform access, public access prevented)"
+            rows.append(("bucket", bucket))
         return [
-            ("on", where.place),
-            ("bucket", bucket),
-            ("to", where.images_url),
-            ("new", f"{files.new:,} files"),
-            ("changed", f"{files.changed:,} files"),
-            ("unchanged", f"{files.unchanged:,} files, {_megabytes(files.unchanged_bytes)}"),
-            ("to send", _megabytes(files.bytes_to_send)),
+            *rows,
+            ("to", f"{where.url}/{IMAGES}"),
+            ("new", _counted(totals.new.files, totals.new.size)),
+            ("changed", _counted(totals.changed.files, totals.changed.size)),
+            ("unchanged", _counted(totals.unchanged.files, totals.unchanged.size)),
+            ("to send", megabytes(totals.to_send.size)),
             ("manifest", "unchanged" if self.manifest_is_there else f"{self.manifest.hash[:16]}, to be sent last"),
-            ("orphans", f"{len(files.orphans):,} objects that no image stands for (left alone)"),
+            ("orphans", f"{_counted(totals.orphan.files, totals.orphan.size)} that no image stands for ({fate})"),
         ]
 
     def as_json(self) -> dict[str, object]:
         """The plan for --json."""
-        files = self.files
+        totals, connection = self.totals, self.destination.connection
         return {
-            "where": self.connection.identity(),
+            "where": connection.identity() if connection else {"on": self.destination.place},
+            "destination": self.destination.url,
             "make_bucket": self.make_bucket,
-            "new": files.new,
-            "changed": files.changed,
-            "unchanged": files.unchanged,
-            "bytes_to_send": files.bytes_to_send,
+            "new": totals.new.files,
+            "changed": totals.changed.files,
+            "unchanged": totals.unchanged.files,
+            "unchanged_bytes": totals.unchanged.size,
+            "bytes_to_send": totals.to_send.size,
             "manifest_is_there": self.manifest_is_there,
-            "orphans": len(files.orphans),
+            "orphans": totals.orphan.files,
+            "orphan_bytes": totals.orphan.size,
         }
 
 
-def plan_manifest_upload(connection: Connection, manifest: Manifest, *, images: Path | None = None) -> ManifestUpload:
-    """Compare the manifest with the bucket. `images` overrides the manifest's root.
+def destination_of(connection: Connection, haul: Haul | None = None) -> Destination:
+    """The bucket and prefix of a connection."""
+    return Destination(connection.base_url, connection.store(haul=haul), connection)
+
+
+def plan_manifest_upload(
+    destination: Destination,
+    manifest: Manifest,
+    plan_path: Path,
+    *,
+    images: Path | None = None,
+    on_objects: Callable[[int], None] = lambda count: None,
+) -> ManifestUpload:
+    """Compare the manifest with its destination and write the plan to `plan_path`. `images` overrides the manifest's
+    root; `on_objects` is told how many objects have been listed.
 
     Raises InputError when the images' folder is gone, UsageError when the bucket is in another region than the jobs.
     """
     root = check_images(manifest, images)
-    bucket = find_bucket(connection.bucket, endpoint=connection.endpoint, project=connection.project)
-    check_location(connection, bucket)
-    files = _local_files(manifest, root)
-    if bucket.location is None:
-        plan = UploadPlan(connection.base_url, tuple(Upload(file, 0) for file in files), 0, 0, ())
-        return ManifestUpload(connection, manifest, make_bucket=True, files=plan, manifest_is_there=False)
+    bucket = _bucket_of(destination)
+    make_bucket = bucket is not None and bucket.location is None
+    parts = _parts(manifest, destination, exists=not make_bucket)
+    header = {"manifest": manifest.hash, "manifest_parts": {part.name: part.version for part in parts}}
+    files = plan_upload(
+        _local_files(manifest, root),
+        destination.store,
+        f"{IMAGES}/",
+        path=plan_path,
+        header=header,
+        empty=make_bucket,
+        on_objects=on_objects,
+    )
     return ManifestUpload(
-        connection,
+        destination,
         manifest,
-        make_bucket=False,
-        files=plan_upload(files, connection.store(), f"{IMAGES}/"),
-        manifest_is_there=_manifest_is_there(connection, manifest),
-        warnings=() if bucket.private else (f"gs://{bucket.name} does not prevent public access",),
+        root,
+        make_bucket=make_bucket,
+        files=files,
+        parts=parts,
+        warnings=_warnings(bucket),
     )
 
 
@@ -98,24 +167,32 @@ def check_images(manifest: Manifest, images: Path | None = None) -> Path:
     return root
 
 
-def send_manifest(
-    upload: ManifestUpload, *, workers: int = DEFAULT_WORKERS, on_progress: Callable[[int, int, str], None]
-) -> None:
-    """Carry the plan out; the manifest goes last, so that one in the bucket has all its images beside it."""
-    where = upload.connection
-    if upload.make_bucket:
+def send_manifest(upload: ManifestUpload, haul: Haul, *, remove_orphans: bool = False) -> Outcome:
+    """Carry the plan out; the manifest goes last and only when all images are there, so that one in the bucket has them
+    beside it. Orphans are deleted last of all. Files that fail are in the outcome; what stops all is raised.
+    """
+    where = upload.destination.connection
+    if upload.make_bucket and where:
         create_private_bucket(where.bucket, region=where.region, endpoint=where.endpoint, project=where.project)
-    store = where.store(workers=workers)
-    execute_upload(upload.files, store, workers=workers, on_progress=on_progress)
-    if not upload.manifest_is_there:
-        put_manifest(store, upload.manifest, IMAGES)
+    store, images = upload.destination.store, upload.root
+    totals = upload.totals
+    outcome = send_plan(
+        upload.files, store, lambda name: images / name.removeprefix(f"{IMAGES}/"), haul.crew(totals.to_send)
+    )
+    if not outcome.complete:
+        return outcome
+    for part in upload.parts:
+        if not part.there:
+            _put_part(store, part)
+    if remove_orphans and totals.orphan.files:
+        delete_orphans(upload.files, store, haul.crew(totals.orphan)).require_complete("deleted")
+    return outcome
 
 
-def put_manifest(store: Store, manifest: Manifest, root: str) -> None:
+def put_manifest(store: RetryingStore, manifest: Manifest, root: str) -> None:
     """Write manifest.json and manifest.csv; `root` is where the images are, a URL or relative to the manifest."""
-    header = replace(manifest.header, root=root)
-    store.put_bytes("manifest.json", json.dumps(asdict(header), indent=2).encode(), content_type="application/json")
-    store.put_bytes("manifest.csv", canonical_csv(manifest.frame).encode(), content_type="text/csv")
+    for name, data, content_type in _contents(manifest, root):
+        store.replace_bytes(name, data, content_type=content_type)
 
 
 def check_location(connection: Connection, bucket: BucketState) -> None:
@@ -130,21 +207,57 @@ def check_location(connection: Connection, bucket: BucketState) -> None:
     )
 
 
-def _manifest_is_there(connection: Connection, manifest: Manifest) -> bool:
-    wanted = crc32c_of_bytes(canonical_csv(manifest.frame).encode())
-    return any(
-        info.name == "manifest.csv" and info.crc32c == wanted for info in connection.store().list("manifest.csv")
-    )
-
-
-def _local_files(manifest: Manifest, root: Path) -> list[LocalFile]:
-    frame = manifest.frame
-    columns = (frame["path"], frame["size"], frame["crc32c"], frame["sha256"])
-    return [
-        LocalFile(f"{IMAGES}/{path}", root / path, int(size), crc32c, sha256)
-        for path, size, crc32c, sha256 in zip(*columns, strict=True)
-    ]
-
-
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """`12.3 MB`."""
     return f"{size / 1e6:,.1f} MB"
+
+
+def _bucket_of(destination: Destination) -> BucketState | None:
+    connection = destination.connection
+    if connection is None:
+        return None
+    bucket = find_bucket(connection.bucket, endpoint=connection.endpoint, project=connection.project)
+    check_location(connection, bucket)
+    return bucket
+
+
+def _warnings(bucket: BucketState | None) -> tuple[str, ...]:
+    if bucket is None or bucket.location is None or bucket.private:
+        return ()
+    return (f"gs://{bucket.name} does not prevent public access",)
+
+
+def _contents(manifest: Manifest, root: str) -> Iterator[tuple[str, bytes, str]]:
+    header: dict[str, Any] = asdict(replace(manifest.header, root=root))
+    yield "manifest.json", json.dumps(header, indent=2).encode(), "application/json"
+    yield "manifest.csv", canonical_csv(manifest.frame).encode(), "text/csv"
+
+
+def _parts(manifest: Manifest, destination: Destination, *, exists: bool) -> tuple[ManifestPart, ...]:
+    parts = []
+    for name, data, content_type in _contents(manifest, IMAGES):
+        found = destination.store.stat(name) if exists else None
+        there = found is not None and bool(found.holds(digest_of_bytes(data)))
+        parts.append(ManifestPart(name, data, content_type, found.version if found else ABSENT, there))
+    return tuple(parts)
+
+
+def _put_part(store: RetryingStore, part: ManifestPart) -> None:
+    try:
+        store.put_bytes(part.name, part.data, if_version=part.version, content_type=part.content_type)
+    except VersionConflict:
+        # Another upload of the same manifest may have been quicker.
+        found = store.stat(part.name)
+        if found is None or not found.holds(digest_of_bytes(part.data)):
+            raise
+
+
+def _local_files(manifest: Manifest, root: Path) -> Iterator[LocalFile]:
+    frame = manifest.frame.sort_values("path", kind="stable")
+    columns = (frame[name] for name in ("path", "size", "crc32c", "md5", "sha256"))
+    for path, size, crc32c, md5, sha256 in zip(*columns, strict=True):
+        yield LocalFile(f"{IMAGES}/{path}", root / path, Digest(int(size), crc32c, md5, sha256))
+
+
+def _counted(files: int, size: int) -> str:
+    return f"{files:,} files, {megabytes(size)}" if files else "0 files"

@@ -88,7 +88,7 @@ def _train_into_bucket(options: TrainerOptions, work: Path) -> None:
         return
     bundle = _train(options, manifest, images, weights, work / "bundle")
     for path in [*(file.path for file in bundle.info.files), BUNDLE_FILE]:
-        store.put_file(path, bundle.folder / path)
+        store.replace_file(path, bundle.folder / path)
     print(f"uploaded the bundle to {options.output}", flush=True)
 
 

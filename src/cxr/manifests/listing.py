@@ -6,7 +6,6 @@ Names tell splits, labels and patients as they do in a folder; sizes and checksu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,43 +21,32 @@ from cxr.manifests.problems import problem
 from cxr.manifests.progress import Progress, silent
 from cxr.manifests.scan_rows import add_patients, check_labels, in_order, split_off_unlabelled
 from cxr.manifests.tree import FilesFound
-from cxr.storage import ObjectInfo, open_listing
+from cxr.storage import Listing, ObjectInfo
 
 #: Objects between two words on the way.
 _OBJECTS_PER_WORD: Final = 10_000
 
 
-def scan_url(url: str, *, patient_key: str = DEFAULT_READING, on_progress: Progress = silent) -> Manifest:
-    """A manifest of `gs://bucket/prefix` or `s3://bucket/prefix`, from its listing alone; its root is the URL.
-
-    Raises as `scan` does for what it finds, NotAllowed, NotFound or Unreachable for the service.
-    """
-    patient_reader(patient_key)
-    listing = open_listing(url)
-    return manifest_of_listing(listing.list(), listing.url, patient_key=patient_key, on_progress=on_progress)
-
-
-def manifest_of_listing(
-    objects: Iterable[ObjectInfo], url: str, *, patient_key: str = DEFAULT_READING, on_progress: Progress = silent
-) -> Manifest:
-    """The manifest of objects whose names are relative to `url`.
+def scan_listing(listing: Listing, *, patient_key: str = DEFAULT_READING, on_progress: Progress = silent) -> Manifest:
+    """A manifest of what lies in a place, from its listing alone; its root is the place's URL, or a wrapper below it.
 
     Width and height are 0, mode, format and sha256 empty, and nobody has looked for near-duplicates. Images with the
-    same md5, or where that is not listed the same size and crc32c, are duplicates. Raises as `scan` does.
+    same md5, or where that is not listed the same size and crc32c, are duplicates. Raises as `scan` does for what it
+    finds, and what the listing raises.
     """
     reader = patient_reader(patient_key)
     listed = _Columns()
-    for number, found in enumerate(objects, 1):
+    for number, found in enumerate(listing.list(), 1):
         # Consoles make empty objects to show a folder; the one of the prefix itself has no name left.
         if found.name and not found.name.endswith("/"):
             listed.add(found)
         if number % _OBJECTS_PER_WORD == 0:
             on_progress(0, number, "listing")
-    base, rows, problems = _sort_out(listed, url)
+    base, rows, problems = _sort_out(listed, listing.url)
     on_progress(len(listed.names), len(listed.names), "")
     rows, unlabelled = split_off_unlabelled(rows)
     problems += unlabelled
-    check_labels(url, rows, problems)
+    check_labels(listing.url, rows, problems)
     rows["duplicate_group"] = duplicate_groups(rows)
     problems += add_patients(rows, reader)
     header = ManifestHeader(

@@ -54,7 +54,7 @@ SCAN_RULES: Final = {
         ScanRule("cmyk", "warning", "convert it to greyscale: decoders disagree on the colours of CMYK"),
         ScanRule("wrong-suffix", "warning", "rename the file to the format it has"),
         ScanRule("outside-layout", "note", "nothing to do, unless its images were meant to be part of the data"),
-        ScanRule("folder-twice", "note", "nothing to do: a link leads to a folder that was scanned already"),
+        ScanRule("folder-twice", "note", "nothing to do: a link leads to a folder that was read already"),
         ScanRule("other-file", "note", "nothing to do: only images are scanned"),
         ScanRule("junk", "note", "nothing to do: it is a leftover of a desktop or an archiver"),
         ScanRule("unknown-patient", "warning", "check that no patient has several of these images"),

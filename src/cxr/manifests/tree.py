@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,6 +13,7 @@ from cxr.manifests.layout import Layout, Place, is_junk_file, is_junk_folder, pl
 from cxr.manifests.manifest import Problem
 from cxr.manifests.problems import printable, problem
 from cxr.manifests.progress import Progress
+from cxr.manifests.walk import walk_files
 
 _NOT_PLAIN: Final = frozenset({"", ".", ".."})
 #: A path that begins with a drive's letter means something else elsewhere.
@@ -49,20 +48,24 @@ class FilesFound:
     neighbours: set[str] = field(default_factory=set)
     _places: dict[str, Place | None] = field(default_factory=dict)
 
+    def tell(self, rule: str, path: str, message: str) -> None:
+        """Note a problem."""
+        self.problems.append(problem(rule, path, message))
+
     def place(self, relative: str) -> Place | None:
         """Where a file belongs, or None (and a problem) when it is a leftover, has a bad name or lies outside."""
         folder, _, name = relative.rpartition("/")
         if is_junk_file(name):
-            self.problems.append(problem("junk", relative, "a desktop's leftover"))
+            self.tell("junk", relative, "a desktop's leftover")
             return None
         if printable(relative) != relative:
-            self.problems.append(problem("bad-name", relative, "its name is not UTF-8 or has control characters"))
+            self.tell("bad-name", relative, "its name is not UTF-8 or has control characters")
             return None
         if folder not in self._places:
             self._places[folder] = place_of(relative, self.layout) if is_plain_folder(folder) else None
         place = self._places[folder]
         if place is None:
-            self.problems.append(problem("bad-name", relative, "its folders are no plain path"))
+            self.tell("bad-name", relative, "its folders are no plain path")
             return None
         if place.outside:
             self.outside[relative.partition("/")[0]] += 1
@@ -89,7 +92,7 @@ class FilesFound:
         for path in self.neighbours:
             name = path.rpartition("/")[2]
             rule = "junk" if is_junk_file(name) or is_junk_folder(name) else "outside-layout"
-            self.problems.append(problem(rule, path, "lies beside the data set's own folder and was left out"))
+            self.tell(rule, path, "lies beside the data set's own folder and was left out")
 
 
 def is_plain_folder(folder: str) -> bool:
@@ -98,12 +101,12 @@ def is_plain_folder(folder: str) -> bool:
 
 
 def find_files(root: Path, layout: Layout, on_progress: Progress) -> FilesFound:
-    """Walk the data set's own folder below `root`. Links to folders are followed (data sets are often linked together),
-    each folder once and under its own name where it has one; what cannot be used is a problem, nothing is fatal."""
+    """Walk the data set's own folder below `root` (see `walk_files`); what cannot be used is a problem, nothing is
+    fatal."""
     found = FilesFound(layout)
     base = root / layout.wrapper
     _note_neighbours(root, found)
-    for relative, entry in _walk(base, found):
+    for relative, entry in walk_files(base, layout, found.tell):
         place = found.place(relative)
         if place is None:
             continue
@@ -111,10 +114,10 @@ def find_files(root: Path, layout: Layout, on_progress: Progress) -> FilesFound:
             status = entry.stat()
         except OSError as error:
             words = f"cannot be read: {error.strerror or error}"
-            found.problems.append(problem("unreadable", relative, words))
+            found.tell("unreadable", relative, words)
             continue
         if not stat.S_ISREG(status.st_mode):
-            found.problems.append(problem("other-file", relative, "not a regular file"))
+            found.tell("other-file", relative, "not a regular file")
             continue
         mtime_ns = min(max(status.st_mtime_ns, _TIMES_NS[0]), _TIMES_NS[1])
         found.files.append(TreeFile(relative, place, status.st_size, mtime_ns, status.st_ino & _INODE_MASK))
@@ -130,58 +133,3 @@ def _note_neighbours(root: Path, found: FilesFound) -> None:
         above = wrapper[:depth]
         for entry in root.joinpath(*above).iterdir():
             found.is_beside("/".join([*above, entry.name]))
-
-
-def _walk(base: Path, found: FilesFound) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    # Real folders first, then links, the shallow before the deep: a link takes no image from the folder it leads to.
-    # Folders beside the split folders come last: what the layout links to may lie there.
-    seen: set[tuple[int, int]] = set()
-    waiting, beside = [""], list[str]()
-    links: deque[str] = deque()
-    while waiting or links or beside:
-        folder = waiting.pop() if waiting else links.popleft() if links else beside.pop()
-        folders = []
-        for entry in _entries(base, folder, seen, found.problems):
-            relative = f"{folder}/{entry.name}" if folder else entry.name
-            if not _is_folder(entry):
-                yield relative, entry
-            elif is_junk_folder(entry.name):
-                found.problems.append(problem("junk", relative, "a leftover folder"))
-            elif entry.is_symlink():
-                if _is_outside(relative, found.layout):
-                    found.problems.append(problem("outside-layout", relative, "a link that was not followed"))
-                else:
-                    links.append(relative)
-            elif not folder and _is_outside(relative, found.layout):
-                beside.append(relative)
-            else:
-                folders.append(relative)
-        waiting += reversed(folders)
-
-
-def _entries(
-    base: Path, folder: str, seen: set[tuple[int, int]], problems: list[Problem]
-) -> Sequence[os.DirEntry[str]]:
-    """What lies in a folder, by name; nothing (and a problem) where it was seen before or cannot be read."""
-    try:
-        status = (base / folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            problems.append(problem("folder-twice", folder, "leads to a folder that was scanned already"))
-            return ()
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(base / folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        problems.append(problem("unreadable", folder or ".", f"folder cannot be read: {error.strerror or error}"))
-        return ()
-
-
-def _is_outside(folder: str, layout: Layout) -> bool:
-    return place_of(f"{folder}/", layout).outside
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a link that leads to itself: reading it as a file tells

@@ -5,46 +5,68 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxr.errors import UsageError
-from cxr.storage.store import Listing, ObjectInfo, Store
+from cxr.storage.limits import Limits
+from cxr.storage.retrying import Retrier, RetryingStore
+from cxr.storage.sessions import SessionRecords
+from cxr.storage.store import ABSENT, Digest, Listing, ObjectInfo, Store
 
-__all__ = ["Listing", "ObjectInfo", "Store", "open_listing", "open_store"]
+__all__ = ["ABSENT", "Digest", "Listing", "ObjectInfo", "Store", "open_listing", "open_store"]
 
 DEFAULT_WORKERS = 16
 
 
 def open_store(
-    url: str, *, endpoint: str | None = None, project: str | None = None, workers: int = DEFAULT_WORKERS
-) -> Store:
-    """The store at `url`: `gs://bucket/prefix` or a local folder.
+    url: str,
+    *,
+    endpoint: str | None = None,
+    project: str | None = None,
+    workers: int = DEFAULT_WORKERS,
+    limits: Limits | None = None,
+    retrier: Retrier | None = None,
+    sessions: SessionRecords | None = None,
+) -> RetryingStore:
+    """The store at `url`: `gs://bucket/prefix`, `s3://bucket/prefix` or a local folder; what fails for now is repeated.
 
     `endpoint` is the origin of a server that speaks the Cloud Storage API; without it STORAGE_EMULATOR_HOST decides,
-    and without that Google's own. `workers` is the width of the HTTP connection pool. Raises UsageError for a URL of
-    another kind, NotAllowed when Google's credentials are needed and absent.
+    and without that Google's own. s3:// goes to where boto3 is pointed (AWS_ENDPOINT_URL, else Amazon). `workers` is
+    the width of the HTTP connection pool, `sessions` where uploads of large files are remembered. Raises UsageError for
+    a URL of another kind, NotAllowed when credentials are needed and absent.
     """
+    return RetryingStore(_open(url, endpoint, project, workers, limits, sessions), retrier or Retrier())
+
+
+def _open(
+    url: str,
+    endpoint: str | None,
+    project: str | None,
+    workers: int,
+    limits: Limits | None,
+    sessions: SessionRecords | None,
+) -> Store:
+    # The SDKs are only imported when a bucket is asked for: they take a third to half a second.
     if url.startswith("gs://"):
-        # Google's SDK is only imported when a bucket is asked for: it takes half a second.
         from cxr.storage.gcs import open_gcs_store
 
-        return open_gcs_store(url, endpoint=endpoint, project=project, workers=workers)
+        return open_gcs_store(
+            url, endpoint=endpoint, project=project, workers=workers, limits=limits, sessions=sessions
+        )
+    if url.startswith("s3://"):
+        from cxr.storage.s3 import open_s3_store
+
+        return open_s3_store(url, workers=workers, limits=limits, sessions=sessions)
     if "://" in url:
-        raise UsageError(f"cannot store at {url}", hint="use gs://bucket/prefix or a folder")
+        raise UsageError(f"cannot store at {url}", hint="use gs://bucket/prefix, s3://bucket/prefix or a folder")
     from cxr.storage.folder import FolderStore
 
-    return FolderStore(Path(url))
+    return FolderStore(Path(url), limits)
 
 
 def open_listing(url: str) -> Listing:
     """What lies at `gs://bucket/prefix` or `s3://bucket/prefix`, to be listed and nothing more.
 
-    gs:// goes where `open_store` goes; s3:// to where boto3 is pointed (AWS_ENDPOINT_URL, else Amazon). Raises
-    UsageError for a URL of another kind, InputError when it names no bucket, NotAllowed when credentials are needed and
-    absent.
+    Raises UsageError for a URL of another kind, InputError when it names no bucket, NotAllowed when credentials are
+    needed and absent.
     """
-    if url.startswith("s3://"):
-        # boto3 takes a third of a second to import.
-        from cxr.storage.s3 import open_s3_listing
-
-        return open_s3_listing(url)
-    if url.startswith("gs://"):
-        return open_store(url)
-    raise UsageError(f"cannot list {url}", hint="name a folder, gs://bucket/prefix or s3://bucket/prefix")
+    if not url.startswith(("gs://", "s3://")):
+        raise UsageError(f"cannot list {url}", hint="name a folder, gs://bucket/prefix or s3://bucket/prefix")
+    return open_store(url)

@@ -9,7 +9,7 @@ from google.api_core import exceptions as api
 
 from cxr.errors import InputError
 from cxr.storage.gcs import gcs_client
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google_errors import storage_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class BucketState:
 def find_bucket(name: str, *, endpoint: str | None, project: str | None) -> BucketState:
     """Look a bucket up; raises NotAllowed when it belongs to somebody else."""
     client = gcs_client(endpoint=endpoint, project=project, workers=2)
-    with google_errors(f"look up gs://{name}"):
+    with storage_errors(f"look up gs://{name}"):
         bucket = client.lookup_bucket(name)
     if bucket is None:
         return BucketState(name, None)
@@ -39,7 +39,7 @@ def create_private_bucket(name: str, *, region: str, endpoint: str | None, proje
     bucket: Any = client.bucket(name)
     bucket.iam_configuration.uniform_bucket_level_access_enabled = True
     bucket.iam_configuration.public_access_prevention = "enforced"
-    with google_errors(f"create gs://{name}"):
+    with storage_errors(f"create gs://{name}"):
         try:
             client.create_bucket(bucket, location=region)
         except api.Conflict:

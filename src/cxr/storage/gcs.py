@@ -3,144 +3,215 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final, cast
 
-from requests.adapters import HTTPAdapter
-
-from cxr.errors import Fault, InputError, missing_package
+from cxr.errors import Fault, InputError, NotFound, Unreachable, missing_package
 from cxr.files import atomic_path
-from cxr.storage.checksums import crc32c_of_bytes, crc32c_of_file
-from cxr.storage.google_errors import google_errors
-from cxr.storage.store import ObjectInfo
+from cxr.storage.checksums import digest_of_bytes, gone, read_checked
+from cxr.storage.gcs_resumable import ResumableUpload
+from cxr.storage.google_errors import storage_errors
+from cxr.storage.limits import Limits, Pace
+from cxr.storage.sessions import SessionRecords
+from cxr.storage.store import ABSENT, Digest, ObjectInfo
+from cxr.storage.wire import Wire
 
-#: Seconds for one HTTP request before it counts as failed (and is retried when it carries a precondition).
-REQUEST_TIMEOUT_S = 60.0
 #: The project of buckets on a server that asks for no credentials.
-LOCAL_PROJECT = "cxr-local"
-_FIELDS = "items(name,size,crc32c,md5Hash,generation),nextPageToken"
+LOCAL_PROJECT: Final = "cxr-local"
+#: Files above this size go in pieces that can be taken up again.
+SINGLE_BYTES: Final = 8 << 20
+#: UTF-8 bytes of an object's name (https://cloud.google.com/storage/docs/objects#naming).
+MAX_NAME_BYTES: Final = 1024
+_FIELDS: Final = "items(name,size,crc32c,md5Hash,generation),nextPageToken"
 
 
-def open_gcs_store(url: str, *, endpoint: str | None, project: str | None, workers: int) -> GcsStore:
+def open_gcs_store(
+    url: str,
+    *,
+    endpoint: str | None,
+    project: str | None,
+    workers: int,
+    limits: Limits | None = None,
+    sessions: SessionRecords | None = None,
+) -> GcsStore:
     """The store at `gs://bucket/prefix`; see `cxr.storage.open_store`."""
     bucket, _, prefix = url.removeprefix("gs://").partition("/")
     if not bucket:
         raise InputError(f"{url!r} names no bucket", hint="use gs://bucket/prefix")
-    return GcsStore(gcs_client(endpoint=endpoint, project=project, workers=workers), bucket, prefix.strip("/"))
+    limits = limits or Limits()
+    client = gcs_client(endpoint=endpoint, project=project, workers=workers, limits=limits)
+    return GcsStore(client, bucket, prefix.strip("/"), limits.pace, sessions or SessionRecords())
 
 
-def gcs_client(*, endpoint: str | None, project: str | None, workers: int) -> Any:
-    """A storage client whose connection pool is `workers` wide (the SDK's own is 10, and thrashes beyond that)."""
+def gcs_client(*, endpoint: str | None, project: str | None, workers: int, limits: Limits | None = None) -> Any:
+    """A storage client over a `Wire` that is `workers` wide (the SDK's own pool is 10, and thrashes beyond that)."""
     # The SDK asks for the bucket once more in the background for telemetry; nobody here reads it.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     try:
+        import google.auth
         import google.cloud.storage as storage
         from google.auth.credentials import AnonymousCredentials
     except ImportError as error:
         raise missing_package("google-cloud-storage", "gcp") from error
     local = endpoint or os.environ.get("STORAGE_EMULATOR_HOST")
-    with google_errors("open Cloud Storage"):
+    with storage_errors("open Cloud Storage"):
         if local:
-            options = {"api_endpoint": local}
-            client = storage.Client(
-                project=project or LOCAL_PROJECT, credentials=AnonymousCredentials(), client_options=options
-            )
+            credentials: Any = AnonymousCredentials()
+            project = project or LOCAL_PROJECT
         else:
-            client = storage.Client(project=project)
-    for scheme in ("https://", "http://"):
-        client._http.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=workers))
-    return client
+            credentials, found = google.auth.default(scopes=storage.Client.SCOPE)
+            project = project or found
+        options = {"api_endpoint": local} if local else None
+        origin = local or "https://storage.googleapis.com"
+        wire = Wire(credentials, origin=origin, width=workers, limits=limits or Limits())
+        return storage.Client(project=project, credentials=credentials, client_options=options, _http=wire)
 
 
 class GcsStore:
-    """Objects under `gs://bucket/prefix`. Every write names the generation that it replaces, or is not retried."""
+    """Objects under `gs://bucket/prefix`. Versions are generations."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+    def __init__(self, client: Any, bucket: str, prefix: str, pace: Pace, sessions: SessionRecords) -> None:
         self._client = client
         self._bucket = client.bucket(bucket)
         self._prefix = f"{prefix}/" if prefix else ""
+        self._pace = pace
+        self._sessions = sessions
 
     @property
     def url(self) -> str:
         """`gs://bucket/prefix`."""
         return f"gs://{self._bucket.name}/{self._prefix}".rstrip("/")
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose name starts with `prefix`, page by page."""
-        with google_errors(f"list {self.url}"):
-            blobs = self._client.list_blobs(self._bucket, prefix=self._prefix + prefix, fields=_FIELDS)
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose name starts with `prefix` and comes after `after`, page by page."""
+        offset = self._prefix + after if after else None
+        with storage_errors(f"list {self.url}"):
+            blobs = self._client.list_blobs(
+                self._bucket, prefix=self._prefix + prefix, start_offset=offset, fields=_FIELDS, retry=None
+            )
             for blob in blobs:
-                yield self._info(blob)
+                info = self._info(blob)
+                if info.name != after:
+                    yield info
+
+    def stat(self, name: str) -> ObjectInfo | None:
+        """The object's metadata, in one request."""
+        blob = self._blob(name)
+        try:
+            with storage_errors(f"look at {self.url}/{name}"):
+                blob.reload(retry=None)
+        except NotFound:
+            return None
+        return self._info(blob)
 
     def put_file(
         self,
         name: str,
         path: Path,
         *,
-        if_generation: int | None = None,
-        crc32c: str | None = None,
+        if_version: str | None = None,
+        expected: Digest | None = None,
         content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
     ) -> ObjectInfo:
-        """Send a file with its checksum and verify the answer's."""
-        sent = crc32c_of_file(path)
-        if crc32c is not None and sent != crc32c:
-            raise InputError(f"{path} has changed since it was scanned", hint="scan the folder again: cxr data scan")
+        """Send a file: small ones in one request from memory, large ones in a session that survives this process."""
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            raise gone(path) from None
         blob = self._blob(name)
-        blob.metadata = dict(metadata) if metadata else None
-        with google_errors(f"send {path} to {self.url}/{name}"):
-            blob.upload_from_filename(
-                str(path),
-                content_type=content_type,
-                if_generation_match=if_generation,
-                checksum="crc32c",
-                timeout=REQUEST_TIMEOUT_S,
-            )
-        return self._verified(blob, sent)
+        if size > SINGLE_BYTES:
+            upload = ResumableUpload(self._client, blob, self._sessions, f"send {path} to {self.url}/{name}")
+            try:
+                with storage_errors(upload.what):
+                    upload.send(path, expected, generation_of(if_version), content_type)
+            except Unreachable as error:
+                error.made_progress = upload.made_progress
+                raise
+            return self._info(blob)
+        data, digest = read_checked(path, expected)
+        return self._put(blob, data, digest, if_version, content_type, f"send {path} to {self.url}/{name}")
 
     def put_bytes(
-        self, name: str, data: bytes, *, if_generation: int | None = None, content_type: str | None = None
+        self, name: str, data: bytes, *, if_version: str | None = None, content_type: str | None = None
     ) -> ObjectInfo:
         """Send bytes with their checksum and verify the answer's."""
-        blob = self._blob(name)
-        with google_errors(f"write {self.url}/{name}"):
-            blob.upload_from_string(
-                data,
-                content_type=content_type or "application/octet-stream",
-                if_generation_match=if_generation,
-                checksum="crc32c",
-                timeout=REQUEST_TIMEOUT_S,
-            )
-        return self._verified(blob, crc32c_of_bytes(data))
+        what = f"write {self.url}/{name}"
+        return self._put(self._blob(name), data, digest_of_bytes(data), if_version, content_type, what)
 
     def get_bytes(self, name: str) -> bytes:
         """An object's bytes, checked against the service's crc32c by the SDK."""
-        with google_errors(f"read {self.url}/{name}"):
-            data: bytes = self._blob(name).download_as_bytes(checksum="crc32c", timeout=REQUEST_TIMEOUT_S)
-        return data
+        stream = io.BytesIO()
+        self._download(name, stream)
+        return stream.getvalue()
 
     def get_file(self, name: str, path: Path) -> None:
         """Download to a temporary name, checked by the SDK, then rename."""
-        with atomic_path(path) as temporary, google_errors(f"read {self.url}/{name}"):
-            self._blob(name).download_to_filename(str(temporary), checksum="crc32c", timeout=REQUEST_TIMEOUT_S)
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            self._download(name, stream)
 
-    def delete(self, name: str, *, if_generation: int | None = None) -> None:
-        """Delete one object; Raises InputError when there is none."""
-        with google_errors(f"delete {self.url}/{name}"):
-            self._blob(name).delete(if_generation_match=if_generation, timeout=REQUEST_TIMEOUT_S)
+    def delete(self, name: str, *, if_version: str | None = None) -> None:
+        """Delete one object."""
+        with storage_errors(f"delete {self.url}/{name}"):
+            self._blob(name).delete(if_generation_match=generation_of(if_version), retry=None)
+
+    def _put(
+        self, blob: Any, data: bytes, digest: Digest, if_version: str | None, content_type: str | None, what: str
+    ) -> ObjectInfo:
+        blob.metadata = {"sha256": digest.sha256} if digest.sha256 else None
+        with storage_errors(what):
+            blob.upload_from_file(
+                io.BytesIO(data),
+                size=len(data),
+                content_type=content_type or "application/octet-stream",
+                if_generation_match=generation_of(if_version),
+                checksum=None,
+                crc32c_checksum_value=digest.crc32c,
+                retry=None,
+            )
+        info = self._info(blob)
+        if (info.size, info.crc32c) != (digest.size, digest.crc32c):
+            raise Fault(f"{blob.name}: the service stored other bytes than were sent", hint="run the command again")
+        return info
+
+    def _download(self, name: str, stream: BinaryIO) -> None:
+        paced = cast(BinaryIO, _PacedWriter(stream, self._pace))
+        with storage_errors(f"read {self.url}/{name}"):
+            self._blob(name).download_to_file(paced, checksum="crc32c", retry=None)
 
     def _blob(self, name: str) -> Any:
-        return self._bucket.blob(self._prefix + name)
+        full = self._prefix + name
+        if len(full.encode()) > MAX_NAME_BYTES:
+            raise InputError(f"the name {name!r} is longer than the {MAX_NAME_BYTES} bytes that Cloud Storage takes")
+        return self._bucket.blob(full)
 
     def _info(self, blob: Any) -> ObjectInfo:
         name = str(blob.name).removeprefix(self._prefix)
         # An object composed from parts has no md5.
         md5 = base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else ""
-        return ObjectInfo(name, int(blob.size or 0), str(blob.crc32c or ""), int(blob.generation), md5)
+        sha256 = str((blob.metadata or {}).get("sha256", ""))
+        return ObjectInfo(name, int(blob.size or 0), str(blob.crc32c or ""), str(blob.generation), md5, sha256)
 
-    def _verified(self, blob: Any, sent: str) -> ObjectInfo:
-        if blob.crc32c != sent:
-            raise Fault(f"{self.url}/{blob.name} arrived damaged: sent crc32c {sent}, stored {blob.crc32c}")
-        return self._info(blob)
+
+def generation_of(version: str | None) -> int | None:
+    """The generation that stands for a version in a request: 0 for an object that is not there."""
+    return None if version is None else 0 if version == ABSENT else int(version)
+
+
+class _PacedWriter:
+    """What a download is written to: the SDK asks only for `write`, and `seek` after a restart."""
+
+    def __init__(self, stream: BinaryIO, pace: Pace) -> None:
+        self._stream, self._pace = stream, pace
+
+    def write(self, data: bytes) -> int:
+        self._pace.take(len(data))
+        return self._stream.write(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()

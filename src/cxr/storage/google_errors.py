@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Final
 
 import requests
+import urllib3
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption
 
-from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable
+from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, VersionConflict
 
-LOGIN_HINT = "gcloud auth application-default login (or set GOOGLE_APPLICATION_CREDENTIALS)"
+LOGIN_HINT: Final = "gcloud auth application-default login (or set GOOGLE_APPLICATION_CREDENTIALS)"
+#: What Cloud Storage says may be tried again (https://cloud.google.com/storage/docs/retry-strategy).
+TRANSIENT_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
+_AGAIN: Final = "run the same command again"
+_CAUGHT = (
+    api.GoogleAPIError,
+    auth.GoogleAuthError,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    ConnectionError,
+    DataCorruption,
+)
 
 
 @contextmanager
@@ -20,7 +35,22 @@ def google_errors(what: str) -> Iterator[None]:
     """Everything that Google's libraries raise inside the block leaves it as a CxrError that says `what` was tried."""
     try:
         yield
-    except (api.GoogleAPIError, auth.GoogleAuthError, requests.RequestException, DataCorruption) as error:
+    except _CAUGHT as error:
+        raise translate(error, what) from error
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """The same for Cloud Storage, where 408 and 429 ask for patience and are no question of quota."""
+    try:
+        yield
+    except _CAUGHT as error:
+        if isinstance(error, api.GoogleAPICallError) and error.code in TRANSIENT_STATUS:
+            raise Unreachable(
+                f"{what}: the service could not be reached: {_message(error)}",
+                hint=_AGAIN,
+                retry_after=retry_after(error),
+            ) from error
         raise translate(error, what) from error
 
 
@@ -41,17 +71,42 @@ def translate(error: Exception, what: str) -> CxrError:
         case api.NotFound():
             return NotFound(f"{what}: there is no such thing: {said}")
         case api.PreconditionFailed():
-            return Fault(f"{what}: somebody else changed it meanwhile", hint="run the command again")
+            return VersionConflict(f"{what}: somebody else changed it meanwhile", hint="run the command again")
         case api.BadRequest():
             return InputError(f"{what}: refused by the service: {said}")
         case api.MethodNotImplemented():
             return Fault(f"{what}: the service does not do this: {said}")
-        case api.RetryError() | api.ServerError() | requests.RequestException() | auth.TransportError():
-            return Unreachable(f"{what}: the service could not be reached: {said}", hint="run the same command again")
         case DataCorruption():
-            return Fault(f"{what}: the data arrived damaged: {said}", hint="run the same command again")
+            return Unreachable(f"{what}: the data arrived damaged: {said}", hint=_AGAIN)
+        case (
+            api.RetryError()
+            | api.ServerError()
+            | requests.RequestException()
+            | urllib3.exceptions.HTTPError()
+            | ConnectionError()
+            | auth.TransportError()
+        ):
+            return Unreachable(f"{what}: the service could not be reached: {said}", hint=_AGAIN)
         case _:
             return Fault(f"{what}: {said}")
+
+
+def retry_after(error: Exception) -> float | None:
+    """The seconds of the answer's Retry-After (a number or an HTTP date, RFC 9110, section 10.2.3), if it has one."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    return seconds_of(headers.get("Retry-After"))
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Seconds from now that a Retry-After header asks for."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
 
 
 def _message(error: Exception) -> str:

@@ -1,47 +1,96 @@
-"""Amazon S3 (or a server that speaks its API), as far as a listing needs it."""
+"""Amazon S3 (or a server that speaks its API) as a store, through boto3. Nothing is ever made public."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
-from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, missing_package
-from cxr.storage.store import ObjectInfo
+from cxr.errors import InputError, NotFound, Unreachable, VersionConflict, missing_package
+from cxr.files import atomic_path
+from cxr.storage.checksums import digest_of_bytes, read_checked
+from cxr.storage.limits import Limits, Pace
+from cxr.storage.s3_errors import s3_errors
+from cxr.storage.s3_objects import (
+    BLOCK_BYTES,
+    Hashes,
+    checked_key,
+    etag_of,
+    info_of,
+    looks_like_md5,
+    precondition,
+    tells_md5,
+)
+from cxr.storage.s3_uploads import PartsUpload, Target, put_single, reading
+from cxr.storage.sessions import SessionRecords
+from cxr.storage.store import Digest, ObjectInfo
 
-LOGIN_HINT: Final = "aws configure (or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)"
 #: The most objects that one answer lists (Amazon S3 API Reference, ListObjectsV2).
 MAX_PAGE: Final = 1000
-#: An ETag with a dash is a digest of the parts' digests (multipart upload), not the md5 of the bytes.
-_MD5: Final = re.compile(r"[0-9a-f]{32}")
-#: Server-side encryption under which the ETag is not the md5, whatever it looks like (Amazon S3 API Reference, Object).
-_NOT_MD5_ENCRYPTION: Final = frozenset({"aws:kms", "aws:kms:dsse"})
-_LOGIN_CODES: Final = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}
-)
+#: Files above this size go in parts that can be taken up again.
+SINGLE_BYTES: Final = 8 << 20
 
 
-def open_s3_listing(url: str) -> S3Listing:
-    """The listing of `s3://bucket/prefix`; region, endpoint and credentials are found as boto3 finds them.
+def open_s3_store(
+    url: str,
+    *,
+    workers: int = 16,
+    endpoint: str | None = None,
+    limits: Limits | None = None,
+    sessions: SessionRecords | None = None,
+) -> S3Store:
+    """The store at `s3://bucket/prefix`; region, endpoint and credentials are found as boto3 finds them.
 
-    Raises InputError when the URL names no bucket, MissingPackage without boto3.
+    `endpoint` is the origin of a server that speaks S3 (without it AWS_ENDPOINT_URL decides, and without that
+    Amazon's), `workers` the width of the connection pool, `sessions` where uploads in parts are remembered. Raises
+    InputError when the URL names no bucket, MissingPackage without boto3.
     """
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     if not bucket:
         raise InputError(f"{url!r} names no bucket", hint="use s3://bucket/prefix")
+    limits = limits or Limits()
+    client = s3_client(workers=workers, endpoint=endpoint, limits=limits)
+    return S3Store(client, bucket, prefix.strip("/"), limits.pace, sessions)
+
+
+def open_s3_listing(url: str) -> S3Listing:
+    """The store at `url`, to be listed and nothing more."""
+    return open_s3_store(url)
+
+
+def s3_client(*, workers: int, endpoint: str | None, limits: Limits) -> Any:
+    """A boto3 client that sends each request once: `cxr.storage.retrying` knows which may be sent again."""
     try:
         import boto3
+        from botocore.config import Config
     except ImportError as error:
         raise missing_package("boto3", "aws") from error
-    with s3_errors("open S3"):
-        # A session of its own: the default one would keep the first credentials that it ever found.
-        client = boto3.session.Session().client("s3")
-    return S3Listing(client, bucket, prefix.strip("/"))
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=limits.connect_s,
+        read_timeout=limits.stall_s,
+        max_pool_connections=workers,
+        # Every body goes with checksums that are signed; to sign the body as well is to read it twice.
+        s3={"payload_signing_enabled": False},
+    )
+    try:
+        with s3_errors("open S3"):
+            # A session of its own: the default one would keep the first credentials that it ever found.
+            client = boto3.session.Session().client("s3", endpoint_url=endpoint, config=config)
+    except ValueError as error:
+        raise InputError(f"cannot open S3: {error}", hint="check AWS_ENDPOINT_URL") from error
+    client.meta.events.register("before-sign.s3.PutObject", _send_at_once)
+    return client
+
+
+def _send_at_once(request: Any, **_: Any) -> None:
+    """Small bodies do not wait for a `100 Continue`, which takes a round trip for each object."""
+    del request.headers["Expect"]
 
 
 class S3Listing:
-    """Objects under `s3://bucket/prefix`, by name, size and (where the ETag is one) md5."""
+    """Objects under `s3://bucket/prefix`, by name, size and (where the ETag is one) md5. Versions are ETags."""
 
     def __init__(self, client: Any, bucket: str, prefix: str, *, page_size: int = MAX_PAGE) -> None:
         self._client = client
@@ -54,8 +103,8 @@ class S3Listing:
         """`s3://bucket/prefix`."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose name starts with `prefix`, page by page.
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose name starts with `prefix` and comes after `after`, page by page.
 
         The ETag of an upload in parts is no md5, nor is that of an object encrypted by KMS or a customer's key. The
         listing does not tell encryption, and to ask for each would take a request an object: so the first of each page
@@ -63,20 +112,24 @@ class S3Listing:
         of one page are encrypted in different ways, some may still have an md5 that is none.
         """
         askable = True
+        behind = {"StartAfter": self._prefix + after} if after else {}
         with s3_errors(f"list {self.url}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig={"PageSize": self._page_size}
+                Bucket=self._bucket,
+                Prefix=self._prefix + prefix,
+                PaginationConfig={"PageSize": self._page_size},
+                **behind,
             )
             for page in pages:
-                trusted: bool | None = None if askable else False
+                trusted: bool | None = None
                 for found in page.get("Contents", ()):
-                    etag = str(found.get("ETag", "")).strip('"')
-                    md5 = etag if _MD5.fullmatch(etag) else ""
-                    if md5 and trusted is None:
+                    etag = etag_of(found)
+                    md5 = etag if looks_like_md5(etag) else ""
+                    if md5 and askable and trusted is None:
                         trusted = self._has_md5_etag(found["Key"])
                         askable = trusted is not None
                     name = str(found["Key"]).removeprefix(self._prefix)
-                    yield ObjectInfo(name, int(found["Size"]), "", None, md5 if trusted else "")
+                    yield ObjectInfo(name, int(found["Size"]), "", etag, md5 if trusted else "")
 
     def _has_md5_etag(self, key: str) -> bool | None:
         """None where the object may not be asked."""
@@ -84,53 +137,117 @@ class S3Listing:
 
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=key)
-        except ClientError:
-            return None  # no permission to read, or a customer's key: then it cannot be known
-        return head.get("ServerSideEncryption") not in _NOT_MD5_ENCRYPTION and "SSECustomerAlgorithm" not in head
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if status in (400, 403):
+                return None  # a customer's key, or no permission to read: then it cannot be known
+            if status == 404:
+                return False  # deleted since it was listed
+            raise
+        return tells_md5(head, self._bucket)
 
 
-@contextmanager
-def s3_errors(what: str) -> Iterator[None]:
-    """Everything that boto3 raises inside the block leaves it as a CxrError that says `what` was tried."""
-    from botocore.exceptions import BotoCoreError, ClientError
+class S3Store(S3Listing):
+    """Objects under `s3://bucket/prefix`, read and written in one attempt each."""
 
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise _translate(error, what) from error
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        prefix: str,
+        pace: Pace,
+        sessions: SessionRecords | None = None,
+        *,
+        page_size: int = MAX_PAGE,
+    ) -> None:
+        super().__init__(client, bucket, prefix, page_size=page_size)
+        self._pace = pace
+        self._sessions = sessions
 
+    def stat(self, name: str) -> ObjectInfo | None:
+        """The object's metadata, in one request. None also where there is no such bucket: S3 tells no difference."""
+        try:
+            with s3_errors(f"look at {self.url}/{name}"):
+                head = self._client.head_object(Bucket=self._bucket, Key=self._key(name), ChecksumMode="ENABLED")
+        except NotFound:
+            return None
+        return info_of(name, self._bucket, head)
 
-def _translate(error: Exception, what: str) -> CxrError:
-    from botocore import exceptions as boto
+    def put_file(
+        self,
+        name: str,
+        path: Path,
+        *,
+        if_version: str | None = None,
+        expected: Digest | None = None,
+        content_type: str | None = None,
+    ) -> ObjectInfo:
+        """Send a file: small ones in one request from memory, large ones in parts that survive this process."""
+        target = self._target(name, f"send {path} to {self.url}/{name}", if_version, content_type)
+        with reading(path):
+            large = path.stat().st_size > SINGLE_BYTES
+            data, digest = (b"", None) if large else read_checked(path, expected)
+        if digest is not None:
+            return self._put(name, target, data, digest)
+        upload = PartsUpload(target, path, self._pace, self._sessions)
+        try:
+            etag, sent = upload.send(self.url, name, expected, page_size=self._page_size)
+        except Unreachable as error:
+            error.made_progress = upload.made_progress and self._sessions is not None
+            raise
+        return ObjectInfo(name, sent.size, sent.crc32c, etag, "", sent.sha256)
 
-    if isinstance(error, boto.ClientError):
-        return _translate_answer(error, what)
-    said = " ".join(str(error).split())[:400]
-    match error:
-        case boto.NoCredentialsError() | boto.PartialCredentialsError() | boto.CredentialRetrievalError():
-            return NotAllowed("no AWS credentials were found", hint=LOGIN_HINT)
-        case boto.TokenRetrievalError() | boto.UnauthorizedSSOTokenError() | boto.SSOTokenLoadError():
-            return NotAllowed(f"the AWS credentials were refused: {said}", hint=LOGIN_HINT)
-        case boto.ParamValidationError() | boto.ProfileNotFound() | boto.NoRegionError():
-            return InputError(f"{what}: {said}")
-        case boto.HTTPClientError() | boto.ConnectionError():
-            return Unreachable(f"{what}: the service could not be reached: {said}", hint="run the same command again")
-        case _:
-            return Fault(f"{what}: {said}")
+    def put_bytes(
+        self, name: str, data: bytes, *, if_version: str | None = None, content_type: str | None = None
+    ) -> ObjectInfo:
+        """Send bytes with their checksums and verify the answer's."""
+        target = self._target(name, f"write {self.url}/{name}", if_version, content_type)
+        return self._put(name, target, data, digest_of_bytes(data))
 
+    def get_bytes(self, name: str) -> bytes:
+        """An object's bytes, checked against what is known of its checksums."""
+        blocks: list[bytes] = []
+        self._download(name, blocks.append)
+        return b"".join(blocks)
 
-def _translate_answer(error: Any, what: str) -> CxrError:
-    answer = error.response.get("Error", {})
-    code, said = str(answer.get("Code", "")), " ".join(str(answer.get("Message", error)).split())[:400]
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _LOGIN_CODES or status == 401:
-        return NotAllowed(f"{what}: the AWS credentials were refused: {said}", hint=LOGIN_HINT)
-    if status == 403:
-        return NotAllowed(f"{what}: {said}", hint="ask for s3:ListBucket on the bucket, or use another AWS_PROFILE")
-    if status == 404:
-        return NotFound(f"{what}: there is no such thing: {said}")
-    if status in {429, 503} or code == "SlowDown":
-        return Unreachable(f"{what}: the service asks for patience: {said}", hint="run the same command again")
-    if status >= 500:
-        return Unreachable(f"{what}: the service failed: {said}", hint="run the same command again")
-    return InputError(f"{what}: refused by the service: {said}")
+    def get_file(self, name: str, path: Path) -> None:
+        """Download to a temporary name, check, then rename."""
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            self._download(name, stream.write)
+
+    def delete(self, name: str, *, if_version: str | None = None) -> None:
+        """Delete one object. S3 deletes what is not there as well, so it is looked at first."""
+        what = f"delete {self.url}/{name}"
+        found = self.stat(name)
+        if found is None:
+            raise NotFound(f"{what}: there is no such object")
+        if if_version not in (None, found.version):
+            raise VersionConflict(f"{what}: somebody else changed it meanwhile", hint="run the command again")
+        with s3_errors(what):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name), **precondition(if_version))
+
+    def _put(self, name: str, target: Target, data: bytes, digest: Digest) -> ObjectInfo:
+        etag, md5 = put_single(target, data, digest, self._pace)
+        return ObjectInfo(name, digest.size, digest.crc32c, etag, md5, digest.sha256)
+
+    def _download(self, name: str, write: Callable[[bytes], object]) -> None:
+        what = f"read {self.url}/{name}"
+        with s3_errors(what):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(name), ChecksumMode="ENABLED")
+            info = info_of(name, self._bucket, answer)
+            hashes = Hashes(md5=bool(info.md5 and not info.crc32c), sha256=bool(info.sha256 and not info.crc32c))
+            with closing(answer["Body"]) as body:
+                while block := body.read(BLOCK_BYTES):
+                    self._pace.take(len(block))
+                    hashes.update(block)
+                    write(block)
+        if info.holds(hashes.digest) is False:
+            raise Unreachable(f"{what}: the data arrived damaged", hint="run the same command again")
+
+    def _key(self, name: str) -> str:
+        if not name:
+            raise InputError(f"an object in {self.url} needs a name")
+        return checked_key(self._prefix + name)
+
+    def _target(self, name: str, what: str, if_version: str | None, content_type: str | None) -> Target:
+        return Target(self._client, self._bucket, self._key(name), what, if_version, content_type)

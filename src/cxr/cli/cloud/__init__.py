@@ -1,18 +1,19 @@
-"""`cxr cloud …`: upload, dataset, train, jobs, export."""
+"""`cxr cloud …`: upload, download, dataset, train, jobs, export."""
 
 from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import data, export, jobs, train
+from cxr.cli.cloud import dataset, download, export, jobs, train, upload
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.command("upload")(data.upload)
-app.command("dataset")(data.dataset)
+app.command("upload")(upload.upload)
+app.command("download")(download.download)
+app.command("dataset")(dataset.dataset)
 app.add_typer(train.app, name="train")
 app.command("jobs")(jobs.jobs)
 app.command("status")(jobs.status)

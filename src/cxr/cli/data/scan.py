@@ -103,15 +103,13 @@ def _tell(manifest: Manifest, out_path: Path, told: dict[str, object], out: Out)
 def _scan(request: _Request, out: Out) -> tuple[Manifest, int]:
     """The manifest, and how many files were not read because the record knew them."""
     if "://" in request.place:
-        from cxr.manifests.listing import manifest_of_listing
+        from cxr.manifests.listing import scan_listing
         from cxr.manifests.patients import patient_reader
 
-        patient_reader(request.patient_key)
+        patient_reader(request.patient_key)  # a wrong key is told before the place is opened
         listing = open_place(request.place, request.flags, out)
         with out.progress("list") as advance:
-            objects = listing.list()
-            made = manifest_of_listing(objects, listing.url, patient_key=request.patient_key, on_progress=advance)
-        return made, 0
+            return scan_listing(listing, patient_key=request.patient_key, on_progress=advance), 0
     from cxr.manifests.scan import scan_with_record
     from cxr.manifests.scan_record import read_record, record_path_of, write_record
 

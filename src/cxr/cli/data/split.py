@@ -133,4 +133,5 @@ def _say_what_it_means(out: Out, policy: SplitPolicy, folded: int, unused: int) 
     if folded:
         out.say(f"the {folded:,} images of the original validation folder were folded back and split anew with train")
     if unused:
-        out.say(f"{unused:,} images are in no split now: their patients also occur in test, which is left alone")
+        tied = "cxr data check tells how many have patients or duplicates in test, which is left alone"
+        out.say(f"{unused:,} images are in no split now, and nothing uses them; {tied}")

@@ -123,13 +123,13 @@ def submit_custom(
 
 def _send(plan: LaunchPlan, manifest: Manifest, options: CustomOptions) -> str:
     store = plan.connection.store(f"jobs/{plan.job_id}")
-    store.put_bytes(WHEEL_NAME, build_wheel(), content_type="application/zip")
+    store.replace_bytes(WHEEL_NAME, build_wheel(), content_type="application/zip")
     # The job's own copy: the one beside the images follows later uploads, a queued job must not.
     put_manifest(store, manifest, plan.connection.images_url)
     if options.weights in {"none", "imagenet"}:
         return options.weights
     path = Path(options.weights)
-    store.put_file(f"weights/{path.name}", path)
+    store.replace_file(f"weights/{path.name}", path)
     return f"{_mounted(plan)}/weights/{path.name}"
 
 

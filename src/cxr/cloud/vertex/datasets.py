@@ -136,7 +136,7 @@ def _create(connection: Connection, manifest: Manifest) -> str:
 def _fill(connection: Connection, manifest: Manifest, state: DatasetState) -> DatasetState:
     name = f"import/{manifest_label(manifest.hash)[:16]}.jsonl"
     text = import_text(manifest, connection.images_url, ImportFormat.JSONL)
-    connection.store().put_bytes(name, text.encode(), content_type="application/jsonl")
+    connection.store().replace_bytes(name, text.encode(), content_type="application/jsonl")
     client = dataset_client(connection)
     with google_errors("import the images"):
         operation = client.import_data(

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from cxr.manifests.dicom.problems import dicom_problem
-from cxr.manifests.layout import Layout, find_layout, is_junk_file, is_junk_folder, place_of
+from cxr.manifests.image_file import DICOM_MAGIC, DICOM_MAGIC_AT, MAX_BYTES
+from cxr.manifests.layout import Layout, find_layout, is_junk_file, place_of
 from cxr.manifests.manifest import Problem
 from cxr.manifests.problems import printable
-
-#: PS3.10, 7.1: 128 bytes of anything, then these four.
-MAGIC: Final = b"DICM"
-MAGIC_OFFSET: Final = 128
-#: Far above any radiograph; a file beyond it is not read into memory.
-MAX_BYTES: Final = 256 * 1024 * 1024
+from cxr.manifests.walk import walk_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +31,26 @@ def find_dicom_files(root: Path) -> tuple[list[DicomFile], list[Problem]]:
     """
     layout = find_layout(root)
     base = root / layout.wrapper
-    problems: list[Problem] = []
-    outside: Counter[str] = Counter()
     found: list[DicomFile] = []
-    for path in _walk(base, problems):
-        relative = path.relative_to(base).as_posix()
-        if is_junk_file(path.name):
-            problems.append(dicom_problem("junk", relative, "a desktop's leftover"))
+    outside: Counter[str] = Counter()
+    problems: list[Problem] = []
+
+    def tell(rule: str, path: str, message: str) -> None:
+        problems.append(dicom_problem(rule, path, message))
+
+    for relative, entry in walk_files(base, layout, tell):
+        if is_junk_file(entry.name):
+            tell("junk", relative, "a desktop's leftover")
             continue
-        place = place_of(relative, layout)
+        path, place = base / relative, place_of(relative, layout)
         if place.outside:
             outside[relative.split("/")[0]] += 1
         elif (odd := _oddity(path, relative)) is not None:
             problems.append(odd)
         elif not place.label:
-            problems.append(dicom_problem("no-label", relative, "lies in no label's folder"))
+            tell("no-label", relative, "lies in no label's folder")
         elif printable(place.label) != place.label:
-            problems.append(dicom_problem("bad-name", relative, "its label's folder has a name that is not plain"))
+            tell("bad-name", relative, "its label's folder has a name that is not plain")
         else:
             found.append(DicomFile(path, relative, _split(place.split, layout), place.label))
     problems += [
@@ -74,35 +70,11 @@ def _oddity(path: Path, relative: str) -> Problem | None:
             return dicom_problem("not-dicom", relative, "not a regular file")
         size = path.stat().st_size
         with path.open("rb") as stream:
-            head = stream.read(MAGIC_OFFSET + len(MAGIC))
+            head = stream.read(DICOM_MAGIC_AT + len(DICOM_MAGIC))
     except OSError as error:
         return dicom_problem("unreadable", relative, f"cannot be read: {error.strerror}")
-    if head[MAGIC_OFFSET:] != MAGIC:
+    if head[DICOM_MAGIC_AT:] != DICOM_MAGIC:
         return dicom_problem("not-dicom", relative, "not DICOM" if size else "the file is empty (0 bytes)")
     if size > MAX_BYTES:
         return dicom_problem("too-large", relative, f"{size / 1e6:,.0f} MB: too large for a radiograph")
     return None
-
-
-def _walk(base: Path, problems: list[Problem]) -> Iterator[Path]:
-    # Links to folders are followed, each folder once.
-    def note(error: OSError) -> None:
-        where = Path(error.filename or base)
-        name = where.relative_to(base).as_posix() if where.is_relative_to(base) else where.name
-        problems.append(dicom_problem("unreadable", name, f"folder cannot be read: {error.strerror}"))
-
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(base, followlinks=True, onerror=note):
-        here = Path(folder)
-        relative = here.relative_to(base)
-        status = here.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            problems.append(dicom_problem("folder-twice", relative.as_posix(), "leads to a folder read already"))
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for junk in filter(is_junk_folder, folders):
-            problems.append(dicom_problem("junk", (relative / junk).as_posix(), "a leftover folder"))
-        folders[:] = sorted(name for name in folders if not is_junk_folder(name))
-        for name in files:
-            yield here / name

@@ -18,9 +18,9 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import VR
 
-from cxr.manifests.dicom.dicom_files import MAX_BYTES
 from cxr.manifests.dicom.patient_words import PatientWords
 from cxr.manifests.dicom.problems import DICOM_ERRORS
+from cxr.manifests.image_file import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

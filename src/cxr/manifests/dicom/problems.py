@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from PIL import Image
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from cxr.manifests.image_file import DECODE_ERRORS
 from cxr.manifests.manifest import Problem
 from cxr.manifests.problems import printable
 
@@ -65,21 +64,10 @@ DICOM_RULES: Final = {
     )
 }
 
-#: What pydicom and its decoders raise for bad bytes, found by fuzzing them.
+#: What pydicom and its decoders (Pillow's are among them) raise for bad bytes, found by fuzzing them.
 DICOM_ERRORS: Final = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    AssertionError,
-    EOFError,
-    MemoryError,
+    *DECODE_ERRORS,
     RuntimeError,
-    struct.error,
-    zlib.error,
     BytesLengthException,
     InvalidDicomError,
     Image.DecompressionBombError,

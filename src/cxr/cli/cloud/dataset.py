@@ -1,11 +1,6 @@
-"""`cxr cloud upload` and `cxr cloud dataset`."""
+"""`cxr cloud dataset`."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from cxr.cli.cloud.common import CloudFlags, open_connection, show_plan
 from cxr.cli.options import (
@@ -22,46 +17,6 @@ from cxr.cli.options import (
     Yes,
 )
 from cxr.cli.out import Out
-
-
-def upload(
-    manifest: ManifestPath = DEFAULT_MANIFEST,
-    images: Annotated[Path | None, typer.Option("--images", help="Folder of the images, if not where scanned.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, max=128, help="Files sent at the same time.")] = 16,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    on: On = None,
-    project: Project = None,
-    region: Region = None,
-    bucket: Bucket = None,
-    prefix: Prefix = None,
-    state_dir: StateDir = None,
-    yes: Yes = False,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Send the images and the manifest to the bucket; only what is new or changed.
-
-    Example: cxr cloud upload --manifest manifest.csv --yes
-    """
-    from cxr.cloud.uploading import check_images, plan_manifest_upload, send_manifest
-    from cxr.manifests.manifest_file import read_manifest
-
-    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
-    read = read_manifest(manifest)
-    check_images(read, images)
-    connection = open_connection(flags.settings(), out)
-    plan = plan_manifest_upload(connection, read, images=images)
-    show_plan(out, f"upload of {len(read.frame):,} images", plan.rows())
-    for warning in plan.warnings:
-        out.warn(warning)
-    if not dry_run:
-        if not plan.nothing_to_send:
-            out.confirm(f"Send {len(plan.files.uploads):,} images and the manifest to {connection.base_url}?", yes=yes)
-        with out.progress("uploading") as advance:
-            send_manifest(plan, workers=workers, on_progress=advance)
-        out.say("nothing to send: all is there" if plan.nothing_to_send else "uploaded")
-        out.hint(flags.command(f"cxr cloud train automl --manifest {manifest}"))
-    out.result("cloud.upload", {**plan.as_json(), "sent": not dry_run})
 
 
 def dataset(

@@ -1,0 +1,142 @@
+"""What `upload` and `download` share: the options of a transfer, and how its end is told."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from cxr.cli.cloud.common import open_connection
+from cxr.cli.out import Out
+from cxr.cli.transfer_line import transfer_line
+from cxr.errors import UsageError
+
+if TYPE_CHECKING:
+    from cxr.cloud.uploading import Destination
+    from cxr.settings import Settings
+    from cxr.storage.transfer.files import Outcome
+    from cxr.storage.transfer.haul import Haul
+
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, max=256, help="Files moved at the same time [default: by their sizes, 8 to 64]."),
+]
+MaxRate = Annotated[str | None, typer.Option("--max-rate", help="Bytes a second at most, such as 500K or 10M.")]
+RetryFor = Annotated[
+    float, typer.Option("--retry-for", min=0, help="Seconds for which what fails for now is tried again.")
+]
+StallTimeout = Annotated[
+    float, typer.Option("--stall-timeout", min=0.1, help="Seconds of silence after which a request is tried again.")
+]
+
+DEFAULT_RETRY_S: Final = 120.0
+DEFAULT_STALL_S: Final = 60.0
+#: Names of missing files that are shown; --json has more.
+_SHOWN: Final = 10
+_IN_JSON: Final = 10_000
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?(?:/s)?", re.IGNORECASE)
+_UNITS: Final = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
+
+
+def parse_rate(text: str | None) -> float | None:
+    """Bytes a second of `500K`, `10M`, `1.5MB/s`. Raises UsageError."""
+    if text is None:
+        return None
+    found = _RATE.fullmatch(text.strip())
+    rate = float(found[1]) * _UNITS[found[2].upper()] if found else 0.0
+    if rate <= 0:
+        raise UsageError(f"--max-rate {text!r} is not a rate", hint="a number with K, M or G, such as 10M")
+    return rate
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFlags:
+    """The flags of a transfer as given."""
+
+    workers: int | None
+    max_rate: str | None
+    retry_for: float
+    stall_timeout: float
+
+    @contextmanager
+    def hauling(self, out: Out, description: str, state_dir: Path) -> Iterator[Haul]:
+        """A transfer with its status line. Raises UsageError when --max-rate is not a rate."""
+        from cxr.storage.transfer.haul import Haul, HaulOptions
+
+        rate = parse_rate(self.max_rate)
+        options = HaulOptions(self.workers, rate, self.retry_for, self.stall_timeout, state_dir / "uploads")
+        with transfer_line(out, description) as tell:
+            yield Haul(options, tell)
+
+    def command(self) -> str:
+        """The flags that differ from the defaults, to be given again."""
+        given = [
+            f"--workers {self.workers}" if self.workers else "",
+            f"--max-rate {shlex.quote(self.max_rate)}" if self.max_rate else "",
+            f"--retry-for {self.retry_for:g}" if self.retry_for != DEFAULT_RETRY_S else "",
+            f"--stall-timeout {self.stall_timeout:g}" if self.stall_timeout != DEFAULT_STALL_S else "",
+        ]
+        return "".join(f" {flag}" for flag in given if flag)
+
+
+def open_destination(url: str | None, settings: Settings, haul: Haul, out: Out) -> Destination:
+    """What --to or --from names (None: the bucket and prefix of the settings)."""
+    from cxr.cloud.uploading import Destination, destination_of
+    from cxr.storage import open_store
+
+    if url is None or url.startswith("gs://"):
+        if url is not None:
+            bucket, _, prefix = url.removeprefix("gs://").partition("/")
+            settings = replace(settings, bucket=bucket, prefix=prefix)
+        return destination_of(open_connection(settings, out), haul)
+    store = open_store(
+        url.rstrip("/"), workers=haul.width, limits=haul.limits, retrier=haul.retrier, sessions=haul.sessions
+    )
+    return Destination(store.url, store)
+
+
+def tell_end(
+    out: Out, kind: str, payload: Mapping[str, Any], outcome: Outcome | None, *, done: str, go_on: str
+) -> None:
+    """Print the summary; then raise what the transfer failed by, if it did, with the command to go on as the hint."""
+    if outcome is None:
+        out.result(kind, payload)
+        return
+    tally, missing = outcome.tally, outcome.missing
+    out.result(
+        kind,
+        {
+            **payload,
+            f"{done}_files": tally.files,
+            f"{done}_bytes": tally.size,
+            "moved_bytes": tally.moved,
+            "seconds": round(outcome.seconds, 3),
+            "retries": tally.retries,
+            "interrupted": outcome.interrupted,
+            "missing_files": len(missing),
+            "missing": missing[:_IN_JSON],
+        },
+    )
+    if not missing:
+        return
+    out.warn(f"{len(missing):,} files are missing:")
+    reasons = {failure.name: failure.error.message for failure in outcome.failures}
+    for name in missing[:_SHOWN]:
+        out.warn(f"  {name}" + (f": {reasons[name]}" if name in reasons else ""))
+    if len(missing) > _SHOWN:
+        out.warn(f"  … and {len(missing) - _SHOWN:,} more (--json names them)")
+    outcome.require_complete(done, hint=f"{go_on} (goes on with what is missing)")
+
+
+def figures(outcome: Outcome) -> str:
+    """`6,000 files, 1,200.0 MB in 8.1 s (148.1 MB/s, 2 retries)`."""
+    tally, seconds = outcome.tally, max(outcome.seconds, 1e-3)
+    retries = f", {tally.retries:,} retries" if tally.retries else ""
+    rate = f"{tally.size / seconds / 1e6:,.1f} MB/s"
+    return f"{tally.files:,} files, {tally.size / 1e6:,.1f} MB in {seconds:,.1f} s ({rate}{retries})"

@@ -1,0 +1,111 @@
+"""The steps of `cxr cloud upload`: plan, show, ask, send, tell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cxr.cli.cloud.common import CloudFlags, show_plan
+from cxr.cli.cloud.transfers import TransferFlags, figures, open_destination, tell_end
+from cxr.cli.out import Out
+from cxr.cloud.uploading import (
+    Destination,
+    ManifestUpload,
+    check_images,
+    plan_manifest_upload,
+    send_manifest,
+)
+from cxr.errors import UsageError
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import read_manifest
+from cxr.storage.transfer.plan_file import PlanFile, read_plan
+from cxr.storage.transfer.saved import check_same, check_still_true
+
+
+@dataclass(frozen=True, slots=True)
+class UploadWishes:
+    """What the command line asks of an upload."""
+
+    manifest: Path
+    images: Path | None
+    to: str | None
+    dry_run: bool
+    plan: Path | None
+    apply: Path | None
+    delete_orphans: bool
+    yes: bool
+
+    def command(self, flags: CloudFlags, transfer: TransferFlags) -> str:
+        """The command line that goes on where this one stopped."""
+        parts = [f"--manifest {shlex.quote(str(self.manifest))}"]
+        parts += [f"--images {shlex.quote(str(self.images))}"] if self.images else []
+        parts += [f"--to {shlex.quote(self.to)}"] if self.to else []
+        parts += ["--delete-orphans"] if self.delete_orphans else []
+        return flags.command(f"cxr cloud upload {' '.join(parts)}") + transfer.command()
+
+
+def run_upload(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: UploadWishes) -> None:
+    """Raises what stopped the upload, after the summary has been printed."""
+    if wishes.plan and wishes.apply:
+        raise UsageError("--plan saves a plan and --apply carries one out", hint="give one of the two")
+    manifest = read_manifest(wishes.manifest)
+    check_images(manifest, wishes.images)
+    settings, again = flags.settings(), wishes.command(flags, transfer)
+    saved = read_plan(wishes.apply) if wishes.apply else None
+    with TemporaryDirectory(prefix="cxr-plan-") as scratch:
+        outcome = None
+        with transfer.hauling(out, "uploading", settings.state_dir) as haul:
+            destination = open_destination(wishes.to, settings, haul, out)
+            made = _plan(out, destination, manifest, wishes.images, Path(scratch) / "plan.jsonl")
+            remove = _whether_to_remove(made.files, wishes.delete_orphans, saved)
+            show_plan(out, f"upload of {len(manifest.frame):,} images", made.rows(delete_orphans=remove))
+            for warning in made.warnings:
+                out.warn(warning)
+            if wishes.plan:
+                made.files.save(wishes.plan, delete_orphans=remove)
+                out.say(f"saved; nothing was sent. Carry it out: {again} --apply {shlex.quote(str(wishes.plan))}")
+            elif not wishes.dry_run:
+                _ask(out, made, remove=remove, yes=wishes.yes)
+                outcome = send_manifest(made, haul, remove_orphans=remove)
+        deleted = made.totals.orphan.files if remove and outcome and outcome.complete else 0
+        payload = {**made.as_json(), "sent": outcome is not None, "deleted": deleted}
+        tell_end(out, "cloud.upload", payload, outcome, done="sent", go_on=again)
+    if outcome is not None:
+        out.say("nothing to send: all is there" if made.nothing_to_send else f"uploaded {figures(outcome)}")
+        if made.destination.connection:
+            out.hint(flags.command(f"cxr cloud train automl --manifest {shlex.quote(str(wishes.manifest))}"))
+
+
+def _plan(out: Out, destination: Destination, manifest: Manifest, images: Path | None, path: Path) -> ManifestUpload:
+    expected = len(manifest.frame)
+    with out.progress("listing") as advance:
+        on_objects: Callable[[int], None] = lambda count: advance(count, max(count, expected), "")  # noqa: E731
+        return plan_manifest_upload(destination, manifest, path, images=images, on_objects=on_objects)
+
+
+def _whether_to_remove(fresh: PlanFile, wanted: bool, saved: PlanFile | None) -> bool:
+    """Whether orphans are to be deleted: as the flag says, or as the saved plan says, which must still be true."""
+    if saved is None:
+        return wanted
+    check_same(saved, fresh, "destination", "manifest")
+    check_still_true(saved, fresh)
+    agreed = bool(saved.header.get("delete_orphans"))
+    if wanted and not agreed:
+        raise UsageError(
+            f"{saved.path} deletes nothing", hint="save a plan with --delete-orphans --plan FILE, and look at it"
+        )
+    return agreed
+
+
+def _ask(out: Out, made: ManifestUpload, *, remove: bool, yes: bool) -> None:
+    asked = []
+    if not made.nothing_to_send:
+        asked.append(f"send {made.totals.to_send.files:,} images and the manifest to {made.destination.url}")
+    if remove and made.totals.orphan.files:
+        asked.append(f"DELETE {made.totals.orphan.files:,} objects")
+    if asked:
+        question = " and ".join(asked)
+        out.confirm(f"{question[0].upper()}{question[1:]}?", yes=yes)

@@ -1,0 +1,131 @@
+"""A manifest and its images, brought from a bucket or folder to this disk, checked against the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cxr.cloud.uploading import IMAGES, Destination, megabytes
+from cxr.errors import CheckFailed, NotFound
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import read_manifest
+from cxr.storage import Digest, ObjectInfo
+from cxr.storage.transfer.download import fetch_plan, plan_download
+from cxr.storage.transfer.files import LocalFile, Outcome
+from cxr.storage.transfer.haul import Haul
+from cxr.storage.transfer.plan_file import PlanFile, Totals
+from cxr.storage.transfer.upload import side_by_side
+
+MANIFEST_NAMES: Final = ("manifest.json", "manifest.csv")
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What a download would do: fetch `files` to `folder`; `manifest` is None when there is none at the source and all
+    objects are fetched as they are."""
+
+    source: Destination
+    folder: Path
+    files: PlanFile
+    manifest: Manifest | None
+    #: Where the manifest's files were put to be read; they come to `folder` last.
+    scratch: Path
+
+    @property
+    def totals(self) -> Totals:
+        """The files, counted."""
+        return self.files.totals
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What a user reads before it begins."""
+        totals = self.totals
+        manifest = self.manifest.hash[:16] if self.manifest else "none there: all objects are fetched as they are"
+        return [
+            ("on", self.source.place),
+            ("from", self.source.url),
+            ("to", str(self.folder)),
+            ("manifest", manifest),
+            ("new", f"{totals.new.files:,} files, {megabytes(totals.new.size)}"),
+            ("changed", f"{totals.changed.files:,} files, {megabytes(totals.changed.size)} (those here are replaced)"),
+            ("here already", f"{totals.unchanged.files:,} files, {megabytes(totals.unchanged.size)}"),
+        ]
+
+    def as_json(self) -> dict[str, object]:
+        """The plan for --json."""
+        totals = self.totals
+        return {
+            "source": self.source.url,
+            "folder": str(self.folder),
+            "manifest": self.manifest.hash if self.manifest else None,
+            "new": totals.new.files,
+            "changed": totals.changed.files,
+            "unchanged": totals.unchanged.files,
+            "bytes_to_fetch": totals.to_send.size,
+        }
+
+
+def plan_manifest_download(source: Destination, folder: Path, scratch: Path) -> Download:
+    """Compare the source with `folder`; the plan and the manifest are kept in `scratch`.
+
+    Raises NotFound when there is nothing, CheckFailed when images of the manifest are missing there or have other
+    bytes.
+    """
+    store = source.store
+    plan_path = scratch / "plan.jsonl"
+    if store.stat(MANIFEST_NAMES[-1]) is None:
+        files = plan_download(_something(source), store, folder, path=plan_path)
+        return Download(source, folder, files, None, scratch)
+    for name in MANIFEST_NAMES:
+        store.get_file(name, scratch / name)
+    manifest = read_manifest(scratch / MANIFEST_NAMES[-1])
+    files = plan_download(_images_of(manifest, source), store, folder, path=plan_path)
+    return Download(source, folder, files, manifest, scratch)
+
+
+def fetch(download: Download, haul: Haul) -> Outcome:
+    """Carry the plan out; the manifest comes last, so that one on disk has all its images beside it."""
+    outcome = fetch_plan(download.files, download.source.store, download.folder, haul.crew(download.totals.to_send))
+    if outcome.complete and download.manifest is not None:
+        for name in MANIFEST_NAMES:
+            download.source.store.get_file(name, download.folder / name)
+    return outcome
+
+
+def _something(source: Destination) -> Iterator[ObjectInfo]:
+    empty = True
+    for info in source.store.list():
+        empty = False
+        yield info
+    if empty:
+        raise NotFound(f"there is nothing at {source.url}", hint="name another place with --from URL")
+
+
+def _images_of(manifest: Manifest, source: Destination) -> Iterator[ObjectInfo]:
+    missing, different = [], []
+    wanted = (LocalFile(name, Path(), digest) for name, digest in _wanted(manifest))
+    for file, info in side_by_side(wanted, source.store.list(f"{IMAGES}/")):
+        if file is None:
+            continue  # an orphan: the manifest does not know it
+        if info is None:
+            missing.append(file.name)
+        elif info.holds(file.digest) is False:
+            different.append(file.name)
+        else:
+            yield ObjectInfo(info.name, info.size, file.digest.crc32c, info.version, file.digest.md5)
+    told = [
+        f"{len(names):,} images of the manifest {what} ({', '.join(names[:_SHOWN])})"
+        for names, what in ((missing, "are not there"), (different, "have other bytes than when they were scanned"))
+        if names
+    ]
+    if told:
+        raise CheckFailed(f"{source.url}: {'; '.join(told)}", hint="send them again: cxr cloud upload")
+
+
+def _wanted(manifest: Manifest) -> Iterator[tuple[str, Digest]]:
+    frame = manifest.frame.sort_values("path", kind="stable")
+    columns = (frame[name] for name in ("path", "size", "crc32c", "md5", "sha256"))
+    for path, size, crc32c, md5, sha256 in zip(*columns, strict=True):
+        yield f"{IMAGES}/{path}", Digest(int(size), crc32c, md5, sha256)

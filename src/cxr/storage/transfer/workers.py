@@ -1,0 +1,28 @@
+"""How many files to move at the same time."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final
+
+#: The link that is to be filled, in bytes a second (1 Gbit/s), at the latency that is aimed at.
+LINK_BYTES_S: Final = 125e6
+#: Seconds that one small request takes at 50 ms latency: the round trip and about as much for the service.
+REQUEST_S: Final = 0.1
+FEWEST: Final = 8
+#: One Python process has no use for more: at about a millisecond of CPU a file, 64 requests of 50 ms fill it.
+MOST: Final = 64
+#: Bytes of files that may be in memory together.
+MOST_BYTES: Final = 64 << 20
+
+
+def choose_workers(files: int, size: int) -> int:
+    """Workers for so many files of so many bytes: enough to fill `LINK_BYTES_S`, by Little's law.
+
+    Small files take `REQUEST_S` each whatever their size, so many must be under way; large ones fill the link by few.
+    """
+    if files <= 0:
+        return 1
+    mean = max(size / files, 1.0)
+    wanted = ceil(LINK_BYTES_S * REQUEST_S / mean)
+    return min(max(wanted, FEWEST), MOST, files)
