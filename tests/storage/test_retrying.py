@@ -16,7 +16,9 @@ from cxr.storage.retrying import Patience, Retrier
 from cxr.storage.store import ABSENT
 
 
-def failing(times: int, on: str, error: Callable[[], Exception] = lambda: Unreachable("away")) -> Callable[[str, str], None]:
+def failing(
+    times: int, on: str, error: Callable[[], Exception] = lambda: Unreachable("away")
+) -> Callable[[str, str], None]:
     """Fails the first `times` calls of a kind for each name."""
     seen: Counter[str] = Counter()
 
@@ -24,7 +26,7 @@ def failing(times: int, on: str, error: Callable[[], Exception] = lambda: Unreac
         if call == on:
             seen[name] += 1
             if seen[name] <= times:
-                raise error()
+                raise Unreachable("away")
 
     return trouble
 

@@ -194,6 +194,23 @@ def test_a_write_names_the_version_that_it_goes_over(s3: S3) -> None:
         store.put_bytes("absent", b"1", if_version=first.version)
 
 
+def test_a_write_whose_answer_is_lost_is_found_to_have_worked(s3: S3, tmp_path: Path) -> None:
+    store, data = s3.store(), b"y" * 100_000
+
+    def lose(request: Request, answer: Answer) -> Answer:
+        answer.lost = request.action == "put" and answer.status == 200
+        return answer
+
+    s3.middle.after = lose
+    with pytest.raises(Unreachable):
+        store.put_bytes("x", data, if_version=ABSENT)
+    with pytest.raises(VersionConflict):
+        store.put_file("x", file_of(tmp_path, data), if_version=ABSENT)
+    found = store.stat("x")
+    assert found is not None
+    assert found.holds(Digest(len(data), crc32c_of_bytes(data)))
+
+
 def test_a_deleted_object_is_gone(s3: S3) -> None:
     store = s3.store()
     first = store.put_bytes("x", b"1")

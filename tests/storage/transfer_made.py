@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cxr.storage.checksums import digest_of_bytes
 from cxr.storage.folder import FolderStore
 from cxr.storage.limits import Limits
 from cxr.storage.retrying import Patience, Retrier, RetryingStore
 from cxr.storage.store import Digest, ObjectInfo
 from cxr.storage.transfer.files import LocalFile
 from cxr.storage.transfer.haul import Haul, HaulOptions
-from cxr.storage.checksums import digest_of_bytes
 
 QUICK = Patience(retry_s=2.0, first_wait_s=0.001, longest_wait_s=0.005)
 

@@ -94,17 +94,19 @@ def translate(error: Exception, what: str) -> CxrError:
 def retry_after(error: Exception) -> float | None:
     """The seconds of the answer's Retry-After (a number or an HTTP date, RFC 9110, section 10.2.3), if it has one."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    return seconds_of(headers.get("Retry-After"))
+    return seconds_of(headers.get("Retry-After"), headers.get("Date"))
 
 
-def seconds_of(text: str | None) -> float | None:
-    """Seconds from now that a Retry-After header asks for."""
+def seconds_of(text: str | None, date: str | None) -> float | None:
+    """Seconds that a Retry-After header asks for. A moment is reckoned from the answer's own `date`: this machine's
+    clock may be wrong."""
     if not text:
         return None
     if text.strip().isdigit():
         return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        now = parsedate_to_datetime(date).timestamp() if date else time.time()
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
     except (TypeError, ValueError):
         return None
 
@@ -114,6 +116,7 @@ def _message(error: Exception) -> str:
     response = getattr(error, "response", None)
     try:
         said = response.json()["error"]["message"]  # type: ignore[union-attr]
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, requests.RequestException):
+        # not JSON, or a download whose body has been consumed
         said = getattr(error, "message", None) or str(error)
     return " ".join(str(said).split())[:400]

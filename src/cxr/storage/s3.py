@@ -193,7 +193,7 @@ class S3Store(S3Listing):
         try:
             etag, sent = upload.send(self.url, name, expected, page_size=self._page_size)
         except Unreachable as error:
-            error.made_progress = upload.made_progress and self._sessions is not None
+            error.made_progress = upload.made_progress
             raise
         return ObjectInfo(name, sent.size, sent.crc32c, etag, "", sent.sha256)
 

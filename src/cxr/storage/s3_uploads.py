@@ -135,7 +135,7 @@ class PartsUpload:
         self._target, self._path, self._pace, self._sessions = target, path, pace, sessions
         self._key = ""
         self._id: str | None = None
-        #: Whether this attempt has brought a part over.
+        #: Whether this attempt has brought a part over that the next one need not send.
         self.made_progress = False
 
     def send(self, url: str, name: str, expected: Digest | None, *, page_size: int = MAX_PAGE) -> tuple[str, Digest]:
@@ -221,11 +221,13 @@ class PartsUpload:
         whole = Hashes(md5=bool(digest.md5 and not digest.sha256), sha256=bool(digest.sha256))
         parts, md5s = [], b""
         for number, start in enumerate(range(0, digest.size, length), 1):
-            hashes = Hashes(md5=True)
-            for block in self._blocks(stream, start, min(length, digest.size - start)):
+            hashes, wanted = Hashes(md5=True), min(length, digest.size - start)
+            for block in self._blocks(stream, start, wanted):
                 hashes.update(block)
                 whole.update(block)
             part = hashes.digest
+            if part.size != wanted:
+                raise changed(self._path)
             etag = _same_part(there.get(number), part)
             if etag is None:
                 etag = self._send_part(PacedBody(stream, start, part.size, self._pace), upload, number, part)
@@ -281,6 +283,7 @@ class PartsUpload:
 
     def _abandon(self) -> None:
         """Take back the parts, for which S3 asks money. What cannot be taken back now stays remembered."""
+        self.made_progress = False
         if self._id is None:
             return
         try:
@@ -293,7 +296,7 @@ class PartsUpload:
         self._forget()
 
     def _forget(self) -> None:
-        self._id = None
+        self._id, self.made_progress = None, False
         if self._sessions is not None:
             self._sessions.drop(self._key)
 

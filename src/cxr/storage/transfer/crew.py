@@ -23,6 +23,7 @@ from cxr.storage.transfer.workers import MOST_BYTES
 #: How long after Ctrl-C the files in flight may still finish.
 GRACE_S: Final = 1.0
 _TICK_S: Final = 0.1
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: Seconds that any file may take, whatever its size and the retries.
 ALLOWED_S: Final = 60.0
 #: Bytes of one file that are in memory at most: a file in one request, or a piece of a larger one.
@@ -223,4 +224,4 @@ class CrewOf(Protocol[Item]):
 def _is_fatal(error: CxrError) -> bool:
     """Whether every other file would fail in the same way: no permission, no space."""
     cause = error.__cause__
-    return isinstance(error, NotAllowed) or (isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT})
+    return isinstance(error, NotAllowed) or (isinstance(cause, OSError) and cause.errno in _FULL)
