@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from cxr.storage.transfer.plan_file import PlanFile, Totals
 from cxr.storage.transfer.upload import delete_orphans, plan_upload, send_plan
 
 IMAGES: Final = "images"
+#: Names of orphans in a summary; a saved plan has all.
+MOST_NAMES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,10 @@ class ManifestUpload:
             ("orphans", f"{_counted(totals.orphan.files, totals.orphan.size)} that no image stands for ({fate})"),
         ]
 
+    def orphan_names(self, most: int) -> list[str]:
+        """The first names of objects that no image stands for."""
+        return [action.name for action in islice(self.files.orphans(), most)] if self.totals.orphan.files else []
+
     def as_json(self) -> dict[str, object]:
         """The plan for --json."""
         totals, connection = self.totals, self.destination.connection
@@ -113,6 +120,7 @@ class ManifestUpload:
             "manifest_is_there": self.manifest_is_there,
             "orphans": totals.orphan.files,
             "orphan_bytes": totals.orphan.size,
+            "orphan_names": self.orphan_names(MOST_NAMES),
         }
 
 

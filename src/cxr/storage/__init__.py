@@ -6,13 +6,15 @@ from pathlib import Path
 
 from cxr.errors import UsageError
 from cxr.storage.limits import Limits
-from cxr.storage.retrying import Retrier, RetryingStore
+from cxr.storage.retrying import Patience, Retrier, RetryingStore
 from cxr.storage.sessions import SessionRecords
 from cxr.storage.store import ABSENT, Digest, Listing, ObjectInfo, Store
 
 __all__ = ["ABSENT", "Digest", "Listing", "ObjectInfo", "Store", "open_listing", "open_store"]
 
 DEFAULT_WORKERS = 16
+#: Seconds for which a mere listing is tried again: somebody sits before it.
+LISTING_RETRY_S = 20.0
 
 
 def open_store(
@@ -69,4 +71,4 @@ def open_listing(url: str) -> Listing:
     """
     if not url.startswith(("gs://", "s3://")):
         raise UsageError(f"cannot list {url}", hint="name a folder, gs://bucket/prefix or s3://bucket/prefix")
-    return open_store(url)
+    return open_store(url, retrier=Retrier(Patience(retry_s=LISTING_RETRY_S)))

@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 RETRY_S: Final = 120.0
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 30.0
+#: Seconds without any success after which a person should hear of it.
+OUTAGE_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,21 @@ class Patience:
         return random.uniform(bound / 2, bound)
 
 
+#: Told the last error and for how many seconds more it will be tried, when nothing has succeeded for `OUTAGE_S`.
+OnOutage = Callable[[Unreachable, float], None]
+
+
 class Retrier:
     """The retries of one command, shared by its threads."""
 
-    def __init__(self, patience: Patience | None = None, cancelled: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        patience: Patience | None = None,
+        cancelled: threading.Event | None = None,
+        on_outage: OnOutage | None = None,
+    ) -> None:
         self._patience = patience or Patience()
+        self._on_outage = on_outage
         self._cancelled = cancelled or threading.Event()
         self._lock = threading.Lock()
         self._outage_since: float | None = None
@@ -94,6 +106,9 @@ class Retrier:
             if self._gave_up or now - failing_since + wait > self._patience.retry_s:
                 raise error
             self._retries += 1
+            outage_s = now - self._outage_since
+        if self._on_outage is not None and outage_s >= OUTAGE_S:
+            self._on_outage(error, self._patience.retry_s - outage_s)
         if self._cancelled.wait(wait):
             raise Interrupted("the transfer was cancelled") from error
 

@@ -54,11 +54,6 @@ def open_s3_store(
     return S3Store(client, bucket, prefix.strip("/"), limits.pace, sessions)
 
 
-def open_s3_listing(url: str) -> S3Listing:
-    """The store at `url`, to be listed and nothing more."""
-    return open_s3_store(url)
-
-
 def s3_client(*, workers: int, endpoint: str | None, limits: Limits) -> Any:
     """A boto3 client that sends each request once: `cxr.storage.retrying` knows which may be sent again."""
     try:

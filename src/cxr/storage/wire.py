@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import certifi
 import google.auth.transport.requests
@@ -81,15 +82,21 @@ class Wire:
 def _pool_manager(origin: str, width: int, pace: Pace) -> urllib3.PoolManager:
     options: dict[str, Any] = {"num_pools": 4, "maxsize": width, "block": False}
     if origin.startswith("https:"):
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": bundle or certifi.where()}
-    proxy = select_proxy(origin, get_environ_proxies(origin))
+        # One context for all connections: to load the certificates takes longer than to send a file.
+        context = urllib3.util.create_urllib3_context()
+        context.load_verify_locations(os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where())
+        options["ssl_context"] = context
+    proxy = None if _is_loopback(origin) else select_proxy(origin, get_environ_proxies(origin))
     manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
     manager.pool_classes_by_scheme = {
         "http": type("PacedPool", (HTTPConnectionPool,), {"ConnectionCls": _paced(HTTPConnection, pace)}),
         "https": type("PacedTlsPool", (HTTPSConnectionPool,), {"ConnectionCls": _paced(HTTPSConnection, pace)}),
     }
     return manager
+
+
+def _is_loopback(origin: str) -> bool:
+    return urlsplit(origin).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
 def _paced(base: type[HTTPConnection], pace: Pace) -> type[HTTPConnection]:

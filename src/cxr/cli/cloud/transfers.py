@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 from cxr.cli.cloud.common import open_connection
 from cxr.cli.out import Out
 from cxr.cli.transfer_line import transfer_line
-from cxr.errors import UsageError
+from cxr.errors import CxrError, UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.uploading import Destination
@@ -39,6 +40,8 @@ DEFAULT_RETRY_S: Final = 120.0
 DEFAULT_STALL_S: Final = 60.0
 #: Names of missing files that are shown; --json has more.
 _SHOWN: Final = 10
+#: How often, in seconds, an outage is told of.
+_OUTAGE_PAUSE_S: Final = 10.0
 _IN_JSON: Final = 10_000
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?(?:/s)?", re.IGNORECASE)
 _UNITS: Final = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
@@ -72,7 +75,7 @@ class TransferFlags:
         rate = parse_rate(self.max_rate)
         options = HaulOptions(self.workers, rate, self.retry_for, self.stall_timeout, state_dir / "uploads")
         with transfer_line(out, description) as tell:
-            yield Haul(options, tell)
+            yield Haul(options, tell, _outage_teller(out))
 
     def command(self) -> str:
         """The flags that differ from the defaults, to be given again."""
@@ -99,6 +102,18 @@ def open_destination(url: str | None, settings: Settings, haul: Haul, out: Out) 
         url.rstrip("/"), workers=haul.width, limits=haul.limits, retrier=haul.retrier, sessions=haul.sessions
     )
     return Destination(store.url, store)
+
+
+def _outage_teller(out: Out) -> Callable[[CxrError, float], None]:
+    said = -_OUTAGE_PAUSE_S
+
+    def tell(error: CxrError, seconds: float) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _OUTAGE_PAUSE_S:
+            said = time.monotonic()
+            out.say(f"{error.message}: trying again for {max(seconds, 0):.0f} s more")
+
+    return tell
 
 
 def tell_end(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.transfers import TransferFlags, figures, open_destination, tell_end
@@ -23,6 +24,9 @@ from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest
 from cxr.storage.transfer.plan_file import PlanFile, read_plan
 from cxr.storage.transfer.saved import check_same, check_still_true
+
+
+_SHOWN_ORPHANS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,7 @@ def run_upload(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: Upl
             made = _plan(out, destination, manifest, wishes.images, Path(scratch) / "plan.jsonl")
             remove = _whether_to_remove(made.files, wishes.delete_orphans, saved)
             show_plan(out, f"upload of {len(manifest.frame):,} images", made.rows(delete_orphans=remove))
-            for warning in made.warnings:
-                out.warn(warning)
+            _remark(out, made)
             if wishes.plan:
                 made.files.save(wishes.plan, delete_orphans=remove)
                 out.say(f"saved; nothing was sent. Carry it out: {again} --apply {shlex.quote(str(wishes.plan))}")
@@ -98,6 +101,15 @@ def _whether_to_remove(fresh: PlanFile, wanted: bool, saved: PlanFile | None) ->
             f"{saved.path} deletes nothing", hint="save a plan with --delete-orphans --plan FILE, and look at it"
         )
     return agreed
+
+
+def _remark(out: Out, made: ManifestUpload) -> None:
+    for warning in made.warnings:
+        out.warn(warning)
+    names = made.orphan_names(_SHOWN_ORPHANS)
+    if names:
+        more = made.totals.orphan.files - len(names)
+        out.say(f"orphans: {', '.join(names)}" + (f" and {more:,} more (--plan FILE names them all)" if more else ""))
 
 
 def _ask(out: Out, made: ManifestUpload, *, remove: bool, yes: bool) -> None:

@@ -86,9 +86,10 @@ class Crew(Generic[Item]):
         """Do all tasks; `files` and `size` are what they will be together. Never raises for a file that fails."""
         self._tasks, self._totals = tasks, (files, size)
         began, interrupted = time.monotonic(), False
-        for _ in range(min(self._workers, max(files, 1))):
-            self._hire()
         try:
+            # All are counted before the first begins: it may be done before the second is there.
+            self._books.alive = min(self._workers, max(files, 1))
+            self._start(self._books.alive)
             self._watch(until=None)
         except KeyboardInterrupt:
             interrupted = True
@@ -104,15 +105,14 @@ class Crew(Generic[Item]):
             seconds = time.monotonic() - began
             return Outcome(self._tally(), tuple(books.failures), tuple(untried), interrupted, seconds)
 
-    def _hire(self) -> None:
-        self._books.alive += 1
-        threading.Thread(target=self._work, name="transfer", daemon=True).start()
+    def _start(self, count: int) -> None:
+        for _ in range(count):
+            threading.Thread(target=self._work, name="transfer", daemon=True).start()
 
     def _watch(self, until: float | None) -> None:
         # Not woken by each file: at a thousand a second that would cost the workers their turn.
         while not self._all_gone.wait(_TICK_S):
-            with self._room:
-                self._give_up_late_ones()
+            self._give_up_late_ones()
             self._on_tally(self._tally())
             if until is not None and time.monotonic() > until:
                 return
@@ -128,17 +128,19 @@ class Crew(Generic[Item]):
 
     def _give_up_late_ones(self) -> None:
         now = time.monotonic()
-        for flight in [flight for flight in self._books.flights if now > flight.deadline]:
-            flight.given_up = True
-            self._books.flights.discard(flight)
-            self._books.in_memory -= flight.held
-            late = Unreachable(
-                f"{flight.name}: given up, as it went on for too long", hint="run the same command again"
-            )
-            self._books.failures.append(Failure(flight.name, late))
-            self._books.alive -= 1
-            self._hire()
-            self._room.notify_all()
+        with self._room:
+            late_ones = [flight for flight in self._books.flights if now > flight.deadline]
+            for flight in late_ones:
+                self._give_up(flight)
+        self._start(len(late_ones))  # in the places of those that are left behind
+
+    def _give_up(self, flight: _Flight) -> None:
+        flight.given_up = True
+        self._books.flights.discard(flight)
+        self._books.in_memory -= flight.held
+        late = Unreachable(f"{flight.name}: given up, it went on for too long", hint="run the same command again")
+        self._books.failures.append(Failure(flight.name, late))
+        self._room.notify_all()
 
     def _work(self) -> None:
         try:
@@ -146,7 +148,7 @@ class Crew(Generic[Item]):
                 task, flight = begun
                 error = self._try(task)
                 if not self._finish(flight, error):
-                    return
+                    return  # given up: another has taken this one's place
         except BaseException as bug:  # noqa: BLE001  (it is raised again where the crew was called)
             self._books.bug = bug
             self._stop.set()

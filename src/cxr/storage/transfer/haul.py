@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr.storage.limits import STALL_S, Limits, Pace
-from cxr.storage.retrying import RETRY_S, Patience, Retrier
+from cxr.storage.retrying import RETRY_S, OnOutage, Patience, Retrier
 from cxr.storage.sessions import SessionRecords
 from cxr.storage.transfer.crew import Crew, CrewOf
 from cxr.storage.transfer.files import OnTally, silent
@@ -34,6 +34,7 @@ class Haul:
 
     options: HaulOptions = field(default_factory=HaulOptions)
     on_tally: OnTally = silent
+    on_outage: OnOutage | None = None
     pace: Pace = field(init=False)
     retrier: Retrier = field(init=False)
     sessions: SessionRecords = field(init=False)
@@ -41,7 +42,7 @@ class Haul:
     def __post_init__(self) -> None:
         cancelled = threading.Event()
         self.pace = Pace(self.options.max_rate, cancelled)
-        self.retrier = Retrier(Patience(retry_s=self.options.retry_s), cancelled)
+        self.retrier = Retrier(Patience(retry_s=self.options.retry_s), cancelled, self.on_outage)
         self.sessions = SessionRecords(self.options.sessions_dir)
         self.sessions.sweep()
 
