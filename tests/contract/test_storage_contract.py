@@ -13,8 +13,6 @@ import requests
 from google.api_core import exceptions
 from google.cloud import storage
 
-PIECE = 256 * 1024
-
 
 def crc32c(data: bytes) -> str:
     return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
@@ -127,6 +125,66 @@ def test_listing_with_a_delimiter_gives_folders(bucket: storage.Bucket) -> None:
     assert below.prefixes == {"c/d/"}
 
 
+def test_pages_stay_right_while_objects_come_and_go(bucket: storage.Bucket) -> None:
+    for number in range(20, 40):
+        bucket.blob(f"{number}").upload_from_string(b".")
+    pages = bucket.list_blobs(page_size=5).pages
+    names = [blob.name for blob in next(pages)]
+    bucket.delete_blob("20")
+    bucket.delete_blob("30")
+    bucket.blob("10").upload_from_string(b"before the page that was read")
+    bucket.blob("24a").upload_from_string(b"behind it")
+    names += [blob.name for page in pages for blob in page]
+    expected = [f"{number}" for number in range(20, 40) if number != 30]
+    assert names == [*expected[:5], "24a", *expected[5:]]
+
+
+@pytest.mark.parametrize("fields", ["items(name,size,crc32c),nextPageToken", "items/name,items/size,items/crc32c"])
+def test_a_listing_gives_the_fields_that_were_asked_for(server_url: str, bucket: storage.Bucket, fields: str) -> None:
+    for name in ("a", "b"):
+        bucket.blob(name).upload_from_string(name.encode())
+    listing = requests.get(f"{server_url}/storage/v1/b/{bucket.name}/o", params={"fields": fields}, timeout=10)
+    expected = [{"name": name, "size": "1", "crc32c": crc32c(name.encode())} for name in ("a", "b")]
+    assert listing.json()["items"] == expected
+    blobs = list(bucket.list_blobs(fields="items(name,generation,metadata),nextPageToken", page_size=1))
+    assert [(blob.name, blob.size) for blob in blobs] == [("a", None), ("b", None)]
+    assert all(blob.generation for blob in blobs)
+
+
+@pytest.mark.parametrize("name", ["line\nbreak", "carriage\rreturn", "x" * 1025, "é" * 513, ".", ".."])
+def test_bad_object_names_are_refused(bucket: storage.Bucket, name: str) -> None:
+    with pytest.raises(exceptions.BadRequest):
+        bucket.blob(name).upload_from_string(b"x")
+    with pytest.raises(exceptions.BadRequest):
+        bucket.blob(name).create_resumable_upload_session()
+
+
+def test_the_longest_name(bucket: storage.Bucket) -> None:
+    name = "é" * 512
+    bucket.blob(name).upload_from_string(b"x")
+    assert bucket.blob(name).download_as_bytes() == b"x"
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, (1 << 20) + 1, 9 << 20], ids=str)
+def test_bytes_come_back_whatever_their_number(bucket: storage.Bucket, size: int) -> None:
+    data = os.urandom(size)
+    blob = bucket.blob("sized")
+    blob.upload_from_string(data, checksum="crc32c", timeout=60)
+    blob.reload()
+    assert (blob.size, blob.crc32c) == (size, crc32c(data))
+    assert blob.download_as_bytes() == data
+    again = os.urandom(size)
+    bucket.blob("sized").upload_from_string(again)
+    assert bucket.blob("sized").download_as_bytes() == again
+
+
+def test_a_chunked_body_without_a_length(server_url: str, bucket: storage.Bucket) -> None:
+    url = f"{server_url}/upload/storage/v1/b/{bucket.name}/o?uploadType=media&name=chunked"
+    pieces = [os.urandom(100_000) for _ in range(5)]
+    assert requests.post(url, data=iter(pieces), timeout=10).json()["size"] == "500000"
+    assert bucket.blob("chunked").download_as_bytes() == b"".join(pieces)
+
+
 def test_generation_zero_means_only_if_absent(bucket: storage.Bucket) -> None:
     blob = bucket.blob("once")
     blob.upload_from_string(b"first", if_generation_match=0)
@@ -179,39 +237,6 @@ def test_a_wrong_checksum_makes_no_object(bucket: storage.Bucket) -> None:
     with pytest.raises(exceptions.BadRequest):
         other.upload_from_string(b"what arrived", checksum=None)
     assert bucket.get_blob("damaged") is None
-
-
-def test_a_large_file_goes_in_pieces(bucket: storage.Bucket) -> None:
-    data = os.urandom(3 * PIECE + 12345)
-    blob = bucket.blob("large", chunk_size=PIECE)
-    blob.upload_from_string(data, checksum="crc32c")
-    blob.reload()
-    assert (blob.size, blob.crc32c) == (len(data), crc32c(data))
-    assert bucket.blob("large").download_as_bytes() == data
-
-
-def test_an_interrupted_upload_goes_on_where_it_was(bucket: storage.Bucket) -> None:
-    data = os.urandom(2 * PIECE + 777)
-    url = bucket.blob("resumed").create_resumable_upload_session(content_type="image/jpeg", size=len(data))
-    total = len(data)
-    first = requests.put(url, data=data[:PIECE], headers={"Content-Range": f"bytes 0-{PIECE - 1}/{total}"}, timeout=10)
-    assert (first.status_code, first.headers["Range"]) == (308, f"bytes=0-{PIECE - 1}")
-    asked = requests.put(url, headers={"Content-Range": f"bytes */{total}"}, timeout=10)
-    assert (asked.status_code, asked.headers["Range"]) == (308, f"bytes=0-{PIECE - 1}")
-    assert bucket.get_blob("resumed") is None
-    rest = {"Content-Range": f"bytes {PIECE}-{total - 1}/{total}"}
-    assert requests.put(url, data=data[PIECE:], headers=rest, timeout=10).json()["size"] == str(total)
-    assert bucket.blob("resumed").download_as_bytes() == data
-    asked = requests.put(url, headers={"Content-Range": f"bytes */{total}"}, timeout=10)
-    assert asked.status_code == 200
-
-
-def test_a_resumable_upload_keeps_its_precondition(bucket: storage.Bucket) -> None:
-    url = bucket.blob("race").create_resumable_upload_session(size=3, if_generation_match=0)
-    bucket.blob("race").upload_from_string(b"won")
-    late = requests.put(url, data=b"too", headers={"Content-Range": "bytes 0-2/3"}, timeout=10)
-    assert late.status_code == 412
-    assert bucket.blob("race").download_as_bytes() == b"won"
 
 
 def test_an_empty_object(bucket: storage.Bucket) -> None:

@@ -26,7 +26,7 @@ def run_trainer(*arguments: object, **environment: str) -> subprocess.CompletedP
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """An emulator with an empty bucket: its URL, and the bucket's."""
     pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install "cxr[gcp]"')
-    pytest.importorskip("uvicorn", reason='needs the extra: pip install "cxr[gcp]"')
+    pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"')
     from cxr.cloud.emulator import process
     from cxr.storage.gcs import gcs_client
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json as json_module
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cxr.cli.options import Json, Quiet
 from cxr.cli.out import Out
-from cxr.errors import missing_package
+from cxr.errors import UsageError, missing_package
 
 app = typer.Typer(
     help="Google's storage and Vertex AI APIs on loopback: no account, no cost, nothing leaves this machine.",
@@ -80,6 +81,64 @@ def status(state: State = None, json: Json = False, quiet: Quiet = False) -> Non
     jobs = about["jobs"]
     out.table(("url", "process", "jobs running", "jobs waiting"), [(url, str(about["pid"]), *_counts(jobs))])
     out.result("emulator-status", {"running": True, **about, "url": url})
+
+
+@app.command()
+def faults(
+    latency_ms: Annotated[
+        float | None, typer.Option("--latency-ms", min=0, help="Let every answer come so much later.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="JSON document with rules, as docs/emulator.md describes.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="No faults, no latency.")] = False,
+    state: State = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what goes wrong on purpose in the running emulator, or change it; it lasts until the emulator ends.
+
+    Example: cxr emulator faults --latency-ms 50
+    """
+    out = Out(json=json, quiet=quiet)
+    folder = _folder(state)
+    process = _module("cxr.cloud.emulator.process")
+    url = process.running_url(folder)
+    if url is None:
+        raise UsageError(f"no emulator runs on {folder}", hint="cxr emulator start --detach")
+    if clear and (file is not None or latency_ms is not None):
+        raise UsageError("--clear stands alone", hint="cxr emulator faults --clear")
+    document: dict[str, Any] | None = _document(file) if file is not None else {} if clear else None
+    if latency_ms is not None:
+        kept = [_without_count(rule) for rule in process.change_faults(url)["rules"]]
+        document = {**(document if document is not None else {"rules": kept}), "latency_ms": latency_ms}
+    about = process.change_faults(url, document)
+    out.say(f"latency {about['latency_ms']:g} ms, {len(about['rules'])} rules")
+    rows = [(rule["action"], _described(rule), str(rule["fired"])) for rule in about["rules"]]
+    if rows:
+        out.table(("action", "rule", "fired"), rows)
+    out.result("emulator-faults", about)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = json_module.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint="--file FILE") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}", hint="see docs/emulator.md") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} is not a JSON object", hint="see docs/emulator.md")
+    return document
+
+
+def _without_count(rule: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in rule.items() if name != "fired"}
+
+
+def _described(rule: dict[str, Any]) -> str:
+    shown = {name: value for name, value in rule.items() if name not in {"action", "fired"}}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _serve(out: Out, folder: Path, port: int, max_running_jobs: int | None) -> None:

@@ -16,7 +16,7 @@ from cxr.version import __version__
 
 #: Top-level module -> the extra that brings it.
 EXTRA_OF = {
-    "google": "gcp", "requests": "gcp", "uvicorn": "gcp", "starlette": "gcp", "httptools": "gcp", "psutil": "gcp",
+    "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp",
     "tensorflow": "train", "keras": "train", "ai_edge_litert": "export", "matplotlib": "report", "jinja2": "report",
     "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
 }  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install "cxr[gcp]"')
-pytest.importorskip("uvicorn", reason='needs the extra: pip install "cxr[gcp]"')
+pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"')
 
 from emulator_server import TINY_STAND_IN, Server, Start
 

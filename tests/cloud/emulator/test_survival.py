@@ -109,6 +109,7 @@ def test_what_an_interrupted_write_left_is_removed_at_the_start(start: Start) ->
     server.put("kept", "a", b"bytes")
     server.kill()
     orphan = server.state / "blobs" / "00" / ("0" * 32)
+    orphan.parent.mkdir(exist_ok=True)
     orphan.write_bytes(b"half")
     again = start()
     assert not orphan.exists()

@@ -25,7 +25,6 @@ from cxr.manifests.manifest_file import read_manifest
 from cxr.storage.transfer.plan_file import PlanFile, read_plan
 from cxr.storage.transfer.saved import check_same, check_still_true
 
-
 _SHOWN_ORPHANS: Final = 3
 
 

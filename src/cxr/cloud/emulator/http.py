@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -19,13 +20,15 @@ class Body:
     `complete` is False when the client went away before the end.
     """
 
-    data: bytes = b""
+    data: bytes | bytearray = b""
     path: Path | None = None
     size: int = 0
     complete: bool = True
 
     def read(self, start: int = 0, end: int | None = None) -> bytes:
         """The bytes from `start` to `end` (exclusive)."""
+        if self.path is None:
+            return bytes(memoryview(self.data)[start : self.size if end is None else min(end, self.size)])
         return b"".join(self.chunks(start, end))
 
     def chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -33,7 +36,7 @@ class Body:
         stop = self.size if end is None else min(end, self.size)
         if self.path is None:
             if stop > start:
-                yield self.data[start:stop]
+                yield bytes(memoryview(self.data)[start:stop])
             return
         with self.path.open("rb") as stream:
             stream.seek(start)
@@ -41,8 +44,15 @@ class Body:
                 start += len(chunk)
                 yield chunk
 
+    def find(self, text: bytes, start: int = 0, end: int | None = None) -> int:
+        """Where `text` is between `start` and `end`; -1 when it is not there."""
+        if self.path is None:
+            return self.data.find(text, start, self.size if end is None else min(end, self.size))
+        found = self.read(start, end).find(text)
+        return found if found < 0 else start + found
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Request:
     """One request. `segments` are the decoded parts of the path: an object name with %2F in it is one segment."""
 
@@ -53,10 +63,10 @@ class Request:
     body: Body
     host: str
 
-    @property
+    @cached_property
     def segments(self) -> tuple[str, ...]:
         """The path's parts, each decoded on its own."""
-        return tuple(unquote(part) for part in self.raw_path.strip("/").split("/"))
+        return path_segments(self.raw_path)
 
     @property
     def base_url(self) -> str:
@@ -88,9 +98,20 @@ def json_response(payload: Any, status: int = 200, headers: Mapping[str, str] | 
     return Response(status, json.dumps(payload, ensure_ascii=False).encode(), headers or {})
 
 
+def path_segments(raw_path: str) -> tuple[str, ...]:
+    """A path's parts, each decoded on its own."""
+    return tuple(unquote(part) if "%" in part else part for part in raw_path.strip("/").split("/"))
+
+
 def parse_query(raw: bytes) -> dict[str, str]:
     """The query's parameters; of a repeated one, the first."""
     query: dict[str, str] = {}
     for key, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         query.setdefault(key, value)
     return query
+
+
+def decoded_target(raw_path: str, query: bytes) -> str:
+    """Path and query as a person would write them."""
+    text = f"{raw_path}?{query.decode('latin-1')}" if query else raw_path
+    return unquote(text)

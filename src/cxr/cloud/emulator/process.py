@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,27 @@ def server_status(url: str) -> dict[str, Any] | None:
     finally:
         connection.close()
     return answer if isinstance(answer, dict) and answer.get("service") == "cxr-emulator" else None
+
+
+def change_faults(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The faults in force on a server, after `document` (see docs/emulator.md) has been put in force, if given.
+
+    Raises UsageError for a document that the server refuses, Fault when no server answers.
+    """
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    body = None if document is None else json.dumps(document)
+    try:
+        connection.request("GET" if body is None else "PUT", "/_emulator/faults", body)
+        response = connection.getresponse()
+        answer: dict[str, Any] = json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Fault(f"no answer from the emulator at {url}", hint="cxr emulator status") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise UsageError(f"the emulator refuses the faults: {answer['error']['message']}", hint="see docs/emulator.md")
+    return answer
 
 
 def stop(state_dir: Path, *, deadline_seconds: float = 30.0) -> bool:

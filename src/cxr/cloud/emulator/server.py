@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import json
@@ -10,7 +11,6 @@ import logging.handlers
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import IO
 
 import psutil
-import uvicorn
 
 from cxr.cloud.emulator.app import Application
 from cxr.cloud.emulator.services import Services
@@ -30,6 +29,10 @@ from cxr.files import write_text_atomically
 
 HOST = "127.0.0.1"
 LOCK_SECONDS = 1.0
+#: Connections that wait to be taken.
+BACKLOG = 2048
+#: How long requests under way may take when the server is told to stop.
+GRACE_SECONDS = 3.0
 log = logging.getLogger(__name__)
 
 
@@ -56,52 +59,39 @@ def serve(settings: EmulatorSettings, on_ready: Callable[[str], None]) -> None:
 def _run(
     settings: EmulatorSettings, services: Services, listener: socket.socket, on_started: Callable[[], None]
 ) -> None:
-    application = Application(services.handle, settings.uploads_dir)
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=3,
-        server_header=False,
-    )
-    server = _Server(config, on_started)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises what it caught once more when it is done; by then this process must still tidy up.
-        signal.signal(number, lambda *_: None)
-    stopped = threading.Event()
-    if settings.idle_exit_seconds is not None:
-        threading.Thread(
-            target=_exit_when_idle,
-            args=(server, application, services, settings.idle_exit_seconds, stopped),
-            daemon=True,
-        ).start()
-    try:
-        server.run(sockets=[listener])
-    finally:
-        stopped.set()
+    application = Application(services, settings.uploads_dir)
+    asyncio.run(_serve(settings, services, application, listener, on_started))
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_started = on_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_started()
-
-
-def _exit_when_idle(
-    server: uvicorn.Server, application: Application, services: Services, limit: float, stopped: threading.Event
+async def _serve(
+    settings: EmulatorSettings,
+    services: Services,
+    application: Application,
+    listener: socket.socket,
+    on_started: Callable[[], None],
 ) -> None:
-    while not stopped.wait(min(1.0, limit / 4)):
-        if application.idle_seconds >= limit and not services.busy():
-            log.info("no request and no job for %g seconds: leaving", limit)
-            server.should_exit = True
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    server = await loop.create_server(application.on_connection, sock=listener, backlog=BACKLOG)
+    on_started()
+    await _until_stopped_or_idle(settings.idle_exit_seconds, stopping, application, services)
+    server.close()
+    await application.close(GRACE_SECONDS)
+
+
+async def _until_stopped_or_idle(
+    limit: float | None, stopping: asyncio.Event, application: Application, services: Services
+) -> None:
+    while True:
+        try:
+            await asyncio.wait_for(stopping.wait(), None if limit is None else min(1.0, limit / 4))
             return
+        except TimeoutError:
+            assert limit is not None
+            if application.idle_seconds >= limit and not services.busy():
+                log.info("no request and no job for %g seconds: leaving", limit)
+                return
 
 
 def _ready(settings: EmulatorSettings, url: str, on_ready: Callable[[str], None]) -> None:

@@ -13,7 +13,8 @@ from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.blobs import BlobStore
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.storage_api.routes import handle_storage, is_storage
+from cxr.cloud.emulator.storage_api.internal import store_anew
+from cxr.cloud.emulator.storage_api.routes import handle_storage, is_quick_storage, is_storage, named_object
 from cxr.version import __version__
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ class Services:
         if segments[0] in {"v1", "v2", "ui"}:
             return self._vertex_service().handle(request)
         raise unimplemented(f"{request.method} {request.raw_path}")
+
+    def is_quick(self, request: Request) -> bool:
+        """Whether the answer takes less than handing the request over to a thread."""
+        segments = request.segments
+        if is_storage(segments):
+            return is_quick_storage(request) and not self.database.is_writing
+        return segments in {("",), ("_emulator", "status")}
+
+    def object_of(self, request: Request, beginning: bytes) -> str | None:
+        """`BUCKET/NAME` of the object that a storage request is about, from its path or what is known of its body."""
+        return named_object(self.storage, request, beginning) if is_storage(request.segments) else None
 
     def status(self) -> dict[str, Any]:
         """What `cxr emulator status` shows."""
@@ -104,6 +116,8 @@ class Services:
                 path.unlink(missing_ok=True)
         if removed:
             log.info("removed %d files that an interrupted write had left", removed)
+        for prefix in self.storage.blobs.sparse_prefixes():
+            log.info("stored %d objects anew, out of a file that was mostly empty", store_anew(self.storage, prefix))
 
 
 def _refuse_browsers(request: Request) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from cxr.cloud.emulator.errors import invalid_argument
 from cxr.cloud.emulator.jobs.attempts import Launch
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.storage_api.internal import objects_below
+from cxr.cloud.emulator.storage_api.internal import objects_below, read_object
 
 #: Of the server's own environment, what a job inherits.
 INHERITED = ("LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SSL_CERT_FILE")
@@ -87,7 +87,7 @@ def _materialised(storage: StorageContext, text: str, root: Path) -> str:
             target = root / bucket / row["name"]
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
-                target.write_bytes(storage.blobs.path(row["blob"]).read_bytes())
+                target.write_bytes(read_object(storage, row))
                 target.chmod(0o444)
         return f"{root.resolve()}/{bucket}{found.group(2) or ''}"
 

@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SCHEMA_VERSION = 1
+#: Pages of the database that a connection keeps in memory, in KiB: 100,000 objects fit.
+CACHE_KIB = 64 << 10
+#: Generations are handed out from memory; this many microseconds of them are reserved in the database at a time.
+RESERVED_GENERATIONS = 60_000_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (
   name TEXT PRIMARY KEY, project TEXT NOT NULL, location TEXT NOT NULL, created_us INTEGER NOT NULL,
@@ -59,6 +63,9 @@ class Database:
         self._writer = self._connect()
         self._writer.executescript(SCHEMA)
         self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._writer.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        row = self._writer.execute("SELECT value FROM counters WHERE name='generation'").fetchone()
+        self._generation = self._reserved = row["value"] if row else 0
 
     @property
     def read(self) -> sqlite3.Connection:
@@ -77,10 +84,25 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                self._reserved = 0  # the reservation may have been part of what is now undone
+                if self._writer.in_transaction:  # some errors, a full disk among them, roll back by themselves
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a transaction is under way, so that `write` would wait."""
+        return self._write_lock.locked()
+
+    def next_generation(self, connection: sqlite3.Connection, moment_us: int) -> int:
+        """An object's next generation: above all before it, also across restarts; inside a write transaction."""
+        generation = self._generation = max(moment_us, self._generation + 1)
+        if generation > self._reserved:
+            self._reserved = generation + RESERVED_GENERATIONS
+            connection.execute("INSERT OR REPLACE INTO counters VALUES ('generation',?)", (self._reserved,))
+        return generation
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and close."""

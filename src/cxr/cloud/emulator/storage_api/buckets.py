@@ -96,6 +96,7 @@ def delete_bucket(context: StorageContext, request: Request, name: str) -> Respo
         preconditions_of(request.query).check(row)
         if connection.execute("SELECT 1 FROM objects WHERE bucket=? LIMIT 1", (name,)).fetchone():
             raise StorageError(409, "conflict", "The bucket you tried to delete is not empty.")
+        context.buckets.discard(name)
         connection.execute("DELETE FROM buckets WHERE name=?", (name,))
     return Response(204, content_type=None)
 
@@ -106,6 +107,15 @@ def find_bucket(connection: sqlite3.Connection, name: str) -> sqlite3.Row:
     if row is None:
         raise no_such_bucket()
     return row
+
+
+def check_bucket(context: StorageContext, name: str, writer: sqlite3.Connection | None = None) -> None:
+    """Raise 404 unless the bucket exists. With the connection of a write transaction it is remembered."""
+    if name in context.buckets:
+        return
+    find_bucket(writer or context.database.read, name)
+    if writer is not None:
+        context.buckets.add(name)
 
 
 def valid_bucket_name(name: str) -> bool:

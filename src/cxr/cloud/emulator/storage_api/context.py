@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cxr.cloud.emulator.state.blobs import BlobStore
 from cxr.cloud.emulator.state.database import Database
 
+#: A row of the table of objects or buckets, as read or as just written.
+Row = sqlite3.Row | Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class StorageContext:
-    """The database, the bytes, and the folder of unfinished uploads."""
+    """The database, the bytes, and the folder of unfinished uploads.
+
+    `buckets` are names known to exist; it is added to and taken from inside write transactions only.
+    """
 
     database: Database
     blobs: BlobStore
     uploads_dir: Path
+    buckets: set[str] = field(default_factory=set)
 
 
 def now_us() -> int:
@@ -27,5 +37,10 @@ def now_us() -> int:
 
 def rfc3339(microseconds: int) -> str:
     """`2026-11-20T10:46:02.123Z`, as Cloud Storage writes times."""
-    moment = datetime.fromtimestamp(microseconds / 1e6, tz=UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_to_the_second(seconds)}.{rest // 1000:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

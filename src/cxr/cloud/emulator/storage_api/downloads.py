@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError
 from cxr.cloud.emulator.http import FileSlice, Request, Response
+from cxr.cloud.emulator.state.blobs import SMALL_BYTES
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.objects import find_object
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
 from cxr.cloud.emulator.storage_api.resources import etag
 
-#: Objects up to this size are read by the handler at once, larger ones are streamed.
-SMALL_BYTES = 1 << 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def download(context: StorageContext, request: Request, bucket: str, name: str) -> Response:
     """GET …/o/OBJECT?alt=media. 206 for a range, 416 for one that lies outside."""
-    row, descriptor = _open(context, request, bucket, name)
-    try:
-        preconditions_of(request.query).check(row, reading=True)
-        span = byte_range(request.headers.get("range"), row["size"])
-    except StorageError:
-        os.close(descriptor)
-        raise
+    while True:
+        row = find_object(context.database.read, bucket, name, request.query.get("generation"))
+        try:
+            return _response(context, request, row)
+        except FileNotFoundError:
+            # Replaced or deleted between the look-up and the reading: look again, unless it is really lost.
+            again = find_object(context.database.read, bucket, name, request.query.get("generation"))
+            if again["blob"] == row["blob"]:
+                raise StorageError(500, "backendError", f"The bytes of {bucket}/{name} are missing.") from None
+
+
+def _response(context: StorageContext, request: Request, row: sqlite3.Row) -> Response:
+    preconditions_of(request.query).check(row, reading=True)
+    span = byte_range(request.headers.get("range"), row["size"])
     headers = _headers(row)
     start, length = span if span is not None else (0, row["size"])
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{row['size']}"
     status = 200 if span is None else 206
     content_type = json.loads(row["attributes"]).get("contentType")
-    if length > SMALL_BYTES and request.method != "HEAD":
-        return Response(status, FileSlice(descriptor, start, length), headers, content_type)
-    data = os.pread(descriptor, length, start)
-    os.close(descriptor)
-    return Response(status, data, headers, content_type)
+    if request.method == "HEAD":
+        return Response(status, b"", {**headers, "Content-Length": str(length)}, content_type)
+    if length > SMALL_BYTES:
+        return Response(status, _slice(context, row, start, length), headers, content_type)
+    return Response(status, context.blobs.read(row["blob"], start, length), headers, content_type)
+
+
+def _slice(context: StorageContext, row: sqlite3.Row, start: int, length: int) -> FileSlice:
+    return FileSlice(context.blobs.open(row["blob"]), start, length)
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -64,18 +73,6 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, length
 
 
-def _open(context: StorageContext, request: Request, bucket: str, name: str) -> tuple[sqlite3.Row, int]:
-    while True:
-        row = find_object(context.database.read, bucket, name, request.query.get("generation"))
-        try:
-            return row, os.open(context.blobs.path(row["blob"]), os.O_RDONLY)
-        except FileNotFoundError:
-            # Replaced or deleted between the look-up and the opening: look again, unless it is really lost.
-            again = find_object(context.database.read, bucket, name, request.query.get("generation"))
-            if again["blob"] == row["blob"]:
-                raise StorageError(500, "backendError", f"The bytes of {bucket}/{name} are missing.") from None
-
-
 def _headers(row: sqlite3.Row) -> dict[str, str]:
     attributes: dict[str, Any] = json.loads(row["attributes"])
     headers = {
@@ -83,7 +80,7 @@ def _headers(row: sqlite3.Row) -> dict[str, str]:
         "ETag": etag(row),
         "X-Goog-Generation": str(row["generation"]),
         "X-Goog-Metageneration": str(row["metageneration"]),
-        "X-Goog-Hash": f"crc32c={row['crc32c']},md5={row['md5']}",
+        "X-Goog-Hash": f"crc32c={row['crc32c']}" + (f",md5={row['md5']}" if row["md5"] else ""),
         "X-Goog-Storage-Class": attributes.get("storageClass", "STANDARD"),
         "X-Goog-Stored-Content-Length": str(row["size"]),
         "X-Goog-Stored-Content-Encoding": attributes.get("contentEncoding", "identity"),

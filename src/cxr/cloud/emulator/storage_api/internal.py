@@ -42,13 +42,12 @@ def objects_below(context: StorageContext, bucket: str, prefix: str) -> list[sql
 
 def read_object(context: StorageContext, row: sqlite3.Row) -> bytes:
     """An object's bytes."""
-    return context.blobs.path(row["blob"]).read_bytes()
+    return b"".join(context.blobs.chunks(row["blob"], row["size"]))
 
 
 def read_head(context: StorageContext, row: sqlite3.Row, count: int) -> bytes:
     """An object's first bytes."""
-    with context.blobs.path(row["blob"]).open("rb") as stream:
-        return stream.read(count)
+    return context.blobs.read(row["blob"], 0, min(count, row["size"]))
 
 
 def store_file(context: StorageContext, bucket: str, name: str, path: Path) -> None:
@@ -57,3 +56,21 @@ def store_file(context: StorageContext, bucket: str, name: str, path: Path) -> N
         blob = context.blobs.write(iter(lambda: stream.read(CHUNK_BYTES), b""))
     content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     commit_object(context, bucket, name, blob, {"contentType": content_type}, Preconditions())
+
+
+def store_anew(context: StorageContext, blob_prefix: str) -> int:
+    """Store the objects whose blob's id begins so once more, and remove the old bytes; how many there were."""
+    rows = context.database.read.execute(
+        "SELECT bucket, name, size, blob FROM objects WHERE substr(blob, 1, ?)=?", (len(blob_prefix), blob_prefix)
+    )
+    moving = rows.fetchall()
+    with context.database.write() as connection:
+        for row in moving:
+            data = context.blobs.read(row["blob"], 0, row["size"])
+            blob = context.blobs.keep(context.blobs.blob_of(data))
+            connection.execute(
+                "UPDATE objects SET blob=? WHERE bucket=? AND name=?", (blob.id, row["bucket"], row["name"])
+            )
+    for row in moving:
+        context.blobs.remove(row["blob"])
+    return len(moving)

@@ -16,6 +16,7 @@ from cxr.cloud.emulator.errors import invalid, storage_unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.storage_api.buckets import find_bucket, page_size
 from cxr.cloud.emulator.storage_api.context import StorageContext
+from cxr.cloud.emulator.storage_api.partial import mask_of
 from cxr.cloud.emulator.storage_api.resources import object_resource
 
 
@@ -46,13 +47,18 @@ def list_objects(context: StorageContext, request: Request, bucket: str) -> Resp
         limit=page_size(query),
         with_folders=query.get("includeTrailingDelimiter") == "true",
     )
+    mask = mask_of(query)
     payload: dict[str, Any] = {"kind": "storage#objects"}
     if page.token is not None:
         payload["nextPageToken"] = base64.urlsafe_b64encode(page.token.encode()).decode()
     if page.prefixes:
         payload["prefixes"] = page.prefixes
     if page.rows:
-        payload["items"] = [object_resource(row, request.base_url) for row in page.rows]
+        part = None if mask is None else mask.get("items")
+        wanted = mask is None or "items" in mask
+        payload["items"] = [object_resource(row, request.base_url, part) for row in page.rows] if wanted else []
+    if mask is not None:
+        payload = {name: payload[name] for name in mask if name in payload}
     return json_response(payload)
 
 

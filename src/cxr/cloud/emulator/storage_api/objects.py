@@ -10,13 +10,18 @@ from typing import Any
 from cxr.cloud.emulator.errors import invalid, no_such_object
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.state.blobs import Blob
-from cxr.cloud.emulator.state.database import next_serial
-from cxr.cloud.emulator.storage_api.buckets import find_bucket, json_body
-from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
+from cxr.cloud.emulator.storage_api.buckets import check_bucket, find_bucket, json_body
+from cxr.cloud.emulator.storage_api.context import Row, StorageContext, now_us
+from cxr.cloud.emulator.storage_api.partial import mask_of
 from cxr.cloud.emulator.storage_api.preconditions import Preconditions, preconditions_of
 from cxr.cloud.emulator.storage_api.resources import OBJECT_ATTRIBUTES, object_resource
 
 MAX_NAME_BYTES = 1024
+#: Of the table, in its order.
+OBJECT_COLUMNS = (
+    *("bucket", "name", "generation", "metageneration", "size", "crc32c", "md5", "blob"),
+    *("created_us", "updated_us", "attributes"),
+)
 
 
 def commit_object(
@@ -28,7 +33,7 @@ def commit_object(
     preconditions: Preconditions,
     *,
     upload_id: str | None = None,
-) -> sqlite3.Row:
+) -> Row:
     """Make `blob` the live object under `name`, if the preconditions hold; otherwise the blob is removed.
 
     With `upload_id` the upload is marked as finished in the same transaction. Raises 404 or 412.
@@ -36,42 +41,29 @@ def commit_object(
     moment = now_us()
     try:
         with context.database.write() as connection:
-            find_bucket(connection, bucket)
+            check_bucket(context, bucket, connection)
             old = live_object(connection, bucket, name)
             preconditions.check(old)
-            generation = next_serial(connection, "generation", moment)
-            connection.execute(
-                "INSERT OR REPLACE INTO objects VALUES (?,?,?,1,?,?,?,?,?,?,?)",
-                (
-                    bucket,
-                    name,
-                    generation,
-                    blob.size,
-                    blob.crc32c,
-                    blob.md5,
-                    blob.id,
-                    moment,
-                    moment,
-                    json.dumps(attributes),
-                ),
-            )
+            blob = context.blobs.keep(blob)
+            generation = context.database.next_generation(connection, moment)
+            numbers = (generation, 1, blob.size, blob.crc32c, blob.md5, blob.id, moment, moment)
+            values = (bucket, name, *numbers, json.dumps(attributes))
+            connection.execute("INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?)", values)
             if upload_id is not None:
                 connection.execute("UPDATE uploads SET generation=? WHERE id=?", (generation, upload_id))
-            row = live_object(connection, bucket, name)
     except BaseException:
         context.blobs.remove(blob.id)
         raise
     if old is not None:
         context.blobs.remove(old["blob"])
-    assert row is not None
-    return row
+    return dict(zip(OBJECT_COLUMNS, values, strict=True))
 
 
 def get_object(context: StorageContext, request: Request, bucket: str, name: str) -> Response:
     """GET /storage/v1/b/BUCKET/o/OBJECT: the metadata."""
     row = find_object(context.database.read, bucket, name, request.query.get("generation"))
     preconditions_of(request.query).check(row, reading=True)
-    return json_response(object_resource(row, request.base_url))
+    return json_response(object_resource(row, request.base_url, mask_of(request.query)))
 
 
 def patch_object(context: StorageContext, request: Request, bucket: str, name: str) -> Response:
@@ -86,7 +78,7 @@ def patch_object(context: StorageContext, request: Request, bucket: str, name: s
             (json.dumps(attributes), now_us(), bucket, name),
         )
         row = find_object(connection, bucket, name, None)
-    return json_response(object_resource(row, request.base_url))
+    return json_response(object_resource(row, request.base_url, mask_of(request.query)))
 
 
 def delete_object(context: StorageContext, request: Request, bucket: str, name: str) -> Response:
@@ -116,11 +108,18 @@ def live_object(connection: sqlite3.Connection, bucket: str, name: str) -> sqlit
     return row
 
 
-def checked_object_name(name: str | None) -> str:
-    """The name, if Cloud Storage would take it (1-1,024 bytes of UTF-8, no line breaks). Raises 400."""
-    if not name:
+def checked_object_name(name: object) -> str:
+    """The name, if Cloud Storage would take it (1-1,024 bytes of UTF-8, no line breaks). Raises 400.
+
+    Source: https://cloud.google.com/storage/docs/objects#naming.
+    """
+    if not isinstance(name, str) or not name:
         raise invalid("Required parameter: name")
-    if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise invalid("The object name is not valid UTF-8.") from None
+    if size > MAX_NAME_BYTES:
         raise invalid(f"The maximum object length is {MAX_NAME_BYTES} characters, but got a name that is longer.")
     if "\r" in name or "\n" in name or name in {".", ".."} or name.startswith(".well-known/acme-challenge/"):
         raise invalid(f"Disallowed unicode characters present in object name '{name}'")

@@ -5,11 +5,11 @@ Source: https://cloud.google.com/storage/docs/request-preconditions. Generation 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cxr.cloud.emulator.errors import StorageError, invalid
+from cxr.cloud.emulator.storage_api.context import Row
 
 NAMES = {
     "ifGenerationMatch": "generation_match",
@@ -28,7 +28,7 @@ class Preconditions:
     metageneration_match: int | None = None
     metageneration_not_match: int | None = None
 
-    def check(self, live: sqlite3.Row | None, *, reading: bool = False) -> None:
+    def check(self, live: Row | None, *, reading: bool = False) -> None:
         """Raise 412 when a condition fails; a failed not-match while reading is 304, as in HTTP."""
         generation = live["generation"] if live is not None and "generation" in live.keys() else 0  # noqa: SIM118
         metageneration = live["metageneration"] if live is not None else None
@@ -43,10 +43,14 @@ class Preconditions:
             raise StorageError(304, "notModified", "Not Modified") if reading else _failed("If-None-Match")
 
 
-def preconditions_of(query: Mapping[str, str]) -> Preconditions:
-    """The conditions in a query string. Raises 400 for one that is not a whole number."""
+def preconditions_of(query: Mapping[str, str], *, of_source: bool = False) -> Preconditions:
+    """The conditions in a query string (of a copy's source: `ifSourceGenerationMatch` …).
+
+    Raises 400 for one that is not a whole number.
+    """
     values: dict[str, int] = {}
-    for name, attribute in NAMES.items():
+    for condition, attribute in NAMES.items():
+        name = condition.replace("if", "ifSource", 1) if of_source else condition
         if name not in query:
             continue
         text = query[name]

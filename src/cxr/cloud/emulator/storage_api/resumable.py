@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from cxr.cloud.emulator.errors import StorageError, invalid
 from cxr.cloud.emulator.http import Body, Request, Response, json_response
+from cxr.cloud.emulator.state.blobs import write_all
 from cxr.cloud.emulator.storage_api.buckets import find_bucket, json_body
 from cxr.cloud.emulator.storage_api.checksums import declared_checksums, verify_checksums
 from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
@@ -44,7 +45,6 @@ def start_upload(context: StorageContext, request: Request, bucket: str) -> Resp
     preconditions.check(live_object(context.database.read, bucket, name))
     attributes = object_attributes(metadata, request.headers.get("x-upload-content-type"))
     upload_id = uuid.uuid4().hex
-    (context.uploads_dir / upload_id).touch()
     with context.database.write() as connection:
         connection.execute(
             "INSERT INTO uploads VALUES (?,?,?,?,?,?,?,NULL)",
@@ -80,6 +80,12 @@ def continue_upload(context: StorageContext, request: Request) -> Response:
         return _append(context, request, row)
 
 
+def name_of_upload(context: StorageContext, upload_id: str) -> str | None:
+    """The name of the object that an upload is to make."""
+    row = context.database.read.execute("SELECT name FROM uploads WHERE id=?", (upload_id,)).fetchone()
+    return None if row is None else str(row["name"])
+
+
 def _append(context: StorageContext, request: Request, upload: sqlite3.Row) -> Response:
     path = context.uploads_dir / upload["id"]
     first, last, total = _content_range(request)
@@ -89,9 +95,9 @@ def _append(context: StorageContext, request: Request, upload: sqlite3.Row) -> R
             raise invalid(f"Invalid request. Byte {first} was sent, but only {persisted} bytes have been received.")
         if request.body.complete and last is not None and last - first + 1 != request.body.size:
             raise invalid("Invalid request. The length of the body and of Content-Range differ.")
+        if total is not None and max(persisted, first + request.body.size) > total:
+            raise invalid("Invalid request. More bytes were sent than Content-Range announced.")
         persisted = _write_at(path, first, persisted, request.body)
-    if total is not None and persisted > total:
-        raise invalid("Invalid request. More bytes were sent than Content-Range announced.")
     if total is not None and persisted == total and request.body.complete:
         return _finish(context, request, upload, path)
     return _incomplete(path, persisted)
@@ -102,7 +108,7 @@ def _write_at(path: Path, first: int, persisted: int, body: Body) -> int:
     with path.open("r+b" if path.exists() else "w+b", buffering=0) as stream:
         stream.seek(persisted)
         for chunk in body.chunks(persisted - first):
-            stream.write(chunk)
+            write_all(stream.fileno(), chunk)
         return max(persisted, stream.tell())
 
 

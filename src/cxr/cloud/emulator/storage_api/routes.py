@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from cxr.cloud.emulator.errors import storage_unimplemented
 from cxr.cloud.emulator.http import Request, Response
-from cxr.cloud.emulator.storage_api import buckets, objects
+from cxr.cloud.emulator.state.blobs import SMALL_BYTES
+from cxr.cloud.emulator.storage_api import buckets, composing, objects
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.downloads import download
 from cxr.cloud.emulator.storage_api.listing import list_objects
-from cxr.cloud.emulator.storage_api.uploads import upload
+from cxr.cloud.emulator.storage_api.resumable import name_of_upload
+from cxr.cloud.emulator.storage_api.uploads import name_of_insert, upload
+
+#: What a multipart body has beside the object's bytes.
+HEAD_ROOM = 64 << 10
 
 
 def is_storage(segments: tuple[str, ...]) -> bool:
@@ -18,6 +23,30 @@ def is_storage(segments: tuple[str, ...]) -> bool:
         ("download", "storage", "v1"),
         ("batch", "storage", "v1"),
     }
+
+
+def is_quick_storage(request: Request) -> bool:
+    """Whether a storage request is soon answered: no listing, no large body, none that needs a file."""
+    match request.segments:
+        case ("upload", *_):
+            return "upload_id" not in request.query and request.body.size <= SMALL_BYTES + HEAD_ROOM
+        case ("storage", "v1", "b", _, "o", _) | ("download", "storage", "v1", "b", _, "o", _):
+            return True
+    return False
+
+
+def named_object(context: StorageContext, request: Request, beginning: bytes) -> str | None:
+    """`BUCKET/NAME` of the object that a request is about; None when that is none, or cannot be known yet."""
+    match request.segments:
+        case ("storage", "v1", "b", _, "o", _, "copyTo" | "rewriteTo", "b", bucket, "o", name):
+            return f"{bucket}/{name}"
+        case ("storage", "v1", "b", bucket, "o", name, *_) | ("download", "storage", "v1", "b", bucket, "o", name):
+            return f"{bucket}/{name}"
+        case ("upload", "storage", "v1", "b", bucket, "o"):
+            upload_id = request.query.get("upload_id")
+            name_found = name_of_upload(context, upload_id) if upload_id else name_of_insert(request, beginning)
+            return f"{bucket}/{name_found}" if name_found else None
+    return None
 
 
 def handle_storage(context: StorageContext, request: Request) -> Response:
@@ -35,6 +64,12 @@ def handle_storage(context: StorageContext, request: Request) -> Response:
             return objects.patch_object(context, request, bucket, name)
         case ["DELETE", "storage", "v1", "b", bucket, "o", name]:
             return objects.delete_object(context, request, bucket, name)
+        case ["POST", "storage", "v1", "b", bucket, "o", name, "compose"]:
+            return composing.compose(context, request, bucket, name)
+        case ["POST", "storage", "v1", "b", bucket, "o", name, "copyTo", "b", target_bucket, "o", target]:
+            return composing.copy(context, request, (bucket, name), (target_bucket, target))
+        case ["POST", "storage", "v1", "b", bucket, "o", name, "rewriteTo", "b", target_bucket, "o", target]:
+            return composing.rewrite(context, request, (bucket, name), (target_bucket, target))
         case ["GET", "storage", "v1", "b", bucket, "o"]:
             return list_objects(context, request, bucket)
         case [method, "storage", "v1", "b"] | [method, "storage", "v1", "b", _]:

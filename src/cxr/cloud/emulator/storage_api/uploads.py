@@ -13,10 +13,11 @@ from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError, invalid, storage_unimplemented
 from cxr.cloud.emulator.http import Body, Request, Response, json_response
-from cxr.cloud.emulator.storage_api.buckets import find_bucket
+from cxr.cloud.emulator.storage_api.buckets import check_bucket
 from cxr.cloud.emulator.storage_api.checksums import declared_checksums, verify_checksums
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.objects import checked_object_name, commit_object, object_attributes
+from cxr.cloud.emulator.storage_api.partial import mask_of
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
 from cxr.cloud.emulator.storage_api.resources import object_resource
 from cxr.cloud.emulator.storage_api.resumable import continue_upload, start_upload
@@ -47,7 +48,7 @@ def upload(context: StorageContext, request: Request, bucket: str) -> Response:
     parts = _multipart(request) if kind == "multipart" else _media(request)
     name = checked_object_name(request.query.get("name") or parts.metadata.get("name"))
     preconditions = preconditions_of(request.query)
-    find_bucket(context.database.read, bucket)
+    check_bucket(context, bucket)
     attributes = object_attributes(parts.metadata, parts.content_type)
     blob = context.blobs.write(request.body.chunks(parts.start, parts.end))
     try:
@@ -56,7 +57,25 @@ def upload(context: StorageContext, request: Request, bucket: str) -> Response:
         context.blobs.remove(blob.id)
         raise
     row = commit_object(context, bucket, name, blob, attributes, preconditions)
-    return json_response(object_resource(row, request.base_url))
+    return json_response(object_resource(row, request.base_url, mask_of(request.query)))
+
+
+def name_of_insert(request: Request, beginning: bytes) -> str | None:
+    """The name of the object that the beginning of an upload is to make; None when it is not there yet."""
+    if request.query.get("name"):
+        return request.query["name"]
+    text = beginning
+    if request.query.get("uploadType") == "multipart":
+        start = beginning.find(b"\r\n\r\n")
+        end = beginning.find(b"\r\n--", start + 4)
+        if start < 0 or end < 0:
+            return None
+        text = beginning[start + 4 : end]
+    try:
+        name = json.loads(text)["name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _media(request: Request) -> _Parts:
@@ -71,23 +90,23 @@ def _multipart(request: Request) -> _Parts:
     if not found:
         raise invalid("Missing multipart boundary in the Content-Type header.")
     delimiter = b"--" + found.group(1).encode("latin-1")
-    head = request.body.read(0, _HEAD_BYTES)
-    first = head.find(delimiter)
-    second = head.find(b"\r\n" + delimiter, first + len(delimiter))
+    body = request.body
+    first = body.find(delimiter, 0, _HEAD_BYTES)
+    second = body.find(b"\r\n" + delimiter, first + len(delimiter), _HEAD_BYTES)
     if first < 0 or second < 0:
         raise invalid("Malformed multipart body: the first part has no end.")
-    _, text_start = _part_headers(head, first + len(delimiter))
-    media_headers, start = _part_headers(head, second + 2 + len(delimiter))
-    metadata = _metadata(head[text_start:second])
-    return _Parts(metadata, media_headers.get("content-type"), start, _last_boundary(request.body, delimiter, start))
+    _, text_start = _part_headers(body, first + len(delimiter))
+    media_headers, start = _part_headers(body, second + 2 + len(delimiter))
+    metadata = _metadata(body.read(text_start, second))
+    return _Parts(metadata, media_headers.get("content-type"), start, _last_boundary(body, delimiter, start))
 
 
-def _part_headers(head: bytes, start: int) -> tuple[Mapping[str, str], int]:
-    end = head.find(b"\r\n\r\n", start)
+def _part_headers(body: Body, start: int) -> tuple[Mapping[str, str], int]:
+    end = body.find(b"\r\n\r\n", start, start + _HEAD_BYTES)
     if end < 0:
         raise invalid("Malformed multipart body: a part has no headers.")
     headers: dict[str, str] = {}
-    for line in head[start:end].decode("latin-1").split("\r\n"):
+    for line in body.read(start, end).decode("latin-1").split("\r\n"):
         key, colon, value = line.partition(":")
         if colon:
             headers[key.strip().lower()] = value.strip()

@@ -1,0 +1,64 @@
+"""/_emulator/…: what only this server has. Faults are set, requests are counted; neither outlives the server."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from cxr.cloud.emulator.faults import FaultError, Faults
+from cxr.cloud.emulator.http import Request, Response, json_response
+
+PREFIX = "/_emulator/"
+
+
+class RequestCounts:
+    """Requests by operation, bytes with their heads, connections; requests to /_emulator do not count."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """All at zero."""
+        self.operations: Counter[str] = Counter()
+        self.bytes_received = self.bytes_sent = self.connections = 0
+
+    def document(self) -> dict[str, Any]:
+        """`{operation: requests, …, "bytes_received", "bytes_sent", "connections"}`."""
+        totals = {"bytes_received": self.bytes_received, "bytes_sent": self.bytes_sent}
+        return {**dict(sorted(self.operations.items())), **totals, "connections": self.connections}
+
+
+def control(request: Request, faults: Faults, counts: RequestCounts) -> Response | None:
+    """The answer to a request for faults or counts; None when it is for neither."""
+    match request.segments[1:], request.method:
+        case ("faults",), "GET":
+            return json_response(faults.document())
+        case ("faults",), "PUT":
+            return _set_faults(request, faults)
+        case ("faults",), "DELETE":
+            faults.clear()
+            return json_response(faults.document())
+        case ("requests",), "GET":
+            return json_response(counts.document())
+        case ("requests",), "DELETE":
+            counts.clear()
+            return json_response(counts.document())
+        case ("faults" | "requests",), _:
+            return refusal(405, "Method Not Allowed")
+    return None
+
+
+def refusal(status: int, message: str) -> Response:
+    """An error in words."""
+    return json_response({"error": {"code": status, "message": message}}, status=status)
+
+
+def _set_faults(request: Request, faults: Faults) -> Response:
+    try:
+        faults.replace(json.loads(request.body.read()))
+    except FaultError as error:
+        return refusal(400, str(error))
+    except ValueError as error:
+        return refusal(400, f"the document is not JSON: {error}")
+    return json_response(faults.document())
