@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import tempfile
@@ -23,6 +24,15 @@ def _umask() -> int:
 # mkstemp makes files 0600, where a plain open() obeys the umask. The umask can only be read by setting it, for the
 # whole process: once, before there are threads.
 _UMASK = _umask()
+
+#: Temporary files that are being written, removed at the end of the program whatever their threads do.
+_UNFINISHED: set[Path] = set()
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    for path in list(_UNFINISHED):
+        path.unlink(missing_ok=True)
 
 
 def sha256_of_file(path: Path) -> str:
@@ -53,6 +63,7 @@ def atomic_path(path: Path, *, mode: int = 0o666, exclusive: bool = False) -> It
     except OSError as error:
         raise Fault(f"cannot write {path}: {error.strerror}") from error
     temporary = Path(name)
+    _UNFINISHED.add(temporary)
     try:
         yield temporary
         temporary.chmod(mode & ~_UMASK)
@@ -66,6 +77,7 @@ def atomic_path(path: Path, *, mode: int = 0o666, exclusive: bool = False) -> It
         raise Fault(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+        _UNFINISHED.discard(temporary)
 
 
 def _take_name(temporary: Path, path: Path) -> None:

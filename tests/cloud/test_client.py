@@ -28,7 +28,6 @@ from cxr.manifests.sample import draw_sample
 from cxr.manifests.scan import scan
 from cxr.manifests.split import make_validation
 from cxr.settings import Settings
-from cxr.storage.transfer.haul import Haul
 
 # Jobs that last until they are ended: what is tested here is the client, not a training.
 ENDLESS = "sh -c 'sleep 600' stand-in"
@@ -59,7 +58,7 @@ def plan_upload(connection: Connection, manifest: Manifest) -> ManifestUpload:
     with TemporaryDirectory() as folder:
         plan = plan_manifest_upload(destination_of(connection), manifest, Path(folder) / "plan.jsonl")
         if plan.totals.to_send.files:
-            send_manifest(plan, Haul()).require_complete("sent")
+            send_manifest(plan).require_complete("sent")
         return plan
 
 

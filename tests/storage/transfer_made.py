@@ -60,9 +60,9 @@ class TroubledStore(FolderStore):
             self._happen("list", info.name)
             yield info
 
-    def get_file(self, name: str, path: Path) -> None:
+    def get_file(self, name: str, path: Path, *, expected: Digest | None = None) -> None:
         self._happen("get", name)
-        super().get_file(name, path)
+        super().get_file(name, path, expected=expected)
 
     def delete(self, name: str, *, if_version: str | None = None) -> None:
         if not self.after:

@@ -185,7 +185,7 @@ def _upload(connection: Connection, manifest: Manifest, out: Out, tell: _Teller)
         haul = Haul(on_tally=on_tally)
         upload = plan_manifest_upload(destination_of(connection, haul), manifest, Path(scratch) / "plan.jsonl")
         show_plan(out, f"upload of {len(manifest.frame):,} images", upload.rows())
-        outcome = send_manifest(upload, haul)
+        outcome = send_manifest(upload)
     outcome.require_complete("sent")
 
 

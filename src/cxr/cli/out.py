@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 
 from cxr.errors import CxrError, UsageError
 
+#: C0 (but tab and line feed), DEL and C1.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: Raised whenever a field of any command's --json output changes its meaning or goes.
 JSON_SCHEMA_VERSION = 1
 #: How often, in seconds, a long step says where it is when stderr is not a terminal.
@@ -32,7 +35,7 @@ class Out:
     def say(self, text: str = "") -> None:
         """Words for the user (stderr)."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
     def hint(self, text: str) -> None:
         """The next thing to type (stderr)."""
@@ -40,7 +43,7 @@ class Out:
 
     def warn(self, text: str) -> None:
         """A warning (stderr), shown also with --quiet."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {printable(text)}", file=sys.stderr, flush=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
         """A table on stdout; nothing with --json (the command's `result` carries the same data there)."""
@@ -67,7 +70,7 @@ class Out:
             return
         if not sys.stdin.isatty():
             raise UsageError("this needs a confirmation and there is no terminal to ask on", hint="add --yes to go on")
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise UsageError("not confirmed; nothing was done")
 
@@ -100,9 +103,14 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str
 
 def print_error(error: CxrError) -> None:
     """One line that says what, one that says what next."""
-    print(f"{error.headline}: {error.message}", file=sys.stderr)
+    print(f"{error.headline}: {printable(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"  next: {error.hint}", file=sys.stderr)
+        print(f"  next: {printable(error.hint)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelled out: names of files and objects may hold what a terminal obeys."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
 def _finite(value: Any) -> Any:
@@ -117,9 +125,9 @@ def _finite(value: Any) -> Any:
 
 
 def _cell(value: object) -> str:
-    return (
-        "-" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "-" if value is None else printable(str(value))
 
 
 def _is_number(value: object) -> bool:

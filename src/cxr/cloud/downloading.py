@@ -9,12 +9,12 @@ from typing import Final
 
 from cxr.cloud.uploading import IMAGES, Destination, megabytes
 from cxr.errors import CheckFailed, NotFound
+from cxr.files import write_bytes_atomically
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest
 from cxr.storage import Digest, ObjectInfo
 from cxr.storage.transfer.download import fetch_plan, plan_download
 from cxr.storage.transfer.files import LocalFile, Outcome
-from cxr.storage.transfer.haul import Haul
 from cxr.storage.transfer.plan_file import PlanFile, Totals
 from cxr.storage.transfer.upload import side_by_side
 
@@ -33,16 +33,27 @@ class Download:
     manifest: Manifest | None
     #: Where the manifest's files were put to be read; they come to `folder` last.
     scratch: Path
+    #: Names of objects that can be no files here.
+    skipped: tuple[str, ...] = ()
 
     @property
     def totals(self) -> Totals:
         """The files, counted."""
         return self.files.totals
 
+    @property
+    def replaced_manifest(self) -> bool:
+        """Whether `folder` has another manifest, which would be replaced."""
+        return self.manifest is not None and any(
+            (self.folder / name).exists() and (self.folder / name).read_bytes() != (self.scratch / name).read_bytes()
+            for name in MANIFEST_NAMES
+        )
+
     def rows(self) -> list[tuple[str, str]]:
         """What a user reads before it begins."""
         totals = self.totals
         manifest = self.manifest.hash[:16] if self.manifest else "none there: all objects are fetched as they are"
+        manifest += " (the one here is replaced)" if self.replaced_manifest else ""
         return [
             ("on", self.source.place),
             ("from", self.source.url),
@@ -76,21 +87,24 @@ def plan_manifest_download(source: Destination, folder: Path, scratch: Path) -> 
     store = source.store
     plan_path = scratch / "plan.jsonl"
     if store.stat(MANIFEST_NAMES[-1]) is None:
-        files = plan_download(_something(source), store, folder, path=plan_path)
-        return Download(source, folder, files, None, scratch)
+        skipped: list[str] = []
+        files = plan_download(_something(source), store, folder, path=plan_path, skipped=skipped)
+        return Download(source, folder, files, None, scratch, tuple(skipped))
     for name in MANIFEST_NAMES:
         store.get_file(name, scratch / name)
     manifest = read_manifest(scratch / MANIFEST_NAMES[-1])
-    files = plan_download(_images_of(manifest, source), store, folder, path=plan_path)
+    files = plan_download(_images_of(manifest, source), store, folder, path=plan_path, skipped=[])
     return Download(source, folder, files, manifest, scratch)
 
 
-def fetch(download: Download, haul: Haul) -> Outcome:
-    """Carry the plan out; the manifest comes last, so that one on disk has all its images beside it."""
-    outcome = fetch_plan(download.files, download.source.store, download.folder, haul.crew(download.totals.to_send))
+def fetch(download: Download) -> Outcome:
+    """Carry the plan out; the manifest comes last, the one that the plan was made for, so that it has all its images
+    beside it."""
+    crew = download.source.haul.crew(download.totals.to_send)
+    outcome = fetch_plan(download.files, download.source.store, download.folder, crew)
     if outcome.complete and download.manifest is not None:
         for name in MANIFEST_NAMES:
-            download.source.store.get_file(name, download.folder / name)
+            write_bytes_atomically(download.folder / name, (download.scratch / name).read_bytes())
     return outcome
 
 
@@ -111,7 +125,7 @@ def _images_of(manifest: Manifest, source: Destination) -> Iterator[ObjectInfo]:
             continue  # an orphan: the manifest does not know it
         if info is None:
             missing.append(file.name)
-        elif info.holds(file.digest) is False:
+        elif info.holds(file.digest) is False and not _looks_right(source, file):
             different.append(file.name)
         else:
             yield ObjectInfo(info.name, info.size, file.digest.crc32c, info.version, file.digest.md5)
@@ -122,6 +136,12 @@ def _images_of(manifest: Manifest, source: Destination) -> Iterator[ObjectInfo]:
     ]
     if told:
         raise CheckFailed(f"{source.url}: {'; '.join(told)}", hint="send them again: cxr cloud upload")
+
+
+def _looks_right(source: Destination, file: LocalFile) -> bool:
+    # The md5 of a listing may be none (S3, objects encrypted in different ways): the object itself is asked.
+    found = source.store.stat(file.name)
+    return found is not None and found.holds(file.digest) is not False
 
 
 def _wanted(manifest: Manifest) -> Iterator[tuple[str, Digest]]:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxr.cloud.connection import Connection, is_region
-from cxr.errors import InputError, UsageError, VersionConflict
+from cxr.errors import CxrError, InputError, Interrupted, UsageError, VersionConflict
 from cxr.manifests.manifest import Manifest, canonical_csv
 from cxr.storage import Digest
 from cxr.storage.buckets import BucketState, create_private_bucket, find_bucket
 from cxr.storage.checksums import digest_of_bytes
 from cxr.storage.retrying import RetryingStore
 from cxr.storage.store import ABSENT
-from cxr.storage.transfer.files import LocalFile, Outcome
+from cxr.storage.transfer.files import Failure, LocalFile, Outcome
 from cxr.storage.transfer.haul import Haul
 from cxr.storage.transfer.plan_file import PlanFile, Totals
 from cxr.storage.transfer.upload import delete_orphans, plan_upload, send_plan
@@ -33,7 +33,13 @@ class Destination:
 
     url: str
     store: RetryingStore
+    haul: Haul
     connection: Connection | None = None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What makes two destinations the same place."""
+        return self.connection.identity() if self.connection else {"on": self.place}
 
     @property
     def place(self) -> str:
@@ -107,9 +113,9 @@ class ManifestUpload:
 
     def as_json(self) -> dict[str, object]:
         """The plan for --json."""
-        totals, connection = self.totals, self.destination.connection
+        totals = self.totals
         return {
-            "where": connection.identity() if connection else {"on": self.destination.place},
+            "where": self.destination.identity,
             "destination": self.destination.url,
             "make_bucket": self.make_bucket,
             "new": totals.new.files,
@@ -126,7 +132,8 @@ class ManifestUpload:
 
 def destination_of(connection: Connection, haul: Haul | None = None) -> Destination:
     """The bucket and prefix of a connection."""
-    return Destination(connection.base_url, connection.store(haul=haul), connection)
+    haul = haul or Haul()
+    return Destination(connection.base_url, connection.store(haul=haul), haul, connection)
 
 
 def plan_manifest_upload(
@@ -146,7 +153,11 @@ def plan_manifest_upload(
     bucket = _bucket_of(destination)
     make_bucket = bucket is not None and bucket.location is None
     parts = _parts(manifest, destination, exists=not make_bucket)
-    header = {"manifest": manifest.hash, "manifest_parts": {part.name: part.version for part in parts}}
+    header = {
+        "where": destination.identity,
+        "manifest": manifest.hash,
+        "manifest_parts": {part.name: part.version for part in parts},
+    }
     files = plan_upload(
         _local_files(manifest, root),
         destination.store,
@@ -175,13 +186,15 @@ def check_images(manifest: Manifest, images: Path | None = None) -> Path:
     return root
 
 
-def send_manifest(upload: ManifestUpload, haul: Haul, *, remove_orphans: bool = False) -> Outcome:
+def send_manifest(upload: ManifestUpload, *, remove_orphans: bool = False) -> Outcome:
     """Carry the plan out; the manifest goes last and only when all images are there, so that one in the bucket has them
-    beside it. Orphans are deleted last of all. Files that fail are in the outcome; what stops all is raised.
+    beside it. Orphans are deleted last of all. Whatever fails after the bucket was made is in the outcome.
     """
-    where = upload.destination.connection
+    where, haul = upload.destination.connection, upload.destination.haul
     if upload.make_bucket and where:
-        create_private_bucket(where.bucket, region=where.region, endpoint=where.endpoint, project=where.project)
+        create_private_bucket(
+            where.bucket, region=where.region, endpoint=where.endpoint, project=where.project, haul=haul
+        )
     store, images = upload.destination.store, upload.root
     totals = upload.totals
     outcome = send_plan(
@@ -190,10 +203,18 @@ def send_manifest(upload: ManifestUpload, haul: Haul, *, remove_orphans: bool = 
     if not outcome.complete:
         return outcome
     for part in upload.parts:
-        if not part.there:
-            _put_part(store, part)
+        try:
+            if not part.there:
+                _put_part(store, part)
+        except CxrError as error:
+            return outcome.with_failures(Failure(part.name, error))
+        except KeyboardInterrupt:
+            stopped = Failure(part.name, Interrupted("stopped by Ctrl-C"))
+            return outcome.with_failures(stopped, interrupted=True)
     if remove_orphans and totals.orphan.files:
-        delete_orphans(upload.files, store, haul.crew(totals.orphan)).require_complete("deleted")
+        deletion = delete_orphans(upload.files, store, haul.crew(totals.orphan))
+        left = (Failure(name, Interrupted("not deleted")) for name in deletion.untried)
+        return outcome.with_failures(*deletion.failures, *left, interrupted=deletion.interrupted)
     return outcome
 
 
@@ -224,7 +245,9 @@ def _bucket_of(destination: Destination) -> BucketState | None:
     connection = destination.connection
     if connection is None:
         return None
-    bucket = find_bucket(connection.bucket, endpoint=connection.endpoint, project=connection.project)
+    bucket = find_bucket(
+        connection.bucket, endpoint=connection.endpoint, project=connection.project, haul=destination.haul
+    )
     check_location(connection, bucket)
     return bucket
 

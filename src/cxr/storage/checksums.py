@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import google_crc32c
 
-from cxr.errors import ChangedOnDisk
+from cxr.errors import ChangedOnDisk, Fault, VersionConflict
 from cxr.files import CHUNK_BYTES
 from cxr.storage.store import Digest
 
@@ -45,21 +49,79 @@ def digest_of_bytes(data: bytes) -> Digest:
     return Digest(len(data), crc32c_of_bytes(data))
 
 
-def read_checked(path: Path, expected: Digest | None) -> tuple[bytes, Digest]:
-    """A file's bytes, read once, and what they are: `expected`, or size and crc32c where nothing was expected.
-
-    Raises ChangedOnDisk when the file is gone or is not what was expected.
-    """
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """A file of this machine that cannot be read is an error that names it: ChangedOnDisk or Fault."""
     try:
-        data = path.read_bytes()
+        yield
     except FileNotFoundError:
         raise gone(path) from None
-    found = digest_of_bytes(data)
+    except OSError as error:
+        raise Fault(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_checked(path: Path, expected: Digest | None) -> tuple[bytes, Digest]:
+    """A file's bytes, read once, and what they are: `expected` with its crc32c, or size and crc32c where nothing was
+    expected.
+
+    Raises ChangedOnDisk when the file is gone or is not what was expected, Fault when it cannot be read.
+    """
+    with reading(path):
+        data = path.read_bytes() if expected is None else _read(path, expected.size + 1)
     if expected is None:
-        return data, found
-    if not _same(data, found, expected):
+        return data, digest_of_bytes(data)
+    if len(data) != expected.size:
         raise changed(path)
-    return data, expected if expected.crc32c else Digest(found.size, found.crc32c, expected.md5, expected.sha256)
+    found = digest_of_bytes(data)
+    if expected.crc32c:
+        if found.crc32c != expected.crc32c:
+            raise changed(path)
+        return data, expected
+    for value, algorithm in ((expected.sha256, "sha256"), (expected.md5, "md5")):
+        if value and hashlib.new(algorithm, data, usedforsecurity=False).hexdigest() != value:
+            raise changed(path)
+    return data, replace(expected, crc32c=found.crc32c)
+
+
+def digest_of_file(path: Path, expected: Digest | None) -> Digest:
+    """What a file is, read in pieces: `expected` with its crc32c, held against whatever was expected.
+
+    Raises ChangedOnDisk when the file is gone or is not what was expected, Fault when it cannot be read.
+    """
+    wanted = expected or Digest(-1)
+    others = {name: hashlib.new(name, usedforsecurity=False) for name in ("sha256", "md5") if getattr(wanted, name)}
+    if wanted.crc32c:
+        others = {}
+    size = crc = 0
+    with reading(path), path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            size, crc = size + len(chunk), int(google_crc32c.extend(crc, chunk))
+            for other in others.values():
+                other.update(chunk)
+    found = Digest(size, crc32c_text(crc))
+    if expected is None:
+        return found
+    if size != expected.size or (expected.crc32c and expected.crc32c != found.crc32c):
+        raise changed(path)
+    if any(other.hexdigest() != getattr(expected, name) for name, other in others.items()):
+        raise changed(path)
+    return replace(expected, crc32c=found.crc32c)
+
+
+def other_bytes(name: str, url: str) -> VersionConflict:
+    """The error for an object that is not what it was when it was looked at."""
+    return VersionConflict(
+        f"{name} has other bytes in {url} than when it was looked at", hint="run the same command again"
+    )
+
+
+def _read(path: Path, most: int) -> bytes:
+    # With as few calls as can be: each lets another thread in, which costs more than the call.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, most)
+    finally:
+        os.close(descriptor)
 
 
 def gone(path: Path) -> ChangedOnDisk:
@@ -70,13 +132,3 @@ def gone(path: Path) -> ChangedOnDisk:
 def changed(path: Path) -> ChangedOnDisk:
     """The error for a file whose bytes are not those that were scanned."""
     return ChangedOnDisk(f"{path} has changed since it was scanned", hint=_RESCAN)
-
-
-def _same(data: bytes, found: Digest, expected: Digest) -> bool:
-    if found.size != expected.size:
-        return False
-    if expected.crc32c:
-        return found.crc32c == expected.crc32c
-    if expected.sha256:
-        return hashlib.sha256(data).hexdigest() == expected.sha256
-    return not expected.md5 or hashlib.md5(data, usedforsecurity=False).hexdigest() == expected.md5

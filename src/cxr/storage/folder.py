@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from cxr.errors import Fault, InputError, NotFound, VersionConflict
+from cxr.errors import ChangedOnDisk, Fault, InputError, NotFound, VersionConflict
 from cxr.files import CHUNK_BYTES, atomic_path
-from cxr.storage.checksums import changed, crc32c_of_file, gone
+from cxr.storage.checksums import changed, crc32c_of_file, digest_of_file, other_bytes, reading
 from cxr.storage.limits import Limits
 from cxr.storage.store import ABSENT, Digest, ObjectInfo
 
@@ -17,7 +17,8 @@ _AGAIN: Final = "run the command again"
 
 
 class FolderStore:
-    """Objects are files under `root`. The version of a file is its modification time in nanoseconds and its size.
+    """Objects are files under `root`; links are not. The version of a file is its modification time in nanoseconds and
+    its size.
 
     "Only if absent" is exact (a hard link is made or refused); "only over that version" is checked just before the file
     takes its name.
@@ -41,7 +42,7 @@ class FolderStore:
 
     def stat(self, name: str) -> ObjectInfo | None:
         """One file."""
-        return self._info(name) if self._path(name).is_file() else None
+        return self._info(name) if _is_object(self._path(name)) else None
 
     def put_file(
         self,
@@ -56,14 +57,14 @@ class FolderStore:
         del content_type
 
         def copy(temporary: Path) -> None:
-            if not path.is_file():
-                raise gone(path)
-            self._copy(path, temporary)
-            if expected is None:
-                return
-            size, crc32c = temporary.stat().st_size, crc32c_of_file(temporary)
-            if size != expected.size or (expected.crc32c and crc32c != expected.crc32c):
-                raise changed(path)
+            with reading(path):
+                source = path.open("rb")
+            with source:
+                self._copy(source, temporary)
+            try:
+                digest_of_file(temporary, expected)
+            except ChangedOnDisk:
+                raise changed(path) from None
 
         return self._write(name, if_version, copy)
 
@@ -76,24 +77,23 @@ class FolderStore:
 
     def get_bytes(self, name: str) -> bytes:
         """A file's bytes."""
-        try:
-            return self._path(name).read_bytes()
-        except FileNotFoundError:
-            raise NotFound(f"there is no file {self.root / name}") from None
+        return self._file(name).read_bytes()
 
-    def get_file(self, name: str, path: Path) -> None:
+    def get_file(self, name: str, path: Path, *, expected: Digest | None = None) -> None:
         """Copy a file out."""
-        if not self._path(name).is_file():
-            raise NotFound(f"there is no file {self.root / name}")
-        with atomic_path(path) as temporary:
-            self._copy(self._path(name), temporary)
+        found = self._file(name)
+        with atomic_path(path) as temporary, found.open("rb") as source:
+            self._copy(source, temporary)
+            try:
+                digest_of_file(temporary, expected)
+            except ChangedOnDisk:
+                raise other_bytes(name, self.url) from None
 
     def delete(self, name: str, *, if_version: str | None = None) -> None:
         """Remove one file."""
-        if not self._path(name).is_file():
-            raise NotFound(f"there is no file {self.root / name}")
+        found = self._file(name)
         self._check_version(name, if_version)
-        self._path(name).unlink(missing_ok=True)
+        found.unlink(missing_ok=True)
 
     def _write(self, name: str, if_version: str | None, fill: Callable[[Path], object]) -> ObjectInfo:
         target = self._path(name)
@@ -106,23 +106,31 @@ class FolderStore:
             raise self._conflict(name) from None
         return self._info(name)
 
-    def _copy(self, source: Path, target: Path) -> None:
-        with source.open("rb") as incoming, target.open("wb") as outgoing:
-            while chunk := incoming.read(CHUNK_BYTES):
+    def _copy(self, source: BinaryIO, target: Path) -> None:
+        with target.open("wb") as outgoing:
+            while chunk := source.read(CHUNK_BYTES):
                 self._pace.take(len(chunk))
                 outgoing.write(chunk)
 
     def _path(self, name: str) -> Path:
-        path = (self.root / name).resolve()
-        if not path.is_relative_to(self.root.resolve()):
+        # Only the folder is followed: an object is the file itself, never what a link of that name points to.
+        path = self.root / name
+        parent, root = path.parent.resolve(), self.root.resolve()
+        if not name or path.name in {"", ".."} or not parent.is_relative_to(root):
             raise InputError(f"the name {name!r} leaves the folder {self.root}")
+        return parent / path.name
+
+    def _file(self, name: str) -> Path:
+        path = self._path(name)
+        if not _is_object(path):
+            raise NotFound(f"there is no file {self.root / name}")
         return path
 
     def _check_version(self, name: str, if_version: str | None) -> None:
         if if_version is None:
             return
         path = self._path(name)
-        if (_version(path) if path.exists() else ABSENT) != if_version:
+        if (_version(path) if os.path.lexists(path) else ABSENT) != if_version:
             raise self._conflict(name)
 
     def _conflict(self, name: str) -> VersionConflict:
@@ -136,8 +144,12 @@ class FolderStore:
             raise Fault(f"cannot read {path}: {error.strerror}") from error
 
 
+def _is_object(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
 def _version(path: Path) -> str:
-    found = path.stat()
+    found = path.lstat()
     return f"{found.st_mtime_ns}-{found.st_size}"
 
 
@@ -145,5 +157,5 @@ def _file_names(root: Path) -> Iterator[str]:
     for folder, _, names in os.walk(root):
         inside = Path(folder).relative_to(root).as_posix()
         for name in names:
-            if not name.endswith(".part"):
+            if not name.endswith(".part") and _is_object(Path(folder, name)):
                 yield name if inside == "." else f"{inside}/{name}"

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+import google_crc32c
+
 from cxr.errors import Fault, InputError, NotFound, Unreachable, missing_package
 from cxr.files import atomic_path
-from cxr.storage.checksums import digest_of_bytes, gone, read_checked
+from cxr.storage.checksums import crc32c_text, digest_of_bytes, other_bytes, read_checked, reading
 from cxr.storage.gcs_resumable import ResumableUpload
 from cxr.storage.google_errors import storage_errors
 from cxr.storage.limits import Limits, Pace
@@ -56,7 +58,9 @@ def gcs_client(*, endpoint: str | None, project: str | None, workers: int, limit
         from google.auth.credentials import AnonymousCredentials
     except ImportError as error:
         raise missing_package("google-cloud-storage", "gcp") from error
-    local = endpoint or os.environ.get("STORAGE_EMULATOR_HOST")
+    local = (endpoint or os.environ.get("STORAGE_EMULATOR_HOST") or "").rstrip("/")
+    if local and "://" not in local:
+        local = f"http://{local}"
     with storage_errors("open Cloud Storage"):
         if local:
             credentials: Any = AnonymousCredentials()
@@ -117,10 +121,8 @@ class GcsStore:
         content_type: str | None = None,
     ) -> ObjectInfo:
         """Send a file: small ones in one request from memory, large ones in a session that survives this process."""
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            raise gone(path) from None
+        with reading(path):
+            size = expected.size if expected is not None else path.stat().st_size
         blob = self._blob(name)
         if size > SINGLE_BYTES:
             upload = ResumableUpload(self._client, blob, self._sessions, f"send {path} to {self.url}/{name}")
@@ -147,10 +149,13 @@ class GcsStore:
         self._download(name, stream)
         return stream.getvalue()
 
-    def get_file(self, name: str, path: Path) -> None:
-        """Download to a temporary name, checked by the SDK, then rename."""
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            self._download(name, stream)
+    def get_file(self, name: str, path: Path, *, expected: Digest | None = None) -> None:
+        """Download to a temporary name, checked by the SDK and against `expected`, then rename."""
+        with atomic_path(path) as temporary:
+            with temporary.open("wb") as stream:
+                found = self._download(name, stream)
+            if expected is not None and (expected.size, expected.crc32c or found.crc32c) != (found.size, found.crc32c):
+                raise other_bytes(name, self.url)
 
     def delete(self, name: str, *, if_version: str | None = None) -> None:
         """Delete one object."""
@@ -176,10 +181,11 @@ class GcsStore:
             raise Fault(f"{blob.name}: the service stored other bytes than were sent", hint="run the command again")
         return info
 
-    def _download(self, name: str, stream: BinaryIO) -> None:
-        paced = cast(BinaryIO, _PacedWriter(stream, self._pace))
+    def _download(self, name: str, stream: BinaryIO) -> Digest:
+        paced = _PacedWriter(stream, self._pace)
         with storage_errors(f"read {self.url}/{name}"):
-            self._blob(name).download_to_file(paced, checksum="crc32c", retry=None)
+            self._blob(name).download_to_file(cast(BinaryIO, paced), checksum="crc32c", retry=None)
+        return paced.digest
 
     def _blob(self, name: str) -> Any:
         full = self._prefix + name
@@ -205,12 +211,19 @@ class _PacedWriter:
 
     def __init__(self, stream: BinaryIO, pace: Pace) -> None:
         self._stream, self._pace = stream, pace
+        self._size = self._crc32c = 0
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(self._size, crc32c_text(self._crc32c))
 
     def write(self, data: bytes) -> int:
         self._pace.take(len(data))
+        self._size, self._crc32c = self._size + len(data), int(google_crc32c.extend(self._crc32c, data))
         return self._stream.write(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        self._size = self._crc32c = 0  # the SDK begins anew
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:

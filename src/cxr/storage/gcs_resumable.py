@@ -12,17 +12,18 @@ from typing import Any, Final
 
 import google_crc32c
 import requests
-from google.api_core.exceptions import from_http_response
+from google.api_core.exceptions import NotFound, from_http_response
 
 from cxr.errors import Fault
-from cxr.storage.checksums import changed, crc32c_of_start, crc32c_text, gone
+from cxr.storage.checksums import changed, crc32c_of_start, crc32c_text, digest_of_file, reading
 from cxr.storage.sessions import SessionRecords, session_key
 from cxr.storage.store import Digest
 
 #: One piece: a multiple of 256 KiB, and what a worker holds in memory.
 PIECE_BYTES: Final = 8 << 20
 _RANGE: Final = re.compile(r"bytes=0-(\d+)")
-_GONE: Final = frozenset({404, 410, 499})
+#: A session that will not go on: unknown, expired, cancelled, or (400) not what it was begun for.
+_GONE: Final = frozenset({400, 404, 410, 499})
 
 
 class ResumableUpload:
@@ -30,6 +31,7 @@ class ResumableUpload:
 
     def __init__(self, client: Any, blob: Any, sessions: SessionRecords, what: str) -> None:
         self._client, self._blob, self._sessions = client, blob, sessions
+        self._origin = str(client._connection.API_BASE_URL)
         self.what = what
         #: Whether a piece of the file was acknowledged in this attempt.
         self.made_progress = False
@@ -39,21 +41,20 @@ class ResumableUpload:
 
         Raises ChangedOnDisk when the file is gone or is not `expected`, and Google's exceptions.
         """
-        try:
-            with path.open("rb") as stream:
-                size = stream.seek(0, 2)
-                if expected is not None and expected.size != size:
-                    raise changed(path)
-                known = expected or Digest(size, crc32c_text(crc32c_of_start(path, None)))
-                key = session_key(f"gs://{self._blob.bucket.name}", self._blob.name, known, str(generation))
-                url, offset = self._session(key, known, generation, content_type)
-                self._pieces(stream, path, url, offset, key, known)
-        except FileNotFoundError:
-            raise gone(path) from None
+        with reading(path):
+            stream = path.open("rb")
+        with stream:
+            if expected is not None and expected.size != stream.seek(0, 2):
+                raise changed(path)
+            known = expected if expected is not None and expected.crc32c else digest_of_file(path, expected)
+            place = f"{self._origin}/{self._blob.bucket.name}"
+            key = session_key(place, self._blob.name, known, str(generation))
+            url, offset = self._session(key, known, generation, content_type)
+            self._pieces(stream, path, url, offset, key, known)
 
     def _session(self, key: str, known: Digest, generation: int | None, content_type: str | None) -> tuple[str, int]:
         url = self._sessions.get(key)
-        if url is not None:
+        if url is not None and url.startswith(f"{self._origin}/"):
             offset = self._persisted(url, known.size)
             if offset is not None:
                 return url, offset
@@ -81,9 +82,16 @@ class ResumableUpload:
         if answer.status_code == 308:
             return _offset(answer)
         if answer.ok:
-            self._blob._set_properties(answer.json())
-            return size
+            return size if self._is_still_there(answer.json()) else None
         raise from_http_response(answer)
+
+    def _is_still_there(self, made: dict[str, Any]) -> bool:
+        """Whether the object that a remembered session has made is the one that is there."""
+        try:
+            self._blob.reload(retry=None)
+        except NotFound:
+            return False
+        return str(self._blob.generation) == str(made.get("generation"))
 
     def _pieces(self, stream: Any, path: Path, url: str, offset: int, key: str, known: Digest) -> None:
         crc, counted = crc32c_of_start(path, offset), offset
@@ -116,9 +124,9 @@ class ResumableUpload:
         if answer.ok:
             self._blob._set_properties(answer.json())
             return size
-        if answer.status_code in {400, 412, *_GONE}:
+        if answer.status_code in {412, *_GONE}:
             self._sessions.drop(key)
-        if answer.status_code in _GONE:
+        if answer.status_code in _GONE - {400}:
             raise requests.ConnectionError("the service has ended the upload session")
         raise from_http_response(answer)
 

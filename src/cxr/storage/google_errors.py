@@ -17,8 +17,10 @@ from google.cloud.storage.exceptions import DataCorruption
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, VersionConflict
 
 LOGIN_HINT: Final = "gcloud auth application-default login (or set GOOGLE_APPLICATION_CREDENTIALS)"
-#: What Cloud Storage says may be tried again (https://cloud.google.com/storage/docs/retry-strategy).
-TRANSIENT_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
+#: What may be tried again, beside 5xx (https://cloud.google.com/storage/docs/retry-strategy).
+TRANSIENT_STATUS: Final = frozenset({408, 429})
+#: In the message by which the service refuses bytes that are not what was declared.
+_MISMATCH: Final = "doesn't match calculated"
 _AGAIN: Final = "run the same command again"
 _CAUGHT = (
     api.GoogleAPIError,
@@ -45,7 +47,7 @@ def storage_errors(what: str) -> Iterator[None]:
     try:
         yield
     except _CAUGHT as error:
-        if isinstance(error, api.GoogleAPICallError) and error.code in TRANSIENT_STATUS:
+        if isinstance(error, api.GoogleAPICallError) and _is_transient(error):
             raise Unreachable(
                 f"{what}: the service could not be reached: {_message(error)}",
                 hint=_AGAIN,
@@ -54,12 +56,20 @@ def storage_errors(what: str) -> Iterator[None]:
         raise translate(error, what) from error
 
 
+def _is_transient(error: api.GoogleAPICallError) -> bool:
+    code = int(error.code or 0)
+    damaged = code == 400 and _MISMATCH in _message(error)  # the bytes were changed on the way
+    return code in TRANSIENT_STATUS or damaged or (code >= 500 and code != 501)
+
+
 def translate(error: Exception, what: str) -> CxrError:
     """One of our errors for one of Google's; `what` is what was being done, for example `list gs://b/p`."""
     said = _message(error)
     match error:
         case auth.DefaultCredentialsError():
             return NotAllowed("no Google credentials were found", hint=LOGIN_HINT)
+        case auth.RefreshError() if error.retryable:
+            return Unreachable(f"{what}: the sign-in service could not be reached: {said}", hint=_AGAIN)
         case auth.RefreshError():
             return NotAllowed(f"the Google credentials were refused: {said}", hint=LOGIN_HINT)
         case api.Unauthorized():
@@ -102,7 +112,7 @@ def seconds_of(text: str | None, date: str | None) -> float | None:
     clock may be wrong."""
     if not text:
         return None
-    if text.strip().isdigit():
+    if text.strip().isascii() and text.strip().isdigit():
         return float(text)
     try:
         now = parsedate_to_datetime(date).timestamp() if date else time.time()

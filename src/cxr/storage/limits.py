@@ -30,6 +30,11 @@ class Pace:
         self._by_thread: dict[int, int] = {}
 
     @property
+    def rate(self) -> float | None:
+        """Bytes a second at most."""
+        return self._rate
+
+    @property
     def moved(self) -> int:
         """All bytes so far, those of failed attempts included."""
         return self._moved

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cxr.errors import Interrupted, NotFound, Unreachable, VersionConflict
-from cxr.storage.checksums import crc32c_of_file, digest_of_bytes
+from cxr.storage.checksums import digest_of_bytes, digest_of_file
 from cxr.storage.store import ABSENT, Digest, ObjectInfo, Store
 
 Result = TypeVar("Result")
@@ -97,11 +97,14 @@ class Retrier:
 
     def _wait(self, error: Unreachable, failures: int, failing_since: float) -> None:
         now = time.monotonic()
-        wait = max(self._patience.wait_s(failures), error.retry_after or 0.0)
+        # Not before the service's moment, and not all at the same one.
+        wait = self._patience.wait_s(failures)
+        if error.retry_after is not None:
+            wait = max(wait, error.retry_after + random.uniform(0, self._patience.first_wait_s))
         with self._lock:
             if self._outage_since is None or error.made_progress:
                 self._outage_since = now
-            if now - self._outage_since + wait > self._patience.retry_s:
+            if now - self._outage_since > max(self._patience.retry_s, OUTAGE_S):
                 self._gave_up = True
             if self._gave_up or now - failing_since + wait > self._patience.retry_s:
                 raise error
@@ -157,7 +160,7 @@ class RetryingStore:
         """As the store."""
 
         def digest() -> Digest:
-            return expected or Digest(path.stat().st_size, crc32c_of_file(path))
+            return expected if expected is not None and expected.crc32c else digest_of_file(path, expected)
 
         def put() -> ObjectInfo:
             return self._store.put_file(name, path, if_version=if_version, expected=expected, content_type=content_type)
@@ -179,7 +182,7 @@ class RetryingStore:
 
         Raises VersionConflict when somebody else writes it at the same time.
         """
-        digest = Digest(path.stat().st_size, crc32c_of_file(path))
+        digest = digest_of_file(path, None)
         found = self.stat(name)
         if found is not None and found.holds(digest):
             return found
@@ -198,9 +201,9 @@ class RetryingStore:
         """As the store."""
         return self.retrier.call(lambda: self._store.get_bytes(name))
 
-    def get_file(self, name: str, path: Path) -> None:
+    def get_file(self, name: str, path: Path, *, expected: Digest | None = None) -> None:
         """As the store."""
-        self.retrier.call(lambda: self._store.get_file(name, path))
+        self.retrier.call(lambda: self._store.get_file(name, path, expected=expected))
 
     def delete(self, name: str, *, if_version: str | None = None) -> None:
         """As the store; an object that a repeated request does not find any more is deleted."""

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from cxr.errors import InputError, NotFound, Unreachable, VersionConflict, missing_package
+from cxr.errors import ChangedOnDisk, InputError, NotFound, Unreachable, VersionConflict, missing_package
 from cxr.files import atomic_path
-from cxr.storage.checksums import digest_of_bytes, read_checked
+from cxr.storage.checksums import digest_of_bytes, digest_of_file, other_bytes, read_checked, reading
 from cxr.storage.limits import Limits, Pace
 from cxr.storage.s3_errors import s3_errors
 from cxr.storage.s3_objects import (
@@ -22,7 +22,7 @@ from cxr.storage.s3_objects import (
     precondition,
     tells_md5,
 )
-from cxr.storage.s3_uploads import PartsUpload, Target, put_single, reading
+from cxr.storage.s3_uploads import PartsUpload, Target, put_single
 from cxr.storage.sessions import SessionRecords
 from cxr.storage.store import Digest, ObjectInfo
 
@@ -205,10 +205,16 @@ class S3Store(S3Listing):
         self._download(name, blocks.append)
         return b"".join(blocks)
 
-    def get_file(self, name: str, path: Path) -> None:
+    def get_file(self, name: str, path: Path, *, expected: Digest | None = None) -> None:
         """Download to a temporary name, check, then rename."""
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            self._download(name, stream.write)
+        with atomic_path(path) as temporary:
+            with temporary.open("wb") as stream:
+                self._download(name, stream.write)
+            if expected is not None:
+                try:
+                    digest_of_file(temporary, expected)
+                except ChangedOnDisk:
+                    raise other_bytes(name, self.url) from None
 
     def delete(self, name: str, *, if_version: str | None = None) -> None:
         """Delete one object. S3 deletes what is not there as well, so it is looked at first."""

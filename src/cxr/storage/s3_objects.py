@@ -62,6 +62,7 @@ def info_of(name: str, bucket: str, answer: dict[str, Any]) -> ObjectInfo:
     return ObjectInfo(
         name,
         int(answer["ContentLength"]),
+        # What the client wrote comes first: some servers give the parts' CRC32 out as the whole's CRC32C.
         crc32c if _CRC32C.fullmatch(crc32c) else full_crc32c(answer),
         etag,
         etag if looks_like_md5(etag) and tells_md5(answer, bucket) else "",

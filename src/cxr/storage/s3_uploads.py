@@ -10,13 +10,13 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, VersionConflict
-from cxr.storage.checksums import changed, gone
+from cxr.errors import CxrError, InputError, NotAllowed, NotFound, Unreachable, VersionConflict
+from cxr.storage.checksums import changed, reading
 from cxr.storage.limits import Pace
 from cxr.storage.s3_errors import UploadOver, s3_errors
 from cxr.storage.s3_objects import (
@@ -71,19 +71,6 @@ def part_bytes(size: int) -> int:
     """The size of the parts of a file of `size` bytes: 8 MiB, or whole MiB such that 10,000 parts are enough."""
     least = -(-size // MAX_PARTS)
     return max(MIN_PART_BYTES, -(-least // _PART_STEP) * _PART_STEP)
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """A file that cannot be read is an error of ours. Raises ChangedOnDisk, NotAllowed or Fault."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise gone(path) from None
-    except PermissionError as error:
-        raise NotAllowed(f"no permission to read {path}", hint="change its permissions") from error
-    except OSError as error:
-        raise Fault(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def put_single(target: Target, data: bytes, digest: Digest, pace: Pace) -> tuple[str, str]:
@@ -147,7 +134,8 @@ class PartsUpload:
             stream = self._path.open("rb", buffering=0)
         with stream:
             digest = self._known(stream, expected)
-            self._key = session_key(url, name, digest, self._target.if_version)
+            origin = str(self._target.client.meta.endpoint_url)
+            self._key = session_key(f"{origin} {url}", name, digest, self._target.if_version)
             self._id = None if self._sessions is None else self._sessions.get(self._key)
             try:
                 self._check_version()

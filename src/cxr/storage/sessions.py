@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -64,8 +65,9 @@ class SessionRecords:
         if self._folder is None or not self._folder.is_dir():
             return
         for entry in os.scandir(self._folder):
-            if time.time() - entry.stat().st_mtime >= SESSION_LIFE_S:
-                Path(entry.path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another command may be done with it
+                if time.time() - entry.stat().st_mtime >= SESSION_LIFE_S:
+                    Path(entry.path).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None

@@ -95,8 +95,9 @@ class Store(Listing, Protocol):
     def get_bytes(self, name: str) -> bytes:
         """An object's bytes, checked against its checksum. Raises NotFound when there is none."""
 
-    def get_file(self, name: str, path: Path) -> None:
-        """Download to `path`, under a temporary name until it is whole and its checksum is right."""
+    def get_file(self, name: str, path: Path, *, expected: Digest | None = None) -> None:
+        """Download to `path`, under a temporary name until it is whole and its checksum is right. When the object is
+        not `expected` nothing is changed and VersionConflict is raised."""
 
     def delete(self, name: str, *, if_version: str | None = None) -> None:
         """Delete one object. Raises NotFound when there is none."""

@@ -7,10 +7,13 @@ CPU), and every byte passes the transfer's pace.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
+import termios
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import certifi
 import google.auth.transport.requests
@@ -20,8 +23,9 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.wait import wait_for_read
 
-from cxr.storage.limits import Limits, Pace
+from cxr.storage.limits import Limits
 
 #: What is handed to the socket at once.
 BLOCK_BYTES: Final = 64 << 10
@@ -34,15 +38,18 @@ class Wire:
 
     def __init__(self, credentials: Any, *, origin: str, width: int, limits: Limits) -> None:
         self.credentials = credentials
+        self._origin = origin
         self._auth = google.auth.transport.requests.Request()
         self._timeout = urllib3.Timeout(connect=limits.connect_s, read=limits.stall_s)
-        self._pools = _pool_manager(origin, width, limits.pace)
+        self._pools = _pool_manager(origin, width, limits)
 
     def request(
         self, method: str, url: str, data: Any = None, headers: Mapping[str, Any] | None = None, **options: Any
     ) -> requests.Response:
         """One request; of the options of a requests session only `stream` means anything here."""
         sent = {key: str(value) for key, value in (headers or {}).items()}
+        if not f"{url}/".startswith(f"{self._origin}/"):
+            raise requests.exceptions.InvalidURL(f"{url} is not at {self._origin}: no token is sent there")
         self.credentials.before_request(self._auth, method, url, sent)
         answer = self._once(method, url, data, sent)
         if answer.status == 401:
@@ -79,7 +86,7 @@ class Wire:
             raise requests.ConnectionError(error) from error
 
 
-def _pool_manager(origin: str, width: int, pace: Pace) -> urllib3.PoolManager:
+def _pool_manager(origin: str, width: int, limits: Limits) -> urllib3.PoolManager:
     options: dict[str, Any] = {"num_pools": 4, "maxsize": width, "block": False}
     if origin.startswith("https:"):
         # One context for all connections: to load the certificates takes longer than to send a file.
@@ -87,10 +94,10 @@ def _pool_manager(origin: str, width: int, pace: Pace) -> urllib3.PoolManager:
         context.load_verify_locations(os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where())
         options["ssl_context"] = context
     proxy = None if _is_loopback(origin) else select_proxy(origin, get_environ_proxies(origin))
-    manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    manager = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
     manager.pool_classes_by_scheme = {
-        "http": type("PacedPool", (HTTPConnectionPool,), {"ConnectionCls": _paced(HTTPConnection, pace)}),
-        "https": type("PacedTlsPool", (HTTPSConnectionPool,), {"ConnectionCls": _paced(HTTPSConnection, pace)}),
+        "http": type("PacedPool", (HTTPConnectionPool,), {"ConnectionCls": _paced(HTTPConnection, limits)}),
+        "https": type("PacedTlsPool", (HTTPSConnectionPool,), {"ConnectionCls": _paced(HTTPSConnection, limits)}),
     }
     return manager
 
@@ -99,16 +106,66 @@ def _is_loopback(origin: str) -> bool:
     return urlsplit(origin).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
-def _paced(base: type[HTTPConnection], pace: Pace) -> type[HTTPConnection]:
+def _through(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+    auth = urllib3.util.parse_url(proxy).auth
+    headers = urllib3.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+
+
+def _paced(base: type[HTTPConnection], limits: Limits) -> type[HTTPConnection]:
     class Paced(base):  # type: ignore[misc, valid-type]
+        _head: bytes | None = None
+        _body_bytes = 0
+
+        def connect(self) -> None:
+            self._head = None
+            super().connect()
+            self.sock.settimeout(limits.stall_s)  # from now on it is not the time to connect that counts
+
+        def request(self, method: str, url: str, body: Any = None, *args: Any, **options: Any) -> None:
+            # The head waits for the body: one call and one packet for both.
+            self._head = b"" if body else None
+            self._body_bytes = 0
+            super().request(method, url, body, *args, **options)
+
         def send(self, data: Any) -> None:
+            if self._head == b"":
+                self._head = bytes(data)
+                return
             view = memoryview(data)
-            for start in range(0, len(view), BLOCK_BYTES):
+            first, self._head = self._head or b"", None
+            for start in range(0, max(len(view), 1), BLOCK_BYTES):
                 block = view[start : start + BLOCK_BYTES]
-                pace.take(len(block))
-                super().send(block)
+                limits.pace.take(len(first) + len(block))
+                super().send(first + block if first else block)
+                first = b""
+            self._body_bytes += len(view)
+
+        def getresponse(self) -> Any:
+            if self._body_bytes > BLOCK_BYTES:
+                _await_sending(self.sock, limits.stall_s)
+            return super().getresponse()
 
     return Paced
+
+
+def _await_sending(sock: Any, stall_s: float) -> None:
+    """Wait until an answer comes or the system has sent nothing more of the body for `stall_s`: on a slow line what was
+    handed to the socket long ago may still be under way, and that is no silence."""
+    unsent = _unsent(sock)
+    while unsent and not wait_for_read(sock, timeout=stall_s):
+        left = _unsent(sock)
+        if left >= unsent:
+            return  # the answer is waited for once more, and then it is a time-out
+        unsent = left
+
+
+def _unsent(sock: Any) -> int:
+    # SIOCOUTQ of Linux: bytes that the other side has not acknowledged (tcp(7)). Elsewhere it is not known.
+    try:
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):
+        return 0
 
 
 class _Sent:

@@ -6,11 +6,14 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.transfers import TransferFlags, figures, open_destination, tell_end
 from cxr.cli.out import Out
 from cxr.cloud.downloading import Download, fetch, plan_manifest_download
+
+_SHOWN_NAMES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +39,25 @@ def run_download(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: D
             source = open_destination(wishes.source, settings, haul, out)
             made = plan_manifest_download(source, wishes.folder, Path(scratch))
             show_plan(out, f"download of {made.totals.to_send.files:,} files", made.rows())
+            if made.skipped:
+                shown = ", ".join(made.skipped[:_SHOWN_NAMES])
+                out.warn(f"{len(made.skipped):,} objects cannot be files here and are left out: {shown}")
             if not wishes.dry_run:
                 _ask(out, made, yes=wishes.yes)
-                outcome = fetch(made, haul)
+                outcome = fetch(made)
         payload = {**made.as_json(), "fetched": outcome is not None}
         go_on = wishes.command(flags, transfer)
         tell_end(out, "cloud.download", payload, outcome, done="fetched", go_on=go_on)
     if outcome is not None:
-        out.say(f"fetched {figures(outcome)}" if made.totals.to_send.files else "nothing to fetch: all is here")
+        out.say(f"fetched {figures(outcome)}" if made.totals.to_send.files else "nothing to fetch: all images are here")
         if made.manifest is not None:
             out.hint(f"cxr data check --manifest {shlex.quote(str(wishes.folder / 'manifest.csv'))}")
 
 
 def _ask(out: Out, made: Download, *, yes: bool) -> None:
     totals, connection = made.totals, made.source.connection
-    if totals.changed.files:
-        out.confirm(f"Replace {totals.changed.files:,} files in {made.folder}?", yes=yes)
+    replaced = totals.changed.files + made.replaced_manifest
+    if replaced:
+        out.confirm(f"Replace {replaced:,} files in {made.folder}?", yes=yes)
     elif connection is not None and connection.billed and totals.to_send.files:
         out.confirm(f"Fetch {totals.to_send.size / 1e9:,.2f} GB (the service bills what leaves it)?", yes=yes)

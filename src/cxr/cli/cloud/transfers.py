@@ -43,6 +43,8 @@ _SHOWN: Final = 10
 #: How often, in seconds, an outage is told of.
 _OUTAGE_PAUSE_S: Final = 10.0
 _IN_JSON: Final = 10_000
+#: `gs:/bucket`: somebody meant a URL.
+_HALF_A_URL = re.compile(r"(?:gs|gcs|s3|s3a|file):(?!//)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?(?:/s)?", re.IGNORECASE)
 _UNITS: Final = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
 
@@ -89,19 +91,24 @@ class TransferFlags:
 
 
 def open_destination(url: str | None, settings: Settings, haul: Haul, out: Out) -> Destination:
-    """What --to or --from names (None: the bucket and prefix of the settings)."""
+    """What --to or --from names (None: the bucket and prefix of the settings).
+
+    Raises UsageError for what is no URL of a bucket and no folder.
+    """
     from cxr.cloud.uploading import Destination, destination_of
     from cxr.storage import open_store
 
-    if url is None or url.startswith("gs://"):
-        if url is not None:
-            bucket, _, prefix = url.removeprefix("gs://").partition("/")
-            settings = replace(settings, bucket=bucket, prefix=prefix)
+    if url is None:
         return destination_of(open_connection(settings, out), haul)
-    store = open_store(
-        url.rstrip("/"), workers=haul.width, limits=haul.limits, retrier=haul.retrier, sessions=haul.sessions
-    )
-    return Destination(store.url, store)
+    kind, _, rest = url.partition("://")
+    if not url.strip() or (kind in {"gs", "s3"} and not rest.strip("/")) or _HALF_A_URL.match(url):
+        raise UsageError(f"{url!r} is no place", hint="use gs://bucket/prefix, s3://bucket/prefix or a folder")
+    if kind == "gs":
+        bucket, _, prefix = rest.partition("/")
+        return destination_of(open_connection(replace(settings, bucket=bucket, prefix=prefix), out), haul)
+    place = url if set(url) == {"/"} else url.rstrip("/")
+    store = open_store(place, workers=haul.width, limits=haul.limits, retrier=haul.retrier, sessions=haul.sessions)
+    return Destination(store.url, store, haul)
 
 
 def _outage_teller(out: Out) -> Callable[[CxrError, float], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -13,13 +13,14 @@ from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.transfers import TransferFlags, figures, open_destination, tell_end
 from cxr.cli.out import Out
 from cxr.cloud.uploading import (
+    IMAGES,
     Destination,
     ManifestUpload,
     check_images,
     plan_manifest_upload,
     send_manifest,
 )
-from cxr.errors import UsageError
+from cxr.errors import CheckFailed, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest
 from cxr.storage.transfer.plan_file import PlanFile, read_plan
@@ -46,7 +47,8 @@ class UploadWishes:
         parts = [f"--manifest {shlex.quote(str(self.manifest))}"]
         parts += [f"--images {shlex.quote(str(self.images))}"] if self.images else []
         parts += [f"--to {shlex.quote(self.to)}"] if self.to else []
-        parts += ["--delete-orphans"] if self.delete_orphans else []
+        parts += [f"--apply {shlex.quote(str(self.apply))}"] if self.apply else []
+        parts += ["--delete-orphans"] if self.delete_orphans and not self.apply else []
         return flags.command(f"cxr cloud upload {' '.join(parts)}") + transfer.command()
 
 
@@ -57,13 +59,17 @@ def run_upload(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: Upl
     manifest = read_manifest(wishes.manifest)
     check_images(manifest, wishes.images)
     settings, again = flags.settings(), wishes.command(flags, transfer)
+    if wishes.to is not None and wishes.to.startswith("gs://"):
+        bucket, _, prefix = wishes.to.removeprefix("gs://").partition("/")
+        flags = replace(flags, bucket=bucket, prefix=prefix)  # for the next command, which has no --to
     saved = read_plan(wishes.apply) if wishes.apply else None
     with TemporaryDirectory(prefix="cxr-plan-") as scratch:
         outcome = None
         with transfer.hauling(out, "uploading", settings.state_dir) as haul:
             destination = open_destination(wishes.to, settings, haul, out)
+            _refuse_overlap(destination, wishes.images or manifest.root)
             made = _plan(out, destination, manifest, wishes.images, Path(scratch) / "plan.jsonl")
-            remove = _whether_to_remove(made.files, wishes.delete_orphans, saved)
+            remove = _whether_to_remove(made, wishes.delete_orphans, saved)
             show_plan(out, f"upload of {len(manifest.frame):,} images", made.rows(delete_orphans=remove))
             _remark(out, made)
             if wishes.plan:
@@ -71,7 +77,7 @@ def run_upload(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: Upl
                 out.say(f"saved; nothing was sent. Carry it out: {again} --apply {shlex.quote(str(wishes.plan))}")
             elif not wishes.dry_run:
                 _ask(out, made, remove=remove, yes=wishes.yes)
-                outcome = send_manifest(made, haul, remove_orphans=remove)
+                outcome = send_manifest(made, remove_orphans=remove)
         deleted = made.totals.orphan.files if remove and outcome and outcome.complete else 0
         payload = {**made.as_json(), "sent": outcome is not None, "deleted": deleted}
         tell_end(out, "cloud.upload", payload, outcome, done="sent", go_on=again)
@@ -88,12 +94,31 @@ def _plan(out: Out, destination: Destination, manifest: Manifest, images: Path |
         return plan_manifest_upload(destination, manifest, path, images=images, on_objects=on_objects)
 
 
-def _whether_to_remove(fresh: PlanFile, wanted: bool, saved: PlanFile | None) -> bool:
+def _refuse_overlap(destination: Destination, root: Path) -> None:
+    """A folder that is filled from itself would lose files as its own orphans."""
+    if "://" in destination.url:
+        return
+    source, target = root.resolve(), Path(destination.url, IMAGES).resolve()
+    if source == target or source in target.parents or target in source.parents:
+        raise UsageError(
+            f"the images of {destination.url} would lie within {root}, or the other way round",
+            hint="send them to a folder of its own",
+        )
+
+
+def _whether_to_remove(made: ManifestUpload, wanted: bool, saved: PlanFile | None) -> bool:
     """Whether orphans are to be deleted: as the flag says, or as the saved plan says, which must still be true."""
     if saved is None:
         return wanted
-    check_same(saved, fresh, "destination", "manifest")
-    check_still_true(saved, fresh)
+    check_same(saved, made.files, "where", "destination", "manifest")
+    check_still_true(saved, made.files)
+    versions = saved.header.get("manifest_parts", {})
+    for part in made.parts:
+        if not part.there and part.version != versions.get(part.name):
+            raise CheckFailed(
+                f"{made.destination.url} has changed since {saved.path} was made: {part.name} is another version",
+                hint="look at it anew: --dry-run --plan FILE",
+            )
     agreed = bool(saved.header.get("delete_orphans"))
     if wanted and not agreed:
         raise UsageError(
@@ -113,10 +138,13 @@ def _remark(out: Out, made: ManifestUpload) -> None:
 
 def _ask(out: Out, made: ManifestUpload, *, remove: bool, yes: bool) -> None:
     asked = []
+    if made.make_bucket and made.destination.connection:
+        where = made.destination.connection
+        asked.append(f"make the private bucket gs://{where.bucket} in {where.region}")
     if not made.nothing_to_send:
         asked.append(f"send {made.totals.to_send.files:,} images and the manifest to {made.destination.url}")
     if remove and made.totals.orphan.files:
         asked.append(f"DELETE {made.totals.orphan.files:,} objects")
     if asked:
-        question = " and ".join(asked)
+        question = ", ".join(asked)
         out.confirm(f"{question[0].upper()}{question[1:]}?", yes=yes)

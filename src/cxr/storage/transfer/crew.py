@@ -24,6 +24,8 @@ from cxr.storage.transfer.workers import MOST_BYTES
 GRACE_S: Final = 1.0
 _TICK_S: Final = 0.1
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: After so many refused files nothing more is tried, although some were sent.
+REFUSALS: Final = 10
 #: Seconds that any file may take, whatever its size and the retries.
 ALLOWED_S: Final = 60.0
 #: Bytes of one file that are in memory at most: a file in one request, or a piece of a larger one.
@@ -143,6 +145,7 @@ class Crew(Generic[Item]):
         self._room.notify_all()
 
     def _work(self) -> None:
+        flight = None
         try:
             while (begun := self._begin()) is not None:
                 task, flight = begun
@@ -152,6 +155,8 @@ class Crew(Generic[Item]):
         except BaseException as bug:  # noqa: BLE001  (it is raised again where the crew was called)
             self._books.bug = bug
             self._stop.set()
+            if flight is not None and flight.given_up:
+                return
         with self._room:
             self._books.alive -= 1
             self._room.notify_all()
@@ -171,7 +176,8 @@ class Crew(Generic[Item]):
             if self._stop.is_set():
                 self._books.untried.append(task.name)
                 return None
-            allowed = ALLOWED_S + self._retry_s + task.size * self._workers / SLOWEST_BYTES_S
+            slowest = min(SLOWEST_BYTES_S, self._pace.rate or SLOWEST_BYTES_S)
+            allowed = ALLOWED_S + self._retry_s + task.size * self._workers / slowest
             flight = _Flight(task.name, task.size, held, time.monotonic() + allowed)
             self._books.in_memory += held
             self._books.flights.add(flight)
@@ -194,20 +200,28 @@ class Crew(Generic[Item]):
             if flight.given_up:
                 return False
             self._books.in_memory -= flight.held
-            if isinstance(error, Interrupted):
-                return True  # stays among the flights: it was begun and is not done
             self._books.flights.discard(flight)
             if error is None:
                 self._books.files += 1
                 self._books.size += flight.size
+            elif isinstance(error, Interrupted):
+                self._books.untried.append(flight.name)  # it was begun and is not done
             else:
                 self._books.failures.append(Failure(flight.name, error))
                 if self._retrier.gave_up:
                     self._pace.cancelled.set()  # the others need not wait for their next attempt
-                if self._retrier.gave_up or _is_fatal(error):
+                if self._retrier.gave_up or self._is_in_vain(error):
                     self._stop.set()
             self._room.notify()
             return True
+
+    def _is_in_vain(self, error: CxrError) -> bool:
+        """Whether the other files would fail in the same way: no space; no permission for any of several files."""
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return True
+        refused = sum(isinstance(failure.error, NotAllowed) for failure in self._books.failures)
+        return refused >= (REFUSALS if self._books.files else 1)
 
     def _tally(self) -> Tally:
         files, size = self._totals
@@ -221,9 +235,3 @@ class CrewOf(Protocol[Item]):
 
     def __call__(self, action: Callable[[Item], object], /) -> Crew[Item]:
         """A crew that does `action`."""
-
-
-def _is_fatal(error: CxrError) -> bool:
-    """Whether every other file would fail in the same way: no permission, no space."""
-    cause = error.__cause__
-    return isinstance(error, NotAllowed) or (isinstance(cause, OSError) and cause.errno in _FULL)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
-from cxr.errors import Fault, InputError
-from cxr.storage.checksums import crc32c_of_file
+from cxr.errors import ChangedOnDisk, InputError, UsageError
+from cxr.storage.checksums import digest_of_file
 from cxr.storage.limits import Pace
 from cxr.storage.retrying import RETRY_S, RetryingStore
 from cxr.storage.store import Digest, ObjectInfo, Store
@@ -17,14 +21,18 @@ from cxr.storage.transfer.files import Outcome, Tally, Task
 from cxr.storage.transfer.plan_file import Action, Count, PlanFile, write_plan
 from cxr.storage.transfer.workers import choose_workers
 
+#: Seconds after which a temporary file has been left by a download that was killed.
+_LEFT_PART_S: Final = 600.0
 
-def plan_download(objects: Iterable[ObjectInfo], store: Store, folder: Path, *, path: Path) -> PlanFile:
-    """Compare objects with the files of `folder` by size and crc32c (a file of the right size is read), and write the
-    plan. What ends with a slash stands for a folder in consoles and is left out.
 
-    Raises InputError for a name that would leave the folder.
+def plan_download(
+    objects: Iterable[ObjectInfo], store: Store, folder: Path, *, path: Path, skipped: list[str]
+) -> PlanFile:
+    """Compare objects with the files of `folder` by size and checksum (a file of the right size is read), and write the
+    plan. What ends with a slash stands for a folder in consoles and is left out; names that can be no files here are
+    left out, too, and added to `skipped`.
     """
-    comparison = _Comparison(folder)
+    comparison = _Comparison(folder, skipped)
     header = {"kind": "download", "source": store.url, "destination": str(folder)}
     return write_plan(path, header, comparison.actions(objects), iter(lambda: comparison.unchanged, None))
 
@@ -33,16 +41,11 @@ def fetch_plan(plan: PlanFile, store: Store, folder: Path, crew: CrewOf[Action])
     """Fetch what the plan says; a failed file does not stop the others and leaves nothing behind."""
 
     def fetch(action: Action) -> None:
-        target = local_path(folder, action.name)
-        store.get_file(action.name, target)
-        wanted = action.digest
-        if wanted.crc32c and crc32c_of_file(target) != wanted.crc32c:
-            target.unlink(missing_ok=True)
-            raise Fault(
-                f"{action.name} has other bytes in {store.url} than when it was looked at",
-                hint="run the same command again",
-            )
+        store.get_file(action.name, local_path(folder, action.name), expected=action.digest)
 
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="name a folder")
+    _remove_left_parts(folder)
     total = plan.totals.to_send
     tasks = (Task(action, action.name, action.digest.size) for action in plan.uploads())
     return crew(fetch).run(tasks, files=total.files, size=total.size)
@@ -55,7 +58,7 @@ def download_all(store: RetryingStore, folder: Path, *, on_progress: Callable[[i
         on_progress(tally.files, tally.all_files, f"{tally.retries} retries" if tally.retries else "")
 
     with TemporaryDirectory(prefix="cxr-plan-") as scratch:
-        plan = plan_download(store.list(), store, folder, path=Path(scratch) / "plan.jsonl")
+        plan = plan_download(store.list(), store, folder, path=Path(scratch) / "plan.jsonl", skipped=[])
         total = plan.totals.to_send
 
         def crew(action: Callable[[Action], object]) -> Crew[Action]:
@@ -69,27 +72,55 @@ def download_all(store: RetryingStore, folder: Path, *, on_progress: Callable[[i
 
 
 def local_path(folder: Path, name: str) -> Path:
-    """Where an object's file goes. Raises InputError for a name that would leave the folder."""
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\0" in name or "\\" in name:
+    """Where an object's file goes. Raises InputError for a name that is no plain relative path."""
+    if not is_plain(name):
         raise InputError(f"the object's name {name!r} cannot be a file under {folder}")
-    return folder.joinpath(*parts)
+    return folder.joinpath(*name.split("/"))
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is a relative path of plain parts: not empty, no `.` and `..`, nothing that only some systems
+    take for a separator."""
+    strange = "\0" in name or (os.sep == "\\" and "\\" in name)
+    return not strange and all(part not in {"", ".", ".."} for part in name.split("/"))
+
+
+def _remove_left_parts(folder: Path) -> None:
+    """What a download that was killed has left; what is younger may belong to one that is at work."""
+    for part in folder.rglob(".*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _LEFT_PART_S:
+                part.unlink()
 
 
 @dataclass(slots=True)
 class _Comparison:
     folder: Path
+    skipped: list[str]
     unchanged: Count = field(default_factory=Count)
 
     def actions(self, objects: Iterable[ObjectInfo]) -> Iterator[Action]:
         for info in objects:
-            if not info.name or info.name.endswith("/"):
+            if info.name.endswith("/") or not info.name:
+                continue
+            if not is_plain(info.name):
+                self.skipped.append(info.name)
                 continue
             path = local_path(self.folder, info.name)
             digest = Digest(info.size, info.crc32c, info.md5, info.sha256)
             if not path.exists():
                 yield Action("new", info.name, info.version, digest)
-            elif path.stat().st_size == info.size and info.crc32c and crc32c_of_file(path) == info.crc32c:
+            elif _is_here(path, digest):
                 self.unchanged = self.unchanged.plus(info.size)
             else:
                 yield Action("changed", info.name, info.version, digest)
+
+
+def _is_here(path: Path, digest: Digest) -> bool:
+    if not path.is_file() or path.stat().st_size != digest.size or not (digest.crc32c or digest.md5 or digest.sha256):
+        return False
+    try:
+        digest_of_file(path, digest)
+    except ChangedOnDisk:
+        return False
+    return True

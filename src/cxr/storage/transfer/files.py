@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from cxr.errors import CxrError, Interrupted, NotAllowed, Unreachable
+from cxr.errors import CxrError, InputError, Interrupted, NotAllowed, Unreachable
 from cxr.storage.store import Digest
 
 Item = TypeVar("Item")
@@ -98,12 +98,17 @@ class Outcome:
         if self.interrupted:
             raise Interrupted(f"stopped by Ctrl-C: {total - count:,} of {total:,} files are {done}", hint=hint)
         worst = max(self.failures, key=lambda failure: _gravity(failure.error))
-        if count == 1:
-            raise worst.error
+        # To go on helps against what was out of reach; what is not allowed or has changed needs something else.
+        if isinstance(worst.error, NotAllowed | InputError) and worst.error.hint:
+            hint = worst.error.hint
+        told = worst.error.message if worst.name in worst.error.message else f"{worst.name}: {worst.error.message}"
         raise type(worst.error)(
-            f"{count:,} of {total:,} files were not {done}; {worst.name}: {worst.error.message}",
-            hint=worst.error.hint if isinstance(worst.error, NotAllowed) else hint,
-        )
+            told if count == 1 else f"{count:,} of {total:,} files were not {done}; {told}", hint=hint
+        ) from worst.error
+
+    def with_failures(self, *failures: Failure, interrupted: bool = False) -> Outcome:
+        """The same, and what failed afterwards."""
+        return replace(self, failures=(*self.failures, *failures), interrupted=self.interrupted or interrupted)
 
     @property
     def missing(self) -> list[str]:

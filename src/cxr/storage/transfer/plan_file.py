@@ -133,7 +133,7 @@ def read_plan(path: Path) -> PlanFile:
             last = deque(lines, maxlen=1).pop() if first else ""
     except FileNotFoundError:
         raise InputError(f"there is no plan {path}", hint="save one with --plan FILE") from None
-    except (UnicodeDecodeError, IndexError):
+    except (UnicodeDecodeError, IndexError, IsADirectoryError):
         raise _not_a_plan(path) from None
     header = _object(path, 1, first)
     if header.get("schema") != SCHEMA or header.get("schema_version") != SCHEMA_VERSION:

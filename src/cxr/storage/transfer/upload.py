@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from cxr.errors import Fault, NotFound, VersionConflict
+from cxr.storage.checksums import digest_of_file
 from cxr.storage.store import ABSENT, Digest, ObjectInfo, Store
 from cxr.storage.transfer.crew import CrewOf
 from cxr.storage.transfer.files import LocalFile, Outcome, Task
@@ -18,6 +20,7 @@ from cxr.storage.transfer.plan_file import Action, Count, PlanFile, write_plan
 #: Objects whose listing does not tell a checksum (S3 uploads in parts) are looked at, so many at a time.
 _LOOKERS: Final = 16
 _BATCH: Final = 256
+_TICK_S: Final = 0.1
 
 
 def plan_upload(
@@ -60,7 +63,7 @@ def send_plan(plan: PlanFile, store: Store, path_of: Callable[[str], Path], crew
             )
         except VersionConflict:
             found = store.stat(file.name)
-            if found is None or not found.holds(file.digest):
+            if found is None or not found.holds(digest_of_file(file.path, file.digest)):
                 raise VersionConflict(
                     f"{file.name} was changed in {store.url} by somebody else since the plan was made",
                     hint="run the same command again: it makes a new plan",
@@ -90,25 +93,56 @@ class _Comparison:
     unchanged: Count = field(default_factory=Count)
 
     def actions(self, pairs: Iterator[tuple[LocalFile | None, ObjectInfo | None]]) -> Iterator[Action]:
-        with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="look") as pool:
-            while batch := list(islice(pairs, _BATCH)):
-                doubtful = [info.name for file, info in batch if file and info and info.holds(file.digest) is None]
-                looked = dict(zip(doubtful, pool.map(self.store.stat, doubtful), strict=True)) if doubtful else {}
-                for file, info in batch:
-                    seen = looked.get(info.name, info) if info else None
-                    action = self._action(file, seen)
-                    if action is not None:
-                        yield action
+        while batch := list(islice(pairs, _BATCH)):
+            doubtful = [info.name for file, info in batch if file and info and info.holds(file.digest) is None]
+            looked = look_at(self.store, doubtful) if doubtful else {}
+            for file, info in batch:
+                action = self._action(file, looked.get(info.name, info) if info else None)
+                if action is not None:
+                    yield action
 
     def _action(self, file: LocalFile | None, info: ObjectInfo | None) -> Action | None:
         if file is None:
             return _orphan(info) if info else None
         if info is None:
             return Action("new", file.name, ABSENT, file.digest)
-        if info.holds(file.digest):
-            self.unchanged = self.unchanged.plus(file.digest.size)
+        digest, same = file.digest, info.holds(file.digest)
+        if same is None:  # the manifest has no checksum that the store has, too
+            digest = digest_of_file(file.path, digest)
+            same = info.holds(digest)
+        if same:
+            self.unchanged = self.unchanged.plus(digest.size)
             return None
-        return Action("changed", file.name, info.version, file.digest)
+        return Action("changed", file.name, info.version, digest)
+
+
+def look_at(store: Store, names: list[str]) -> dict[str, ObjectInfo | None]:
+    """`stat` of many objects at once. Nothing of it is waited for when it is interrupted."""
+    found: dict[str, ObjectInfo | None] = {}
+    errors: list[BaseException] = []
+    left, done = deque(names), threading.Semaphore(0)
+
+    def look() -> None:
+        try:
+            while left and not errors:
+                name = left.popleft()
+                found[name] = store.stat(name)
+        except IndexError:  # another took the last
+            pass
+        except BaseException as error:  # noqa: BLE001  (raised again below)
+            errors.append(error)
+        finally:
+            done.release()
+
+    lookers = min(_LOOKERS, len(names))
+    for _ in range(lookers):
+        threading.Thread(target=look, name="look", daemon=True).start()
+    for _ in range(lookers):
+        while not done.acquire(timeout=_TICK_S):
+            pass  # in pieces, so that Ctrl-C comes through
+    if errors:
+        raise errors[0]
+    return found
 
 
 def _orphan(info: ObjectInfo) -> Action:
