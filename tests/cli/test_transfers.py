@@ -196,3 +196,62 @@ def test_rates(text: str, rate: float) -> None:
 def test_what_is_no_rate(text: str) -> None:
     with pytest.raises(UsageError):
         parse_rate(text)
+
+
+@pytest.mark.parametrize("place", ["", " ", "gs://", "s3://", "s3:///", "gs:/bucket/x", "s3:bucket"])
+def test_what_is_no_place_is_refused(run_cxr: Run, folder: Path, place: str) -> None:
+    done = run_cxr("cloud", "upload", "--yes", "--delete-orphans", "--to", place)
+    assert done.returncode == 2
+    assert "is no place" in done.stderr
+    assert len(files_of(folder / "images")) == 40
+
+
+@pytest.mark.parametrize("place", [".", "images", "images/NORMAL"])
+def test_a_folder_is_not_filled_from_itself(run_cxr: Run, folder: Path, place: str) -> None:
+    (folder / "images" / "notes.txt").write_text("mine")
+    done = run_cxr("cloud", "upload", "--yes", "--delete-orphans", "--to", place)
+    assert done.returncode == 2
+    assert "or the other way round" in done.stderr
+    assert (folder / "images" / "notes.txt").exists()
+    assert len(files_of(folder / "images")) == 41
+
+
+def test_a_saved_plan_is_refused_when_another_manifest_was_sent_meanwhile(run_cxr: Run, folder: Path) -> None:
+    assert run_cxr("cloud", "upload", "--to", "disk", "--plan", "plan.jsonl").returncode == 0
+    shutil.copytree(folder, folder / "other", ignore=shutil.ignore_patterns("other"))
+    assert run_cxr("data", "split", "--validation", "0.3", "--seed", "5", cwd=folder / "other").returncode == 0
+    assert run_cxr("cloud", "upload", "--to", "../disk", "--yes", cwd=folder / "other").returncode == 0
+    sent = (folder / "disk" / "manifest.csv").read_bytes()
+    refused = run_cxr("cloud", "upload", "--to", "disk", "--apply", "plan.jsonl", "--yes")
+    assert refused.returncode == 5
+    assert "is another version" in refused.stderr
+    assert (folder / "disk" / "manifest.csv").read_bytes() == sent
+
+
+def test_a_download_does_not_replace_a_manifest_unasked(run_cxr: Run, folder: Path) -> None:
+    assert run_cxr("cloud", "upload", "--to", "disk", "--yes").returncode == 0
+    assert run_cxr("cloud", "download", "back", "--from", "disk").returncode == 0
+    (folder / "back" / "manifest.csv").write_text("my own")
+    asked = run_cxr("cloud", "download", "back", "--from", "disk")
+    assert asked.returncode == 2
+    assert "the one here is replaced" in asked.stdout
+    assert (folder / "back" / "manifest.csv").read_text() == "my own"
+    assert run_cxr("cloud", "download", "back", "--from", "disk", "--yes").returncode == 0
+    assert (folder / "back" / "manifest.csv").read_bytes() == (folder / "disk" / "manifest.csv").read_bytes()
+
+
+def test_names_are_printed_without_what_a_terminal_obeys(run_cxr: Run, folder: Path) -> None:
+    assert run_cxr("cloud", "upload", "--to", "disk", "--yes").returncode == 0
+    (folder / "disk" / "images" / "\x1b]0;owned\x07.png").write_bytes(b"x")
+    told = run_cxr("cloud", "upload", "--to", "disk", "--dry-run")
+    assert r"\x1b]0;owned\x07.png" in told.stderr
+    assert "\x1b" not in told.stderr + told.stdout
+
+
+def test_several_changed_files_are_told_to_be_scanned_again(run_cxr: Run, folder: Path) -> None:
+    for path in sorted((folder / "images").rglob("*.*"))[:2]:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    done = run_cxr("cloud", "upload", "--to", "disk", "--yes")
+    assert done.returncode == 2
+    assert "2 of 40 files were not sent" in done.stderr
+    assert "next: scan the folder again: cxr data scan" in done.stderr
