@@ -250,3 +250,22 @@ def test_errors_have_the_services_shape(server_url: str, bucket: storage.Bucket)
     assert answer.status_code == error["code"] == 404
     assert error["errors"][0]["reason"] == "notFound"
     assert f"{bucket.name}/nothing" in error["message"]
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+@pytest.mark.parametrize("newline", ["\r\n", "\n"])
+def test_a_multipart_body_as_other_clients_frame_it(
+    server_url: str, bucket: storage.Bucket, quote: str, newline: str
+) -> None:
+    """gcsfs ends lines with a line feed alone, apitools (gcloud) puts the boundary into single quotes."""
+    lines = ("--edge", "Content-Type: application/json", "", '{"name": "framed"}', "--edge", "Content-Type: a/b", "")
+    body = newline.join((*lines, "the bytes", "--edge--")).encode()
+    answer = requests.post(
+        f"{server_url}/upload/storage/v1/b/{bucket.name}/o?uploadType=multipart",
+        data=body,
+        headers={"Content-Type": f"multipart/related; boundary={quote}edge{quote}"},
+        timeout=20,
+    )
+    assert answer.status_code == 200, answer.text
+    blob = bucket.get_blob("framed")
+    assert (blob.download_as_bytes(), blob.content_type) == (b"the bytes", "a/b")

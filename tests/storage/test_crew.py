@@ -106,7 +106,7 @@ def test_files_in_memory_together_are_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("files", "size", "expected"),
-    [(0, 0, 1), (3, 300, 3), (6000, 6000 * 20_000, MOST), (6000, 6000 * 200_000, 63), (100, 100 << 25, 8)],
+    [(0, 0, 1), (3, 300, 3), (6000, 6000 * 20_000, MOST), (6000, 6000 * 200_000, 100), (100, 100 << 25, 8)],
 )
 def test_workers_by_size(files: int, size: int, expected: int) -> None:
     assert choose_workers(files, size) == expected

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, max=256, help="Files moved at the same time [default: by their sizes, 8 to 64]."),
+    typer.Option("--workers", min=1, max=256, help="Files moved at the same time [default: by their sizes, 8 to 128]."),
 ]
 MaxRate = Annotated[str | None, typer.Option("--max-rate", help="Bytes a second at most, such as 500K or 10M.")]
 RetryFor = Annotated[

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
-#: The link that is to be filled, in bytes a second (1 Gbit/s), at the latency that is aimed at.
-LINK_BYTES_S: Final = 125e6
+#: The link that is to be filled, in bytes a second (1.6 Gbit/s), at the latency that is aimed at.
+LINK_BYTES_S: Final = 200e6
 #: Seconds that one small request takes at 50 ms latency: the round trip and about as much for the service.
 REQUEST_S: Final = 0.1
 FEWEST: Final = 8
-#: One Python process has no use for more: at about a millisecond of CPU a file, 64 requests of 50 ms fill it.
-MOST: Final = 64
+#: One Python process has no use for more: at 0.7 ms of CPU a file, 128 requests of 50 ms fill it.
+MOST: Final = 128
 #: Bytes of files that may be in memory together.
 MOST_BYTES: Final = 64 << 20
 

@@ -89,33 +89,34 @@ def _multipart(request: Request) -> _Parts:
     found = _BOUNDARY.search(request.headers.get("content-type", ""))
     if not found:
         raise invalid("Missing multipart boundary in the Content-Type header.")
-    delimiter = b"--" + found.group(1).encode("latin-1")
+    delimiter = b"--" + found.group(1).strip("'").encode("latin-1")
     body = request.body
     first = body.find(delimiter, 0, _HEAD_BYTES)
-    second = body.find(b"\r\n" + delimiter, first + len(delimiter), _HEAD_BYTES)
+    newline = b"\r\n" if body.read(first + len(delimiter), first + len(delimiter) + 2) == b"\r\n" else b"\n"
+    second = body.find(newline + delimiter, first + len(delimiter), _HEAD_BYTES)
     if first < 0 or second < 0:
         raise invalid("Malformed multipart body: the first part has no end.")
-    _, text_start = _part_headers(body, first + len(delimiter))
-    media_headers, start = _part_headers(body, second + 2 + len(delimiter))
+    _, text_start = _part_headers(body, first + len(delimiter), newline)
+    media_headers, start = _part_headers(body, second + len(newline + delimiter), newline)
     metadata = _metadata(body.read(text_start, second))
-    return _Parts(metadata, media_headers.get("content-type"), start, _last_boundary(body, delimiter, start))
+    return _Parts(metadata, media_headers.get("content-type"), start, _last_boundary(body, newline + delimiter, start))
 
 
-def _part_headers(body: Body, start: int) -> tuple[Mapping[str, str], int]:
-    end = body.find(b"\r\n\r\n", start, start + _HEAD_BYTES)
+def _part_headers(body: Body, start: int, newline: bytes) -> tuple[Mapping[str, str], int]:
+    end = body.find(newline * 2, start, start + _HEAD_BYTES)
     if end < 0:
         raise invalid("Malformed multipart body: a part has no headers.")
     headers: dict[str, str] = {}
-    for line in body.read(start, end).decode("latin-1").split("\r\n"):
+    for line in body.read(start, end).decode("latin-1").splitlines():
         key, colon, value = line.partition(":")
         if colon:
             headers[key.strip().lower()] = value.strip()
-    return headers, end + 4
+    return headers, end + 2 * len(newline)
 
 
 def _last_boundary(body: Body, delimiter: bytes, start: int) -> int:
-    tail_start = max(start - 2, body.size - len(delimiter) - 64)
-    position = body.read(tail_start).rfind(b"\r\n" + delimiter + b"--")
+    tail_start = max(start - 4, body.size - len(delimiter) - 64)
+    position = body.read(tail_start).rfind(delimiter + b"--")
     if position < 0:
         raise invalid("Malformed multipart body: it does not end with its boundary.")
     return max(start, tail_start + position)
