@@ -16,7 +16,7 @@ import typer
 from cxr.cli.cloud.common import open_connection
 from cxr.cli.out import Out
 from cxr.cli.transfer_line import transfer_line
-from cxr.errors import CxrError, UsageError
+from cxr.errors import CxrError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.uploading import Destination
@@ -148,7 +148,9 @@ def tell_end(
     if not missing:
         return
     out.warn(f"{len(missing):,} files are missing:")
-    reasons = {failure.name: failure.error.message for failure in outcome.failures}
+    # What was out of reach is told once, at the end.
+    failed = [failure for failure in outcome.failures if not isinstance(failure.error, Unreachable)]
+    reasons = {failure.name: failure.error.message for failure in failed}
     for name in missing[:_SHOWN]:
         out.warn(f"  {name}" + (f": {reasons[name]}" if name in reasons else ""))
     if len(missing) > _SHOWN:
