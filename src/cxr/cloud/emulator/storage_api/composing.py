@@ -119,4 +119,4 @@ def _while_sources_stay(make: Callable[[], _Result]) -> _Result:
             return make()
         except FileNotFoundError:
             continue
-    raise StorageError(503, "backendError", "The source objects keep changing.")
+    raise StorageError(500, "backendError", "The bytes of a source object are missing, or keep changing.")

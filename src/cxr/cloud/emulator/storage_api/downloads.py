@@ -48,7 +48,7 @@ def _response(context: StorageContext, request: Request, row: sqlite3.Row) -> Re
 
 
 def _slice(context: StorageContext, row: sqlite3.Row, start: int, length: int) -> FileSlice:
-    return FileSlice(context.blobs.open(row["blob"]), start, length)
+    return FileSlice(context.blobs.open(row["blob"], start + length), start, length)
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
