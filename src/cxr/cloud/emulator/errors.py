@@ -69,16 +69,19 @@ def storage_unimplemented(what: str) -> StorageError:
     return StorageError(501, "notImplemented", f"The emulator does not implement {what}.")
 
 
+def failure(status: int, operation: str, message: str) -> Response:
+    """An error in the shape of the service that the operation belongs to."""
+    if operation.startswith("storage."):
+        return StorageError(status, _REASONS.get(status, "backendError"), message).response()
+    error = {"code": status, "message": message, "status": _RPC_STATUS.get(status, "UNKNOWN")}
+    return json_response({"error": error}, status=status)
+
+
 def fault_response(status: int, retry_after: int | None, operation: str) -> Response:
     """An error that was asked for, in the shape of the service that the operation belongs to."""
     message = "This fault was asked for (/_emulator/faults or x-goog-emulator-instructions)."
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    if operation.startswith("storage."):
-        response = StorageError(status, _REASONS.get(status, "backendError"), message).response()
-    else:
-        error = {"code": status, "message": message, "status": _RPC_STATUS.get(status, "UNKNOWN")}
-        response = json_response({"error": error}, status=status)
-    return Response(status, response.body, headers)
+    return Response(status, failure(status, operation, message).body, headers)
 
 
 _REASONS = {401: "required", 403: "forbidden", 404: "notFound", 408: "uploadBrokenConnection", 412: "conditionNotMet"}

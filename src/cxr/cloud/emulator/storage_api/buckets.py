@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError, invalid, no_such_bucket
-from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.http import Request, Response, json_response, parse_json
 from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
 from cxr.cloud.emulator.storage_api.resources import BUCKET_ATTRIBUTES, bucket_resource
@@ -134,7 +134,7 @@ def valid_bucket_name(name: str) -> bool:
 def json_body(request: Request) -> dict[str, Any]:
     """The request's JSON object. Raises 400."""
     try:
-        value = json.loads(request.body.read() or b"{}")
+        value = parse_json(request.body.read() or b"{}")
     except ValueError:
         raise StorageError(400, "parseError", "Parse Error") from None
     if not isinstance(value, dict):
