@@ -6,6 +6,7 @@ google.rpc error model (https://cloud.google.com/apis/design/errors).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -30,12 +31,14 @@ class StorageError(ApiError):
         message: str,
         *,
         location: tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
         self.location = location
+        self.headers = headers
 
     def response(self) -> Response:
         """`{"error": {"code", "message", "errors": [{"message", "domain", "reason"}]}}`."""
@@ -45,7 +48,9 @@ class StorageError(ApiError):
         if self.location:
             item["locationType"], item["location"] = self.location
         return json_response(
-            {"error": {"code": self.status, "message": self.message, "errors": [item]}}, status=self.status
+            {"error": {"code": self.status, "message": self.message, "errors": [item]}},
+            status=self.status,
+            headers=self.headers,
         )
 
 

@@ -14,6 +14,7 @@ from cxr.cloud.emulator.state.blobs import BlobStore
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.internal import store_anew
+from cxr.cloud.emulator.storage_api.resumable import forget_finished_uploads
 from cxr.cloud.emulator.storage_api.routes import handle_storage, is_quick_storage, is_storage, named_object
 from cxr.version import __version__
 
@@ -107,6 +108,8 @@ class Services:
     def _tidy(self) -> None:
         known = self.database.read.execute("SELECT blob FROM objects")
         removed = self.storage.blobs.remove_orphans(row["blob"] for row in known)
+        with self.database.write() as connection:
+            forget_finished_uploads(connection)
         unfinished = self.database.read.execute("SELECT id FROM uploads WHERE generation IS NULL")
         wanted = {row["id"] for row in unfinished}
         for path in self.settings.uploads_dir.iterdir():

@@ -12,10 +12,11 @@ from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError, invalid, storage_unimplemented
 from cxr.cloud.emulator.http import Body, Request, Response, json_response, parse_json
+from cxr.cloud.emulator.storage_api.attributes import object_attributes
 from cxr.cloud.emulator.storage_api.buckets import check_bucket
 from cxr.cloud.emulator.storage_api.checksums import declared_checksums, verify_checksums
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.storage_api.objects import checked_object_name, commit_object, object_attributes
+from cxr.cloud.emulator.storage_api.objects import checked_object_name, commit_object
 from cxr.cloud.emulator.storage_api.partial import mask_of
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
 from cxr.cloud.emulator.storage_api.resources import object_resource
