@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from emulator_server import Server
+from emulator_server import Server, Start, wait_until
+
+from cxr.cloud.emulator.settings import EmulatorSettings
+from cxr.cloud.emulator.state.database import Database
+from cxr.cloud.emulator.vertex_api.messages import types
+from cxr.cloud.emulator.vertex_api.operations import begin
 
 UPLOAD = "/upload/storage/v1/b/wire/o?uploadType=media&name="
 
@@ -138,6 +146,47 @@ def test_answers_wait_for_a_client_that_does_not_read(wire: Server) -> None:
         received = 0
         while received < size * count:
             received += len(connection.recv(1 << 20))
+
+
+def test_a_body_that_does_not_go_on_keeps_no_server_alive(start: Start) -> None:
+    server = start(idle_exit_seconds=1.0)
+    with connected(server) as connection:
+        connection.sendall(request(server, f"POST {UPLOAD}half", "Content-Length: 10", body=b"half"))
+        wait_until(lambda: not (server.state / "server.json").exists())
+
+
+def test_a_stop_answers_what_is_under_way_and_says_that_the_connection_ends(start: Start) -> None:
+    server = start()
+    rule = {"path": "slow", "action": "latency", "seconds": 1}
+    requests.put(f"{server.url}/_emulator/faults", json={"rules": [rule]}, timeout=20)
+    with connected(server) as connection:
+        connection.sendall(request(server, "GET /storage/v1/b?project=slow"))
+        faults = f"{server.url}/_emulator/faults"
+        wait_until(lambda: requests.get(faults, timeout=20).json()["rules"][0]["fired"] == 1)
+        os.kill(server.pid, signal.SIGTERM)
+        answer = all_of(connection)
+    assert status_of(answer) == 200
+    assert b"Connection: close" in answer
+
+
+def test_waiting_for_an_operation_keeps_no_other_request_from_its_answer(start: Start) -> None:
+    server = start()
+    server.bucket("wire")
+    database = Database(EmulatorSettings(server.state).database_path)
+    with database.write() as connection:  # nobody tells the server to begin with it
+        work = {"dataset": "none", "configs": []}
+        name = begin(connection, f"{server.parent}/datasets/1", "import", types.ImportDataOperationMetadata, work)[
+            "name"
+        ]
+    database.close()
+    url = f"{server.url}/v1/{name}:wait"
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(requests.post, url, json={"timeout": "5s"}, timeout=60) for _ in range(20)]
+        counts = f"{server.url}/_emulator/requests"
+        wait_until(lambda: requests.get(counts, timeout=20).json()["connections"] >= 20)
+        assert requests.get(f"{server.url}/storage/v1/b/wire/o", timeout=3).status_code == 200
+        assert not any(future.done() for future in waiting)
+        assert [future.result().status_code for future in waiting] == [200] * 20
 
 
 def test_methods_and_heads_that_are_not_taken_are_answered(wire: Server) -> None:

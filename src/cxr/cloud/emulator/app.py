@@ -50,7 +50,7 @@ class _Note:
     """What is remembered of an exchange.
 
     `undecided`: a rule waits for the object's name, which is in the body. `held_until`: not to be carried out before.
-    `is_working`: a handler may still read the body.
+    `is_working`: a handler may still read the body. `progress`: how much of it had come, and when that was seen.
     """
 
     request: Request
@@ -63,6 +63,7 @@ class _Note:
     delayed: asyncio.TimerHandle | None = None
     held_until: float = 0.0
     is_working: bool = False
+    progress: tuple[int, float] = (-1, 0.0)
     is_over: bool = False
 
 
@@ -84,8 +85,14 @@ class Application:
 
     @property
     def idle_seconds(self) -> float:
-        """How long no request has been in work."""
-        return 0.0 if self._in_flight else time.monotonic() - self._last_request
+        """How long no request has been in work; one whose body does not go on coming is none."""
+        now, since, halted = time.monotonic(), self._last_request, 0
+        for exchange in [connection.receiving for connection in self.connections]:
+            if exchange is not None:
+                if exchange.note.progress[0] != exchange.body.received:
+                    exchange.note.progress = (exchange.body.received, now)
+                since, halted = max(since, exchange.note.progress[1]), halted + 1
+        return now - since if halted == self._in_flight else 0.0
 
     async def close(self, grace_seconds: float) -> None:
         """Let requests under way end, each with its connection, then cut all connections."""

@@ -151,6 +151,11 @@ class Connection(asyncio.BufferedProtocol):
         """Whether a request is under way."""
         return self._exchange is not None
 
+    @property
+    def receiving(self) -> Exchange | None:
+        """The exchange whose body is still to come."""
+        return self._exchange if self._receiving else None
+
     def send(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | bytearray = b"") -> None:
         """The head of an answer and the beginning (or all) of its body; `finish` ends it."""
         lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
