@@ -145,3 +145,38 @@ def test_a_cancelled_or_unknown_session_is_gone(bucket: storage.Bucket) -> None:
     unknown = url[:-4] + ("0000" if not url.endswith("0000") else "1111")
     assert put(unknown, b"", "bytes */1").status_code in {404, 410}
     assert bucket.get_blob("cancelled") is None
+
+
+@pytest.mark.parametrize("later", ["*/262144", "262144-262145/262146", "262144-786431/*"])
+def test_the_first_total_holds_for_the_whole_upload(bucket: storage.Bucket, later: str) -> None:
+    data = os.urandom(2 * PIECE)
+    url = bucket.blob("total").create_resumable_upload_session()
+    assert put(url, data[:PIECE], f"bytes 0-{PIECE - 1}/{2 * PIECE}").status_code == 308
+    span = later.partition("/")[0]
+    size = 0 if span == "*" else int(span.partition("-")[2]) - PIECE + 1
+    assert put(url, bytes(size), f"bytes {later}").status_code == 400
+    assert bucket.get_blob("total") is None
+    assert put(url, data[PIECE:], f"bytes {PIECE}-{2 * PIECE - 1}/{2 * PIECE}").status_code in {200, 201}
+    assert bucket.blob("total").download_as_bytes() == data
+
+
+def test_the_length_that_the_session_was_opened_with_holds(bucket: storage.Bucket) -> None:
+    url = bucket.blob("declared").create_resumable_upload_session(size=20)
+    assert put(url, b"0123456789", "bytes 0-9/10").status_code == 400
+    assert bucket.get_blob("declared") is None
+    assert requests.put(url, data=b"0123456789" * 2, timeout=20).status_code in {200, 201}
+
+
+def test_bytes_without_a_place_are_refused(bucket: storage.Bucket) -> None:
+    url = bucket.blob("placeless").create_resumable_upload_session()
+    assert put(url, b"0123456789", "bytes */10").status_code == 400
+    assert bucket.get_blob("placeless") is None
+
+
+def test_a_finished_upload_answers_with_the_object_that_it_made(bucket: storage.Bucket) -> None:
+    url = bucket.blob("made").create_resumable_upload_session(content_type="image/jpeg")
+    done = put(url, b"0123456789", "bytes 0-9/10").json()
+    bucket.blob("made").upload_from_string(b"other")
+    assert put(url, b"", "bytes */10").json() == done
+    bucket.delete_blob("made")
+    assert put(url, b"", "bytes */*").json() == done

@@ -182,6 +182,20 @@ def test_import_of_json_lines(datasets: Any, dataset: str, bucket: storage.Bucke
     assert datasets.get_dataset(name=dataset).data_item_count == 6
 
 
+def test_import_of_composed_images(datasets: Any, dataset: str, bucket: storage.Bucket) -> None:
+    lines = []
+    for number in range(3):
+        piece = bucket.blob(f"piece-{number}")
+        piece.upload_from_string(jpeg(number))
+        composed = bucket.blob(f"composed-{number}.jpeg")
+        composed.content_type = "image/jpeg"
+        composed.compose([piece])
+        lines.append(f"gs://{bucket.name}/{composed.name},NORMAL")
+    lines.append(f"gs://{bucket.name}/piece-0,NORMAL")  # the bytes of the first: not counted again
+    import_csv(datasets, dataset, bucket, lines).result(30)
+    assert datasets.get_dataset(name=dataset).data_item_count == 3
+
+
 def test_import_of_a_missing_file_fails(datasets: Any, dataset: str, bucket: storage.Bucket) -> None:
     config = v1.ImportDataConfig(
         gcs_source=v1.GcsSource(uris=[f"gs://{bucket.name}/none.csv"]), import_schema_uri=IO_FORMAT

@@ -144,12 +144,13 @@ def test_an_error_in_the_middle_of_an_upload(faulty: Server) -> None:
     assert stored(faulty, "long") is None
 
 
-@pytest.mark.parametrize("action", ["reset", "status"])
+@pytest.mark.parametrize("action", ["reset", "status", "stall"])
 @pytest.mark.parametrize("received", [PIECE - 1, 2 * PIECE, 2 * PIECE + 777])
 def test_an_interrupted_piece_is_kept_in_multiples_of_256_kib(faulty: Server, action: str, received: int) -> None:
     data, url = os.urandom(5 * PIECE + 3), session(faulty, "resumed")
-    put_rules(faulty, {"method": "PUT", "path": "upload_id", "action": action, "after_bytes": received, "times": 1})
-    if action == "reset":
+    rule = {"method": "PUT", "path": "upload_id", "action": action, "after_bytes": received, "times": 1}
+    put_rules(faulty, rule | {"seconds": 0.01})
+    if action != "status":
         with pytest.raises(requests.ConnectionError):
             requests.put(url, data=data, timeout=20)
     else:
@@ -180,6 +181,18 @@ def test_a_stalled_request_is_not_answered_and_not_carried_out(faulty: Server) -
     put_rules(faulty, {"operation": INSERT, "action": "stall", "seconds": 0.01, "times": 1})
     with pytest.raises(requests.ConnectionError):
         requests.post(media_url(faulty, "stalled"), data=b"x", timeout=20)
+
+
+def test_a_stall_holds_back_a_body_that_arrived_at_once_and_no_other_request(faulty: Server) -> None:
+    address = urlsplit(faulty.url)
+    head = f"POST {media_url(faulty, 'held')} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1\r\n"
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.settimeout(0.3)
+        connection.sendall(f"{head}x-goog-emulator-instructions: stall-for-3600s-after-0K\r\n\r\nx".encode())
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        assert stored(faulty, "held") is None
+    wait_until(lambda: stored(faulty, "held") == b"x")  # the client has gone: nothing is waited for any more
 
 
 @pytest.mark.parametrize("size", [100, 3 << 20], ids=["small", "large"])
@@ -322,6 +335,8 @@ def test_requests_are_counted_by_operation(faulty: Server, bucket: storage.Bucke
         ({"rules": [{"action": "reset", "per": "day"}]}, "rules[0].per"),
         ({"rules": [{"action": "reset", "probability": 2}]}, "rules[0].probability"),
         ({"rules": [{"action": "reset", "after": True, "after_bytes": 1}]}, "exclude each other"),
+        ({"rules": [{"action": "corrupt", "after": True}]}, "corrupt has none"),
+        ({"rules": [{"action": "trickle", "seconds": 0, "after": True}]}, "trickle has none"),
     ],
 )
 def test_a_document_that_is_not_understood_changes_nothing(faulty: Server, document: Any, words: str) -> None:

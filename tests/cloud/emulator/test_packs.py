@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from emulator_server import Start
+from emulator_server import Server, Start, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr.cloud.emulator import process
+from cxr.cloud.emulator.incoming import IncomingBody
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.blobs import SMALL_BYTES, BlobStore
 from cxr.cloud.emulator.state.database import Database
@@ -135,3 +136,80 @@ def test_the_start_reclaims_what_replaced_objects_left(start: Start) -> None:
     assert requests.get(f"{last.url}/storage/v1/b/kept/o/replaced?alt=media").content == data
     for number in range(20):
         assert requests.get(f"{last.url}/storage/v1/b/kept/o/kept-{number}?alt=media").content == b"%d" % number
+
+
+def content(server: Server, name: str, bucket: str = "kept") -> tuple[int, bytes]:
+    answer = requests.get(f"{server.url}/storage/v1/b/{bucket}/o/{name}?alt=media", timeout=20)
+    return answer.status_code, answer.content if answer.status_code == 200 else b""
+
+
+@pytest.mark.parametrize("lost", ["tail", "pack"])
+def test_what_is_lost_of_a_pack_is_an_error_and_not_other_bytes(start: Start, lost: str) -> None:
+    server = start()
+    server.bucket("kept")
+    server.put("kept", "first", b"1" * 1000)
+    server.put("kept", "last", b"2" * 1000)
+    server.kill()
+    (pack,) = (server.state / "blobs" / "packs").glob("*.pack")
+    if lost == "pack":
+        pack.unlink()
+    else:
+        os.truncate(pack, 1500)
+    again = start()
+    again.put("kept", "new", b"3" * 3000)
+    again.kill()
+    last = start()
+    assert content(last, "first") == ((500, b"") if lost == "pack" else (200, b"1" * 1000))
+    assert content(last, "last") == (500, b"")
+    assert content(last, "new") == (200, b"3" * 3000)
+    composed = {"sourceObjects": [{"name": "last"}, {"name": "new"}]}
+    path = f"{last.url}/storage/v1/b/kept/o/composed/compose"
+    assert requests.post(path, json=composed, timeout=20).status_code == 500
+    last.put("kept", "last", b"again")
+    assert content(last, "last") == (200, b"again")
+
+
+def test_a_large_object_that_was_cut_off_is_an_error(start: Start) -> None:
+    server = start()
+    server.bucket("kept")
+    server.put("kept", "large", bytes(3 * SMALL_BYTES))
+    (blob,) = (server.state / "blobs").glob("[0-9a-f][0-9a-f]/*")
+    os.truncate(blob, 2 * SMALL_BYTES)
+    assert content(server, "large") == (500, b"")
+
+
+def test_an_almost_empty_pack_with_lost_bytes_is_still_tidied(tmp_path: Path, start: Start) -> None:
+    server = start()
+    server.bucket("kept")
+    for number in range(10):
+        server.put("kept", "replaced", os.urandom(100_000))
+        server.put("kept", f"kept-{number}", b"%d" % number)
+    server.kill()
+    (pack,) = (server.state / "blobs" / "packs").glob("*.pack")
+    os.truncate(pack, pack.stat().st_size - 1)
+    again = start()
+    assert content(again, "kept-9") == (500, b"")
+    assert [content(again, f"kept-{number}") for number in range(9)] == [(200, b"%d" % number) for number in range(9)]
+
+
+def test_a_body_that_does_not_fit_on_the_disk_costs_one_answer(start: Start) -> None:
+    with file_size_limit(12 << 20):
+        server = start(idle_exit_seconds=2.0)
+    server.bucket("kept")
+    path = f"{server.url}/upload/storage/v1/b/kept/o?uploadType=media&name="
+    assert requests.post(path + "announced", data=bytes(24 << 20), timeout=20).status_code == 503
+    pieces = iter([bytes(1 << 20)] * 24)
+    assert requests.post(path + "chunked", data=pieces, timeout=20).status_code == 503
+    assert list((server.state / "uploads").iterdir()) == []
+    server.put("kept", "small", b"small")
+    assert content(server, "small") == (200, b"small")
+    assert content(server, "announced") == (404, b"")
+    wait_until(lambda: not (server.state / "server.json").exists())  # nothing is thought to be under way
+
+
+def test_the_beginning_of_a_body_can_be_looked_at_when_it_goes_to_the_disk(tmp_path: Path) -> None:
+    data = os.urandom(10 << 20)
+    body = IncomingBody(len(data), tmp_path)
+    assert body.append(data) == len(data)
+    assert body.beginning() == data[: 64 << 10]
+    assert body.finish().read() == data

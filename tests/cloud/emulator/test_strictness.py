@@ -165,9 +165,12 @@ def test_several_replicas_are_not_implemented(server: Server) -> None:
 
 
 def test_web_pages_are_refused(server: Server) -> None:
-    url = f"{server.url}/v1/{server.parent}/customJobs"
-    assert requests.get(url, headers={"Origin": "https://example.com"}, timeout=5).status_code == 403
-    assert requests.get(url, headers={"Host": "rebound.example.com:80"}, timeout=5).status_code == 403
+    paths = [f"v1/{server.parent}/customJobs", "storage/v1/b", "upload/storage/v1/b/x/o", "_emulator/status", ""]
+    for path in [*paths, "_emulator/faults", "_emulator/requests", "ui/x", "anything"]:
+        for header in ({"Origin": "https://example.com"}, {"Host": "rebound.example.com:80"}):
+            for method in ("GET", "POST", "PUT", "DELETE"):
+                answer = requests.request(method, f"{server.url}/{path}", headers=header, data=b"{}", timeout=5)
+                assert (answer.status_code, path, header) == (403, path, header)
 
 
 def test_task_definition_of_other_kinds_is_not_implemented(server: Server, dataset: str) -> None:

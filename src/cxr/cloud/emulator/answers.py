@@ -86,16 +86,13 @@ async def _pieces(response: Response, threads: Executor) -> AsyncIterator[bytes]
             yield body
         return
     loop, sent = asyncio.get_running_loop(), 0
-    try:
-        while sent < body.length:
-            size = min(SEND_BYTES, body.length - sent)
-            data = await loop.run_in_executor(threads, os.pread, body.descriptor, size, body.start + sent)
-            if not data:
-                break
-            sent += len(data)
-            yield data
-    finally:
-        os.close(body.descriptor)
+    while sent < body.length:
+        size = min(SEND_BYTES, body.length - sent)
+        data = await loop.run_in_executor(threads, os.pread, body.descriptor, size, body.start + sent)
+        if not data:
+            break
+        sent += len(data)
+        yield data
 
 
 def _length(response: Response) -> int:
@@ -105,7 +102,7 @@ def _length(response: Response) -> int:
 def _headers(response: Response, length: int) -> list[tuple[str, str]]:
     headers = [(name, _one_line(str(value))) for name, value in response.headers.items()]
     if response.content_type:
-        headers.append(("Content-Type", _one_line(response.content_type)))
+        headers.append(("Content-Type", _one_line(str(response.content_type))))
     if "Content-Length" not in response.headers and response.status not in {204, 304}:
         headers.append(("Content-Length", str(length)))
     return headers

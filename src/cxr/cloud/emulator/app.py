@@ -18,15 +18,16 @@ from typing import Any, Protocol
 
 from cxr.cloud.emulator.answers import send_faulty, send_streamed, send_whole
 from cxr.cloud.emulator.connection import Connection, Exchange
-from cxr.cloud.emulator.control import PREFIX, RequestCounts, control, refusal
-from cxr.cloud.emulator.errors import ApiError, fault_response
+from cxr.cloud.emulator.control import PREFIX, RequestCounts, control, refusal, refused_client
+from cxr.cloud.emulator.errors import ApiError, failure, fault_response
 from cxr.cloud.emulator.faults import INSTRUCTIONS_HEADER, Fault, FaultError, Faults, Subject, instructed
-from cxr.cloud.emulator.http import Body, FileSlice, Request, Response, decoded_target, json_response, parse_query
-from cxr.cloud.emulator.operation_names import operation_name
+from cxr.cloud.emulator.http import Body, FileSlice, Request, Response, decoded_target, parse_query
+from cxr.cloud.emulator.incoming import BEGINNING_BYTES, damage
+from cxr.cloud.emulator.operation_names import moves_bytes, operation_name
 
 HANDLER_THREADS = 16
-#: So much of a body is looked at for the object's name before a rule is decided without it.
-NAME_BYTES = 64 << 10
+#: Requests that only wait for something may be many, and keep no other from its thread.
+WAITING_THREADS = 256
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,11 @@ class Handler(Protocol):
 
 @dataclass(slots=True)
 class _Note:
-    """What is remembered of an exchange. `undecided`: a rule waits for the object's name, which is in the body."""
+    """What is remembered of an exchange.
+
+    `undecided`: a rule waits for the object's name, which is in the body. `held_until`: not to be carried out before.
+    `is_working`: a handler may still read the body. `progress`: how much of it had come, and when that was seen.
+    """
 
     request: Request
     operation: str
@@ -56,6 +61,9 @@ class _Note:
     undecided: bool = False
     refused: Response | None = None
     delayed: asyncio.TimerHandle | None = None
+    held_until: float = 0.0
+    is_working: bool = False
+    progress: tuple[int, float] = (-1, 0.0)
     is_over: bool = False
 
 
@@ -65,22 +73,34 @@ class Application:
     def __init__(self, handler: Handler, spool_dir: Path) -> None:
         self.connections: set[Connection] = set()
         self.spool_dir = spool_dir
+        self.is_stopping = False
         self._handler = handler
         self._faults = Faults()
         self._counts = RequestCounts()
         self._threads = ThreadPoolExecutor(HANDLER_THREADS, thread_name_prefix="handler")
+        self._waiting_threads = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="waiting")
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._last_request = time.monotonic()
 
     @property
     def idle_seconds(self) -> float:
-        """How long no request has been in work."""
-        return 0.0 if self._in_flight else time.monotonic() - self._last_request
+        """How long no request has been in work; one whose body does not go on coming is none."""
+        now, since, halted = time.monotonic(), self._last_request, 0
+        for exchange in [connection.receiving for connection in self.connections]:
+            if exchange is not None:
+                if exchange.note.progress[0] != exchange.body.received:
+                    exchange.note.progress = (exchange.body.received, now)
+                since, halted = max(since, exchange.note.progress[1]), halted + 1
+        return now - since if halted == self._in_flight else 0.0
 
     async def close(self, grace_seconds: float) -> None:
-        """Let requests under way end, then cut all connections."""
+        """Let requests under way end, each with its connection, then cut all connections."""
         deadline = time.monotonic() + grace_seconds
+        self.is_stopping = True
+        for connection in list(self.connections):
+            if not connection.is_busy:
+                connection.close()
         while self._in_flight and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
@@ -99,13 +119,20 @@ class Application:
         """Note what the request is, and decide what goes wrong with it as far as that can be known."""
         self._in_flight += 1
         head = exchange.head
-        query = parse_query(head.query) if head.query else {}
-        host = head.headers.get("host", "")
-        request = Request(head.method, head.path, query, head.headers, Body(), host)
-        is_own = head.path.startswith(PREFIX)
-        note = _Note(request, operation_name(head.method, request.segments, query), counts=not is_own)
-        exchange.note = note
-        if is_own:
+        is_own, operation = head.path.startswith(PREFIX), "other"
+        query: dict[str, str] = {}
+        refused = refused_client(head.headers)
+        try:
+            query = parse_query(head.query) if head.query else {}
+            request = Request(head.method, head.path, query, head.headers, Body(), head.headers.get("host", ""))
+            operation = operation_name(head.method, request.segments, query)
+        except ValueError:
+            request = Request(head.method, head.path, query, head.headers, Body(), "")
+            refused = refused or refusal(400, "The path or the query is not percent-encoded UTF-8.")
+        if head.has_no_length and refused is None:
+            refused = refusal(411, "A Content-Length is needed.")
+        note = exchange.note = _Note(request, operation, counts=not is_own, refused=refused)
+        if is_own or refused is not None:
             return
         instruction = head.headers.get(INSTRUCTIONS_HEADER)
         if instruction:
@@ -123,7 +150,7 @@ class Application:
         """More has come of a body that a rule or a fault waits for."""
         note = exchange.note
         if note.undecided:
-            self._decide(exchange, bytes(exchange.body.so_far()[:NAME_BYTES]))
+            self._decide(exchange, exchange.body.beginning())
         if note.fault is not None:
             self._watch(exchange)
         elif not note.undecided:
@@ -132,18 +159,28 @@ class Application:
     def on_request(self, exchange: Exchange, complete: bool) -> None:
         """The request is there, or the client has gone in the middle of it."""
         note = exchange.note
-        note.request = _with_body(note.request, exchange.body.finish())
-        if not complete and "upload_id" not in note.request.query:
+        note.request = note.request.with_body(exchange.body.finish())
+        if not complete and ("upload_id" not in note.request.query or exchange.body.failed):
             self._end(exchange)
             return
+        if exchange.body.failed:
+            note.refused = note.refused or failure(503, note.operation, "The body could not be stored.")
         if note.undecided and complete:
-            self._decide(exchange, note.request.body.read(0, NAME_BYTES), last=True)
+            self._decide(exchange, exchange.body.beginning(), last=True)
         if complete and note.fault is not None and self._breaks_before(exchange, note.fault):
             return
-        if note.latency:
-            note.delayed = asyncio.get_running_loop().call_later(note.latency, self._dispatch, exchange)
+        delay = note.latency
+        if note.held_until:
+            exchange.connection.resume()
+            delay = max(delay, note.held_until - asyncio.get_running_loop().time())
+        if delay > 0:
+            note.delayed = asyncio.get_running_loop().call_later(delay, self._dispatch, exchange)
         else:
             self._dispatch(exchange)
+
+    def on_end_of_input(self, exchange: Exchange) -> bool:
+        """The client sends no more: what is under way is answered, one that is made to wait counts as gone."""
+        return exchange.note.fault is None and exchange.note.delayed is None
 
     def on_lost(self, exchange: Exchange) -> None:
         """The client is gone; what is under way goes on without it, and what only waits need not wait any more."""
@@ -151,7 +188,7 @@ class Application:
         if note.delayed is not None:
             note.delayed.cancel()
             self._dispatch(exchange)
-        elif note.fault is not None:
+        elif note.fault is not None and not note.is_working:
             self._end(exchange)
 
     # Faults before the request is carried out.
@@ -162,11 +199,13 @@ class Application:
         body = exchange.body
         unknown = name is None and self._faults.needs_object and body.length != 0
         note.undecided = unknown and not last and note.operation == "storage.objects.insert"
-        if note.undecided and body.received < NAME_BYTES:
+        if note.undecided and body.received < BEGINNING_BYTES:
             return
         note.undecided = False
         target = decoded_target(exchange.head.path, exchange.head.query)
-        subject = Subject(exchange.head.method, target, note.operation, name, body.length, _moves_bytes(note.request))
+        request = note.request
+        moves = moves_bytes(request.method, request.segments, request.query)
+        subject = Subject(request.method, target, note.operation, name, body.length, moves)
         latency, note.fault = self._faults.choose(subject)
         note.latency += latency
 
@@ -184,22 +223,23 @@ class Application:
 
     def _break_off(self, exchange: Exchange, fault: Fault, limit: int) -> None:
         connection, note = exchange.connection, exchange.note
-        if fault.action == "stall":
+        loop = asyncio.get_running_loop()
+        if fault.goes_on:
             connection.pause()
-            ending = connection.resume if fault.goes_on else connection.reset
-            asyncio.get_running_loop().call_later(fault.seconds, ending)
-            note.fault = None if fault.goes_on else fault
+            loop.call_later(fault.seconds, connection.resume)
+            note.fault, note.held_until = None, loop.time() + fault.seconds
             return
-        if fault.action not in {"status", "reset"}:
+        if fault.action not in {"status", "reset", "stall"}:
             return
         connection.ignore_rest()
+        if fault.action == "stall":
+            connection.pause()
         if "upload_id" not in note.request.query or not limit:
             self._break(exchange, fault)
             return
         # The service keeps of a piece what it has received, in multiples of 256 KiB.
-        note.request = _with_body(note.request, exchange.body.finish(limit))
-        future = self._threads.submit(self._respond, note.request)
-        loop = asyncio.get_running_loop()
+        note.request, note.is_working = note.request.with_body(exchange.body.finish(limit)), True
+        future = self._threads.submit(self._respond, note.request, note.operation)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._break, exchange, fault))
 
     def _breaks_before(self, exchange: Exchange, fault: Fault) -> bool:
@@ -208,7 +248,8 @@ class Application:
         if fault.after or (fault.after_bytes is not None and not has_body):
             return False
         if fault.action == "corrupt" and has_body:
-            _damage(exchange.note.request)
+            request = exchange.note.request
+            damage(request.body, request.headers.get("content-type", "").startswith("multipart/"))
             exchange.note.fault = None
             return False
         loop = asyncio.get_running_loop()
@@ -222,7 +263,10 @@ class Application:
         return False
 
     def _break(self, exchange: Exchange, fault: Fault) -> None:
-        if fault.action == "reset":
+        exchange.note.is_working = False
+        if fault.action == "stall" and not exchange.connection.is_lost:
+            asyncio.get_running_loop().call_later(fault.seconds, self._reset, exchange)
+        elif fault.action != "status":
             self._reset(exchange)
         else:
             self._send(exchange, fault_response(fault.status, fault.retry_after, exchange.note.operation))
@@ -238,23 +282,36 @@ class Application:
     # Carrying out and answering.
 
     def _dispatch(self, exchange: Exchange) -> None:
+        try:
+            self._carry_out(exchange)
+        except Exception:
+            log.exception("%s %s could not be answered", exchange.head.method, exchange.head.path)
+            self._reset(exchange)
+
+    def _carry_out(self, exchange: Exchange) -> None:
         note = exchange.note
-        note.delayed = None
+        note.delayed, note.is_working = None, True
         request: Request = note.request
         if note.refused is not None:
             self._answer(exchange, note.refused)
         elif not note.counts and (own := control(request, self._faults, self._counts)) is not None:
             self._answer(exchange, own)
         elif self._handler.is_quick(request):
-            self._answer(exchange, self._respond(request))
+            self._answer(exchange, self._respond(request, note.operation))
         else:
             self._start(self._dispatch_to_thread(exchange, request))
 
     async def _dispatch_to_thread(self, exchange: Exchange, request: Request) -> None:
-        loop = asyncio.get_running_loop()
-        self._answer(exchange, await loop.run_in_executor(self._threads, self._respond, request))
+        operation = exchange.note.operation
+        threads = self._waiting_threads if operation.endswith(".wait") else self._threads
+        response = await asyncio.get_running_loop().run_in_executor(threads, self._respond, request, operation)
+        try:
+            self._answer(exchange, response)
+        except Exception:
+            log.exception("%s %s could not be answered", request.method, request.raw_path)
+            self._reset(exchange)
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request, operation: str) -> Response:
         try:
             return self._handler.handle(request)
         except ApiError as error:
@@ -263,10 +320,10 @@ class Application:
             return response
         except Exception:
             log.exception("%s %s failed", request.method, request.raw_path)
-            message = "The emulator failed; see its server.log."
-            return json_response({"error": {"code": 500, "message": message, "status": "INTERNAL"}}, status=500)
+            return failure(500, operation, "The emulator failed; see its server.log.")
 
     def _answer(self, exchange: Exchange, response: Response) -> None:
+        exchange.note.is_working = False
         fault = exchange.note.fault
         if exchange.connection.is_lost:
             _close(response)
@@ -279,28 +336,32 @@ class Application:
             _close(response)
             self._reset(exchange)
         else:
-            self._start(self._send_in_task(exchange, send_faulty(exchange, response, fault, self._threads)))
+            sending = send_faulty(exchange, response, fault, self._threads)
+            self._start(self._send_in_task(exchange, response, sending))
 
     def _break_afterwards(self, exchange: Exchange, response: Response, fault: Fault) -> None:
         _close(response)
-        if fault.action in {"status", "reset"}:
-            self._break(exchange, fault)
-        elif fault.action == "stall":
+        if fault.action == "stall":
             asyncio.get_running_loop().call_later(fault.seconds, self._hang_up, exchange)
         else:
-            self._start(self._send_in_task(exchange, send_faulty(exchange, response, fault, self._threads)))
+            self._break(exchange, fault)
 
     def _send(self, exchange: Exchange, response: Response) -> None:
         if isinstance(response.body, FileSlice):
-            self._start(self._send_in_task(exchange, send_streamed(exchange, response, self._threads)))
+            sending = send_streamed(exchange, response, self._threads)
+            self._start(self._send_in_task(exchange, response, sending))
             return
         send_whole(exchange, response)
         self._end(exchange)
 
-    async def _send_in_task(self, exchange: Exchange, sending: Coroutine[Any, Any, None]) -> None:
+    async def _send_in_task(self, exchange: Exchange, response: Response, sending: Coroutine[Any, Any, None]) -> None:
         try:
             await sending
+        except Exception:
+            log.exception("the answer to %s %s could not be sent", exchange.head.method, exchange.head.path)
+            exchange.connection.reset()
         finally:
+            _close(response)
             self._end(exchange)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -320,36 +381,6 @@ class Application:
             self._counts.operations[note.operation] += 1
             self._counts.bytes_received += exchange.head.size + exchange.body.received
             self._counts.bytes_sent += exchange.sent
-
-
-def _moves_bytes(request: Request) -> bool:
-    query = request.query
-    if request.segments[0] == "upload":
-        return request.method != "DELETE" and (query.get("uploadType") != "resumable" or "upload_id" in query)
-    return request.segments[0] == "download" or query.get("alt") == "media"
-
-
-def _with_body(request: Request, body: Body) -> Request:
-    return Request(request.method, request.raw_path, request.query, request.headers, body, request.host)
-
-
-def _damage(request: Request) -> None:
-    """Change one byte of what is uploaded, as if it had happened on the way."""
-    body = request.body
-    tail_start = max(0, body.size - 1024)
-    tail = body.read(tail_start)
-    is_multipart = request.headers.get("content-type", "").startswith("multipart/")
-    position = tail.rfind(b"\r\n--") - 1 if is_multipart else len(tail) - 1
-    if position < 0:
-        return
-    changed = bytes((tail[position] ^ 0xFF,))
-    if body.path is None:
-        assert isinstance(body.data, bytearray)
-        body.data[tail_start + position] = changed[0]
-        return
-    with body.path.open("r+b") as stream:
-        stream.seek(tail_start + position)
-        stream.write(changed)
 
 
 def _close(response: Response) -> None:

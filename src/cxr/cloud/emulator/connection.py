@@ -11,36 +11,20 @@ import http
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import httptools
-
-from cxr.cloud.emulator.http import path_segments
 from cxr.cloud.emulator.incoming import IncomingBody
+from cxr.cloud.emulator.parsing import Head, Parser
 
 SCRATCH_BYTES = 256 << 10
 #: A longer head is refused, as the service refuses long URLs.
 HEAD_BYTES = 64 << 10
+#: A longer body is refused: no object has more than 5 TiB (https://cloud.google.com/storage/quotas#objects).
+MAX_BODY_BYTES = (5 << 40) + (1 << 20)
+#: How long a client may go on sending what nobody takes notice of, before it must have read its answer.
+LINGER_SECONDS = 30
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in http.HTTPStatus}
-
-
-@dataclass(slots=True)
-class Head:
-    """A request's first lines. `path` is raw; header names are in lower case, repeated ones are joined by commas."""
-
-    method: str
-    path: str
-    query: bytes
-    headers: dict[str, str]
-    keep_alive: bool
-    size: int
-
-    @property
-    def segments(self) -> tuple[str, ...]:
-        """The path's parts, each decoded on its own."""
-        return path_segments(self.path)
 
 
 class Exchange:
@@ -61,6 +45,7 @@ class Server(Protocol):
 
     connections: set[Connection]
     spool_dir: Path
+    is_stopping: bool
 
     def on_head(self, exchange: Exchange) -> None:
         """A request has begun."""
@@ -70,6 +55,9 @@ class Server(Protocol):
 
     def on_request(self, exchange: Exchange, complete: bool) -> None:
         """The body has arrived, or the client has gone before its end."""
+
+    def on_end_of_input(self, exchange: Exchange) -> bool:
+        """The client will send no more; whether it is to get its answer all the same."""
 
     def on_lost(self, exchange: Exchange) -> None:
         """The client went away, or was sent away, before it had its answer."""
@@ -89,7 +77,8 @@ class Connection(asyncio.BufferedProtocol):
         self._exchange: Exchange | None = None
         self._receiving = False
         self._ignoring = False
-        self._parser: _Parser | None = None
+        self._input_ended = False
+        self._parser: Parser | None = None
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -138,6 +127,14 @@ class Connection(asyncio.BufferedProtocol):
             elif len(self._early) > HEAD_BYTES:
                 self._transport.pause_reading()
 
+    def eof_received(self) -> bool:
+        """The client has closed its side: it may still wait for the answer to what it has sent completely."""
+        self._input_ended = True
+        exchange = self._exchange
+        if exchange is None:
+            return bool(self._early) and not self._writable.is_set()
+        return not self._receiving and self._server.on_end_of_input(exchange)
+
     def pause_writing(self) -> None:
         """The client is slow."""
         self._writable.clear()
@@ -145,6 +142,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._writable.set()
+        self._go_on()
 
     # What the application calls.
 
@@ -153,11 +151,16 @@ class Connection(asyncio.BufferedProtocol):
         """Whether a request is under way."""
         return self._exchange is not None
 
+    @property
+    def receiving(self) -> Exchange | None:
+        """The exchange whose body is still to come."""
+        return self._exchange if self._receiving else None
+
     def send(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | bytearray = b"") -> None:
         """The head of an answer and the beginning (or all) of its body; `finish` ends it."""
         lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers]
-        if self._ignoring or (self._exchange is not None and not self._exchange.head.keep_alive):
+        if self._is_last():
             lines.append("Connection: close\r\n")
         lines.append("\r\n")
         self._write("".join(lines).encode("latin-1", "replace") + body)
@@ -173,19 +176,17 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None:
             return
         if self._ignoring:
-            self._exchange = None
             return  # the client still sends: it reads the answer when it is through, and closes
-        if not exchange.head.keep_alive:
+        if not exchange.head.keep_alive or self._server.is_stopping or (self._input_ended and not self._early):
             self.close()
-            return
-        if self._early:
-            self._transport.resume_reading()
-            asyncio.get_running_loop().call_soon(self._next_request)
+        elif self._early and self._writable.is_set():
+            self._go_on()
 
     def ignore_rest(self) -> None:
         """Take no more notice of what the client sends; the connection ends with this answer."""
         self._ignoring = True
         self._receiving = False
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._end_of_ignoring)
 
     def pause(self) -> None:
         """Receive nothing for the time being."""
@@ -209,7 +210,22 @@ class Connection(asyncio.BufferedProtocol):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
+    def _is_last(self) -> bool:
+        exchange = self._exchange
+        return self._ignoring or self._server.is_stopping or (exchange is not None and not exchange.head.keep_alive)
+
+    def _end_of_ignoring(self) -> None:
+        if self._exchange is None:
+            self.close()
+        else:
+            self._ignoring, self._exchange.head.keep_alive = False, False
+
     # Reading.
+
+    def _go_on(self) -> None:
+        if self._early and self._exchange is None and not self.is_lost:
+            self._transport.resume_reading()
+            asyncio.get_running_loop().call_soon(self._next_request)
 
     def _write(self, data: bytes) -> None:
         if not self.is_lost:
@@ -223,20 +239,20 @@ class Connection(asyncio.BufferedProtocol):
         while self._early[:2] == b"\r\n":
             del self._early[:2]
         end = self._early.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._early) > HEAD_BYTES:
-                self._refuse(431)
+        if end > HEAD_BYTES or (end < 0 and len(self._early) > HEAD_BYTES):
+            self._refuse(431)
+        elif end < 0 and self._input_ended:
+            self.close()
+        if end < 0 or self._ignoring:
             return
         head_bytes = bytes(memoryview(self._early)[: end + 4])
         del self._early[: end + 4]
-        self._parser = _Parser()
+        self._parser = Parser()
         head = self._parser.head(head_bytes)
-        if head is None:
+        if head is None or ((length := head.body_length) is not None and length > MAX_BODY_BYTES):
             self._refuse(400)
             return
-        chunked = "chunked" in head.headers.get("transfer-encoding", "").lower()
-        length = head.headers.get("content-length", "0")
-        exchange = Exchange(self, head, IncomingBody(None if chunked else int(length), self._server.spool_dir))
+        exchange = Exchange(self, head, IncomingBody(length, self._server.spool_dir))
         self._exchange = exchange
         self._receiving = True
         self.watch_body = False
@@ -246,7 +262,7 @@ class Connection(asyncio.BufferedProtocol):
         if head.headers.get("expect", "").lower() == "100-continue":
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         early, self._early = self._early, bytearray()
-        if chunked:
+        if length is None:
             self._feed_chunked(bytes(early))
             return
         taken = exchange.body.append(early)
@@ -280,55 +296,3 @@ class Connection(asyncio.BufferedProtocol):
             self._server.on_request(exchange, complete=False)
         self.send(status, [("Content-Length", "0")])
         self.close()
-
-
-class _Parser:
-    """What httptools tells about one request, collected."""
-
-    def __init__(self) -> None:
-        self.is_complete = False
-        self.has_more = False
-        self._url = b""
-        self._headers: dict[str, str] = {}
-        self._body: IncomingBody | None = None
-        self._http = httptools.HttpRequestParser(self)
-
-    def head(self, data: bytes) -> Head | None:
-        """The head in `data`; None when it is not one."""
-        try:
-            self._http.feed_data(data)
-            url = httptools.parse_url(self._url)
-        except httptools.HttpParserUpgrade:
-            url = httptools.parse_url(self._url)  # nothing to upgrade to: answered as plain HTTP
-        except (httptools.HttpParserError, httptools.HttpParserInvalidURLError):
-            return None
-        method = self._http.get_method().decode("ascii")
-        path = (url.path or b"/").decode("latin-1")
-        return Head(method, path, url.query or b"", self._headers, self._http.should_keep_alive(), len(data))
-
-    def feed(self, data: bytes, body: IncomingBody) -> bool:
-        """More of a chunked body; False when it is not one."""
-        self._body = body
-        with contextlib.suppress(httptools.HttpParserUpgrade):
-            try:
-                self._http.feed_data(data)
-            except httptools.HttpParserError:
-                return self.is_complete
-        return True
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        self._headers[key] = f"{self._headers[key]},{text}" if key in self._headers else text
-
-    def on_body(self, body: bytes) -> None:
-        if self._body is not None:
-            self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        self.is_complete = True
-
-    def on_message_begin(self) -> None:
-        self.has_more = self.is_complete

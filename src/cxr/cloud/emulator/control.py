@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
+from cxr.cloud.emulator.errors import Code, RpcError
 from cxr.cloud.emulator.faults import FaultError, Faults
-from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.http import Request, Response, json_response, parse_json
 
 PREFIX = "/_emulator/"
+LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class RequestCounts:
@@ -49,6 +51,18 @@ def control(request: Request, faults: Faults, counts: RequestCounts) -> Response
     return None
 
 
+def refused_client(headers: Mapping[str, str]) -> Response | None:
+    """The answer to a web page; None for a program.
+
+    A custom job runs any command, and faults and objects are anybody's who can ask: no web page that a browser has
+    open may, by its own name or by one that it lets point here. The SDKs send no Origin and use the address itself.
+    """
+    if "origin" not in headers and headers.get("host", "").rpartition(":")[0] in LOOPBACK:
+        return None
+    error = RpcError(Code.PERMISSION_DENIED, "The emulator answers programs on this machine, not web pages.")
+    return error.response()
+
+
 def refusal(status: int, message: str) -> Response:
     """An error in words."""
     return json_response({"error": {"code": status, "message": message}}, status=status)
@@ -56,7 +70,7 @@ def refusal(status: int, message: str) -> Response:
 
 def _set_faults(request: Request, faults: Faults) -> Response:
     try:
-        faults.replace(json.loads(request.body.read()))
+        faults.replace(parse_json(request.body.read()))
     except FaultError as error:
         return refusal(400, str(error))
     except ValueError as error:

@@ -6,6 +6,7 @@ google.rpc error model (https://cloud.google.com/apis/design/errors).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -30,12 +31,14 @@ class StorageError(ApiError):
         message: str,
         *,
         location: tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
         self.location = location
+        self.headers = headers
 
     def response(self) -> Response:
         """`{"error": {"code", "message", "errors": [{"message", "domain", "reason"}]}}`."""
@@ -45,7 +48,9 @@ class StorageError(ApiError):
         if self.location:
             item["locationType"], item["location"] = self.location
         return json_response(
-            {"error": {"code": self.status, "message": self.message, "errors": [item]}}, status=self.status
+            {"error": {"code": self.status, "message": self.message, "errors": [item]}},
+            status=self.status,
+            headers=self.headers,
         )
 
 
@@ -69,16 +74,19 @@ def storage_unimplemented(what: str) -> StorageError:
     return StorageError(501, "notImplemented", f"The emulator does not implement {what}.")
 
 
+def failure(status: int, operation: str, message: str) -> Response:
+    """An error in the shape of the service that the operation belongs to."""
+    if operation.startswith("storage."):
+        return StorageError(status, _REASONS.get(status, "backendError"), message).response()
+    error = {"code": status, "message": message, "status": _RPC_STATUS.get(status, "UNKNOWN")}
+    return json_response({"error": error}, status=status)
+
+
 def fault_response(status: int, retry_after: int | None, operation: str) -> Response:
     """An error that was asked for, in the shape of the service that the operation belongs to."""
     message = "This fault was asked for (/_emulator/faults or x-goog-emulator-instructions)."
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    if operation.startswith("storage."):
-        response = StorageError(status, _REASONS.get(status, "backendError"), message).response()
-    else:
-        error = {"code": status, "message": message, "status": _RPC_STATUS.get(status, "UNKNOWN")}
-        response = json_response({"error": error}, status=status)
-    return Response(status, response.body, headers)
+    return Response(status, failure(status, operation, message).body, headers)
 
 
 _REASONS = {401: "required", 403: "forbidden", 404: "notFound", 408: "uploadBrokenConnection", 412: "conditionNotMet"}

@@ -177,6 +177,8 @@ def _rule(raw: object, where: str) -> Rule:
     )
     if fault.after and fault.after_bytes is not None:
         raise FaultError(f"{where}: after and after_bytes exclude each other")
+    if fault.after and fault.action not in {"status", "reset", "stall"}:
+        raise FaultError(f"{where}.after: {fault.action} has none")
     seed = _whole(fields, "seed", where)
     return Rule(
         fault=fault,

@@ -63,6 +63,10 @@ class Request:
     body: Body
     host: str
 
+    def with_body(self, body: Body) -> Request:
+        """The same request with another body."""
+        return Request(self.method, self.raw_path, self.query, self.headers, body, self.host)
+
     @cached_property
     def segments(self) -> tuple[str, ...]:
         """The path's parts, each decoded on its own."""
@@ -98,20 +102,33 @@ def json_response(payload: Any, status: int = 200, headers: Mapping[str, str] | 
     return Response(status, json.dumps(payload, ensure_ascii=False).encode(), headers or {})
 
 
+def parse_json(data: bytes) -> Any:
+    """A client's JSON. Raises ValueError, also for what is nested too deeply and for text that no UTF-8 can hold."""
+    text = data.decode("utf-8")
+    try:
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could be stored and never be sent
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
 def path_segments(raw_path: str) -> tuple[str, ...]:
-    """A path's parts, each decoded on its own."""
-    return tuple(unquote(part) if "%" in part else part for part in raw_path.strip("/").split("/"))
+    """A path's parts, each decoded on its own. Raises ValueError for what is not UTF-8."""
+    parts = raw_path.strip("/").split("/")
+    return tuple(unquote(part, errors="strict") if "%" in part else part for part in parts)
 
 
 def parse_query(raw: bytes) -> dict[str, str]:
-    """The query's parameters; of a repeated one, the first."""
+    """The query's parameters; of a repeated one, the first. Raises ValueError for what is not UTF-8."""
     query: dict[str, str] = {}
-    for key, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+    for key, value in parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict"):
         query.setdefault(key, value)
     return query
 
 
 def decoded_target(raw_path: str, query: bytes) -> str:
     """Path and query as a person would write them."""
-    text = f"{raw_path}?{query.decode('latin-1')}" if query else raw_path
+    text = f"{raw_path}?{query.decode('utf-8')}" if query else raw_path
     return unquote(text)

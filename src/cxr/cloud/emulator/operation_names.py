@@ -41,6 +41,13 @@ def operation_name(method: str, segments: tuple[str, ...], query: Mapping[str, s
     return "other"
 
 
+def moves_bytes(method: str, segments: tuple[str, ...], query: Mapping[str, str]) -> bool:
+    """Whether a request carries an object's bytes, or asks for them."""
+    if segments[0] == "upload":
+        return method != "DELETE" and (query.get("uploadType") != "resumable" or "upload_id" in query)
+    return segments[0] == "download" or query.get("alt") == "media"
+
+
 def _vertex(method: str, path: list[str]) -> str:
     last, _, verb = path[-1].partition(":")
     collections = [*path[:-1], last][::2]

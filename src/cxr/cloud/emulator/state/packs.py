@@ -6,6 +6,7 @@ reads it before the database knows it, so what a crash or a full disk left betwe
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from pathlib import Path
 SEGMENT_BYTES = 256 << 20
 #: Segments that are kept open for reading.
 OPEN_SEGMENTS = 64
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Packs:
         self._lock = threading.Lock()
         self._live: dict[int, int] = dict.fromkeys(self._numbers(), 0)
         self._current = max(self._live, default=0)
-        self._end = self._path(self._current).stat().st_size if self._current else 0
+        self._end = self._size(self._current)
         self._writer: _OpenSegment | None = None
         self._readers: OrderedDict[int, _OpenSegment] = OrderedDict()
 
@@ -75,11 +77,14 @@ class Packs:
         return place
 
     def read(self, place: Place, start: int, length: int) -> bytes:
-        """Bytes of one place. Raises FileNotFoundError when its segment is gone."""
+        """Bytes of one place. Raises FileNotFoundError when its segment is gone, or cut off before their end."""
         count = min(length, place.length - start)
         if count <= 0:
             return b""  # nothing keeps the segment of an empty object
-        return os.pread(self._reader(place.segment).descriptor, count, place.offset + start)
+        data = os.pread(self._reader(place.segment).descriptor, count, place.offset + start)
+        if len(data) != count:
+            raise FileNotFoundError(f"{self._path(place.segment)} ends before {place} does")
+        return data
 
     def remove(self, place: Place) -> None:
         """Forget a place; a full segment that holds nothing else is removed."""
@@ -90,10 +95,19 @@ class Packs:
 
     def count_live(self, places: Iterable[Place]) -> int:
         """Take stock at the start: what is wanted; segments that hold nothing wanted are removed. How many were."""
+        ends: dict[int, int] = {}
         for place in places:
-            self._live[place.segment] = self._live.get(place.segment, 0) + place.length
-        if self._current and self._live[self._current] * 2 < self._end:
-            self._end = self._segment_bytes  # mostly unwanted: the next object begins another segment
+            if place.length:
+                self._live[place.segment] = self._live.get(place.segment, 0) + place.length
+                ends[place.segment] = max(ends.get(place.segment, 0), place.offset + place.length)
+        self._current = max(self._live, default=0)
+        self._end = self._size(self._current)
+        # Nothing is put where wanted bytes have been lost: their places would show the new bytes, or a hole's zeros.
+        if self._end < ends.get(self._current, 0) or self._live.get(self._current, 0) * 2 < self._end:
+            self._end = self._segment_bytes
+        for number, end in sorted(ends.items()):
+            if self._size(number) < end:
+                log.error("%s is missing or cut off: objects in it cannot be read", self._path(number))
         unwanted = [number for number, live in self._live.items() if live <= 0 and self._is_full(number)]
         for number in unwanted:
             self._unlink(number)
@@ -102,9 +116,7 @@ class Packs:
     def sparse_segments(self) -> list[int]:
         """Full segments of which less than half is still wanted."""
         return [
-            number
-            for number, live in self._live.items()
-            if self._is_full(number) and live * 2 < self._path(number).stat().st_size
+            number for number, live in self._live.items() if self._is_full(number) and live * 2 < self._size(number)
         ]
 
     def _is_full(self, number: int) -> bool:
@@ -130,6 +142,12 @@ class Packs:
         self._live.pop(number, None)
         self._readers.pop(number, None)
         self._path(number).unlink(missing_ok=True)
+
+    def _size(self, number: int) -> int:
+        try:
+            return self._path(number).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:08d}.pack"

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError, invalid, no_such_bucket
-from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.http import Request, Response, json_response, parse_json
+from cxr.cloud.emulator.storage_api.attributes import bucket_attributes
 from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
-from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
-from cxr.cloud.emulator.storage_api.resources import BUCKET_ATTRIBUTES, bucket_resource
+from cxr.cloud.emulator.storage_api.preconditions import preconditions_of, whole_number
+from cxr.cloud.emulator.storage_api.resources import bucket_resource
 
 MAX_PAGE = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -32,7 +33,7 @@ def insert_bucket(context: StorageContext, request: Request) -> Response:
     location = str(wanted.get("location", "US")).upper()
     if not _LOCATION.fullmatch(location):
         raise invalid(f"The specified location constraint is not valid: '{wanted.get('location')}'")
-    attributes = _bucket_attributes(wanted)
+    attributes = bucket_attributes(wanted)
     moment = now_us()
     with context.database.write() as connection:
         if connection.execute("SELECT 1 FROM buckets WHERE name=?", (name,)).fetchone():
@@ -80,7 +81,8 @@ def patch_bucket(context: StorageContext, request: Request, name: str) -> Respon
     with context.database.write() as connection:
         row = find_bucket(connection, name)
         preconditions_of(request.query).check(row)
-        attributes = {**json.loads(row["attributes"]), **_bucket_attributes(wanted)}
+        attributes = {**json.loads(row["attributes"]), **bucket_attributes(wanted)}
+        attributes = {key: value for key, value in attributes.items() if value is not None}
         connection.execute(
             "UPDATE buckets SET attributes=?, metageneration=metageneration+1, updated_us=? WHERE name=?",
             (json.dumps(attributes), now_us(), name),
@@ -134,7 +136,7 @@ def valid_bucket_name(name: str) -> bool:
 def json_body(request: Request) -> dict[str, Any]:
     """The request's JSON object. Raises 400."""
     try:
-        value = json.loads(request.body.read() or b"{}")
+        value = parse_json(request.body.read() or b"{}")
     except ValueError:
         raise StorageError(400, "parseError", "Parse Error") from None
     if not isinstance(value, dict):
@@ -144,15 +146,7 @@ def json_body(request: Request) -> dict[str, Any]:
 
 def page_size(query: Mapping[str, str]) -> int:
     """maxResults, at most 1,000. Raises 400 when it is not a positive number."""
-    text = query.get("maxResults", str(MAX_PAGE))
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise invalid(f"Invalid unsigned integer value: '{text}'.")
-    return min(int(text), MAX_PAGE)
-
-
-def _bucket_attributes(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    attributes = {key: wanted[key] for key in BUCKET_ATTRIBUTES if key in wanted}
-    prevention = (wanted.get("iamConfiguration") or {}).get("publicAccessPrevention", "inherited")
-    if prevention not in {"inherited", "enforced", "unspecified"}:
-        raise invalid(f"Invalid value for publicAccessPrevention: '{prevention}'")
-    return attributes
+    wanted = whole_number(query.get("maxResults", str(MAX_PAGE)), "maxResults")
+    if wanted <= 0:
+        raise invalid(f"Invalid unsigned integer value: '{wanted}'.")
+    return min(wanted, MAX_PAGE)

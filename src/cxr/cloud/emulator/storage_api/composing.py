@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 from cxr.cloud.emulator.errors import StorageError, invalid, storage_unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.storage_api.attributes import object_attributes
 from cxr.cloud.emulator.storage_api.buckets import check_bucket, json_body
 from cxr.cloud.emulator.storage_api.context import Row, StorageContext
 from cxr.cloud.emulator.storage_api.objects import (
     checked_object_name,
     commit_object,
     find_object,
-    object_attributes,
 )
 from cxr.cloud.emulator.storage_api.partial import mask_of
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
@@ -46,8 +46,8 @@ def compose(context: StorageContext, request: Request, bucket: str, name: str) -
         raise storage_unimplemented("objects.compose with deleteSourceObjects")
     checked_object_name(name)
     check_bucket(context, bucket)
-    destination = wanted.get("destination") or {}
-    attributes = object_attributes(destination, None)
+    destination = wanted.get("destination")
+    attributes = object_attributes({} if destination is None else destination, None)
     row = _while_sources_stay(lambda: _composed(context, request, bucket, name, sources, attributes))
     return json_response(object_resource(row, request.base_url, mask_of(request.query)))
 
@@ -87,11 +87,12 @@ def _composed(
 
 
 def _source(context: StorageContext, bucket: str, source: Mapping[str, Any]) -> Row:
-    generation = source.get("generation")
-    row = find_object(
-        context.database.read, bucket, str(source.get("name", "")), None if generation is None else str(generation)
-    )
-    conditions = source.get("objectPreconditions") or {}
+    name, generation = source.get("name"), source.get("generation")
+    conditions = source.get("objectPreconditions")
+    conditions = {} if conditions is None else conditions
+    if not isinstance(name, str) or not isinstance(conditions, dict):
+        raise invalid("Invalid value for sourceObjects: a name and, if any, objectPreconditions are needed.")
+    row = find_object(context.database.read, bucket, name, None if generation is None else str(generation))
     preconditions_of({key: str(value) for key, value in conditions.items()}).check(row)
     return row
 
@@ -103,7 +104,7 @@ def _copied(context: StorageContext, request: Request, source: tuple[str, str], 
     preconditions_of(request.query, of_source=True).check(row)
     attributes = json.loads(row["attributes"])
     wanted = json_body(request)
-    given = object_attributes(wanted, attributes["contentType"])
+    given = object_attributes(wanted, attributes.get("contentType"))
     if len(given) > 1 or "contentType" in wanted:
         kept = {COMPONENT_COUNT: attributes[COMPONENT_COUNT]} if COMPONENT_COUNT in attributes else {}
         attributes = {**given, **kept}
@@ -119,4 +120,4 @@ def _while_sources_stay(make: Callable[[], _Result]) -> _Result:
             return make()
         except FileNotFoundError:
             continue
-    raise StorageError(503, "backendError", "The source objects keep changing.")
+    raise StorageError(500, "backendError", "The bytes of a source object are missing, or keep changing.")

@@ -48,7 +48,7 @@ def _response(context: StorageContext, request: Request, row: sqlite3.Row) -> Re
 
 
 def _slice(context: StorageContext, row: sqlite3.Row, start: int, length: int) -> FileSlice:
-    return FileSlice(context.blobs.open(row["blob"]), start, length)
+    return FileSlice(context.blobs.open(row["blob"], start + length), start, length)
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -61,16 +61,21 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
         return None
     first, last = found.groups()
     if not first:
-        length = min(int(last), size)
+        length = min(_position(last), size)
         start = size - length
     else:
-        start = int(first)
-        if last and int(last) < start:
+        start = _position(first)
+        if last and _position(last) < start:
             return None
-        length = (min(int(last), size - 1) if last else size - 1) - start + 1
+        length = (min(_position(last), size - 1) if last else size - 1) - start + 1
     if length <= 0:
-        raise StorageError(416, "requestedRangeNotSatisfiable", "Request range not satisfiable")
+        headers = {"Content-Range": f"bytes */{size}"}
+        raise StorageError(416, "requestedRangeNotSatisfiable", "Request range not satisfiable", headers=headers)
     return start, length
+
+
+def _position(digits: str) -> int:
+    return int(digits) if len(digits) < 19 else 1 << 63
 
 
 def _headers(row: sqlite3.Row) -> dict[str, str]:

@@ -50,6 +50,11 @@ def read_head(context: StorageContext, row: sqlite3.Row, count: int) -> bytes:
     return context.blobs.read(row["blob"], 0, min(count, row["size"]))
 
 
+def md5_of(context: StorageContext, row: sqlite3.Row) -> str:
+    """The md5 of an object's bytes, also of a composed one, which has none among its metadata."""
+    return context.blobs.blob_of(read_object(context, row)).md5
+
+
 def store_file(context: StorageContext, bucket: str, name: str, path: Path) -> None:
     """Make a local file an object. Raises StorageError when there is no such bucket."""
     with path.open("rb") as stream:
@@ -59,18 +64,25 @@ def store_file(context: StorageContext, bucket: str, name: str, path: Path) -> N
 
 
 def store_anew(context: StorageContext, blob_prefix: str) -> int:
-    """Store the objects whose blob's id begins so once more, and remove the old bytes; how many there were."""
+    """Store the objects whose blob's id begins so once more, and remove the old bytes; how many there were.
+
+    An object whose bytes are lost stays as it is.
+    """
     rows = context.database.read.execute(
         "SELECT bucket, name, size, blob FROM objects WHERE substr(blob, 1, ?)=?", (len(blob_prefix), blob_prefix)
     )
-    moving = rows.fetchall()
+    moved = []
     with context.database.write() as connection:
-        for row in moving:
-            data = context.blobs.read(row["blob"], 0, row["size"])
+        for row in rows.fetchall():
+            try:
+                data = context.blobs.read(row["blob"], 0, row["size"])
+            except FileNotFoundError:
+                continue
             blob = context.blobs.keep(context.blobs.blob_of(data))
             connection.execute(
                 "UPDATE objects SET blob=? WHERE bucket=? AND name=?", (blob.id, row["bucket"], row["name"])
             )
-    for row in moving:
-        context.blobs.remove(row["blob"])
-    return len(moving)
+            moved.append(row["blob"])
+    for blob_id in moved:
+        context.blobs.remove(blob_id)
+    return len(moved)

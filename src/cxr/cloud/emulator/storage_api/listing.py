@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import sqlite3
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,13 @@ from cxr.cloud.emulator.errors import invalid, storage_unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.storage_api.buckets import find_bucket, page_size
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.storage_api.partial import mask_of
+from cxr.cloud.emulator.storage_api.partial import OBJECT_FIELDS, mask_of
 from cxr.cloud.emulator.storage_api.resources import object_resource
+
+LISTING_FIELDS: Mapping[str, Collection[str] | None] = {
+    **dict.fromkeys(("kind", "nextPageToken", "prefixes")),
+    "items": OBJECT_FIELDS,
+}
 
 
 @dataclass(slots=True)
@@ -47,7 +53,7 @@ def list_objects(context: StorageContext, request: Request, bucket: str) -> Resp
         limit=page_size(query),
         with_folders=query.get("includeTrailingDelimiter") == "true",
     )
-    mask = mask_of(query)
+    mask = mask_of(query, LISTING_FIELDS)
     payload: dict[str, Any] = {"kind": "storage#objects"}
     if page.token is not None:
         payload["nextPageToken"] = base64.urlsafe_b64encode(page.token.encode()).decode()
@@ -76,7 +82,7 @@ def _page(
 ) -> _Page:
     page = _Page()
     last = after
-    if after is not None and delimiter and after.endswith(delimiter) and after.startswith(prefix) and after != prefix:
+    if after is not None and delimiter and after.find(delimiter, len(prefix)) == len(after) - len(delimiter) >= 0:
         start, after = successor(after), None  # the page before ended with that common prefix
     while True:
         room = max(0, limit - len(page.rows) - len(page.prefixes))

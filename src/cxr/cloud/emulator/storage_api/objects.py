@@ -10,11 +10,12 @@ from typing import Any
 from cxr.cloud.emulator.errors import invalid, no_such_object
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.state.blobs import Blob
+from cxr.cloud.emulator.storage_api.attributes import merged_attributes
 from cxr.cloud.emulator.storage_api.buckets import check_bucket, find_bucket, json_body
 from cxr.cloud.emulator.storage_api.context import Row, StorageContext, now_us
 from cxr.cloud.emulator.storage_api.partial import mask_of
-from cxr.cloud.emulator.storage_api.preconditions import Preconditions, preconditions_of
-from cxr.cloud.emulator.storage_api.resources import OBJECT_ATTRIBUTES, object_resource
+from cxr.cloud.emulator.storage_api.preconditions import Preconditions, preconditions_of, whole_number
+from cxr.cloud.emulator.storage_api.resources import object_resource
 
 MAX_NAME_BYTES = 1024
 #: Of the table, in its order.
@@ -36,7 +37,8 @@ def commit_object(
 ) -> Row:
     """Make `blob` the live object under `name`, if the preconditions hold; otherwise the blob is removed.
 
-    With `upload_id` the upload is marked as finished in the same transaction. Raises 404 or 412.
+    With `upload_id` the upload is marked as finished in the same transaction, with the object that it made.
+    Raises 404 or 412.
     """
     moment = now_us()
     try:
@@ -50,7 +52,9 @@ def commit_object(
             values = (bucket, name, *numbers, json.dumps(attributes))
             connection.execute("INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?)", values)
             if upload_id is not None:
-                connection.execute("UPDATE uploads SET generation=? WHERE id=?", (generation, upload_id))
+                made = json.dumps(dict(zip(OBJECT_COLUMNS, values, strict=True)))
+                finished = (generation, made, upload_id)
+                connection.execute("UPDATE uploads SET generation=?, attributes=? WHERE id=?", finished)
     except BaseException:
         context.blobs.remove(blob.id)
         raise
@@ -72,7 +76,7 @@ def patch_object(context: StorageContext, request: Request, bucket: str, name: s
     with context.database.write() as connection:
         row = find_object(connection, bucket, name, request.query.get("generation"))
         preconditions_of(request.query).check(row)
-        attributes = _merged(json.loads(row["attributes"]), wanted)
+        attributes = merged_attributes(json.loads(row["attributes"]), wanted)
         connection.execute(
             "UPDATE objects SET attributes=?, metageneration=metageneration+1, updated_us=? WHERE bucket=? AND name=?",
             (json.dumps(attributes), now_us(), bucket, name),
@@ -92,9 +96,10 @@ def delete_object(context: StorageContext, request: Request, bucket: str, name: 
 
 
 def find_object(connection: sqlite3.Connection, bucket: str, name: str, generation: str | None) -> sqlite3.Row:
-    """A live object's row (of that generation, when given). Raises 404 for the bucket or the object."""
+    """A live object's row (of that generation, when given). Raises 404 for the bucket or the object, 400."""
+    wanted = None if not generation else whole_number(generation, "generation")
     row = live_object(connection, bucket, name)
-    if row is None or (generation and generation != str(row["generation"])):
+    if row is None or (wanted is not None and wanted != row["generation"]):
         find_bucket(connection, bucket)
         raise no_such_object(bucket, name)
     return row
@@ -124,30 +129,3 @@ def checked_object_name(name: object) -> str:
     if "\r" in name or "\n" in name or name in {".", ".."} or name.startswith(".well-known/acme-challenge/"):
         raise invalid(f"Disallowed unicode characters present in object name '{name}'")
     return name
-
-
-def object_attributes(wanted: Mapping[str, Any], content_type: str | None) -> dict[str, Any]:
-    """What of the client's JSON is kept. Raises 400 when custom metadata are not texts."""
-    attributes = {key: wanted[key] for key in OBJECT_ATTRIBUTES if wanted.get(key) is not None}
-    metadata = attributes.get("metadata", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise invalid("Invalid value for metadata: every value must be a string.")
-    if content_type and "contentType" not in attributes:
-        attributes["contentType"] = content_type
-    attributes.setdefault("contentType", "application/octet-stream")
-    return attributes
-
-
-def _merged(attributes: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    for key in OBJECT_ATTRIBUTES:
-        if key not in wanted:
-            continue
-        value = wanted[key]
-        if key == "metadata" and isinstance(value, dict):
-            merged = {**attributes.get("metadata", {}), **value}
-            value = {inner: text for inner, text in merged.items() if text is not None}
-        if value is None:
-            attributes.pop(key, None)
-        else:
-            attributes[key] = value
-    return attributes

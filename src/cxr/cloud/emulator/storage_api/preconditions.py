@@ -53,13 +53,17 @@ def preconditions_of(query: Mapping[str, str], *, of_source: bool = False) -> Pr
         name = condition.replace("if", "ifSource", 1) if of_source else condition
         if name not in query:
             continue
-        text = query[name]
-        if not text.isascii() or not text.removeprefix("-").isdigit():
-            raise invalid(
-                f"Invalid value for: Invalid value '{text}' for parameter {name}: not a valid 64-bit integer."
-            )
-        values[attribute] = int(text)
+        values[attribute] = whole_number(query[name], name)
     return Preconditions(**values)
+
+
+def whole_number(text: str, name: str) -> int:
+    """A 64-bit number in a query. Raises 400."""
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) < 20 and -(1 << 63) <= int(text) < 1 << 63:
+        return int(text)
+    shown = text if len(text) < 100 else text[:100] + "…"
+    raise invalid(f"Invalid value for: Invalid value '{shown}' for parameter {name}: not a valid 64-bit integer.")
 
 
 def _failed(header: str) -> StorageError:

@@ -12,11 +12,13 @@ import sqlite3
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from cxr.cloud.emulator.errors import StorageError, invalid
 from cxr.cloud.emulator.http import Body, Request, Response, json_response
 from cxr.cloud.emulator.state.blobs import write_all
+from cxr.cloud.emulator.storage_api.attributes import object_attributes
 from cxr.cloud.emulator.storage_api.buckets import find_bucket, json_body
 from cxr.cloud.emulator.storage_api.checksums import declared_checksums, verify_checksums
 from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
@@ -25,13 +27,14 @@ from cxr.cloud.emulator.storage_api.objects import (
     commit_object,
     find_object,
     live_object,
-    object_attributes,
 )
-from cxr.cloud.emulator.storage_api.preconditions import NAMES, Preconditions, preconditions_of
+from cxr.cloud.emulator.storage_api.preconditions import NAMES, Preconditions, preconditions_of, whole_number
 from cxr.cloud.emulator.storage_api.resources import object_resource
 
 QUANTUM_BYTES = 256 * 1024
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+#: How long a finished upload can be asked for.
+KEPT_MICROSECONDS = 7 * 24 * 3600 * 1_000_000
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
 #: Two requests for one upload (a retry that overtakes) must not write at once.
 _LOCKS = [threading.Lock() for _ in range(64)]
 
@@ -44,6 +47,9 @@ def start_upload(context: StorageContext, request: Request, bucket: str) -> Resp
     find_bucket(context.database.read, bucket)
     preconditions.check(live_object(context.database.read, bucket, name))
     attributes = object_attributes(metadata, request.headers.get("x-upload-content-type"))
+    declared: dict[str, Any] = {**declared_checksums(metadata, request.headers)}
+    if "x-upload-content-length" in request.headers:
+        declared["size"] = whole_number(request.headers["x-upload-content-length"], "X-Upload-Content-Length")
     upload_id = uuid.uuid4().hex
     with context.database.write() as connection:
         connection.execute(
@@ -55,7 +61,7 @@ def start_upload(context: StorageContext, request: Request, bucket: str) -> Resp
                 now_us(),
                 json.dumps(attributes),
                 json.dumps({key: request.query[key] for key in NAMES if key in request.query}),
-                json.dumps(declared_checksums(metadata, request.headers)),
+                json.dumps(declared),
             ),
         )
     location = (
@@ -86,21 +92,47 @@ def name_of_upload(context: StorageContext, upload_id: str) -> str | None:
     return None if row is None else str(row["name"])
 
 
+def forget_finished_uploads(connection: sqlite3.Connection) -> None:
+    """Those that were begun a week ago: the service forgets a session then."""
+    connection.execute(
+        "DELETE FROM uploads WHERE generation IS NOT NULL AND created_us<?", (now_us() - KEPT_MICROSECONDS,)
+    )
+
+
 def _append(context: StorageContext, request: Request, upload: sqlite3.Row) -> Response:
     path = context.uploads_dir / upload["id"]
     first, last, total = _content_range(request)
     persisted = path.stat().st_size if path.exists() else 0
+    _check_total(context, upload, (persisted, first, total), request.body)
     if first is not None:
         if first > persisted:
             raise invalid(f"Invalid request. Byte {first} was sent, but only {persisted} bytes have been received.")
         if request.body.complete and last is not None and last - first + 1 != request.body.size:
             raise invalid("Invalid request. The length of the body and of Content-Range differ.")
-        if total is not None and max(persisted, first + request.body.size) > total:
-            raise invalid("Invalid request. More bytes were sent than Content-Range announced.")
         persisted = _write_at(path, first, persisted, request.body)
     if total is not None and persisted == total and request.body.complete:
         return _finish(context, request, upload, path)
     return _incomplete(path, persisted)
+
+
+def _check_total(
+    context: StorageContext, upload: sqlite3.Row, spans: tuple[int, int | None, int | None], body: Body
+) -> None:
+    """Raise 400 unless a piece fits what was announced before; the first total that is named is kept."""
+    persisted, first, total = spans
+    declared = json.loads(upload["checksums"])
+    announced = declared.get("size", total)
+    if total is not None and total != announced:
+        raise invalid(f"Invalid request. The upload was announced with {announced} bytes, not with {total}.")
+    if first is None and body.size:
+        raise invalid("Invalid request. The Content-Range names no bytes, but there is a body.")
+    end = max(persisted, 0 if first is None else first + body.size)
+    if announced is not None and end > announced:
+        raise invalid("Invalid request. More bytes were sent than were announced.")
+    if first is not None and total is not None and "size" not in declared and end < total:
+        with context.database.write() as connection:
+            kept = (json.dumps({**declared, "size": total}), upload["id"])
+            connection.execute("UPDATE uploads SET checksums=? WHERE id=?", kept)
 
 
 def _write_at(path: Path, first: int, persisted: int, body: Body) -> int:
@@ -146,8 +178,10 @@ def _finish(context: StorageContext, request: Request, upload: sqlite3.Row, path
 
 
 def _finished(context: StorageContext, request: Request, upload: sqlite3.Row) -> Response:
-    row = find_object(context.database.read, upload["bucket"], upload["name"], None)
-    return json_response(object_resource(row, request.base_url))
+    made = json.loads(upload["attributes"])
+    if "generation" not in made:  # finished by an earlier version
+        made = find_object(context.database.read, upload["bucket"], upload["name"], None)
+    return json_response(object_resource(made, request.base_url))
 
 
 def _cancel(context: StorageContext, upload: sqlite3.Row) -> Response:
@@ -164,7 +198,7 @@ def _forget(context: StorageContext, upload: sqlite3.Row) -> None:
 def _content_range(request: Request) -> tuple[int | None, int | None, int | None]:
     header = request.headers.get("content-range")
     if header is None:
-        return 0, None, request.body.size
+        return 0, None, request.body.size if request.body.complete else None
     found = _CONTENT_RANGE.fullmatch(header.strip())
     if not found:
         raise invalid(f"Failed to parse Content-Range header: '{header}'")

@@ -56,9 +56,9 @@ def handle_storage(context: StorageContext, request: Request) -> Response:
             return upload(context, request, bucket)
         case ["GET" | "HEAD", "download", "storage", "v1", "b", bucket, "o", name]:
             return download(context, request, bucket, name)
-        case ["GET", "storage", "v1", "b", bucket, "o", name] if request.query.get("alt") == "media":
+        case ["GET" | "HEAD", "storage", "v1", "b", bucket, "o", name] if request.query.get("alt") == "media":
             return download(context, request, bucket, name)
-        case ["GET", "storage", "v1", "b", bucket, "o", name]:
+        case ["GET" | "HEAD", "storage", "v1", "b", bucket, "o", name]:
             return objects.get_object(context, request, bucket, name)
         case ["PATCH", "storage", "v1", "b", bucket, "o", name]:
             return objects.patch_object(context, request, bucket, name)

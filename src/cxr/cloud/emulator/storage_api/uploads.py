@@ -5,18 +5,18 @@ Source: https://cloud.google.com/storage/docs/uploading-objects (JSON API tabs) 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError, invalid, storage_unimplemented
-from cxr.cloud.emulator.http import Body, Request, Response, json_response
+from cxr.cloud.emulator.http import Body, Request, Response, json_response, parse_json
+from cxr.cloud.emulator.storage_api.attributes import object_attributes
 from cxr.cloud.emulator.storage_api.buckets import check_bucket
 from cxr.cloud.emulator.storage_api.checksums import declared_checksums, verify_checksums
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.storage_api.objects import checked_object_name, commit_object, object_attributes
+from cxr.cloud.emulator.storage_api.objects import checked_object_name, commit_object
 from cxr.cloud.emulator.storage_api.partial import mask_of
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of
 from cxr.cloud.emulator.storage_api.resources import object_resource
@@ -72,7 +72,7 @@ def name_of_insert(request: Request, beginning: bytes) -> str | None:
             return None
         text = beginning[start + 4 : end]
     try:
-        name = json.loads(text)["name"]
+        name = parse_json(text)["name"]
     except (ValueError, KeyError, TypeError):
         return None
     return name if isinstance(name, str) else None
@@ -124,7 +124,7 @@ def _last_boundary(body: Body, delimiter: bytes, start: int) -> int:
 
 def _metadata(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text or b"{}")
+        value = parse_json(text or b"{}")
     except ValueError:
         raise StorageError(400, "parseError", "Parse Error") from None
     if not isinstance(value, dict):

@@ -12,7 +12,7 @@ from typing import Any
 from cxr.cloud.emulator.errors import Code, RpcError, invalid_argument, not_found
 from cxr.cloud.emulator.state.database import next_serial
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.storage_api.internal import object_at, objects_below, read_head, read_object, split_uri
+from cxr.cloud.emulator.storage_api.internal import md5_of, object_at, objects_below, read_head, read_object, split_uri
 from cxr.cloud.emulator.vertex_api.call import VertexContext
 from cxr.cloud.emulator.vertex_api.import_files import ImportRow, RowError, read_rows
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, packed, types
@@ -85,6 +85,8 @@ def _files(storage: StorageContext, uri: str) -> Iterator[tuple[str, str]]:
             yield full, read_object(storage, row).decode("utf-8")
         except UnicodeDecodeError:
             raise RpcError(Code.INVALID_ARGUMENT, f"{full} is not UTF-8.") from None
+        except FileNotFoundError:
+            raise RpcError(Code.INTERNAL, f"The bytes of {full} are missing.") from None
 
 
 def _digest(storage: StorageContext, row: ImportRow) -> str | RowError:
@@ -96,9 +98,12 @@ def _digest(storage: StorageContext, row: ImportRow) -> str | RowError:
         return RowError(f"The image {row.uri} does not exist.")
     if found["size"] > MAX_IMAGE_BYTES:
         return RowError(f"The image {row.uri} has {found['size']:,} bytes; at most {MAX_IMAGE_BYTES:,} are allowed.")
-    if not read_head(storage, found, 16).startswith(SIGNATURES):
-        return RowError(f"{row.uri} is not a JPEG, PNG, GIF, BMP or ICO image.")
-    return str(found["md5"])
+    try:
+        if not read_head(storage, found, 16).startswith(SIGNATURES):
+            return RowError(f"{row.uri} is not a JPEG, PNG, GIF, BMP or ICO image.")
+        return str(found["md5"] or md5_of(storage, found))
+    except FileNotFoundError:
+        return RowError(f"The bytes of {row.uri} are missing.")
 
 
 def _insert(connection: sqlite3.Connection, dataset: str, operation: str, rows: list[tuple[ImportRow, str]]) -> int:

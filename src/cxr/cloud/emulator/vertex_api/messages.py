@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2, json_format, message
 
 from cxr.cloud.emulator.errors import invalid_argument
+from cxr.cloud.emulator.http import parse_json
 
 _PACKAGE = "google.cloud.aiplatform_v1"
 
@@ -95,7 +95,7 @@ def checked_operation(body: JsonObject) -> JsonObject:
 def json_object(body: bytes) -> JsonObject:
     """The request's JSON object. Raises 400."""
     try:
-        value = json.loads(body or b"{}")
+        value = parse_json(body or b"{}")
     except ValueError as error:
         raise invalid_argument(f"Invalid JSON payload received. {error}") from None
     if not isinstance(value, dict):
