@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from s3_server import S3, Answer, Request, error_answer, moto_origin, new_bucket
 
 from cxr.errors import ChangedOnDisk, InputError, Interrupted, NotAllowed, NotFound, Unreachable, VersionConflict
 from cxr.storage.checksums import crc32c_of_bytes, crc32c_of_file
@@ -17,6 +16,7 @@ from cxr.storage.s3 import S3Store
 from cxr.storage.s3_uploads import MAX_PARTS, part_bytes
 from cxr.storage.sessions import SessionRecords
 from cxr.storage.store import ABSENT, Digest
+from s3_server import S3, Answer, Request, error_answer, moto_origin, new_bucket
 
 MIB = 1 << 20
 #: Two whole parts and a rest.
