@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,17 @@ _UMASK = _umask()
 
 #: Temporary files that are being written, removed at the end of the program whatever their threads do.
 _UNFINISHED: set[Path] = set()
+
+
+#: The names of such files.
+_UNFINISHED_NAME = re.compile(r"\..*\.cxr-[a-z0-9_]{8}\.part", re.DOTALL)
+#: UTF-8 bytes of a file's name that its temporary name begins with; a name may have 255.
+_NAME_BYTES = 200
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether this is the name of a file of ours that was not written to its end."""
+    return _UNFINISHED_NAME.fullmatch(name) is not None
 
 
 @atexit.register
@@ -54,7 +66,7 @@ def atomic_path(path: Path, *, mode: int = 0o666, exclusive: bool = False) -> It
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_beginning(path.name)}.cxr-", suffix=".part")
         os.close(handle)
     except PermissionError as error:
         raise NotAllowed(
@@ -78,6 +90,10 @@ def atomic_path(path: Path, *, mode: int = 0o666, exclusive: bool = False) -> It
     finally:
         temporary.unlink(missing_ok=True)
         _UNFINISHED.discard(temporary)
+
+
+def _beginning(name: str) -> str:
+    return os.fsencode(name)[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
 def _take_name(temporary: Path, path: Path) -> None:

@@ -68,6 +68,14 @@ def test_the_connection_is_reset_in_the_middle_of_a_body(site: Site) -> None:
     assert site.is_whole()
 
 
+def test_bytes_that_are_damaged_on_the_way_are_refused_and_sent_again(site: Site) -> None:
+    with site.faults({"method": "POST", "operation": INSERT, "action": "corrupt", "times": 1, "per": "object"}):
+        summary = site.upload()
+        assert site.fired()[0] >= 50
+    assert site.is_whole()
+    assert summary["retries"] >= 50
+
+
 def test_the_object_is_made_and_the_answer_lost(site: Site) -> None:
     rule = {"method": "POST", "operation": INSERT, "action": "status", "status": 503, "after": True, "times": 1}
     with site.faults(rule | {"per": "object"}, {"method": "POST", "action": "reset", "after": True, "times": 3}):

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from certificates import self_signed
 from transfer_made import TroubledStore, local_files, quick_haul, retrying
 
 from cxr.cloud.emulator.process import ensure_running, stop
-from cxr.errors import ChangedOnDisk, InputError, NotAllowed, NotFound, Unreachable
+from cxr.errors import ChangedOnDisk, InputError, Interrupted, NotAllowed, NotFound, Unreachable
 from cxr.files import atomic_path
 from cxr.storage import open_store
 from cxr.storage.buckets import create_private_bucket
-from cxr.storage.checksums import digest_of_bytes, digest_of_file
+from cxr.storage.checksums import digest_of_file
 from cxr.storage.folder import FolderStore
 from cxr.storage.limits import Limits
 from cxr.storage.retrying import Patience, Retrier
 from cxr.storage.sessions import SessionRecords
 from cxr.storage.store import ABSENT, Digest
 from cxr.storage.transfer.download import plan_download
+from cxr.storage.transfer.files import Failure, Outcome, Tally
 from cxr.storage.transfer.upload import look_at, plan_upload, send_plan
+from cxr.storage.transfer.workers import choose_workers
 
 LARGE = (9 << 20) + 17
 
@@ -102,7 +107,8 @@ def test_links_in_a_folder_are_no_objects(tmp_path: Path) -> None:
             store.delete(name)
         with pytest.raises(NotFound):
             store.get_bytes(name)
-    store.put_bytes("link.png", b"mine")
+        with pytest.raises(InputError, match="is a link or a folder"):
+            store.put_bytes(name, b"mine", if_version=ABSENT)
     assert outside.read_bytes() == b"precious"
     (tmp_path / "store" / "sub").symlink_to(tmp_path)
     with pytest.raises(InputError, match="leaves the folder"):
@@ -176,12 +182,14 @@ def test_what_a_killed_download_left_is_removed_by_the_next(tmp_path: Path) -> N
     store.put_bytes("x", b"1")
     target = tmp_path / "d"
     target.mkdir()
-    old, young = target / ".x.png.abc.part", target / ".y.png.abc.part"
-    for part in (old, young):
+    old, young = target / ".x.png.cxr-abcd1234.part", target / ".y.png.cxr-abcd1234.part"
+    mine = target / ".thesis.part"
+    for part in (old, young, mine):
         part.write_bytes(b"half")
-    os.utime(old, (time.time() - 3600,) * 2)
+    for part in (old, mine):
+        os.utime(part, (time.time() - 3600,) * 2)
     download_all(store, target, on_progress=lambda *_: None)
-    assert {path.name for path in target.iterdir()} == {"x", young.name}
+    assert {path.name for path in target.iterdir()} == {"x", young.name, mine.name}
 
 
 def test_an_unfinished_file_is_gone_when_the_program_ends(tmp_path: Path) -> None:
@@ -201,42 +209,80 @@ def test_an_unfinished_file_is_gone_when_the_program_ends(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_slow_line_is_no_silence(tmp_path: Path) -> None:
-    """A server that takes 40 KB every tenth of a second: the body lies in the system's buffer for much longer than the
-    silence that is allowed."""
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("warm", [False, True], ids=["first", "again"])
+def test_a_slow_line_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: bool, warm: bool) -> None:
+    """A server that takes 40 KB every twentieth of a second: the body lies in the system's buffer for much longer than
+    the silence that is allowed."""
+    context = None
+    if secure:
+        context, bundle = self_signed(tmp_path)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    data = os.urandom(1_500_000)
-    digest = digest_of_bytes(data)
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += connection.recv(4096)
-        head, _, begun = received.partition(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        left = length - len(begun)
-        while left > 0:
-            left -= len(connection.recv(40_000))
-            time.sleep(0.1)
-        body = json.dumps({"name": "x", "generation": "5", "size": len(data), "crc32c": digest.crc32c}).encode()
-        start = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        connection.sendall(start.encode())
-        connection.sendall(body)
-        connection.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
+    thread = threading.Thread(target=slow_server, args=(listener, context), daemon=True)
     thread.start()
     store = open_store(
         "gs://bucket",
-        endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}",
-        limits=Limits(stall_s=0.6),
+        endpoint=f"http{'s' if secure else ''}://127.0.0.1:{listener.getsockname()[1]}",
+        limits=Limits(connect_s=0.5, stall_s=0.5),
         retrier=Retrier(Patience(retry_s=0.0)),
     )
-    assert store.put_bytes("x", data, if_version=ABSENT).version == "5"
+    if warm:
+        assert store.put_bytes("x", b"small", if_version=ABSENT).size == 5
+    assert store.put_bytes("x", os.urandom(900_000), if_version=ABSENT).size == 900_000
     assert store.retrier.retries == 0
-    thread.join()
     listener.close()
+
+
+def slow_server(listener: socket.socket, context: ssl.SSLContext | None) -> None:
+    """Answers the uploads of one connection with what the service would say of them."""
+    raw, _ = listener.accept()
+    connection = context.wrap_socket(raw, server_side=True) if context else raw
+    while True:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            piece = connection.recv(4096)
+            if not piece:
+                return
+            received += piece
+        head, _, body = received.partition(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        while len(body) < length:
+            body += connection.recv(40_000)
+            time.sleep(0.05)
+        metadata, _, rest = body.partition(b"\r\n\r\n")[2].partition(b"\r\n--")
+        crc32c = json.loads(metadata)["crc32c"]
+        size = len(rest.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0])
+        answer = json.dumps({"name": "x", "generation": "5", "size": size, "crc32c": crc32c}).encode()
+        start = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
+        connection.sendall(start.encode() + answer)
+
+
+def test_a_name_of_almost_255_bytes_can_be_written(tmp_path: Path) -> None:
+    store = retrying(FolderStore(tmp_path / "s"))
+    name = "ü" * 124 + ".png"
+    store.put_bytes(name, b"1", if_version=ABSENT)
+    store.get_file(name, tmp_path / "d" / name)
+    assert [path.name for path in (tmp_path / "d").iterdir()] == [name]
+
+
+def test_what_fails_when_all_files_are_there_is_told_apart(tmp_path: Path) -> None:
+    whole = Outcome(Tally(10, 10, 100, 100))
+    late = (Failure("manifest.csv", Unreachable("away")), Failure("images/orphan", Unreachable("away")))
+    outcome = dataclasses.replace(whole, afterwards=late)
+    assert whole.complete
+    assert not outcome.complete
+    assert outcome.missing == []
+    with pytest.raises(Unreachable, match=r"all 10 files are sent, but not manifest\.csv and 1 more: away"):
+        outcome.require_complete("sent")
+    with pytest.raises(Interrupted, match="stopped by Ctrl-C: all 10 files are sent"):
+        dataclasses.replace(outcome, interrupted=True).require_complete("sent")
+
+
+def test_a_low_rate_is_shared_by_few() -> None:
+    assert choose_workers(6000, 6000 * 20_000, 50e3) == 3
+    assert choose_workers(6000, 6000 * 20_000, 1e3) == 1
+    assert choose_workers(6000, 6000 * 20_000, 1e9) == 128

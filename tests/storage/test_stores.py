@@ -146,6 +146,19 @@ def test_a_large_file_comes_back_as_it_went(store: RetryingStore, tmp_path: Path
     assert (tmp_path / "back" / "large").read_bytes() == data
 
 
+def test_an_object_that_is_not_what_was_expected_replaces_nothing(store: RetryingStore, tmp_path: Path) -> None:
+    store.put_bytes("x", b"evil")
+    target = tmp_path / "x"
+    target.write_bytes(b"mine")
+    good = hashlib.md5(b"good").hexdigest()
+    for expected in (Digest(4, crc32c_of_bytes(b"good")), Digest(4, "", good), Digest(5)):
+        with pytest.raises(VersionConflict):
+            store.get_file("x", target, expected=expected)
+        assert target.read_bytes() == b"mine"
+    store.get_file("x", target, expected=Digest(4, "", hashlib.md5(b"evil").hexdigest()))
+    assert target.read_bytes() == b"evil"
+
+
 def test_a_delete_names_the_version_that_it_means(store: RetryingStore) -> None:
     first = store.put_bytes("x", b"1", if_version=ABSENT)
     store.put_bytes("x", b"22", if_version=first.version)

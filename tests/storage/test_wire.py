@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
+import base64
 import ssl
 import threading
 from collections.abc import Iterator
@@ -15,9 +14,10 @@ from typing import Any
 
 import pytest
 import requests
+from certificates import self_signed
 from google.auth.credentials import AnonymousCredentials, Credentials
 
-from cxr.errors import NotAllowed, Unreachable
+from cxr.errors import NotAllowed, Unreachable, UsageError
 from cxr.storage.gcs import GcsStore
 from cxr.storage.google_errors import seconds_of, storage_errors
 from cxr.storage.limits import Limits, Pace
@@ -167,7 +167,7 @@ def test_every_byte_passes_the_pace() -> None:
 def test_the_certificate_is_checked_against_the_bundle_that_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context, bundle = _self_signed(tmp_path)
+    context, bundle = self_signed(tmp_path)
     with serving(context) as server:
         origin = server.origin.replace("http:", "https:")
         monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
@@ -206,31 +206,27 @@ def _store(server: _Server, credentials: Any = None) -> GcsStore:
     return GcsStore(client, "bucket", "", Pace(), SessionRecords())
 
 
-def _self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    x509 = pytest.importorskip("cryptography.x509", reason="makes the certificate of this test")
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+def test_certificates_may_lie_in_a_folder_and_a_place_that_is_none_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    Wire(AnonymousCredentials(), origin="https://storage.example", width=1, limits=Limits())
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+    with pytest.raises(UsageError, match=r"nowhere\.pem"):
+        Wire(AnonymousCredentials(), origin="https://storage.example", width=1, limits=Limits())
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    bundle, key_file = folder / "cert.pem", folder / "key.pem"
-    bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(bundle, key_file)
-    return context, bundle
+
+def test_a_proxy_without_a_scheme_and_one_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.origin.replace("http://", "user:p%40ss@"))
+        wire = Wire(AnonymousCredentials(), origin="http://storage.example", width=1, limits=Limits())
+        assert wire.request("GET", "http://storage.example/o").status_code == 200
+        _, path, headers, _ = proxy.seen[0]
+        assert path == "http://storage.example/o"
+        assert base64.b64decode(headers["proxy-authorization"].removeprefix("Basic ")) == b"user:p@ss"
+        monkeypatch.setenv("http_proxy", "socks5h://127.0.0.1:1080")
+        with pytest.raises(UsageError, match="not supported"):
+            Wire(AnonymousCredentials(), origin="http://storage.example", width=1, limits=Limits())

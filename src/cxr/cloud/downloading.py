@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from cxr.cloud.uploading import IMAGES, Destination, megabytes
-from cxr.errors import CheckFailed, NotFound
+from cxr.errors import CheckFailed, CxrError, NotFound
 from cxr.files import write_bytes_atomically
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest
 from cxr.storage import Digest, ObjectInfo
 from cxr.storage.transfer.download import fetch_plan, plan_download
-from cxr.storage.transfer.files import LocalFile, Outcome
+from cxr.storage.transfer.files import Failure, LocalFile, Outcome
 from cxr.storage.transfer.plan_file import PlanFile, Totals
 from cxr.storage.transfer.upload import side_by_side
 
@@ -104,7 +104,10 @@ def fetch(download: Download) -> Outcome:
     outcome = fetch_plan(download.files, download.source.store, download.folder, crew)
     if outcome.complete and download.manifest is not None:
         for name in MANIFEST_NAMES:
-            write_bytes_atomically(download.folder / name, (download.scratch / name).read_bytes())
+            try:
+                write_bytes_atomically(download.folder / name, (download.scratch / name).read_bytes())
+            except CxrError as error:
+                return replace(outcome, afterwards=(Failure(name, error),))
     return outcome
 
 
@@ -128,7 +131,8 @@ def _images_of(manifest: Manifest, source: Destination) -> Iterator[ObjectInfo]:
         elif info.holds(file.digest) is False and not _looks_right(source, file):
             different.append(file.name)
         else:
-            yield ObjectInfo(info.name, info.size, file.digest.crc32c, info.version, file.digest.md5)
+            crc32c = file.digest.crc32c or info.crc32c
+            yield ObjectInfo(info.name, info.size, crc32c, info.version, file.digest.md5)
     told = [
         f"{len(names):,} images of the manifest {what} ({', '.join(names[:_SHOWN])})"
         for names, what in ((missing, "are not there"), (different, "have other bytes than when they were scanned"))

@@ -207,14 +207,19 @@ def send_manifest(upload: ManifestUpload, *, remove_orphans: bool = False) -> Ou
             if not part.there:
                 _put_part(store, part)
         except CxrError as error:
-            return outcome.with_failures(Failure(part.name, error))
+            return replace(outcome, afterwards=(Failure(part.name, error),))
         except KeyboardInterrupt:
             stopped = Failure(part.name, Interrupted("stopped by Ctrl-C"))
-            return outcome.with_failures(stopped, interrupted=True)
+            return replace(outcome, afterwards=(stopped,), interrupted=True)
     if remove_orphans and totals.orphan.files:
         deletion = delete_orphans(upload.files, store, haul.crew(totals.orphan))
-        left = (Failure(name, Interrupted("not deleted")) for name in deletion.untried)
-        return outcome.with_failures(*deletion.failures, *left, interrupted=deletion.interrupted)
+        left = tuple(Failure(name, Interrupted("it was not deleted")) for name in deletion.untried)
+        return replace(
+            outcome,
+            afterwards=(*deletion.failures, *left),
+            deleted=deletion.tally.files,
+            interrupted=deletion.interrupted,
+        )
     return outcome
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cxr.errors import ChangedOnDisk, Fault, InputError, NotFound, VersionConflict
-from cxr.files import CHUNK_BYTES, atomic_path
+from cxr.files import CHUNK_BYTES, atomic_path, is_unfinished
 from cxr.storage.checksums import changed, crc32c_of_file, digest_of_file, other_bytes, reading
 from cxr.storage.limits import Limits
 from cxr.storage.store import ABSENT, Digest, ObjectInfo
@@ -34,8 +34,8 @@ class FolderStore:
         return str(self.root)
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
-        """All files whose name starts with `prefix`, in order of their names; each is read for its checksum. A
-        `.part` is being written and is no object yet."""
+        """All files whose name starts with `prefix`, in order of their names; each is read for its checksum.
+        What is being written is no object yet."""
         for name in sorted(_file_names(self.root)):
             if name.startswith(prefix) and name > after:
                 yield self._info(name)
@@ -97,6 +97,8 @@ class FolderStore:
 
     def _write(self, name: str, if_version: str | None, fill: Callable[[Path], object]) -> ObjectInfo:
         target = self._path(name)
+        if os.path.lexists(target) and not _is_object(target):
+            raise InputError(f"{target} is a link or a folder", hint="remove it, or choose another place")
         self._check_version(name, if_version)
         try:
             with atomic_path(target, exclusive=if_version == ABSENT) as temporary:
@@ -139,7 +141,10 @@ class FolderStore:
     def _info(self, name: str) -> ObjectInfo:
         path = self._path(name)
         try:
-            return ObjectInfo(name, path.stat().st_size, crc32c_of_file(path), _version(path))
+            while True:
+                version, size, crc32c = _version(path), path.stat().st_size, crc32c_of_file(path)
+                if _version(path) == version:  # it was not replaced while it was read
+                    return ObjectInfo(name, size, crc32c, version)
         except OSError as error:
             raise Fault(f"cannot read {path}: {error.strerror}") from error
 
@@ -157,5 +162,5 @@ def _file_names(root: Path) -> Iterator[str]:
     for folder, _, names in os.walk(root):
         inside = Path(folder).relative_to(root).as_posix()
         for name in names:
-            if not name.endswith(".part") and _is_object(Path(folder, name)):
+            if not is_unfinished(name) and _is_object(Path(folder, name)):
                 yield name if inside == "." else f"{inside}/{name}"

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, Final, cast
 
 import google_crc32c
 
-from cxr.errors import Fault, InputError, NotFound, Unreachable, missing_package
+from cxr.errors import ChangedOnDisk, Fault, InputError, NotFound, Unreachable, VersionConflict, missing_package
 from cxr.files import atomic_path
-from cxr.storage.checksums import crc32c_text, digest_of_bytes, other_bytes, read_checked, reading
+from cxr.storage.checksums import crc32c_text, digest_of_bytes, digest_of_file, other_bytes, read_checked, reading
 from cxr.storage.gcs_resumable import ResumableUpload
 from cxr.storage.google_errors import storage_errors
 from cxr.storage.limits import Limits, Pace
@@ -125,7 +125,8 @@ class GcsStore:
             size = expected.size if expected is not None else path.stat().st_size
         blob = self._blob(name)
         if size > SINGLE_BYTES:
-            upload = ResumableUpload(self._client, blob, self._sessions, f"send {path} to {self.url}/{name}")
+            what = f"send {path} to {self.url}/{name}"
+            upload = ResumableUpload(self._client, blob, self._sessions, self._pace, what)
             try:
                 with storage_errors(upload.what):
                     upload.send(path, expected, generation_of(if_version), content_type)
@@ -154,8 +155,8 @@ class GcsStore:
         with atomic_path(path) as temporary:
             with temporary.open("wb") as stream:
                 found = self._download(name, stream)
-            if expected is not None and (expected.size, expected.crc32c or found.crc32c) != (found.size, found.crc32c):
-                raise other_bytes(name, self.url)
+            if expected is not None:
+                _check_is(expected, found, temporary, other_bytes(name, self.url))
 
     def delete(self, name: str, *, if_version: str | None = None) -> None:
         """Delete one object."""
@@ -172,8 +173,7 @@ class GcsStore:
                 size=len(data),
                 content_type=content_type or "application/octet-stream",
                 if_generation_match=generation_of(if_version),
-                checksum=None,
-                crc32c_checksum_value=digest.crc32c,
+                checksum="crc32c",
                 retry=None,
             )
         info = self._info(blob)
@@ -201,6 +201,17 @@ class GcsStore:
         return ObjectInfo(name, int(blob.size or 0), str(blob.crc32c or ""), str(blob.generation), md5, sha256)
 
 
+def _check_is(expected: Digest, found: Digest, path: Path, error: VersionConflict) -> None:
+    if expected.crc32c:
+        if (expected.size, expected.crc32c) != (found.size, found.crc32c):
+            raise error
+        return
+    try:
+        digest_of_file(path, expected)
+    except ChangedOnDisk:
+        raise error from None
+
+
 def generation_of(version: str | None) -> int | None:
     """The generation that stands for a version in a request: 0 for an object that is not there."""
     return None if version is None else 0 if version == ABSENT else int(version)
@@ -219,6 +230,7 @@ class _PacedWriter:
 
     def write(self, data: bytes) -> int:
         self._pace.take(len(data))
+        self._pace.progressed()
         self._size, self._crc32c = self._size + len(data), int(google_crc32c.extend(self._crc32c, data))
         return self._stream.write(data)
 

@@ -16,6 +16,7 @@ from google.api_core.exceptions import NotFound, from_http_response
 
 from cxr.errors import Fault
 from cxr.storage.checksums import changed, crc32c_of_start, crc32c_text, digest_of_file, reading
+from cxr.storage.limits import Pace
 from cxr.storage.sessions import SessionRecords, session_key
 from cxr.storage.store import Digest
 
@@ -29,8 +30,8 @@ _GONE: Final = frozenset({400, 404, 410, 499})
 class ResumableUpload:
     """One attempt to bring a file into `blob`; what has arrived counts for the next attempt and the next process."""
 
-    def __init__(self, client: Any, blob: Any, sessions: SessionRecords, what: str) -> None:
-        self._client, self._blob, self._sessions = client, blob, sessions
+    def __init__(self, client: Any, blob: Any, sessions: SessionRecords, pace: Pace, what: str) -> None:
+        self._client, self._blob, self._sessions, self._pace = client, blob, sessions, pace
         self._origin = str(client._connection.API_BASE_URL)
         self.what = what
         #: Whether a piece of the file was acknowledged in this attempt.
@@ -110,6 +111,7 @@ class ResumableUpload:
             if offset <= before:
                 raise requests.ConnectionError("the service kept nothing of a piece")
             self.made_progress = True
+            self._pace.progressed()
         self._sessions.drop(key)
         if int(self._blob.size or -1) != known.size or self._blob.crc32c != (known.crc32c or crc32c_text(crc)):
             raise Fault(f"{self.what}: the service stored other bytes than were sent", hint="run the command again")

@@ -27,6 +27,7 @@ class Pace:
         self._lock = threading.Lock()
         self._free_at = 0.0
         self._moved = 0
+        self.last_progress = 0.0
         self._by_thread: dict[int, int] = {}
 
     @property
@@ -38,6 +39,10 @@ class Pace:
     def moved(self) -> int:
         """All bytes so far, those of failed attempts included."""
         return self._moved
+
+    def progressed(self) -> None:
+        """The other side has taken, or given, part of a file: it is in reach, whatever becomes of other files."""
+        self.last_progress = time.monotonic()
 
     def begin(self) -> None:
         """This thread starts on a file: what it moves counts as in flight."""

@@ -54,9 +54,11 @@ class Retrier:
         patience: Patience | None = None,
         cancelled: threading.Event | None = None,
         on_outage: OnOutage | None = None,
+        last_progress: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._patience = patience or Patience()
         self._on_outage = on_outage
+        self._last_progress = last_progress
         self._cancelled = cancelled or threading.Event()
         self._lock = threading.Lock()
         self._outage_since: float | None = None
@@ -104,6 +106,7 @@ class Retrier:
         with self._lock:
             if self._outage_since is None or error.made_progress:
                 self._outage_since = now
+            self._outage_since = max(self._outage_since, self._last_progress())
             if now - self._outage_since > max(self._patience.retry_s, OUTAGE_S):
                 self._gave_up = True
             if self._gave_up or now - failing_since + wait > self._patience.retry_s:

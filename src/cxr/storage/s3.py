@@ -240,6 +240,7 @@ class S3Store(S3Listing):
             with closing(answer["Body"]) as body:
                 while block := body.read(BLOCK_BYTES):
                     self._pace.take(len(block))
+                    self._pace.progressed()
                     hashes.update(block)
                     write(block)
         if info.holds(hashes.digest) is False:

@@ -220,6 +220,7 @@ class PartsUpload:
             if etag is None:
                 etag = self._send_part(PacedBody(stream, start, part.size, self._pace), upload, number, part)
                 self.made_progress = True
+                self._pace.progressed()
             parts.append({"PartNumber": number, "ETag": etag, "ChecksumCRC32C": part.crc32c})
             md5s += bytes.fromhex(part.md5)
         if not _same(whole.digest, digest) or os.fstat(stream.fileno()).st_size != digest.size:

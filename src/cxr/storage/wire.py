@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import ssl
 import sys
 import termios
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -23,8 +25,8 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.wait import wait_for_read
 
+from cxr.errors import UsageError
 from cxr.storage.limits import Limits
 
 #: What is handed to the socket at once.
@@ -91,7 +93,7 @@ def _pool_manager(origin: str, width: int, limits: Limits) -> urllib3.PoolManage
     if origin.startswith("https:"):
         # One context for all connections: to load the certificates takes longer than to send a file.
         context = urllib3.util.create_urllib3_context()
-        context.load_verify_locations(os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where())
+        _load_authorities(context)
         options["ssl_context"] = context
     proxy = None if _is_loopback(origin) else select_proxy(origin, get_environ_proxies(origin))
     manager = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
@@ -106,15 +108,33 @@ def _is_loopback(origin: str) -> bool:
     return urlsplit(origin).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
+def _load_authorities(context: ssl.SSLContext) -> None:
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    place = Path(named or certifi.where())
+    try:
+        if place.is_dir():
+            context.load_verify_locations(capath=place)
+        else:
+            context.load_verify_locations(cafile=place)
+    except OSError as error:
+        raise UsageError(
+            f"the certificates of {place} cannot be read: {error.strerror or error}", hint="mend REQUESTS_CA_BUNDLE"
+        ) from error
+
+
 def _through(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
-    auth = urllib3.util.parse_url(proxy).auth
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    if not url.startswith(("http:", "https:")):
+        raise UsageError(f"the proxy {proxy} is of a kind that is not supported here", hint="use an http proxy")
+    auth = urllib3.util.parse_url(url).auth
     headers = urllib3.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+    return urllib3.ProxyManager(url, proxy_headers=headers, **options)
 
 
 def _paced(base: type[HTTPConnection], limits: Limits) -> type[HTTPConnection]:
     class Paced(base):  # type: ignore[misc, valid-type]
         _head: bytes | None = None
+        _response_options: Any
         _body_bytes = 0
 
         def connect(self) -> None:
@@ -126,6 +146,8 @@ def _paced(base: type[HTTPConnection], limits: Limits) -> type[HTTPConnection]:
             # The head waits for the body: one call and one packet for both.
             self._head = b"" if body else None
             self._body_bytes = 0
+            if self.sock is not None:
+                self.timeout = limits.stall_s
             super().request(method, url, body, *args, **options)
 
         def send(self, data: Any) -> None:
@@ -134,30 +156,35 @@ def _paced(base: type[HTTPConnection], limits: Limits) -> type[HTTPConnection]:
                 return
             view = memoryview(data)
             first, self._head = self._head or b"", None
+            if self.sock is None:
+                self.connect()
             for start in range(0, max(len(view), 1), BLOCK_BYTES):
                 block = view[start : start + BLOCK_BYTES]
                 limits.pace.take(len(first) + len(block))
-                super().send(first + block if first else block)
+                _send_all(self.sock, memoryview(first + block) if first else block)
                 first = b""
             self._body_bytes += len(view)
 
         def getresponse(self) -> Any:
-            if self._body_bytes > BLOCK_BYTES:
-                _await_sending(self.sock, limits.stall_s)
-            return super().getresponse()
+            # On a slow line what was handed to the system long ago may still be under way: that is no silence.
+            unsent = _unsent(self.sock) if self._body_bytes > BLOCK_BYTES else 0
+            options = self._response_options
+            while True:
+                try:
+                    return super().getresponse()
+                except TimeoutError:
+                    left = _unsent(self.sock)
+                    if left >= unsent:
+                        raise
+                    unsent, self._response_options = left, options
 
     return Paced
 
 
-def _await_sending(sock: Any, stall_s: float) -> None:
-    """Wait until an answer comes or the system has sent nothing more of the body for `stall_s`: on a slow line what was
-    handed to the socket long ago may still be under way, and that is no silence."""
-    unsent = _unsent(sock)
-    while unsent and not wait_for_read(sock, timeout=stall_s):
-        left = _unsent(sock)
-        if left >= unsent:
-            return  # the answer is waited for once more, and then it is a time-out
-        unsent = left
+def _send_all(sock: Any, view: memoryview) -> None:
+    # Unlike `sendall`, whose time-out is for everything: here each call that gets something through begins it anew.
+    while len(view):
+        view = view[sock.send(view) :]
 
 
 def _unsent(sock: Any) -> int:

@@ -143,10 +143,17 @@ def tell_end(
             "interrupted": outcome.interrupted,
             "missing_files": len(missing),
             "missing": missing[:_IN_JSON],
+            "afterwards": [{"name": late.name, "error": late.error.message} for late in outcome.afterwards[:_IN_JSON]],
         },
     )
-    if not missing:
+    if outcome.complete:
         return
+    if missing:
+        _tell_missing(out, outcome, missing)
+    outcome.require_complete(done, hint=f"{go_on} (goes on with what is missing)")
+
+
+def _tell_missing(out: Out, outcome: Outcome, missing: list[str]) -> None:
     out.warn(f"{len(missing):,} files are missing:")
     # What was out of reach is told once, at the end.
     failed = [failure for failure in outcome.failures if not isinstance(failure.error, Unreachable)]
@@ -155,7 +162,6 @@ def tell_end(
         out.warn(f"  {name}" + (f": {reasons[name]}" if name in reasons else ""))
     if len(missing) > _SHOWN:
         out.warn(f"  … and {len(missing) - _SHOWN:,} more (--json names them)")
-    outcome.require_complete(done, hint=f"{go_on} (goes on with what is missing)")
 
 
 def figures(outcome: Outcome) -> str:

@@ -78,7 +78,7 @@ def run_upload(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: Upl
             elif not wishes.dry_run:
                 _ask(out, made, remove=remove, yes=wishes.yes)
                 outcome = send_manifest(made, remove_orphans=remove)
-        deleted = made.totals.orphan.files if remove and outcome and outcome.complete else 0
+        deleted = outcome.deleted if outcome else 0
         payload = {**made.as_json(), "sent": outcome is not None, "deleted": deleted}
         tell_end(out, "cloud.upload", payload, outcome, done="sent", go_on=again)
     if outcome is not None:
@@ -112,7 +112,8 @@ def _whether_to_remove(made: ManifestUpload, wanted: bool, saved: PlanFile | Non
         return wanted
     check_same(saved, made.files, "where", "destination", "manifest")
     check_still_true(saved, made.files)
-    versions = saved.header.get("manifest_parts", {})
+    parts = saved.header.get("manifest_parts")
+    versions = parts if isinstance(parts, dict) else {}
     for part in made.parts:
         if not part.there and part.version != versions.get(part.name):
             raise CheckFailed(

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from cxr.errors import ChangedOnDisk, InputError, UsageError
+from cxr.files import is_unfinished
 from cxr.storage.checksums import digest_of_file
 from cxr.storage.limits import Pace
 from cxr.storage.retrying import RETRY_S, RetryingStore
@@ -89,7 +90,7 @@ def _remove_left_parts(folder: Path) -> None:
     """What a download that was killed has left; what is younger may belong to one that is at work."""
     for part in folder.rglob(".*.part"):
         with suppress(OSError):
-            if time.time() - part.stat().st_mtime > _LEFT_PART_S:
+            if is_unfinished(part.name) and time.time() - part.stat().st_mtime > _LEFT_PART_S:
                 part.unlink()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -81,11 +81,14 @@ class Outcome:
     untried: tuple[str, ...] = ()
     interrupted: bool = False
     seconds: float = field(default=0.0, compare=False)
+    #: What was to be done once all files were there, and failed; and how many orphans were deleted then.
+    afterwards: tuple[Failure, ...] = ()
+    deleted: int = 0
 
     @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
-        return not self.failures and not self.untried
+        return not self.failures and not self.untried and not self.afterwards
 
     def require_complete(
         self, done: str, hint: str = "run the same command again: it goes on with what is missing"
@@ -95,6 +98,8 @@ class Outcome:
         if self.complete:
             return
         count, total = len(self.failures) + len(self.untried), self.tally.all_files
+        if not count:
+            self._raise_afterwards(done, hint)
         if self.interrupted:
             raise Interrupted(f"stopped by Ctrl-C: {total - count:,} of {total:,} files are {done}", hint=hint)
         worst = max(self.failures, key=lambda failure: _gravity(failure.error))
@@ -106,9 +111,13 @@ class Outcome:
             told if count == 1 else f"{count:,} of {total:,} files were not {done}; {told}", hint=hint
         ) from worst.error
 
-    def with_failures(self, *failures: Failure, interrupted: bool = False) -> Outcome:
-        """The same, and what failed afterwards."""
-        return replace(self, failures=(*self.failures, *failures), interrupted=self.interrupted or interrupted)
+    def _raise_afterwards(self, done: str, hint: str) -> None:
+        first = self.afterwards[0]
+        more = f" and {len(self.afterwards) - 1:,} more" if len(self.afterwards) > 1 else ""
+        told = f"all {self.tally.all_files:,} files are {done}, but not {first.name}{more}"
+        if self.interrupted:
+            raise Interrupted(f"stopped by Ctrl-C: {told}", hint=hint)
+        raise type(first.error)(f"{told}: {first.error.message}", hint=hint) from first.error
 
     @property
     def missing(self) -> list[str]:

@@ -42,7 +42,8 @@ class Haul:
     def __post_init__(self) -> None:
         cancelled = threading.Event()
         self.pace = Pace(self.options.max_rate, cancelled)
-        self.retrier = Retrier(Patience(retry_s=self.options.retry_s), cancelled, self.on_outage)
+        pace, patience = self.pace, Patience(retry_s=self.options.retry_s)
+        self.retrier = Retrier(patience, cancelled, self.on_outage, lambda: pace.last_progress)
         self.sessions = SessionRecords(self.options.sessions_dir)
         self.sessions.sweep()
 
@@ -62,7 +63,7 @@ class Haul:
         def make(action: Callable[[Action], object]) -> Crew[Action]:
             return Crew(
                 action,
-                workers=self.options.workers or choose_workers(total.files, total.size),
+                workers=self.options.workers or choose_workers(total.files, total.size, self.options.max_rate),
                 retrier=self.retrier,
                 pace=self.pace,
                 retry_s=self.options.retry_s,

@@ -138,7 +138,7 @@ def read_plan(path: Path) -> PlanFile:
     header = _object(path, 1, first)
     if header.get("schema") != SCHEMA or header.get("schema_version") != SCHEMA_VERSION:
         raise _not_a_plan(path)
-    with suppress(InputError, KeyError, TypeError, AttributeError):
+    with suppress(InputError, KeyError, TypeError, AttributeError, ValueError):
         counted = _object(path, 0, last)["totals"]
         totals = Totals(**{why: Count(int(count["files"]), int(count["size"])) for why, count in counted.items()})
         return PlanFile(path, header, totals)
