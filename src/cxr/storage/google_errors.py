@@ -19,8 +19,9 @@ from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreac
 LOGIN_HINT: Final = "gcloud auth application-default login (or set GOOGLE_APPLICATION_CREDENTIALS)"
 #: What may be tried again, beside 5xx (https://cloud.google.com/storage/docs/retry-strategy).
 TRANSIENT_STATUS: Final = frozenset({408, 429})
-#: In the message by which the service refuses bytes that are not what was declared.
-_MISMATCH: Final = "doesn't match calculated"
+#: In the messages by which the service refuses bytes that are not what was declared, or a frame that is torn: both are
+#: sent well, so they were damaged on the way.
+_DAMAGED: Final = ("doesn't match calculated", "Malformed multipart")
 _AGAIN: Final = "run the same command again"
 _CAUGHT = (
     api.GoogleAPIError,
@@ -58,7 +59,7 @@ def storage_errors(what: str) -> Iterator[None]:
 
 def _is_transient(error: api.GoogleAPICallError) -> bool:
     code = int(error.code or 0)
-    damaged = code == 400 and _MISMATCH in _message(error)  # the bytes were changed on the way
+    damaged = code == 400 and any(words in _message(error) for words in _DAMAGED)
     return code in TRANSIENT_STATUS or damaged or (code >= 500 and code != 501)
 
 
