@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -221,8 +222,8 @@ def _kill_at(folder: Path, marker: str, *, emulator_too: bool) -> None:
         _kill_emulator(folder)
     for process in family:
         # Helper processes of a killed parent (a pool's workers, say) end by themselves or here.
-        if process.is_running() and "cxr.cloud.emulator" not in " ".join(_command_line(process)):
-            process.kill()
+        if "cxr.cloud.emulator" not in " ".join(_command_line(process)):
+            _kill(process)
 
 
 def _kill_emulator(folder: Path) -> None:
@@ -233,8 +234,13 @@ def _kill_emulator(folder: Path) -> None:
     server.suspend()  # as when the machine goes down: it sees none of its jobs die and starts none anew
     doomed = [server, *server.children(recursive=True)]
     for process in doomed:
-        process.kill()
+        _kill(process)
     psutil.wait_procs(doomed, timeout=30)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):  # it may end by itself between the look and the kill
+        process.kill()
 
 
 def _command_line(process: psutil.Process) -> list[str]:
