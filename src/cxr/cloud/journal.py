@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,11 @@ SUCCEEDED = "SUCCEEDED"
 @dataclass(frozen=True, slots=True)
 class Job:
     """One thing running elsewhere. `resource` is the service's name for it ("" between intent and answer);
-    `state` is the last one seen, in the service's words without its prefix."""
+    `state` is the last one seen, in the service's words without its prefix.
+
+    `created`, `started` and `ended` are ISO times in UTC; `usd_per_hour` is the price while it runs (all replicas
+    together), 0 when it is not known. `attached` says that cxr did not launch it; `details` is the plan's request.
+    """
 
     id: str
     kind: JobKind
@@ -44,10 +48,15 @@ class Job:
     output_url: str = ""
     model: str = ""
     created: str = ""
+    started: str = ""
     ended: str = ""
     error: str = ""
+    usd_per_hour: float = 0.0
+    expected_usd: float = 0.0
     worst_case_usd: float = 0.0
     exported_to: str = ""
+    attached: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -101,7 +110,9 @@ class Journal:
             manifest_hash=plan.manifest_hash,
             fingerprint=plan.fingerprint,
             created=_now(),
+            usd_per_hour=plan.cost.price.usd_per_hour,
             worst_case_usd=plan.cost.worst_usd,
+            details=dict(plan.request),
         )
         self._append(asdict(job))
         return job
@@ -167,7 +178,7 @@ def _mend_last_line(descriptor: int, size: int) -> None:
 
 
 def _job_from(values: dict[str, Any]) -> Job:
-    known = {field.name for field in fields(Job)}
+    known = {one.name for one in fields(Job)}
     try:
         kept = {key: value for key, value in values.items() if key in known}
         return Job(**{**kept, "kind": JobKind(values["kind"]), "on": Target(values["on"])})

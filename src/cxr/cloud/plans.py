@@ -14,10 +14,13 @@ from cxr.cloud.prices import Price
 
 
 class JobKind(StrEnum):
-    """What can be launched."""
+    """What runs elsewhere and is followed through the journal: trainings, a batch prediction, a dataset's import."""
 
     AUTOML = "automl"
     CUSTOM = "custom"
+    TUNE = "tune"
+    BATCH = "batch"
+    IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True)
