@@ -1,10 +1,10 @@
-"""`cxr cloud …`: upload, download, dataset, train, jobs, export."""
+"""`cxr cloud …`: upload, download, dataset, train, jobs, attach, export, clean."""
 
 from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import dataset, download, export, jobs, train, upload
+from cxr.cli.cloud import attach, dataset, download, export, jobs, logs, train, upload, wait
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
@@ -17,7 +17,8 @@ app.command("dataset")(dataset.dataset)
 app.add_typer(train.app, name="train")
 app.command("jobs")(jobs.jobs)
 app.command("status")(jobs.status)
-app.command("wait")(jobs.wait)
-app.command("logs")(jobs.logs)
+app.command("wait")(wait.wait)
+app.command("logs")(logs.logs)
 app.command("cancel")(jobs.cancel)
+app.command("attach")(attach.attach)
 app.command("export")(export.export)

@@ -1,0 +1,223 @@
+"""Jobs that were started elsewhere, taken into the journal by their name or by their label."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from cxr.cloud.connection import Connection
+from cxr.cloud.journal import Job, Journal
+from cxr.cloud.plans import JobKind, manifest_label
+from cxr.cloud.prices import automl_offer, machine_offer
+from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, Seen
+from cxr.cloud.vertex.jobs import changes_of
+from cxr.errors import CxrError, RulerMismatch, UsageError
+from cxr.storage.google_errors import google_errors
+
+RUN_LABEL, MANIFEST_LABEL = "cxr-run", "cxr-manifest"
+_NAME = re.compile(r"(?:projects/([^/]+)/locations/([^/]+)/)?(?:.+/)?([A-Za-z]+)/([^/]+)")
+_AUTOML_IMAGE = "automl_image_classification"
+
+
+@dataclass(frozen=True, slots=True)
+class JobName:
+    """A resource name taken apart. Project and region are "" when only an id was given."""
+
+    resource: str
+    kind: JobKind
+    project: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A job of the journal, and whether this call brought it there."""
+
+    job: Job
+    fresh: bool
+
+
+def parse_job_name(text: str, kind: str | None) -> JobName:
+    """A full resource name, or a bare id with its kind. Raises UsageError saying which is missing or wrong."""
+    text = text.strip().strip("/")
+    if "/" not in text:
+        if not re.fullmatch(r"[\w-]+", text) or kind is None:
+            raise UsageError(
+                f"{text!r} is not a resource name, and its kind is not said",
+                hint=f"projects/P/locations/L/customJobs/ID, or an id with --kind {'|'.join(_named_kinds())}",
+            )
+        return JobName(text, _kind(kind))
+    found = re.search(r"projects/.*", text)
+    match = _NAME.fullmatch(found.group()) if found else None
+    if match is None or match.group(3) not in KIND_OF or not match.group(1):
+        raise UsageError(
+            f"{text!r} is not the name of a job",
+            hint=f"projects/P/locations/L/COLLECTION/ID, COLLECTION one of {', '.join(KIND_OF)}",
+        )
+    if kind is not None and _kind(kind) is not KIND_OF[match.group(3)]:
+        raise UsageError(f"{text} is no {kind} job but a {KIND_OF[match.group(3)]} job", hint="leave --kind out")
+    assert found is not None
+    return JobName(found.group(), KIND_OF[match.group(3)], match.group(1), match.group(2))
+
+
+def attach(
+    connection: Connection, journal: Journal, name: JobName, *, manifest_hash: str = "", claimed: bool = False
+) -> Attached:
+    """Ask the service for the job and write it down. One that the journal has already stays what it is.
+
+    `manifest_hash` is that of a manifest at hand: the labels carry only its beginning. `claimed`: the user says that
+    the job is of that manifest. Raises NotFound when there is
+    no such job, UsageError when it is not of a sort that cxr follows, RulerMismatch when it is of another manifest.
+    """
+    service = SERVICES[name.kind]
+    resource = name.resource
+    if not name.project:
+        resource = f"{connection.parent}/{service.collection}/{name.resource}"
+    try:
+        with google_errors(f"ask for {resource}"):
+            seen = service.get(connection, resource)
+    except ValueError as error:
+        raise UsageError(str(error), hint="cxr follows the import of a dataset, no other operation") from None
+    return _take(connection, journal, name.kind, seen, manifest_hash, claimed=claimed)
+
+
+def attach_all(connection: Connection, journal: Journal, *, manifest_hash: str = "") -> list[Attached]:
+    """Every job of the project and region that carries cxr's label and is not in the journal: what a crash between
+    creation and journal left, and what was launched from other folders."""
+    found: list[Attached] = []
+    for kind, service in SERVICES.items():
+        with google_errors(f"list the {kind} jobs"):
+            listed = service.list(connection, f"labels.{RUN_LABEL}:*")
+        for seen in sorted(listed, key=lambda one: one.created):
+            taken = _take(connection, journal, kind, seen, manifest_hash, claimed=False)
+            if taken.fresh:
+                found.append(taken)
+    return found
+
+
+def _take(
+    connection: Connection, journal: Journal, kind: JobKind, seen: Seen, given: str, *, claimed: bool
+) -> Attached:
+    known = journal.jobs()
+    for job in known:
+        if job.resource and _same(job.resource, seen.resource):
+            return Attached(journal.update(job, **changes_of(job, seen)) if not job.finished else job, fresh=False)
+    _check_task(kind, seen)
+    run = seen.labels.get(RUN_LABEL, "")
+    lost = next((job for job in known if job.id == run and not job.resource and job.kind is kind), None)
+    if lost is not None:
+        changes = {**changes_of(lost, seen), "resource": seen.resource, "output_url": seen.output_url}
+        return Attached(journal.update(lost, **changes), fresh=True)
+    label = seen.labels.get(MANIFEST_LABEL, "")
+    if claimed and given and label and manifest_label(given) != label:
+        raise RulerMismatch(
+            f"{seen.resource} was trained on the manifest {label[:16]}…, not on {given[:16]}…",
+            hint="leave --manifest out, or name the one it was trained on",
+        )
+    taken = {job.id for job in known}
+    number = seen.resource.rsplit("/", 1)[-1]
+    job_id = run if run and run not in taken else f"{kind}-{number}"
+    where = _place_of(connection, seen)
+    job = Job(
+        id=job_id,
+        kind=kind,
+        on=where.on,
+        project=where.project,
+        region=where.region,
+        bucket=where.bucket,
+        prefix=where.prefix,
+        manifest_hash=_manifest_hash(where, seen, label, given, known) if label else given if claimed else "",
+        fingerprint="",
+        resource=seen.resource,
+        created=seen.created,
+        output_url=seen.output_url,
+        usd_per_hour=_usd_per_hour(kind, seen.details),
+        worst_case_usd=_worst_case_usd(kind, seen.details),
+        attached=True,
+        details=dict(seen.details),
+    )
+    job = replace(job, **{key: value for key, value in changes_of(job, seen).items() if value})
+    return Attached(journal.adopt(job), fresh=True)
+
+
+def _check_task(kind: JobKind, seen: Seen) -> None:
+    task = str(seen.details.get("task", ""))
+    if kind is not JobKind.AUTOML or task.startswith(_AUTOML_IMAGE):
+        return
+    inner = seen.details.get("custom_job")
+    raise UsageError(
+        f"{seen.resource} is a training pipeline of another task ({task})",
+        hint=f"cxr cloud attach {inner}" if inner else "cxr follows AutoML image classification",
+    )
+
+
+def _place_of(connection: Connection, seen: Seen) -> Connection:
+    """Project and region by the resource's name; bucket and prefix by where a job of ours writes."""
+    _, project, _, region, *_ = seen.resource.split("/")
+    # The service writes the project's number into names; whoever named the project knows it better.
+    project = connection.project if project.isdigit() else project
+    found = re.fullmatch(r"gs://([^/]+)/(?:(.*)/)?(?:jobs|predictions)/[^/]+", seen.output_url)
+    bucket, prefix = (found.group(1), found.group(2) or "") if found else (connection.bucket, connection.prefix)
+    return replace(connection, project=project, region=region, bucket=bucket, prefix=prefix)
+
+
+def _manifest_hash(where: Connection, seen: Seen, label: str, given: str, known: list[Job]) -> str:
+    """The whole hash that the label is the beginning of, from wherever it can be read; else the label itself."""
+    candidates = (given, *(job.manifest_hash for job in known))
+    for candidate in chain(candidates, _stored_hashes(where, seen)):
+        if candidate and manifest_label(candidate) == label:
+            return candidate
+    return label
+
+
+def _stored_hashes(where: Connection, seen: Seen) -> Iterator[str]:
+    for url in (seen.output_url, where.base_url):
+        if not url.startswith("gs://"):
+            continue
+        try:
+            header: Any = json.loads(where.open(url).get_bytes("manifest.json"))
+            yield str(header["content_hash"])
+        except (CxrError, ValueError, KeyError, TypeError):
+            continue  # not there, or nothing of ours: the label's beginning has to do
+
+
+def _same(one: str, other: str) -> bool:
+    # Without the project: the service writes its number where people write its id.
+    return one.split("/")[2:] == other.split("/")[2:]
+
+
+def _usd_per_hour(kind: JobKind, details: Any) -> float:
+    try:
+        if kind is JobKind.AUTOML:
+            return automl_offer(str(details.get("model_type", ""))).price.usd_per_hour
+        machine = str(details.get("machine", ""))
+        side_by_side = int(details.get("parallel_trials") or 1) * int(details.get("replicas") or 1)
+        return machine_offer(machine).price.usd_per_hour * side_by_side if machine else 0.0
+    except UsageError:
+        return 0.0  # not in the price table: then no cost is shown rather than a wrong one
+
+
+def _worst_case_usd(kind: JobKind, details: Any) -> float:
+    price = _usd_per_hour(kind, details)
+    if kind is JobKind.AUTOML:
+        return price * float(details.get("budget_milli_node_hours", 0)) / 1000
+    hours = float(details.get("timeout_hours") or 0.0)
+    rounds = 1.0
+    if kind is JobKind.TUNE:
+        rounds = float(details.get("max_trials") or 1) / float(details.get("parallel_trials") or 1)
+    return price * hours * rounds
+
+
+def _named_kinds() -> list[str]:
+    return [str(kind) for kind in JobKind if kind is not JobKind.IMPORT]
+
+
+def _kind(name: str) -> JobKind:
+    if name not in _named_kinds():
+        hint = f"choose one of: {', '.join(_named_kinds())}; an import is named by its operation's full name"
+        raise UsageError(f"there is no kind of job {name!r}", hint=hint)
+    return JobKind(name)
