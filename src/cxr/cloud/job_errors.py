@@ -174,8 +174,7 @@ def explain(job: Job) -> Explanation:
 def _facts(job: Job) -> dict[str, str]:
     asked, said = job.details, job.error
     container = job.kind in _CONTAINERS
-    gpus = str(asked.get("gpus", "")).rpartition(" x ")[2]
-    accelerator = gpus.removeprefix("NVIDIA_").removeprefix("TESLA_") if gpus and gpus != "none" else ""
+    accelerator = str(asked.get("accelerator") or "").removeprefix("NVIDIA_").removeprefix("TESLA_")
     metric = re.search(r"aiplatform\.googleapis\.com/([\w.-]+)|exceeded:\s*([\w.-]+)", said)
     status = re.search(r"non-?zero (?:exit )?(?:status|code)(?: of)? (\d+)", said, re.IGNORECASE)
     account = re.search(r"[\w.-]+@[\w.-]+\.gserviceaccount\.com", said)

@@ -117,22 +117,22 @@ class Journal:
             fingerprint=plan.fingerprint,
             created=_now(),
             usd_per_hour=plan.cost.price.usd_per_hour,
+            expected_usd=plan.cost.expected_usd,
             worst_case_usd=plan.cost.worst_usd,
             details=dict(plan.request),
         )
-        self._append(asdict(job))
-        return job
+        return self.add(job)
 
-    def adopt(self, job: Job) -> Job:
-        """Write down a job that was started elsewhere (`created` is the service's)."""
-        self._append({**asdict(job), "at": _now()})
+    def add(self, job: Job) -> Job:
+        """Write down a job that is not in the journal yet."""
+        self._append(asdict(job))
         return job
 
     def update(self, job: Job, **changes: Any) -> Job:
         """Append what differs from the journal now, and give the job as the journal then has it.
 
         Nothing is written when nothing differs, and an answer that another process has overtaken (RUNNING, of a job
-        that has since been seen to end) changes nothing.
+        that has since been seen to end) changes nothing. A new `resource` is a new start of the same job.
         """
         with self._locked() as descriptor:
             values = asdict(job)
@@ -140,7 +140,8 @@ class Journal:
                 if line["id"] == job.id:
                     values.update(line)
             known = _job_from(values)
-            if known.finished and "state" in changes and not _ends(changes["state"]):
+            restarted = changes.get("resource", known.resource) != known.resource
+            if known.finished and not restarted and "state" in changes and not _ends(changes["state"]):
                 return known
             changed = {key: value for key, value in changes.items() if getattr(known, key) != value}
             if changed:

@@ -1,9 +1,10 @@
 """How far a job is: time passed, time left as honestly as it is known, and what it has cost so far.
 
 Nothing here asks anybody or looks at a clock: `now` is given. The keys of `Job.progress`: `milli_node_hours` (AutoML,
-as billed), `epoch` and `epochs` (custom jobs, from the trainer's log), `trials_done`, `trials_failed`, `trials_total`
-and `best` (tuning), `items_done`, `items_failed`, `replica_hours` and `output_directory` (batch prediction),
-`failures` (what an import or a batch prediction could not take) and `error_code` (google.rpc).
+as billed), `epoch` and `epochs` (custom jobs, from the trainer's log), `trials_done`, `trials_failed`, `trials_total`,
+`best`, `trial_hours` (of ended trials) and `running_since` (tuning), `items_done`, `items_failed`, `replica_hours` and
+`output_directory` (batch prediction), `failures` (what an import or a batch prediction could not take) and
+`error_code` (google.rpc).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def outlook(job: Job, now: datetime) -> Outlook:
     until = _moment(job.ended) or now
     elapsed = max(0.0, (until - began).total_seconds()) if began else None
     left, bound = (None, False) if job.finished else _left(job, elapsed)
-    return Outlook(elapsed, left, bound, _cost(job, elapsed), job.worst_case_usd)
+    return Outlook(elapsed, left, bound, _cost(job, elapsed, now), job.worst_case_usd)
 
 
 def status_words(job: Job, now: datetime) -> str:
@@ -117,7 +118,7 @@ def _limit_s(job: Job) -> float | None:
     return None
 
 
-def _cost(job: Job, elapsed_s: float | None) -> float | None:
+def _cost(job: Job, elapsed_s: float | None, now: datetime) -> float | None:
     if not job.usd_per_hour:
         return None
     if job.kind is JobKind.AUTOML:
@@ -127,6 +128,9 @@ def _cost(job: Job, elapsed_s: float | None) -> float | None:
         if job.state == "FAILED":
             return 0.0
         hours = float(used) / 1000 if used is not None else None
+    elif "trial_hours" in job.progress:
+        since = [(now - began).total_seconds() for began in map(_moment, job.progress["running_since"]) if began]
+        hours = float(job.progress["trial_hours"]) + sum(max(0.0, seconds) for seconds in since) / _HOUR_S
     elif "replica_hours" in job.progress:
         hours = float(job.progress["replica_hours"])
     else:

@@ -42,6 +42,7 @@ def attach(
     Example: cxr cloud attach projects/my-project/locations/us-central1/customJobs/1234567890
     """
     from cxr.cloud.vertex.attaching import attach as attach_one
+    from cxr.cloud.prices import price_table
     from cxr.cloud.vertex.attaching import attach_all, parse_job_name
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
@@ -49,10 +50,11 @@ def attach(
         raise UsageError("say which job: its resource name, or --all for those that carry cxr's label")
     settings = flags.settings()
     journal = open_journal(settings)
+    prices = price_table(Path(settings.prices) if settings.prices else None)
     manifest_hash = _hash_of(manifest) if manifest is not None else _hash_at_hand()
     if name is None:
         connection = open_connection(settings, out)
-        found = attach_all(connection, journal, manifest_hash=manifest_hash)
+        found = attach_all(connection, journal, manifest_hash=manifest_hash, prices=prices)
     else:
         named = parse_job_name(name, kind)
         there = named.project or settings.project
@@ -61,7 +63,7 @@ def attach(
         settings = replace(settings, project=there, region=named.region or settings.region)
         connection = open_connection(settings, out)
         claimed = manifest is not None
-        found = [attach_one(connection, journal, named, manifest_hash=manifest_hash, claimed=claimed)]
+        found = [attach_one(connection, journal, named, manifest_hash=manifest_hash, claimed=claimed, prices=prices)]
     _tell(found, out, flags)
 
 

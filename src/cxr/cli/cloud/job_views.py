@@ -60,7 +60,8 @@ def rows_of(job: Job) -> list[tuple[str, str]]:
         ("cleaned up", job.cleaned),
         ("error", job.error),
     ]
-    plain += [(key.replace("_", " "), str(value)) for key, value in job.details.items() if value not in ("", None)]
+    asked = [(key.replace("_", " "), value) for key, value in job.details.items()]
+    plain += [(key, str(value)) for key, value in asked if isinstance(value, str | int | float)]
     best = job.progress.get("best")
     if best:
         chosen = " ".join(f"{key}={value}" for key, value in best["parameters"].items())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
+from cxr.cloud.offers import Hardware, ModelType
 from cxr.cloud.plans import JobKind, manifest_label
-from cxr.cloud.prices import automl_offer, machine_offer
+from cxr.cloud.prices import PriceTable, price_table
 from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, Seen
 from cxr.cloud.vertex.jobs import changes_of
 from cxr.errors import CxrError, RulerMismatch, UsageError
@@ -65,7 +66,13 @@ def parse_job_name(text: str, kind: str | None) -> JobName:
 
 
 def attach(
-    connection: Connection, journal: Journal, name: JobName, *, manifest_hash: str = "", claimed: bool = False
+    connection: Connection,
+    journal: Journal,
+    name: JobName,
+    *,
+    manifest_hash: str = "",
+    claimed: bool = False,
+    prices: PriceTable | None = None,
 ) -> Attached:
     """Ask the service for the job and write it down. One that the journal has already stays what it is.
 
@@ -82,25 +89,35 @@ def attach(
             seen = service.get(connection, resource)
     except ValueError as error:
         raise UsageError(str(error), hint="cxr follows the import of a dataset, no other operation") from None
-    return _take(connection, journal, name.kind, seen, manifest_hash, claimed=claimed)
+    return _take(connection, journal, name.kind, seen, manifest_hash, prices or price_table(), claimed=claimed)
 
 
-def attach_all(connection: Connection, journal: Journal, *, manifest_hash: str = "") -> list[Attached]:
+def attach_all(
+    connection: Connection, journal: Journal, *, manifest_hash: str = "", prices: PriceTable | None = None
+) -> list[Attached]:
     """Every job of the project and region that carries cxr's label and is not in the journal: what a crash between
     creation and journal left, and what was launched from other folders."""
     found: list[Attached] = []
+    prices = prices or price_table()
     for kind, service in SERVICES.items():
         with google_errors(f"list the {kind} jobs"):
             listed = service.list(connection, f"labels.{RUN_LABEL}:*")
         for seen in sorted(listed, key=lambda one: one.created):
-            taken = _take(connection, journal, kind, seen, manifest_hash, claimed=False)
+            taken = _take(connection, journal, kind, seen, manifest_hash, prices, claimed=False)
             if taken.fresh:
                 found.append(taken)
     return found
 
 
 def _take(
-    connection: Connection, journal: Journal, kind: JobKind, seen: Seen, given: str, *, claimed: bool
+    connection: Connection,
+    journal: Journal,
+    kind: JobKind,
+    seen: Seen,
+    given: str,
+    prices: PriceTable,
+    *,
+    claimed: bool,
 ) -> Attached:
     known = journal.jobs()
     for job in known:
@@ -122,6 +139,7 @@ def _take(
     number = seen.resource.rsplit("/", 1)[-1]
     job_id = run if run and run not in taken else f"{kind}-{number}"
     where = _place_of(connection, seen)
+    usd_per_hour = _usd_per_hour(prices, kind, seen.details)
     job = Job(
         id=job_id,
         kind=kind,
@@ -135,13 +153,13 @@ def _take(
         resource=seen.resource,
         created=seen.created,
         output_url=seen.output_url,
-        usd_per_hour=_usd_per_hour(kind, seen.details),
-        worst_case_usd=_worst_case_usd(kind, seen.details),
+        usd_per_hour=usd_per_hour,
+        worst_case_usd=usd_per_hour * _worst_hours(kind, seen.details),
         attached=True,
         details=dict(seen.details),
     )
     job = replace(job, **{key: value for key, value in changes_of(job, seen).items() if value})
-    return Attached(journal.adopt(job), fresh=True)
+    return Attached(journal.add(job), fresh=True)
 
 
 def _check_task(kind: JobKind, seen: Seen) -> None:
@@ -190,26 +208,27 @@ def _same(one: str, other: str) -> bool:
     return one.split("/")[2:] == other.split("/")[2:]
 
 
-def _usd_per_hour(kind: JobKind, details: Any) -> float:
+def _usd_per_hour(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -> float:
+    """At most, all replicas together (of one trial); 0 when the table does not know: then no cost is shown rather than
+    a wrong one."""
     try:
         if kind is JobKind.AUTOML:
-            return automl_offer(str(details.get("model_type", ""))).price.usd_per_hour
-        machine = str(details.get("machine", ""))
-        side_by_side = int(details.get("parallel_trials") or 1) * int(details.get("replicas") or 1)
-        return machine_offer(machine).price.usd_per_hour * side_by_side if machine else 0.0
-    except UsageError:
-        return 0.0  # not in the price table: then no cost is shown rather than a wrong one
+            return prices.automl(ModelType(asked.get("model_type", ""))).at_most.usd_per_hour
+        if not asked.get("machine"):
+            return 0.0
+        hardware = Hardware(
+            asked["machine"], asked.get("accelerator"), int(asked.get("gpus", 0)), int(asked.get("replicas", 1))
+        )
+        return prices.hardware(hardware).at_most.usd_per_hour
+    except (KeyError, ValueError, UsageError):
+        return 0.0
 
 
-def _worst_case_usd(kind: JobKind, details: Any) -> float:
-    price = _usd_per_hour(kind, details)
+def _worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
     if kind is JobKind.AUTOML:
-        return price * float(details.get("budget_milli_node_hours", 0)) / 1000
-    hours = float(details.get("timeout_hours") or 0.0)
-    rounds = 1.0
-    if kind is JobKind.TUNE:
-        rounds = float(details.get("max_trials") or 1) / float(details.get("parallel_trials") or 1)
-    return price * hours * rounds
+        return float(asked.get("budget_milli_node_hours", 0)) / 1000
+    hours = float(asked.get("timeout_hours") or 0.0)
+    return hours * float(asked.get("trials") or 1) if kind is JobKind.TUNE else hours
 
 
 def _named_kinds() -> list[str]:

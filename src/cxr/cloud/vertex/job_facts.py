@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cxr.cloud.prices import AUTOML_OFFERS
+from cxr.cloud.offers import AUTOML_OFFERS
 
 #: The service lists at most this many partial failures itself.
 MOST_FAILURES = 20
@@ -56,7 +56,7 @@ def custom_facts(job: Any) -> dict[str, Any]:
 def tuning_facts(job: Any) -> dict[str, Any]:
     """Of a HyperparameterTuningJob: trials done, the best so far, machines of one trial."""
     details = _spec_details(job.trial_job_spec)
-    details |= {"max_trials": int(job.max_trial_count), "parallel_trials": int(job.parallel_trial_count)}
+    details |= {"trials": int(job.max_trial_count), "parallel": int(job.parallel_trial_count)}
     states = [trial.state.name for trial in job.trials]
     progress: dict[str, Any] = {
         "trials_done": sum(state in {"SUCCEEDED", "INFEASIBLE"} for state in states),
@@ -66,6 +66,12 @@ def tuning_facts(job: Any) -> dict[str, Any]:
     best = _best_trial(job)
     if best:
         progress["best"] = best
+    ended = [trial for trial in job.trials if trial.start_time and trial.end_time]
+    hours = sum((trial.end_time - trial.start_time).total_seconds() for trial in ended) / 3600
+    progress["trial_hours"] = round(hours, 4)
+    progress["running_since"] = [
+        moment(trial.start_time) for trial in job.trials if trial.start_time and not trial.end_time
+    ]
     return {
         "output_url": str(job.trial_job_spec.base_output_directory.output_uri_prefix).rstrip("/"),
         "progress": progress,
@@ -140,7 +146,7 @@ def _spec_details(spec: Any) -> dict[str, Any]:
         details["replicas"] = sum(int(pool.replica_count or 1) for pool in pools)
         details["image"] = str(pools[0].container_spec.image_uri)
         if machine.accelerator_count:
-            details["gpus"] = f"{int(machine.accelerator_count)} x {machine.accelerator_type.name}"
+            details |= {"accelerator": machine.accelerator_type.name, "gpus": int(machine.accelerator_count)}
     if spec.scheduling and spec.scheduling.timeout:
         details["timeout_hours"] = round(spec.scheduling.timeout.total_seconds() / 3600, 4)
     if spec.scheduling and spec.scheduling.strategy.name == "SPOT":
