@@ -41,8 +41,8 @@ def attach(
 
     Example: cxr cloud attach projects/my-project/locations/us-central1/customJobs/1234567890
     """
-    from cxr.cloud.vertex.attaching import attach as attach_one
     from cxr.cloud.prices import price_table
+    from cxr.cloud.vertex.attaching import attach as attach_one
     from cxr.cloud.vertex.attaching import attach_all, parse_job_name
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
