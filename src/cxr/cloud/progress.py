@@ -70,7 +70,8 @@ def work_words(job: Job) -> str:
         return f"epoch {told.get('epoch', 0)} of {told['epochs']}"
     if "items_done" in told:
         failed = told.get("items_failed", 0)
-        return f"{told['items_done']:,} images{f', {failed:,} failed' if failed else ''}"
+        total = f" of {job.details['images']:,}" if isinstance(job.details.get("images"), int) else ""
+        return f"{told['items_done']:,}{total} images{f', {failed:,} failed' if failed else ''}"
     if told.get("failures"):
         return f"{len(told['failures'])} could not be taken"
     return ""
@@ -131,8 +132,10 @@ def _cost(job: Job, elapsed_s: float | None, now: datetime) -> float | None:
     elif "trial_hours" in job.progress:
         since = [(now - began).total_seconds() for began in map(_moment, job.progress["running_since"]) if began]
         hours = float(job.progress["trial_hours"]) + sum(max(0.0, seconds) for seconds in since) / _HOUR_S
-    elif "replica_hours" in job.progress:
-        hours = float(job.progress["replica_hours"])
+    elif job.kind is JobKind.BATCH:
+        # Nodes of the service's own choice: their number is told with the hours, when they are told.
+        used = job.progress.get("replica_hours")
+        hours = float(used) if used is not None else None
     else:
         hours = elapsed_s / _HOUR_S if elapsed_s is not None else 0.0
     if hours is None:

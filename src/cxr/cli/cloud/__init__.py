@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import attach, dataset, download, export, jobs, logs, prices, train, trials, upload, wait
+from cxr.cli.cloud import attach, clean, dataset, download, export, jobs, logs, prices, train, trials, upload, wait
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
@@ -24,3 +24,4 @@ app.command("logs")(logs.logs)
 app.command("cancel")(jobs.cancel)
 app.command("attach")(attach.attach)
 app.command("export")(export.export)
+app.command("clean")(clean.clean)

@@ -122,7 +122,7 @@ def _take(
     known = journal.jobs()
     for job in known:
         if job.resource and _same(job.resource, seen.resource):
-            return Attached(journal.update(job, **changes_of(job, seen)) if not job.finished else job, fresh=False)
+            return Attached(_known(journal, job, seen, given), fresh=False)
     _check_task(kind, seen)
     run = seen.labels.get(RUN_LABEL, "")
     lost = next((job for job in known if job.id == run and not job.resource and job.kind is kind), None)
@@ -160,6 +160,13 @@ def _take(
     )
     job = replace(job, **{key: value for key, value in changes_of(job, seen).items() if value})
     return Attached(journal.add(job), fresh=True)
+
+
+def _known(journal: Journal, job: Job, seen: Seen, given: str) -> Job:
+    changes = {} if job.finished else changes_of(job, seen)
+    if job.attached and given != job.manifest_hash and manifest_label(given) == job.manifest_hash:
+        changes["manifest_hash"] = given  # until now only its beginning was known
+    return journal.update(job, **changes)
 
 
 def _check_task(kind: JobKind, seen: Seen) -> None:

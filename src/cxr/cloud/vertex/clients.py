@@ -32,6 +32,11 @@ def model_client(connection: Connection) -> Any:
     return _client("ModelServiceClient", connection)
 
 
+def endpoint_client(connection: Connection) -> Any:
+    """google.cloud.aiplatform_v1.EndpointServiceClient."""
+    return _client("EndpointServiceClient", connection)
+
+
 @lru_cache(maxsize=32)
 def _client(name: str, connection: Connection) -> Any:
     # The SDK takes seconds to import, so it is only imported when a service is really asked. A wait keeps its client:
