@@ -147,8 +147,14 @@ def _saved(path: Path, flags: CloudFlags, out: Out) -> tuple[Connection, CleanPl
     plan = read_clean_plan(path)
     where = plan.where
     try:
-        there = {name: where[name] for name in ("project", "region", "bucket", "prefix")}
-        settings = replace(flags.settings(), on=Target(where["on"]), **there)
+        settings = replace(
+            flags.settings(),
+            on=Target(where["on"]),
+            project=where["project"],
+            region=where["region"],
+            bucket=where["bucket"],
+            prefix=where["prefix"],
+        )
     except (KeyError, ValueError) as error:
         raise UsageError(f"{path} does not say where: {error}", hint="make the plan anew") from error
     for name, value in where.items():
@@ -165,7 +171,7 @@ def _show(plan: CleanPlan, connection: Connection, out: Out) -> None:
     where = f"{connection.place}, {connection.parent}, {connection.base_url}"
     out.table(("clean up", plan.scope), [("in", where), ("to be deleted", len(doomed)), ("stays", len(plan.kept))])
     if doomed:
-        rows = [(one.sort, one.short_name, one.run or "-", one.detail, _size(one), _month(one)) for one in doomed]
+        rows = [(str(one.sort), one.short_name, one.run or "-", one.detail, _size(one), _month(one)) for one in doomed]
         size = sum(one.size for one in doomed)
         unknown = "" if all(one.usd_per_month is not None for one in doomed) else " and what has no price in the table"
         rows.append(("all", "", "", "", f"{size / 1e6:,.2f}", f"{total_usd(doomed):,.4f}"))

@@ -27,9 +27,12 @@ ORDER = {sort: number for number, sort in enumerate(Sort)}
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """One thing: a resource by its full name, or the objects of one folder (`name` is its gs:// URL, `objects` are
-    named relative to it; `partial` when the folder has more that stays). `run` and `manifest` are its labels, "" when it has none. `kept` says why it stays, "" when
-    it is to be deleted. `usd_per_month` is None when no table tells."""
+    """One thing: a resource by its full name, or the objects of one folder.
+
+    `name` of a folder is its gs:// URL, `objects` are named relative to it, `partial` when it has more that stays.
+    `run` and `manifest` are labels, "" when it has none. `kept` says why it stays, "" when it is to be deleted.
+    `deployed` are the ids of what is deployed to an endpoint. `usd_per_month` is None when no table tells.
+    """
 
     sort: Sort
     name: str

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Sort
@@ -15,12 +16,13 @@ from cxr.cloud.plans import JobKind
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client, endpoint_client, model_client
 from cxr.cloud.vertex.job_kinds import SERVICES
 from cxr.cloud.vertex.operations import wait_for_operation
-from cxr.errors import CxrError, NotAllowed, NotFound
+from cxr.errors import CxrError, NotAllowed, NotFound, VersionConflict
 from cxr.storage import ObjectInfo
 from cxr.storage.google_errors import LOGIN_HINT, google_errors
 
 #: Objects that are deleted at once.
 WIDTH = 16
+SLICE = 16 * WIDTH
 _KINDS = {
     Sort.AUTOML: JobKind.AUTOML,
     Sort.CUSTOM: JobKind.CUSTOM,
@@ -49,8 +51,9 @@ def remove_all(connection: Connection, journal: Journal, plan: CleanPlan, *, on_
     done: list[Removal] = []
     doomed = plan.doomed
     for number, leftover in enumerate(doomed):
-        on_progress(number, len(doomed), f"{leftover.sort} {leftover.short_name}")
-        removal = _remove(connection, leftover)
+        what = f"{leftover.sort} {leftover.short_name}"
+        on_progress(number, len(doomed), what)
+        removal = _remove(connection, leftover, partial(_tell_slice, on_progress, number, len(doomed), what))
         if not removal.failures:
             _note(journal, leftover)
         done.append(removal)
@@ -58,9 +61,13 @@ def remove_all(connection: Connection, journal: Journal, plan: CleanPlan, *, on_
     return done
 
 
-def _remove(connection: Connection, leftover: Leftover) -> Removal:
+def _tell_slice(on_progress: Progress, number: int, total: int, what: str, objects: int) -> None:
+    on_progress(number, total, f"{what}: {objects:,} objects")
+
+
+def _remove(connection: Connection, leftover: Leftover, on_slice: Callable[[int], None]) -> Removal:
     if leftover.sort is Sort.OBJECTS:
-        return _remove_objects(connection, leftover)
+        return _remove_objects(connection, leftover, on_slice)
     try:
         _remove_resource(connection, leftover)
     except NotFound:
@@ -106,7 +113,7 @@ def _deletion(connection: Connection, leftover: Leftover) -> Any:
     return SERVICES[_KINDS[leftover.sort]].delete(connection, name)
 
 
-def _remove_objects(connection: Connection, leftover: Leftover) -> Removal:
+def _remove_objects(connection: Connection, leftover: Leftover, on_slice: Callable[[int], None]) -> Removal:
     store = connection.open(leftover.name)
 
     def remove(info: ObjectInfo) -> tuple[str, bool]:
@@ -114,6 +121,9 @@ def _remove_objects(connection: Connection, leftover: Leftover) -> Removal:
             store.delete(info.name, if_version=info.version)
         except NotFound:
             return "", True
+        except VersionConflict as error:
+            gone = store.stat(info.name) is None
+            return ("", True) if gone else (f"{info.name}: {error.message}", False)
         except NotAllowed as error:
             if error.hint == LOGIN_HINT:
                 raise
@@ -122,15 +132,20 @@ def _remove_objects(connection: Connection, leftover: Leftover) -> Removal:
             return f"{info.name}: {error.message}", False
         return "", False
 
+    answers: list[tuple[str, bool]] = []
     with ThreadPoolExecutor(WIDTH) as pool:
-        answers = list(pool.map(remove, leftover.objects))
+        # Slice by slice, so that Ctrl-C ends the work and not only the collecting.
+        for start in range(0, len(leftover.objects), SLICE):
+            answers += pool.map(remove, leftover.objects[start : start + SLICE])
+            on_slice(len(answers))
     failures = tuple(failure for failure, _ in answers if failure)
-    return Removal(leftover, failures, all(gone for _, gone in answers))
+    return Removal(leftover, failures, bool(answers) and all(gone for _, gone in answers))
 
 
 def _note(journal: Journal, leftover: Leftover) -> None:
     """What the journal's jobs have lost. A job whose result is gone is GONE: the same plan is then launched anew."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    whole_folder = leftover.sort is Sort.OBJECTS and not leftover.partial
     for job in journal.jobs():
         ours = (
             job.resource == leftover.name
@@ -143,11 +158,9 @@ def _note(journal: Journal, leftover: Leftover) -> None:
         changes: dict[str, str] = {"cleaned": now}
         result = {
             JobKind.AUTOML: leftover.sort is Sort.MODEL,
-            JobKind.CUSTOM: leftover.sort is Sort.OBJECTS
-            and "/jobs/" in leftover.name
-            and "stay" not in leftover.detail,
-            JobKind.TUNE: leftover.sort is Sort.OBJECTS and "/jobs/" in leftover.name and "stay" not in leftover.detail,
-            JobKind.BATCH: leftover.sort is Sort.OBJECTS and "/predictions/" in leftover.name,
+            JobKind.CUSTOM: whole_folder and "/jobs/" in leftover.name,
+            JobKind.TUNE: whole_folder and "/jobs/" in leftover.name,
+            JobKind.BATCH: whole_folder and "/predictions/" in leftover.name,
             JobKind.IMPORT: leftover.sort is Sort.DATASET,
         }[job.kind]
         if result and job.state == SUCCEEDED:
