@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cxr.cli.cloud.common import CloudFlags, connection_of
 from cxr.cli.out import Out
 from cxr.errors import CxrError
+from cxr.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cxr.cloud.job_errors import Explanation
     from cxr.cloud.journal import Job
-    from cxr.settings import Settings
 
 
 def settings_of(state_dir: Path | None) -> Settings:
@@ -84,6 +84,11 @@ def explained(job: Job, settings: Settings, out: Out, *, lines: int = 0, quiet_w
     from cxr.cloud.job_errors import explain
 
     explanation = explain(job)
+    # The commands of the words work where this command worked.
+    state_dir = None if settings.state_dir == Settings().state_dir else settings.state_dir
+    for command in (f"cxr cloud logs {job.id}", f"cxr cloud status {job.id}"):
+        with_flags = CloudFlags(state_dir=state_dir).command(command)
+        explanation = replace(explanation, next_step=explanation.next_step.replace(command, with_flags))
     if not quiet_words:
         out.warn(failure_text(job, explanation))
         out.hint(explanation.next_step)

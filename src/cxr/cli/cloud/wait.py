@@ -148,7 +148,7 @@ def _with_way_on(error: CxrError, again: str) -> CxrError:
 
 def _command(settings: Settings, command: str) -> str:
     usual = settings.state_dir == Settings().state_dir
-    return command if usual else f"{command} --state-dir {shlex.quote(str(settings.state_dir))}"
+    return CloudFlags(state_dir=None if usual else settings.state_dir).command(command)
 
 
 def _unfinished(jobs: Sequence[Job], out: Out) -> list[Job]:

@@ -10,13 +10,14 @@ from cxr.storage import ObjectInfo
 
 
 class Sort(StrEnum):
-    """What a leftover is, in the order of deletion: nothing is deleted while something else needs it."""
+    """What a leftover is, in the order of deletion: nothing is deleted while something else needs it, and the jobs of
+    trials go with their tuning job."""
 
     ENDPOINT = "endpoint"
     MODEL = "model"
     AUTOML = "automl job"
-    CUSTOM = "custom job"
     TUNE = "tuning job"
+    CUSTOM = "custom job"
     BATCH = "batch prediction"
     DATASET = "dataset"
     OBJECTS = "objects"

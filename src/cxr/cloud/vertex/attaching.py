@@ -103,6 +103,8 @@ def attach_all(
         with google_errors(f"list the {kind} jobs"):
             listed = service.list(connection, f"labels.{RUN_LABEL}:*")
         for seen in sorted(listed, key=lambda one: one.created):
+            if _is_part(kind, seen):
+                continue
             taken = _take(connection, journal, kind, seen, manifest_hash, prices, claimed=False)
             if taken.fresh:
                 found.append(taken)
@@ -178,6 +180,12 @@ def _check_task(kind: JobKind, seen: Seen) -> None:
         f"{seen.resource} is a training pipeline of another task ({task})",
         hint=f"cxr cloud attach {inner}" if inner else "cxr follows AutoML image classification",
     )
+
+
+def _is_part(kind: JobKind, seen: Seen) -> bool:
+    """Whether this is what a tuning job runs as one of its trials, under the tuning job's labels."""
+    run = seen.labels.get(RUN_LABEL, "")
+    return kind is JobKind.CUSTOM and run.startswith(f"{JobKind.TUNE}-")
 
 
 def _place_of(connection: Connection, seen: Seen) -> Connection:
