@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quota-operations-per-minute", type=int, help="refuse more submissions a minute (the service: 60)"
     )
+    parser.add_argument("--scorer", help="the command line of the program that predicts with cloud models")
     return parser
 
 
@@ -63,6 +64,8 @@ def _settings(arguments: argparse.Namespace) -> EmulatorSettings:
         settings = replace(settings, max_running_jobs=max(1, arguments.max_running_jobs))
     if arguments.stand_in:
         settings = replace(settings, stand_in=tuple(shlex.split(arguments.stand_in)))
+    if arguments.scorer:
+        settings = replace(settings, scorer=tuple(shlex.split(arguments.scorer)))
     return settings
 
 

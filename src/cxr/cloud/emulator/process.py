@@ -40,6 +40,7 @@ def ensure_running(
     stand_in: str | None = None,
     quota_automl_jobs: int | None = None,
     quota_operations_per_minute: int | None = None,
+    scorer: str | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> str:
     """The URL of the emulator that works on `state_dir`, started detached when there is none.
@@ -55,6 +56,7 @@ def ensure_running(
         ("--stand-in", stand_in),
         ("--quota-automl-jobs", quota_automl_jobs),
         ("--quota-operations-per-minute", quota_operations_per_minute),
+        ("--scorer", scorer),
     ):
         if value is not None:
             options += [flag, str(value)]
