@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from job_site import MEASURE, JobSite, wait_until
+from job_site import MEASURE, SCORER, STAND_IN, JobSite, wait_until
 
 from cxr.cloud.connection import connect
 from cxr.cloud.emulator.process import ensure_running, stop
@@ -26,7 +26,7 @@ HASH = "0123456789abcdef" * 4
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobSite]:
     folder = tmp_path_factory.mktemp("following")
     settings = Settings(state_dir=folder / ".cxr")
-    ensure_running(settings.emulator_dir, idle_exit_seconds=300, max_running_jobs=8)
+    ensure_running(settings.emulator_dir, idle_exit_seconds=300, max_running_jobs=8, stand_in=STAND_IN, scorer=SCORER)
     connection = connect(settings)
     create_private_bucket(
         connection.bucket, region=connection.region, endpoint=connection.endpoint, project=connection.project
@@ -104,6 +104,48 @@ def test_a_tuning_job_tells_its_trials_and_their_logs(site: JobSite) -> None:
     assert {"from trial 1", "from trial 3"} <= {line.rpartition("] ")[2] for line in both.out.splitlines()}
     one = site.cxr("logs", job, "--trial", "2")
     assert re.findall(r"\[trial (\d)\] from trial (\d)", one.out) == [("2", "2")]
+
+
+def test_automl_batch_and_import_are_followed_like_the_others(site: JobSite) -> None:
+    gone = f"test,{site.connection.images_url}/gone.jpeg,NORMAL\n"
+    dataset, operation = site.importing(more=gone)
+    imported = attached(site, operation.operation.name)
+    assert site.cxr("wait", imported).code == 0
+    told = site.cxr("status", imported, "--json").data["job"]
+    assert (told["kind"], told["state"], len(told["progress"]["failures"])) == ("import", "SUCCEEDED", 1)
+    assert "gone.jpeg" in told["progress"]["failures"][0]
+    assert site.cxr("logs", imported).code == 2
+
+    pipeline, model = site.automl(dataset)
+    trained = attached(site, pipeline)
+    told = site.cxr("status", trained, "--json").data["job"]
+    assert (told["state"], told["model"], told["details"]["model_type"]) == ("SUCCEEDED", model, "cloud")
+    assert told["cost_usd"] <= told["worst_case_usd"] == pytest.approx(8 * 3.465)
+    said = site.cxr("logs", trained)
+    assert said.code == 2
+    assert said.error is not None
+    assert "no logs of AutoML jobs" in said.error.message
+    assert "console.cloud.google.com" in str(said.error.hint)
+
+    predicted = attached(site, site.batch(model, images=3))
+    assert site.cxr("wait", predicted).code == 0
+    told = site.cxr("status", predicted, "--json").data["job"]
+    assert told["progress"]["items_done"] == 3
+    assert "/predictions/batch-1/prediction-" in told["progress"]["output_directory"]
+
+
+def test_an_automl_job_that_fails_for_want_of_images_says_so(site: JobSite) -> None:
+    message = "At least 10 images of each label are needed."
+    rule = {"resource": "trainingPipelines", "outcome": "fail", "seconds": 0, "code": "INVALID_ARGUMENT"}
+    site.emulator("outcomes", {"rules": [{**rule, "message": message, "times": 1}]})
+    job = attached(site, site.pipeline(site.dataset()))
+    said = site.cxr("wait", job)
+    assert said.code == 4
+    assert said.error is not None
+    assert "too few images" in said.error.message
+    assert message in said.error.message
+    assert "cxr data check" in str(said.error.hint)
+    assert site.cxr("status", job, "--json").data["job"]["cost_usd"] == 0  # a failed training is not billed
 
 
 def test_what_carries_the_label_and_is_not_in_the_journal_is_found(site: JobSite, tmp_path: Path) -> None:

@@ -78,14 +78,13 @@ def clean(
     _show(plan, connection, out)
     if plan_file is not None:
         write_clean_plan(plan, plan_file)
-        out.say(f"saved; nothing was deleted (cxr cloud clean --apply {plan_file} deletes exactly this)")
-    if dry_run or plan_file is not None or not plan.doomed:
-        if not plan.doomed:
-            out.say("nothing is left that could be deleted")
+        out.say("saved; nothing was deleted")
+        out.hint(CloudFlags(state_dir=state_dir).command(f"cxr cloud clean --apply {plan_file}"))
+    if plan.doomed and not dry_run and plan_file is None:
+        out.confirm(f"Delete these {len(plan.doomed)} things for good?", yes=yes)
+        _delete(connection, journal, plan, out)
+    else:
         out.result("cloud.clean", _payload(plan, connection))
-        return
-    out.confirm(f"Delete these {len(plan.doomed)} things for good?", yes=yes)
-    _delete(connection, journal, plan, out)
 
 
 def _check_choice(named: list[Job], manifest: Path | None, everything: bool, images: bool) -> None:
@@ -168,6 +167,8 @@ def _show(plan: CleanPlan, connection: Connection, out: Out) -> None:
     from cxr.cloud.cleaning.leftovers import total_usd
 
     doomed = plan.doomed
+    if not doomed:
+        out.say("nothing is left that could be deleted")
     where = f"{connection.place}, {connection.parent}, {connection.base_url}"
     out.table(("clean up", plan.scope), [("in", where), ("to be deleted", len(doomed)), ("stays", len(plan.kept))])
     if doomed:

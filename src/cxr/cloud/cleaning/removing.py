@@ -97,7 +97,9 @@ def _undeploy(connection: Connection, endpoint: str, deployed: str) -> None:
         there = {str(one.id) for one in client.get_endpoint(name=endpoint, timeout=REQUEST_TIMEOUT_S).deployed_models}
         if deployed not in there:
             return  # an earlier, interrupted clean-up has done it
-        request = {"endpoint": endpoint, "deployed_model_id": deployed}
+        request: dict[str, Any] = {"endpoint": endpoint, "deployed_model_id": deployed}
+        if others := sorted(there - {deployed}):
+            request["traffic_split"] = {others[0]: 100}  # what has traffic cannot be taken off
         operation = client.undeploy_model(request=request, timeout=REQUEST_TIMEOUT_S)
     wait_for_operation(operation, what)
 
