@@ -29,8 +29,9 @@ def test_a_timeout_is_only_a_bound_and_an_epoch_an_estimate() -> None:
     asked = job(details={"timeout_hours": 4.0})
     seen = outlook(asked, START + HOUR)
     assert (seen.left_s, seen.left_at_most, seen.cost_usd) == (3 * 3600, True, 2.0)
-    seen = outlook(replace(asked, progress={"epoch": 5, "epochs": 20}), START + HOUR)
-    assert (seen.left_s, seen.left_at_most) == (3 * 3600, False)
+    told = {"epoch": 5, "epochs": 20, "measured_at": (START + HOUR / 2).isoformat()}
+    seen = outlook(replace(asked, progress=told), START + HOUR)
+    assert (seen.left_s, seen.left_at_most) == (3600, False)  # two hours at that pace, one has passed
     assert "about 3:00:00 left, epoch 5 of 20, 2.00 USD so far (at most 8.00 USD)" in status_words(
         replace(asked, progress={"epoch": 5, "epochs": 20}), START + HOUR
     )

@@ -45,7 +45,7 @@ class JobLine:
         self._jobs[job.id] = job
         back = self._trouble.pop(job.id, None) is not None
         # Epochs come every minute or so: news for the line, not for a log.
-        work = work_words(job) if "epochs" not in job.progress or job.finished else ""
+        work = work_words(job) if "epochs" not in job.progress else ""
         news = f"{job.state} {work}".strip()
         if self._said.get(job.id) != news or back:
             self._said[job.id] = news
@@ -89,8 +89,9 @@ class JobLine:
 
         now = datetime.now(UTC)
         running = [job for job in self._jobs.values() if not job.finished]
+        alone = len(running) == 1
         words = [
-            f"{job.id}: {status_words(job, now)}{' (no answer)' if job.id in self._trouble else ''}" for job in running
+            f"{job.id}: {status_words(job, now, cost=alone)}{' (no answer)' if job.id in self._trouble else ''}"
+            for job in running
         ]
-        many = f"{len(running)} of {len(self._jobs)} jobs  " if len(self._jobs) > 1 else ""
-        return many + "  |  ".join(words)
+        return "  |  ".join(words)

@@ -4,7 +4,7 @@ Nothing here asks anybody or looks at a clock: `now` is given. The keys of `Job.
 as billed), `epoch` and `epochs` (custom jobs, from the trainer's log), `trials_done`, `trials_failed`, `trials_total`,
 `best`, `trial_hours` (of ended trials) and `running_since` (tuning), `items_done`, `items_failed`, `replica_hours` and
 `output_directory` (batch prediction), `failures` (what an import or a batch prediction could not take) and
-`error_code` (google.rpc).
+`error_code` (google.rpc). `measured_at` is when the last epoch or trial ended (ISO).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def outlook(job: Job, now: datetime) -> Outlook:
     return Outlook(elapsed, left, bound, _cost(job, elapsed, now), job.worst_case_usd)
 
 
-def status_words(job: Job, now: datetime) -> str:
+def status_words(job: Job, now: datetime, *, cost: bool = True) -> str:
     """One line: state, elapsed, left, progress, cost. What is not known is left out."""
     seen = outlook(job, now)
     parts = [job.state]
@@ -53,7 +53,7 @@ def status_words(job: Job, now: datetime) -> str:
         parts.append(f"asked for {clock_text((now - waited).total_seconds())} ago" if waited else "")
     if seen.left_s is not None:
         parts.append(f"{'at most' if seen.left_at_most else 'about'} {clock_text(seen.left_s)} left")
-    parts += [work_words(job), cost_words(job, seen)]
+    parts += [work_words(job), cost_words(job, seen) if cost else ""]
     return ", ".join(part for part in parts if part)
 
 
@@ -66,7 +66,7 @@ def work_words(job: Job) -> str:
             words += f" ({told['trials_failed']} failed)"
         best = told.get("best")
         return f"{words}, best {best['metric']} {best['value']:g} (trial {best['trial']})" if best else words
-    if "epochs" in told:
+    if "epochs" in told and not job.finished:
         return f"epoch {told.get('epoch', 0)} of {told['epochs']}"
     if "items_done" in told:
         failed = told.get("items_failed", 0)
@@ -103,7 +103,10 @@ def _left(job: Job, elapsed_s: float | None) -> tuple[float | None, bool]:
     if elapsed_s is not None:
         for done, total in (("trials_done", "trials_total"), ("epoch", "epochs")):
             if 0 < told.get(done, 0) < told.get(total, 0):
-                return elapsed_s / told[done] * (told[total] - told[done]), False
+                # The pace until the last one ended, so that the time left shrinks while the next is at work.
+                measured, began = _moment(told.get("measured_at", "")), _moment(job.started)
+                until = (measured - began).total_seconds() if measured and began else elapsed_s
+                return max(0.0, until / told[done] * told[total] - elapsed_s), False
     limit_s = _limit_s(job)
     return (None, False) if limit_s is None else (max(0.0, limit_s - (elapsed_s or 0.0)), True)
 

@@ -20,29 +20,30 @@ if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job, Journal
 
+OfManifest = Annotated[
+    Path | None, typer.Option("--manifest", "-m", metavar="FILE", help="All that this manifest's runs left.")
+]
+Everything = Annotated[
+    bool, typer.Option("--all", help="All that any run left in this project, region, bucket and prefix.")
+]
+KeepModels = Annotated[bool, typer.Option("--keep-models", help="Leave the models, on the service and below jobs/.")]
+Images = Annotated[bool, typer.Option("--images", help="Delete the uploaded images, too (with --all or --manifest).")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List it and stop.")]
+PlanTo = Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="Save the list to FILE and stop.")]
+Apply = Annotated[Path | None, typer.Option("--apply", metavar="FILE", help="Delete exactly a saved list.")]
 #: Failures that are told one by one.
 MOST_FAILURES = 20
 
 
 def clean(
     job: Annotated[list[str] | None, typer.Argument(help="Jobs whose leftovers go; see cxr cloud jobs.")] = None,
-    manifest: Annotated[
-        Path | None, typer.Option("--manifest", "-m", metavar="FILE", help="All that this manifest's runs left.")
-    ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All that any run left in this project, region, bucket and prefix.")
-    ] = False,
-    keep_models: Annotated[
-        bool, typer.Option("--keep-models", help="Leave the models, on the service and below jobs/.")
-    ] = False,
-    images: Annotated[
-        bool, typer.Option("--images", help="Delete the uploaded images, too (with --all or --manifest).")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List it and stop.")] = False,
-    plan_file: Annotated[
-        Path | None, typer.Option("--plan", metavar="FILE", help="Save the list to FILE and stop.")
-    ] = None,
-    apply: Annotated[Path | None, typer.Option("--apply", metavar="FILE", help="Delete exactly a saved list.")] = None,
+    manifest: OfManifest = None,
+    everything: Everything = False,
+    keep_models: KeepModels = False,
+    images: Images = False,
+    dry_run: DryRun = False,
+    plan_file: PlanTo = None,
+    apply: Apply = None,
     on: On = None,
     project: Project = None,
     region: Region = None,
@@ -55,7 +56,7 @@ def clean(
 ) -> None:
     """List what runs left on the service and in the bucket, with its monthly price, and delete it when confirmed.
 
-    Only what carries cxr's labels or lies in its folders; never a running job. Interrupted, it goes on when run again.
+    Only what carries cxr's labels or lies in its folders; never a running job. Run again, it goes on.
 
     Example: cxr cloud clean --all --dry-run
     """
@@ -72,8 +73,8 @@ def clean(
         named = [journal.find(name) for name in job or []]
         _check_choice(named, manifest, everything, images)
         connection = _place(named, settings, out)
-        scope, choice = _scope(named, manifest, everything, images)
-        plan = _find(connection, journal, scope, settings, out, keep_models=keep_models, images=choice)
+        scope = _scope(named, manifest, everything, images)
+        plan = _find(connection, journal, scope, settings, out, keep_models)
         _explain_attached(named, plan, out)
     _show(plan, connection, out)
     if plan_file is not None:
@@ -124,19 +125,18 @@ def _scope(named: list[Job], manifest: Path | None, everything: bool, images: bo
 def _find(
     connection: Connection,
     journal: Journal,
-    scope: Scope,
+    scope: tuple[Scope, ImageChoice | None],
     settings: Settings,
     out: Out,
-    *,
     keep_models: bool,
-    images: ImageChoice | None,
 ) -> CleanPlan:
     from cxr.cloud.cleaning.finding import find_leftovers
     from cxr.cloud.prices import price_table
 
     prices = price_table(Path(settings.prices) if settings.prices else None)
+    what, images = scope
     return find_leftovers(
-        connection, journal.jobs(), scope, prices, keep_models=keep_models, images=images, on_step=out.say
+        connection, journal.jobs(), what, prices, keep_models=keep_models, images=images, on_step=out.say
     )
 
 
@@ -175,12 +175,12 @@ def _show(plan: CleanPlan, connection: Connection, out: Out) -> None:
         rows = [(str(one.sort), one.short_name, one.run or "-", one.detail, _size(one), _month(one)) for one in doomed]
         size = sum(one.size for one in doomed)
         unknown = "" if all(one.usd_per_month is not None for one in doomed) else " and what has no price in the table"
-        rows.append(("all", "", "", "", f"{size / 1e6:,.2f}", f"{total_usd(doomed):,.4f}"))
+        rows.append(("all", "", "", "", f"{size / 1e6:,.2f}", _usd(total_usd(doomed))))
         out.text("")
         out.table(("delete", "name", "run", "what", "MB", "USD a month"), rows)
         if not connection.billed:
             out.say("on the emulator nothing is billed: the USD are what Google asks for the same")
-        out.say(f"{total_usd(doomed):,.4f} USD a month{unknown}")
+        out.say(f"{_usd(total_usd(doomed))} USD a month{unknown}")
     if plan.kept:
         out.text("")
         out.table(("stays", "name", "because"), [(one.sort, one.short_name, one.kept) for one in plan.kept])
@@ -245,4 +245,8 @@ def _size(one: Leftover) -> str:
 
 
 def _month(one: Leftover) -> str:
-    return "unknown" if one.usd_per_month is None else f"{one.usd_per_month:,.4f}" if one.usd_per_month else "0"
+    return "unknown" if one.usd_per_month is None else _usd(one.usd_per_month)
+
+
+def _usd(amount: float) -> str:
+    return "0" if not amount else "<0.01" if amount < 0.005 else f"{amount:,.2f}"

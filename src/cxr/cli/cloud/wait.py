@@ -47,8 +47,11 @@ def wait(
     journal = open_journal(settings)
     wanted = [journal.find(name) for name in job] if job else _unfinished(journal.jobs(), out)
     timeout_s = timeout_minutes * 60 if timeout_minutes is not None else None
+    if not wanted:
+        out.say("no job is unfinished")
     ended = wait_for_all(wanted, settings, out, timeout_s=timeout_s)
-    out.table(("job", "kind", "state", "ended"), [(one.id, one.kind, one.state, one.ended) for one in ended])
+    if ended:
+        out.table(("job", "kind", "state", "ended"), [(one.id, one.kind, one.state, one.ended) for one in ended])
     out.result("cloud.wait", {"jobs": [as_json(one) for one in ended]})
     failed = [one for one in ended if not one.succeeded]
     for one in failed[1:]:

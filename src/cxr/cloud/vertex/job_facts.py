@@ -69,6 +69,8 @@ def tuning_facts(job: Any) -> dict[str, Any]:
     ended = [trial for trial in job.trials if trial.start_time and trial.end_time]
     hours = sum((trial.end_time - trial.start_time).total_seconds() for trial in ended) / 3600
     progress["trial_hours"] = round(hours, 4)
+    if ended:
+        progress["measured_at"] = moment(max(trial.end_time for trial in ended))
     progress["running_since"] = [
         moment(trial.start_time) for trial in job.trials if trial.start_time and not trial.end_time
     ]

@@ -65,19 +65,21 @@ def last_lines(connection: Connection, job: Job, count: int) -> list[LogLine]:
     return newest[::-1]
 
 
-def last_epoch(connection: Connection, job: Job) -> tuple[int, int] | None:
-    """(epoch, epochs) of the newest line that tells them: one request with one entry in its answer."""
+def last_epoch(connection: Connection, job: Job) -> dict[str, Any]:
+    """`epoch`, `epochs` and `measured_at` by the newest line that tells them, or nothing: one request, one entry."""
     about = f'timestamp>="{LOGS_SINCE}" AND jsonPayload.message:"epoch "'
     for entry in _entries(connection, job, {}, about, "timestamp desc", page=1):
-        found = _EPOCH.search(_line(entry, {}).text)
-        return (int(found.group(1)), int(found.group(2))) if found else None
-    return None
+        line = _line(entry, {})
+        found = _EPOCH.search(line.text)
+        if found:
+            return {"epoch": int(found.group(1)), "epochs": int(found.group(2)), "measured_at": line.at}
+        break
+    return {}
 
 
 def note_epoch(connection: Connection, journal: Journal, job: Job) -> Job:
     """The job with the epoch that its log tells of, in the journal too; as it was when the log tells none."""
-    found = last_epoch(connection, job)
-    return journal.update(job, progress={**job.progress, "epoch": found[0], "epochs": found[1]}) if found else job
+    return journal.update(job, progress={**job.progress, **last_epoch(connection, job)})
 
 
 def check_has_logs(job: Job) -> None:
