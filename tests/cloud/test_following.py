@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,14 +85,20 @@ def test_a_running_job_tells_its_epoch_and_a_bare_id_will_do(site: JobSite) -> N
 
 
 def test_several_jobs_are_waited_for_at_once(site: JobSite) -> None:
-    slow = attached(site, site.custom("sleep 1.5"))
+    end = site.folder / "end-slow"
+    slow = attached(site, site.custom(f"while [ ! -e {end} ]; do sleep 0.1; done"))
     quick = attached(site, site.custom("true"))
+
+    def end_the_slow_one_when_the_quick_one_was_seen() -> None:
+        wait_until(lambda: site.journal.find(quick).finished)
+        end.touch()
+
+    ender = threading.Thread(target=end_the_slow_one_when_the_quick_one_was_seen)
+    ender.start()
     said = site.cxr("wait", slow, quick, "--json")
+    ender.join()
     assert said.code == 0
-    assert [job["state"] for job in said.data["jobs"]] == ["SUCCEEDED", "SUCCEEDED"]
-    # The slow one stands first and did not keep the quick one from being seen.
-    ended = [line.split(":")[0] for line in said.err.splitlines() if "SUCCEEDED" in line]
-    assert ended == [quick, slow]
+    assert [(job["id"], job["state"]) for job in said.data["jobs"]] == [(slow, "SUCCEEDED"), (quick, "SUCCEEDED")]
 
 
 def test_a_tuning_job_tells_its_trials_and_their_logs(site: JobSite) -> None:
