@@ -214,6 +214,26 @@ def test_a_model_on_an_endpoint_of_somebody_else_stays(place: Place) -> None:
     assert sorts(listed["delete"]) == ["automl job"]
 
 
+def test_credentials_that_run_out_end_a_clean_up_and_the_next_run_goes_on(place: Place) -> None:
+    place.dataset(labels={"cxr-manifest": HASH[:32]})
+    place.wait(place.custom("true", labels=labels("custom-0000000081")))
+    place.put("jobs/custom-0000000081/x")
+    place.emulator(
+        "faults", {"rules": [{"operation": "aiplatform.datasets.delete", "action": "status", "status": 401}]}
+    )
+    said = place.clean("--all", "--yes")
+    assert said.code == 3
+    assert said.error is not None
+    assert "gcloud auth application-default login" in str(said.error.hint)
+    assert (place.left()["jobs"], place.left()["datasets"]) == (0, 1)
+    assert place.names("jobs/") == {"jobs/custom-0000000081/x"}  # the objects come last
+    place.emulator("faults")
+    assert place.clean("--all", "--yes").code == 0
+    assert place.left()["datasets"] == 0
+    assert place.names("jobs/") == set()
+
+
+@pytest.mark.slow
 def test_a_killed_clean_up_goes_on_at_the_next_run(place: Place) -> None:
     place.dataset(labels={"cxr-manifest": HASH[:32]})
     place.wait(place.custom("true", labels=labels("custom-0000000091")))

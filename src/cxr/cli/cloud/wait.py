@@ -84,7 +84,9 @@ def wait_for_all(jobs: Sequence[Job], settings: Settings, out: Out, *, timeout_s
         return _poll(jobs, waiting, settings, out, timeout_s)
     except (KeyboardInterrupt, Interrupted) as left:
         names = ", ".join(job.id for job in waiting)
-        why = f" ({left.message})" if isinstance(left, Interrupted) else ""
+        why = (
+            f" (not finished after {timeout_s:g} s)" if timeout_s is not None and isinstance(left, Interrupted) else ""
+        )
         goes = "goes" if len(waiting) == 1 else "go"
         raise Interrupted(f"{names} {goes} on without this program{why}", hint=again) from None
     except CxrError as error:

@@ -33,7 +33,7 @@ SORT_OF = {
     JobKind.TUNE: Sort.TUNE,
     JobKind.BATCH: Sort.BATCH,
 }
-ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"})
+ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 #: Folders below the prefix that hold one folder for each run.
 RUN_FOLDERS = ("jobs", "exports", "predictions")
 _RUN = re.compile(rf"(?:{'|'.join(JobKind)})-[0-9a-f]{{10}}")

@@ -70,13 +70,13 @@ class ResourceJobs:
     def get(self, connection: Connection, resource: str) -> Seen:
         """Ask for one job."""
         ask = getattr(self.client(connection), f"get_{self.noun}")
-        return self._seen(ask(name=resource, timeout=REQUEST_TIMEOUT_S))
+        return self.seen(ask(name=resource, timeout=REQUEST_TIMEOUT_S))
 
     def list(self, connection: Connection, wanted: str) -> list[Seen]:
         """All jobs that match a filter."""
         ask = getattr(self.client(connection), f"list_{self.noun}s")
         request = {"parent": connection.parent, "filter": wanted, "page_size": _PAGE}
-        return [self._seen(job) for job in ask(request=request, timeout=REQUEST_TIMEOUT_S)]
+        return [self.seen(job) for job in ask(request=request, timeout=REQUEST_TIMEOUT_S)]
 
     def cancel(self, connection: Connection, resource: str) -> None:
         """Ask for the end of a job."""
@@ -86,12 +86,15 @@ class ResourceJobs:
         """Delete a job that has ended."""
         return getattr(self.client(connection), f"delete_{self.noun}")(name=resource, timeout=REQUEST_TIMEOUT_S)
 
-    def _seen(self, job: Any) -> Seen:
+    def seen(self, job: Any) -> Seen:
+        """The service's message of one job, read."""
+        state = job.state.name.removeprefix(self.state_prefix)
         return Seen(
             resource=str(job.name),
-            state=job.state.name.removeprefix(self.state_prefix),
-            error=_one_line(job.error.message) if job.error else "",
-            error_code=code_name(job.error.code) if job.error else "",
+            # A batch prediction of which some items failed has ended, and has a result; the facts tell what is missing.
+            state="SUCCEEDED" if state == "PARTIALLY_SUCCEEDED" else state,
+            error=_one_line(job.error.message),
+            error_code=code_name(job.error.code) if job.error.code else "",
             created=job_facts.moment(job.create_time),
             started=job_facts.moment(job.start_time),
             ended=job_facts.moment(job.end_time),

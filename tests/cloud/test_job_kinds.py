@@ -1,0 +1,82 @@
+"""What is read of the service's own messages, for each kind of job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from google.cloud.aiplatform_v1 import types
+
+from cxr.cloud.plans import JobKind
+from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, ResourceJobs, Seen, code_name
+
+NAME = "projects/1/locations/us-central1"
+
+
+def read(kind: JobKind, message: object) -> Seen:
+    service = SERVICES[kind]
+    assert isinstance(service, ResourceJobs)
+    return service.seen(message)
+
+
+def test_every_kind_has_a_service_and_every_collection_a_kind() -> None:
+    assert set(SERVICES) == set(JobKind) == set(KIND_OF.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "read_as"),
+    [
+        (JobKind.AUTOML, "PIPELINE_STATE_RUNNING", "RUNNING"),
+        (JobKind.CUSTOM, "JOB_STATE_QUEUED", "QUEUED"),
+        (JobKind.TUNE, "JOB_STATE_CANCELLED", "CANCELLED"),
+        (JobKind.BATCH, "JOB_STATE_PARTIALLY_SUCCEEDED", "SUCCEEDED"),
+    ],
+)
+def test_states_lose_their_prefix_and_a_partial_success_has_ended(kind: JobKind, state: str, read_as: str) -> None:
+    message = {
+        JobKind.AUTOML: types.TrainingPipeline,
+        JobKind.CUSTOM: types.CustomJob,
+        JobKind.TUNE: types.HyperparameterTuningJob,
+        JobKind.BATCH: types.BatchPredictionJob,
+    }[kind]
+    assert read(kind, message(name=f"{NAME}/x/1", state=state)).state == read_as
+
+
+def trial(number: int, state: str, loss: float) -> dict[str, Any]:
+    end = {} if state == "ACTIVE" else {"endTime": "2026-11-21T12:30:00Z"}
+    measured = {"finalMeasurement": {"metrics": [{"metricId": "loss", "value": loss}]}} if loss else {}
+    parameters = [{"parameterId": "dropout", "value": number / 10}]
+    started = {"startTime": "2026-11-21T12:00:00Z"}
+    return {"id": str(number), "state": state, "parameters": parameters, **started, **end, **measured}
+
+
+def test_a_tuning_job_tells_its_best_trial_by_its_own_goal() -> None:
+    document = {
+        "name": f"{NAME}/hyperparameterTuningJobs/1",
+        "maxTrialCount": 5,
+        "parallelTrialCount": 2,
+        "studySpec": {"metrics": [{"metricId": "loss", "goal": "MINIMIZE"}]},
+        "trialJobSpec": {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-4"}}]},
+        "trials": [
+            trial(1, "SUCCEEDED", 0.4),
+            trial(2, "SUCCEEDED", 0.3),
+            trial(3, "INFEASIBLE", 0),
+            trial(4, "ACTIVE", 0.1),
+        ],
+    }
+    seen = read(JobKind.TUNE, types.HyperparameterTuningJob.from_json(json.dumps(document)))
+    told = seen.progress
+    assert (told["trials_done"], told["trials_failed"], told["trials_total"]) == (3, 1, 5)
+    assert told["best"] == {"trial": "2", "metric": "loss", "value": 0.3, "parameters": {"dropout": 0.2}}
+    assert (told["trial_hours"], told["running_since"]) == (1.5, ["2026-11-21T12:00:00+00:00"])
+    assert (seen.details["trials"], seen.details["parallel"], seen.details["machine"]) == (5, 2, "n1-standard-4")
+
+
+def test_a_job_without_anything_set_is_read_without_guesses() -> None:
+    seen = read(JobKind.CUSTOM, types.CustomJob(name=f"{NAME}/customJobs/1", state="JOB_STATE_PENDING"))
+    assert (seen.started, seen.ended, seen.error, seen.error_code, dict(seen.details)) == ("", "", "", "", {})
+
+
+def test_codes_have_names() -> None:
+    assert (code_name(8), code_name(4), code_name(99)) == ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "99")
