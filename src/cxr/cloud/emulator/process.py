@@ -91,11 +91,20 @@ def change_faults(url: str, document: Mapping[str, Any] | None = None) -> dict[s
 
     Raises UsageError for a document that the server refuses, Fault when no server answers.
     """
+    return _change(url, "faults", document)
+
+
+def change_project(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What is the matter with the projects of a server (see docs/emulator.md); otherwise as `change_faults`."""
+    return _change(url, "project", document)
+
+
+def _change(url: str, what: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
     body = None if document is None else json.dumps(document)
     try:
-        connection.request("GET" if body is None else "PUT", "/_emulator/faults", body)
+        connection.request("GET" if body is None else "PUT", f"/_emulator/{what}", body)
         response = connection.getresponse()
         answer: dict[str, Any] = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -103,7 +112,7 @@ def change_faults(url: str, document: Mapping[str, Any] | None = None) -> dict[s
     finally:
         connection.close()
     if response.status != 200:
-        raise UsageError(f"the emulator refuses the faults: {answer['error']['message']}", hint="see docs/emulator.md")
+        raise UsageError(f"the emulator refuses the {what}: {answer['error']['message']}", hint="see docs/emulator.md")
     return answer
 
 
