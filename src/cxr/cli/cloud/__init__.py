@@ -1,16 +1,17 @@
-"""`cxr cloud …`: upload, download, dataset, train, jobs, export."""
+"""`cxr cloud …`: check, upload, download, dataset, train, jobs, export."""
 
 from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import dataset, download, export, jobs, prices, train, trials, upload
+from cxr.cli.cloud import check, dataset, download, export, jobs, prices, train, trials, upload
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("check")(check.check)
 app.command("upload")(upload.upload)
 app.command("download")(download.download)
 app.command("dataset")(dataset.dataset)
