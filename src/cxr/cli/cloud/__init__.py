@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import check, dataset, download, export, jobs, prices, train, trials, upload
+from cxr.cli.cloud import check, dataset, download, export, image, jobs, prices, train, trials, upload
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
@@ -16,6 +16,7 @@ app.command("upload")(upload.upload)
 app.command("download")(download.download)
 app.command("dataset")(dataset.dataset)
 app.add_typer(train.app, name="train")
+app.command("image")(image.image)
 app.command("prices")(prices.prices)
 app.command("trials")(trials.trials)
 app.command("jobs")(jobs.jobs)

@@ -18,7 +18,6 @@ from cxr.cloud.emulator.errors import failed_precondition, invalid_argument, not
 from cxr.cloud.emulator.http import Request
 from cxr.cloud.emulator.project_api.build_outcome import build_outcome, check_build
 from cxr.cloud.emulator.project_api.circumstances import Circumstances
-from cxr.cloud.emulator.project_numbers import project_number
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, json_object, parse
@@ -75,7 +74,7 @@ class Builds:
             "projectId": project,
             "createTime": _text(moment),
             "timeout": body.get("timeout", DEFAULT_TIMEOUT),
-            "logUrl": f"{request.base_url}/console/cloud-build/builds/{build_id}?project={project_number(project)}",
+            "logUrl": f"{request.base_url}/v1/{parent}/builds/{build_id}",
         }
         outcome, provenance = build_outcome(self._storage, build)
         if provenance:
