@@ -19,6 +19,8 @@ from cxr.cloud.emulator.project_api.circumstances import Circumstances
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME_SECONDS = 3599
+#: For whom google-auth says a claim is, whatever endpoint it sends it to.
+AUDIENCE = "https://oauth2.googleapis.com/token"
 
 
 def grant_token(request: Request, now: Circumstances) -> Response:
@@ -58,7 +60,7 @@ def _claims(assertion: str) -> dict[str, Any] | None:
 def _problem(claims: dict[str, Any], audience: str) -> str:
     if not claims.get("iss") or not claims.get("scope"):
         return "iss and scope are needed."
-    if claims.get("aud") != audience:
+    if claims.get("aud") not in {AUDIENCE, audience}:
         return f"aud is {claims.get('aud')!r}, not this endpoint."
     expires, issued = claims.get("exp"), claims.get("iat")
     if not isinstance(expires, int | float) or not isinstance(issued, int | float):
