@@ -56,12 +56,12 @@ def check(
 
     Example: cxr cloud check --for custom --machine g2-standard-4 --gpus 1 --spot
     """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"there is nothing called {kind!r} to check for", hint=f"choose one of: {', '.join(KINDS)}")
     from cxr.cloud.preflight import Purpose, Subject, preflight
     from cxr.cloud.prices import price_table
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"there is nothing called {kind!r} to check for", hint=f"choose one of: {', '.join(KINDS)}")
     settings = flags.settings()
     subject = Subject(
         Purpose(kind) if kind else Purpose.ANY,

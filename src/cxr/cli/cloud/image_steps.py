@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cxr.cloud.building.plan import BuildPlan
     from cxr.cloud.building.records import BuildRecord, BuildRecords
     from cxr.cloud.connection import Connection
+    from cxr.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,7 @@ def run_image(out: Out, flags: CloudFlags, wishes: ImageWishes) -> None:
 
 
 def _build(out: Out, flags: CloudFlags, wishes: ImageWishes, files: dict[str, bytes]) -> None:
-    from cxr.cloud.building.context import packed
-    from cxr.cloud.building.records import WITHOUT_IMAGE, BuildRecords
-    from cxr.cloud.building.service import start_build
     from cxr.cloud.connection import resolve
-    from cxr.storage.buckets import find_bucket
 
     settings = flags.settings()
     plan = _plan(resolve(settings), settings.prices, wishes, files)
@@ -75,9 +72,16 @@ def _build(out: Out, flags: CloudFlags, wishes: ImageWishes, files: dict[str, by
         show_plan(out, "build of an image", plan.rows(make_bucket=False), _notes(plan))
         out.result("cloud.image", plan.as_json())
         return
-    where = open_connection(settings, out)
-    plan = replace(plan, connection=where)
-    records = BuildRecords(settings.state_dir)
+    _start(out, settings, replace(plan, connection=open_connection(settings, out)), wishes, files)
+
+
+def _start(out: Out, settings: Settings, plan: BuildPlan, wishes: ImageWishes, files: dict[str, bytes]) -> None:
+    from cxr.cloud.building.context import packed
+    from cxr.cloud.building.records import WITHOUT_IMAGE, BuildRecords
+    from cxr.cloud.building.service import start_build
+    from cxr.storage.buckets import find_bucket
+
+    where, records = plan.connection, BuildRecords(settings.state_dir)
     known = records.get(plan.id)
     if known is not None and known.resource and known.state not in WITHOUT_IMAGE:
         out.say(f"this build is already {known.id} ({known.state})")
