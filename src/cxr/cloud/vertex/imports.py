@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,13 +42,13 @@ def run_import(
 
     Returns the service's partial failures, one text a row. Raises JobFailed, and Interrupted when the wait is left.
     """
-    job = journal.get(import_id(connection, manifest))
-    operation = _running(connection, journal, job, dataset) if job else None
+    known = journal.get(import_id(connection, manifest)) or journal.add(_described(connection, manifest))
+    operation = _running(connection, known, dataset)
     if operation is None:
-        job, operation = _start(connection, journal, manifest, dataset, job)
+        operation = _start(connection, manifest, dataset)
     else:
         on_step("an earlier import is still at work")
-    assert job is not None  # either branch has made or found it
+    job = _noted(journal, known, operation, dataset)
     try:
         wait_for_operation(operation, "import the images")
     except JobFailed as error:
@@ -55,7 +56,7 @@ def run_import(
         raise
     except KeyboardInterrupt:
         raise Interrupted("the import goes on without this program", hint=f"cxr cloud wait {job.id}") from None
-    failures = partial_failures(operation)
+    failures = by_row(partial_failures(operation), manifest, connection.images_url)
     journal.update(job, state=SUCCEEDED, ended=_now(), error=f"{len(failures)} rows failed" if failures else "")
     return failures
 
@@ -64,6 +65,17 @@ def partial_failures(operation: Any) -> tuple[str, ...]:
     """What an import could not take. The high-level SDK throws these away; they are in the operation's metadata."""
     metadata = operation.metadata
     return tuple(str(status.message) for status in metadata.generic_metadata.partial_failures) if metadata else ()
+
+
+def by_row(failures: Sequence[str], manifest: Manifest, images_url: str) -> tuple[str, ...]:
+    """The service's messages, each behind the line of manifest.csv and the path that it is about."""
+    lines = {path: line for line, path in enumerate(manifest.frame["path"], start=2)}
+    told = []
+    for message in failures:
+        found = re.search(re.escape(images_url) + r"/(.+?\.\w+)", message)
+        path = found.group(1) if found else ""
+        told.append(f"manifest line {lines[path]}, {path}: {message}" if path in lines else message)
+    return tuple(told)
 
 
 def import_operation(connection: Connection, name: str) -> Any:
@@ -79,36 +91,43 @@ def import_operation(connection: Connection, name: str) -> Any:
     )
 
 
-def _running(connection: Connection, journal: Journal, job: Job, dataset: str) -> Any:
-    if not job.resource or job.finished or job.details.get("dataset") != dataset:
-        return None
-    try:
-        return import_operation(connection, job.resource)
-    except NotFound:
-        journal.update(job, state="GONE", ended=_now())
-        return None
+def _running(connection: Connection, job: Job, dataset: str) -> Any:
+    """The import of this dataset that is at work: the journal's, or (a crash came between the service's answer and the
+    journal) one that the service lists."""
+    names = [job.resource] if job.resource.startswith(f"{dataset}/operations/") and not job.finished else []
+    operations = dataset_client(connection).transport.operations_client
+    with google_errors("look for an earlier import"):
+        names += [found.name for found in operations.list_operations(dataset, "") if not found.done]
+    for name in names:
+        try:
+            operation = import_operation(connection, name)
+        except NotFound:
+            continue
+        if "ImportData" in operation.operation.metadata.type_url:
+            return operation
+    return None
 
 
-def _start(
-    connection: Connection, journal: Journal, manifest: Manifest, dataset: str, known: Job | None
-) -> tuple[Job, Any]:
-    name = import_file_name(manifest)
+def _start(connection: Connection, manifest: Manifest, dataset: str) -> Any:
     text = import_text(manifest, connection.images_url, ImportFormat.JSONL)
-    connection.store().replace_bytes(name, text.encode(), content_type="application/jsonl")
-    uri = f"{connection.base_url}/{name}"
-    job = known or _described(connection, manifest)
+    connection.store().replace_bytes(import_file_name(manifest), text.encode(), content_type="application/jsonl")
+    uri = f"{connection.base_url}/{import_file_name(manifest)}"
     with google_errors("import the images"):
-        operation = dataset_client(connection).import_data(
+        return dataset_client(connection).import_data(
             request={
                 "name": dataset,
                 "import_configs": [{"gcs_source": {"uris": [uri]}, "import_schema_uri": IMPORT_SCHEMA}],
             },
             timeout=REQUEST_TIMEOUT_S,
         )
-    started = {"resource": operation.operation.name, "state": "RUNNING", "started": _now(), "ended": "", "error": ""}
-    if known is None:
-        journal.add(job)
-    return journal.update(job, **started, details={"dataset": dataset, "import_file": uri}), operation
+
+
+def _noted(journal: Journal, job: Job, operation: Any, dataset: str) -> Job:
+    name = operation.operation.name
+    if job.resource == name and not job.finished:
+        return job
+    details = {"dataset": dataset}
+    return journal.update(job, resource=name, state="RUNNING", started=_now(), ended="", error="", details=details)
 
 
 def _described(connection: Connection, manifest: Manifest) -> Job:
