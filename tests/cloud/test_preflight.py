@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manif
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 from cxr.cloud.vertex.container import CustomOptions
 from cxr.cloud.vertex.custom import plan_custom
-from cxr.errors import CheckFailed, NotAllowed
+from cxr.errors import CheckFailed, NotAllowed, Unreachable
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.scan import scan
@@ -190,6 +191,16 @@ def test_being_signed_out_is_one_error_of_permission(uploaded: Connection) -> No
     with pytest.raises(NotAllowed) as raised:
         refuse_on_errors(findings)
     assert "gcloud auth application-default login" in str(raised.value.hint)
+
+
+def test_a_service_that_does_not_answer_is_no_verdict(uploaded: Connection) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        gone = replace(uploaded, endpoint=f"http://127.0.0.1:{free.getsockname()[1]}")
+    findings = preflight(gone, Subject(Purpose.UPLOAD))
+    assert [(one.check, one.level, one.unreachable) for one in findings][1:] == [("bucket", Level.ERROR, True)]
+    with pytest.raises(Unreachable):
+        refuse_on_errors(findings)
 
 
 @pytest.mark.parametrize(("location", "words"), [("EUROPE-WEST4", "in europe-west4"), ("US", "is in us")])

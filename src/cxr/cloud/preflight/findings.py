@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cxr.errors import CheckFailed, NotAllowed
+from cxr.errors import CheckFailed, NotAllowed, Unreachable
 
 
 class Level(StrEnum):
@@ -22,7 +22,7 @@ class Level(StrEnum):
 class Finding:
     """What one check found: the cause, the file or resource that it is about, and the next command (both may be "").
 
-    `denied` says that the credentials or permissions of whoever asks are the cause.
+    `denied` says that the credentials or permissions of whoever asks are the cause, `unreachable` that nobody answered.
     """
 
     level: Level
@@ -31,6 +31,7 @@ class Finding:
     resource: str = ""
     next: str = ""
     denied: bool = False
+    unreachable: bool = False
 
     @property
     def words(self) -> str:
@@ -44,11 +45,12 @@ def counted(findings: Sequence[Finding], level: Level) -> int:
 
 
 def refuse_on_errors(findings: Sequence[Finding]) -> None:
-    """Raises NotAllowed when credentials or permissions are the cause of an error, CheckFailed for any other error."""
+    """Raises NotAllowed when credentials or permissions are the cause of an error, Unreachable when nobody answered,
+    CheckFailed for any other error."""
     errors = [finding for finding in findings if finding.level is Level.ERROR]
     if not errors:
         return
     first = next((finding for finding in errors if finding.denied), errors[0])
     more = f" (and {len(errors) - 1} more: cxr cloud check)" if len(errors) > 1 else ""
-    kind = NotAllowed if first.denied else CheckFailed
+    kind = NotAllowed if first.denied else Unreachable if first.unreachable else CheckFailed
     raise kind(f"{first.check}: {first.words}{more}", hint=first.next or None)

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.errors import CxrError, NotAllowed
+from cxr.errors import CxrError, NotAllowed, Unreachable
 from cxr.storage.google_errors import LOGIN_HINT
 
 #: `Permission 'storage.buckets.getIamPolicy' denied …`, `… does not have storage.buckets.get access to …`.
@@ -20,9 +20,9 @@ def finding_of(check: str, error: CxrError, project: str, *, essential: bool) ->
     """The finding that stands for a check that could not be made."""
     level = Level.ERROR if essential else Level.WARNING
     cause, following = reason_of(error, project)
-    if not isinstance(error, NotAllowed):
-        return Finding(level, check, cause, next=following)
-    return Finding(level, check, f"cannot be checked: {cause}", next=following, denied=True)
+    denied, unreachable = isinstance(error, NotAllowed), isinstance(error, Unreachable)
+    words = f"cannot be checked: {cause}" if denied or unreachable else cause
+    return Finding(level, check, words, next=following, denied=denied, unreachable=unreachable)
 
 
 def reason_of(error: CxrError, project: str) -> tuple[str, str]:

@@ -12,8 +12,11 @@ from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.refusals import finding_of
 from cxr.cloud.preflight.subject import TRAININGS, Purpose, Subject
 from cxr.cloud.preflight.survey import Survey
-from cxr.errors import CxrError
-from cxr.storage.transfer.haul import Haul
+from cxr.errors import CxrError, Interrupted
+from cxr.storage.transfer.haul import Haul, HaulOptions
+
+#: For how long a service that does not answer is asked again: a check is soon repeated.
+PATIENCE_S: Final = 3.0
 
 _EVERY = frozenset(Purpose)
 _WITH_JOBS = TRAININGS | {Purpose.ANY}
@@ -61,9 +64,9 @@ def preflight(
     haul: Haul | None = None,
     on_check: Callable[[int, int, str], None] = lambda done, total, check: None,
 ) -> list[Finding]:
-    """Make the checks of a purpose, `quick` only those that the command itself does not repeat. Never raises for what
-    is found: a service that refuses or does not answer is a finding. `on_check` is told (done, of, which)."""
-    survey = Survey(connection, subject, haul or Haul())
+    """Make the checks of a purpose, `quick` only those that the command itself does not repeat. A service that refuses
+    or does not answer is a finding, too; only Interrupted is raised. `on_check` is told (done, of, which)."""
+    survey = Survey(connection, subject, haul or Haul(HaulOptions(retry_s=PATIENCE_S)))
     wanted = [check for check in CHECKS if subject.purpose in check.purposes and (check.quick or not quick)]
     findings: list[Finding] = []
     failed: set[str] = set()
@@ -84,6 +87,8 @@ def _made(check: Check, survey: Survey, failed: set[str]) -> list[Finding]:
     found: list[Finding] = []
     try:
         found.extend(check.made(survey))
+    except Interrupted:
+        raise
     except CxrError as error:
         found.append(finding_of(check.id, error, survey.connection.project, essential=check.essential))
     return found

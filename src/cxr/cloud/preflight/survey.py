@@ -115,7 +115,6 @@ class Survey:
         name = f"projects/{where.project}/locations/global/services/{VERTEX}/quotaInfos/{quota_id}"
         with google_errors(f"ask for the quota {quota_id}"):
             info = quota_client(where, self.account).get_quota_info(name=name, retry=None, timeout=REQUEST_TIMEOUT_S)
-        for one in info.dimensions_infos:
-            if where.region in one.applicable_locations or one.dimensions.get("region") == where.region:
-                return int(one.details.value)
-        return None
+        of_region = [one for one in info.dimensions_infos if one.dimensions.get("region") == where.region]
+        of_all = [one for one in info.dimensions_infos if where.region in one.applicable_locations]
+        return next((int(one.details.value) for one in [*of_region, *of_all]), None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.cloud.preflight.refusals import reason_of
+from cxr.cloud.preflight.refusals import is_forbidden, reason_of
 from cxr.cloud.preflight.subject import Purpose
 from cxr.cloud.preflight.survey import Survey
 from cxr.cloud.uploading import check_location
@@ -44,8 +44,18 @@ CONTAINER: Final = Agent("gcp-sa-aiplatform-cc", "is who the trainer in a contai
 
 def exists(survey: Survey) -> Iterator[Finding]:
     """The bucket is there and in the jobs' region, or is still to be made."""
-    where, bucket, purpose = survey.connection, survey.bucket, survey.subject.purpose
+    where, purpose = survey.connection, survey.subject.purpose
     url = f"gs://{where.bucket}"
+    try:
+        bucket = survey.bucket
+    except NotAllowed as error:
+        if not is_forbidden(error):
+            raise
+        cause, following = reason_of(error, where.project)
+        # Names of buckets are global: a stranger's bucket answers the same.
+        words, others = f"cannot be checked: {cause}", "if the name is somebody else's, another one: --bucket NAME"
+        yield Finding(Level.ERROR, "bucket", words, url, f"{following}; {others}", denied=True)
+        return
     if bucket.location is None:
         if purpose in {Purpose.UPLOAD, Purpose.IMAGE}:
             yield Finding(Level.OK, "bucket", f"{url} will be made in {where.region}, private")
