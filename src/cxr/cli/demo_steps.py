@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cxr.cli.cloud.common import open_journal, show_plan
-from cxr.cli.cloud.jobs import wait_for
+from cxr.cli.cloud.wait import wait_for
 from cxr.cli.out import Out
 from cxr.cli.transfer_line import transfer_line
 from cxr.errors import CheckFailed, InputError, JobFailed, NotAllowed, UsageError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json as json_module
 import sys
+from collections.abc import Set
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -31,6 +32,12 @@ def start(
     state: State = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running in the background.")] = False,
     max_running_jobs: Annotated[int | None, typer.Option(min=1, help="More jobs than these wait.")] = None,
+    quota_automl_jobs: Annotated[
+        int | None, typer.Option(min=0, help="Refuse more AutoML jobs at a time; the service: 5 [default: no quota].")
+    ] = None,
+    quota_operations_per_minute: Annotated[
+        int | None, typer.Option(min=0, help="Refuse more submissions a minute; the service: 60 [default: no quota].")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,13 +47,19 @@ def start(
     """
     out = Out(json=json, quiet=quiet)
     folder = _folder(state)
+    limits = {
+        "max_running_jobs": max_running_jobs,
+        "quota_automl_jobs": quota_automl_jobs,
+        "quota_operations_per_minute": quota_operations_per_minute,
+    }
+    given = {name: value for name, value in limits.items() if value is not None}
     if detach:
         process = _module("cxr.cloud.emulator.process")
-        url = process.ensure_running(folder, port=port, max_running_jobs=max_running_jobs)
+        url = process.ensure_running(folder, port=port, **given)
         _announce(out, url, folder)
         out.hint(f"cxr emulator stop --state {folder}")
         return
-    _serve(out, folder, port, max_running_jobs)
+    _serve(out, folder, port, given)
 
 
 @app.command()
@@ -149,6 +162,42 @@ def project(
     out.result("emulator-project", about)
 
 
+@app.command()
+def outcomes(
+    file: Annotated[
+        Path | None, typer.Option("--file", help="JSON document with rules, as docs/emulator.md describes.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="No rules; jobs that are held by one go on.")] = False,
+    state: State = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show how jobs of the running emulator are to end otherwise than they would, or change it; it is kept on disk.
+
+    Example: cxr emulator outcomes --file preempted-twice.json
+    """
+    out = Out(json=json, quiet=quiet)
+    folder = _folder(state)
+    process = _module("cxr.cloud.emulator.process")
+    url = process.running_url(folder)
+    if url is None:
+        raise UsageError(f"no emulator runs on {folder}", hint="cxr emulator start --detach")
+    if clear and file is not None:
+        raise UsageError("--clear stands alone", hint="cxr emulator outcomes --clear")
+    if clear:
+        about = process.clear_outcomes(url)
+    else:
+        about = process.change_outcomes(url, _document(file) if file is not None else None)
+    out.say(f"{len(about['rules'])} rules")
+    hidden = {"resource", "outcome", "fired"}
+    rows = [
+        (rule["resource"], rule["outcome"], _described(rule, hidden), str(rule["fired"])) for rule in about["rules"]
+    ]
+    if rows:
+        out.table(("resource", "outcome", "rule", "fired"), rows)
+    out.result("emulator-outcomes", about)
+
+
 def _document(path: Path) -> dict[str, Any]:
     try:
         document = json_module.loads(path.read_text(encoding="utf-8"))
@@ -165,18 +214,14 @@ def _without_count(rule: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in rule.items() if name != "fired"}
 
 
-def _described(rule: dict[str, Any]) -> str:
-    shown = {name: value for name, value in rule.items() if name not in {"action", "fired"}}
+def _described(rule: dict[str, Any], hidden: Set[str] = frozenset({"action", "fired"})) -> str:
+    shown = {name: value for name, value in rule.items() if name not in hidden}
     return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
-def _serve(out: Out, folder: Path, port: int, max_running_jobs: int | None) -> None:
-    settings_module = _module("cxr.cloud.emulator.settings")
-    server = _module("cxr.cloud.emulator.server")
-    settings = settings_module.EmulatorSettings(state_dir=folder, port=port)
-    if max_running_jobs is not None:
-        settings = settings_module.EmulatorSettings(state_dir=folder, port=port, max_running_jobs=max_running_jobs)
-    server.serve(settings, lambda url: _announce(out, url, folder))
+def _serve(out: Out, folder: Path, port: int, limits: dict[str, int]) -> None:
+    settings = _module("cxr.cloud.emulator.settings").EmulatorSettings(state_dir=folder, port=port, **limits)
+    _module("cxr.cloud.emulator.server").serve(settings, lambda url: _announce(out, url, folder))
 
 
 def _announce(out: Out, url: str, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The Job noun and its journal: every remote name is written here before the program waits for anything.
 
 The journal is one JSON object a line, only ever appended to, under a file lock; a torn last line (a crash in the middle
-of a write) is ignored. A job is the sum of its lines.
+of a write) is ignored. A job is the sum of its lines. The file is its owner's alone and never holds a credential.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from cxr.settings import Target
 #: States in which a job has ended and left nothing. GONE is ours: the service no longer knows the name.
 WITHOUT_RESULT = frozenset({"FAILED", "CANCELLED", "EXPIRED", "GONE"})
 SUCCEEDED = "SUCCEEDED"
+#: Resource names, errors and the bucket's name are nobody else's business on a shared machine.
+PRIVATE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class Job:
     `state` is the last one seen, in the service's words without its prefix.
 
     `created`, `started` and `ended` are ISO times in UTC; `usd_per_hour` is the price while it runs (all replicas
-    together), 0 when it is not known. `attached` says that cxr did not launch it; `details` is the plan's request.
+    together), 0 when it is not known. `attached` says that it came into this journal by name and not by a launch;
+    `details` is the plan's request. `progress` is what the service tells of the work (trials, images, node hours), by
+    the keys of `cxr.cloud.progress`; `cleaned` is when `cxr cloud clean` deleted it.
     """
 
     id: str
@@ -57,11 +61,13 @@ class Job:
     exported_to: str = ""
     attached: bool = False
     details: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    cleaned: str = ""
 
     @property
     def finished(self) -> bool:
         """Whether the service will not change the state any more."""
-        return self.state == SUCCEEDED or self.state in WITHOUT_RESULT
+        return _ends(self.state)
 
     @property
     def succeeded(self) -> bool:
@@ -123,17 +129,32 @@ class Journal:
         return job
 
     def update(self, job: Job, **changes: Any) -> Job:
-        """Append what has changed; nothing is written when nothing has."""
-        changed = {key: value for key, value in changes.items() if getattr(job, key) != value}
-        if changed:
-            self._append({"id": job.id, "at": _now(), **changed})
-        return replace(job, **changed)
+        """Append what differs from the journal now, and give the job as the journal then has it.
+
+        Nothing is written when nothing differs, and an answer that another process has overtaken (RUNNING, of a job
+        that has since been seen to end) changes nothing. A new `resource` is a new start of the same job.
+        """
+        with self._locked() as descriptor:
+            values = asdict(job)
+            for line in self._lines():
+                if line["id"] == job.id:
+                    values.update(line)
+            known = _job_from(values)
+            restarted = changes.get("resource", known.resource) != known.resource
+            if known.finished and not restarted and "state" in changes and not _ends(changes["state"]):
+                return known
+            changed = {key: value for key, value in changes.items() if getattr(known, key) != value}
+            if changed:
+                _write(descriptor, {"id": job.id, "at": _now(), **changed})
+            return _job_from({**values, **changed})
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         try:
             text = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return
+        except PermissionError as error:
+            raise NotAllowed(f"no permission to read the job journal {self.path}") from error
         *whole, last = text.split("\n")
         for number, line in enumerate([*whole, last], 1):
             try:
@@ -150,17 +171,13 @@ class Journal:
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self._locked() as descriptor:
-            size = os.fstat(descriptor).st_size
-            if size > 0 and os.pread(descriptor, 1, size - 1) != b"\n":
-                _mend_last_line(descriptor, size)
-            os.write(descriptor, (json.dumps(entry) + "\n").encode())
-            os.fsync(descriptor)
+            _write(descriptor, entry)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
         except PermissionError as error:
             raise NotAllowed(f"no permission to write the job journal {self.path}") from error
         try:
@@ -168,6 +185,20 @@ class Journal:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _write(descriptor: int, entry: dict[str, Any]) -> None:
+    size = os.fstat(descriptor).st_size
+    if size > 0 and os.pread(descriptor, 1, size - 1) != b"\n":
+        _mend_last_line(descriptor, size)
+    left = (json.dumps(entry) + "\n").encode()
+    while left:  # a nearly full disk takes a part of a line; the rest then fails, and the next writer mends it
+        left = left[os.write(descriptor, left) :]
+    os.fsync(descriptor)
+
+
+def _ends(state: str) -> bool:
+    return state == SUCCEEDED or state in WITHOUT_RESULT
 
 
 def _mend_last_line(descriptor: int, size: int) -> None:

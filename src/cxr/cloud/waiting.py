@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from cxr.errors import Interrupted, Unreachable
@@ -15,6 +15,8 @@ LONGEST_PAUSE_S = 15.0
 GROWTH = 1.3
 #: How long a service may be out of reach before the wait is given up.
 PATIENCE_S = 600.0
+#: The longest Retry-After that is obeyed to the letter.
+LONGEST_RETRY_S = 120.0
 
 
 def pauses(*, longest_s: float = LONGEST_PAUSE_S) -> Iterator[float]:
@@ -36,24 +38,68 @@ def poll(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """Look until `done`. A service that cannot be reached is asked again for PATIENCE_S (a lid closed, a network lost).
+    """Look at one thing until it is `done`; as `poll_all`."""
+    seen = poll_all(
+        [""],
+        lambda _: look(),
+        done,
+        timeout_s=timeout_s,
+        longest_pause_s=longest_pause_s,
+        on_look=lambda _, now: on_look(now),
+        on_trouble=lambda _, error: on_trouble(error),
+        sleep=sleep,
+        clock=clock,
+    )
+    return seen[""]
 
-    Raises Interrupted when `timeout_s` has passed, Unreachable when the patience is spent; what is waited for goes on.
+
+def poll_all(
+    keys: Sequence[str],
+    look: Callable[[str], T],
+    done: Callable[[T], bool],
+    *,
+    timeout_s: float | None = None,
+    longest_pause_s: float = LONGEST_PAUSE_S,
+    on_look: Callable[[str, T], None] = lambda _key, _seen: None,
+    on_trouble: Callable[[str, Unreachable], None] = lambda _key, _error: None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, T]:
+    """Look at each of several things in turn until all are `done`; what was seen last, by key.
+
+    The pauses between rounds grow. What cannot be reached is asked again for PATIENCE_S (a lid closed, a network
+    lost, a quota spent) and not before the seconds that it asked for; then it is given up, and the others are waited
+    for all the same. Raises Interrupted when `timeout_s` has passed, the first Unreachable at the end when something
+    was given up; what is waited for goes on.
     """
-    start = last_answer = clock()
-    for pause in pauses(longest_s=longest_pause_s):
-        try:
-            seen = look()
-        except Unreachable as error:
-            if clock() - last_answer > PATIENCE_S:
-                raise
-            on_trouble(error)
-        else:
-            last_answer = clock()
-            on_look(seen)
-            if done(seen):
-                return seen
+    start = clock()
+    last_answer = dict.fromkeys(keys, start)
+    seen: dict[str, T] = {}
+    given_up: list[Unreachable] = []
+    waiting = list(dict.fromkeys(keys))
+    for planned in pauses(longest_s=longest_pause_s):
+        pause = planned
+        for key in tuple(waiting):
+            try:
+                found = look(key)
+            except Unreachable as error:
+                if clock() - last_answer[key] > PATIENCE_S:
+                    given_up.append(error)
+                    waiting.remove(key)
+                    continue
+                on_trouble(key, error)
+                pause = max(pause, min(error.retry_after or 0.0, LONGEST_RETRY_S))
+            else:
+                last_answer[key] = clock()
+                seen[key] = found
+                on_look(key, found)
+                if done(found):
+                    waiting.remove(key)
+        if not waiting:
+            break
         if timeout_s is not None and clock() - start + pause > timeout_s:
             raise Interrupted(f"not finished after {timeout_s:g} s; it goes on without this program")
         sleep(pause)
-    raise AssertionError("pauses() never ends")
+    if given_up:
+        raise given_up[0]
+    return seen

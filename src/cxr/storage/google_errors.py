@@ -57,6 +57,10 @@ def storage_errors(what: str) -> Iterator[None]:
         raise translate(error, what) from error
 
 
+#: The same for a question that is asked again and again: a wait outlasts a minute's quota.
+polling_errors = storage_errors
+
+
 def _is_transient(error: api.GoogleAPICallError) -> bool:
     code = int(error.code or 0)
     damaged = code == 400 and any(words in _message(error) for words in _DAMAGED)

@@ -89,6 +89,7 @@ def test_objects_and_folders_are_under_gcs_for_reading_only(server: Server) -> N
 
 
 def test_the_environment_is_the_services(server: Server) -> None:
+    server.bucket("mount")
     name = server.custom_job(
         "sh",
         "-c",

@@ -163,12 +163,6 @@ def test_a_bad_custom_job_is_refused(server: Server, pool: dict[str, Any], words
     refused(server.call("POST", f"{server.parent}/customJobs", body), "INVALID_ARGUMENT", words)
 
 
-def test_several_replicas_are_not_implemented(server: Server) -> None:
-    pool = {"replicaCount": "2", "machineSpec": {"machineType": "n1-standard-4"}}
-    body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": [pool]}}
-    refused(server.call("POST", f"{server.parent}/customJobs", body), "UNIMPLEMENTED", "more than one replica")
-
-
 def test_web_pages_are_refused(server: Server) -> None:
     paths = [f"v1/{server.parent}/customJobs", "storage/v1/b", "upload/storage/v1/b/x/o", "_emulator/status", ""]
     for path in [*paths, "_emulator/faults", "_emulator/requests", "ui/x", "anything"]:

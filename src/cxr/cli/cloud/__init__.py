@@ -1,10 +1,25 @@
-"""`cxr cloud …`: check, upload, download, dataset, train, jobs, export."""
+"""`cxr cloud …`: check, upload, download, dataset, train, jobs, attach, export, clean, image, prices."""
 
 from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import check, dataset, download, export, image, jobs, prices, train, trials, upload
+from cxr.cli.cloud import (
+    attach,
+    check,
+    clean,
+    dataset,
+    download,
+    export,
+    image,
+    jobs,
+    logs,
+    prices,
+    train,
+    trials,
+    upload,
+    wait,
+)
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
@@ -21,7 +36,9 @@ app.command("prices")(prices.prices)
 app.command("trials")(trials.trials)
 app.command("jobs")(jobs.jobs)
 app.command("status")(jobs.status)
-app.command("wait")(jobs.wait)
-app.command("logs")(jobs.logs)
+app.command("wait")(wait.wait)
+app.command("logs")(logs.logs)
 app.command("cancel")(jobs.cancel)
+app.command("attach")(attach.attach)
 app.command("export")(export.export)
+app.command("clean")(clean.clean)

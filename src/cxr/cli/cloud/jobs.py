@@ -1,39 +1,52 @@
-"""`cxr cloud jobs | status | wait | logs | cancel`."""
+"""`cxr cloud jobs | status | cancel`."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
+from cxr.cli.cloud.common import connection_of, open_journal
+from cxr.cli.cloud.job_views import as_json, explained, rows_of, settings_of
 from cxr.cli.options import Json, Quiet, StateDir, Yes
 from cxr.cli.out import Out
-from cxr.errors import Interrupted, JobFailed
-from cxr.settings import Settings
+from cxr.errors import CxrError
 
 if TYPE_CHECKING:
-    from cxr.cloud.journal import Job
+    from cxr.cloud.journal import Job, Journal
+    from cxr.settings import Settings
 
 JobId = Annotated[str, typer.Argument(help="A job's id, or its beginning; see cxr cloud jobs.")]
 
 
-def jobs(state_dir: StateDir = None, json: Json = False, quiet: Quiet = False) -> None:
-    """List the jobs launched from this folder, as last seen.
+def jobs(
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the service how the unfinished ones are.")] = False,
+    state_dir: StateDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the jobs of this folder's journal, as last seen, with what they cost by the price table.
 
-    Example: cxr cloud jobs
+    Example: cxr cloud jobs --refresh
     """
     out = Out(json=json, quiet=quiet)
-    found = open_journal(_settings(state_dir)).jobs()
-    rows = [(job.id, job.kind, job.on, job.state, job.created, job.ended or "-") for job in found]
-    if rows:
-        out.table(("job", "kind", "on", "state", "launched", "ended"), rows)
+    settings = settings_of(state_dir)
+    journal = open_journal(settings)
+    found = journal.jobs()
+    if refresh:
+        found = [_refreshed(job, journal, settings, out) for job in found]
+    if found:
+        out.table(
+            ("job", "kind", "on", "state", "launched", "ended", "USD so far", "USD at most"),
+            [_row(job) for job in found],
+        )
+        if any(job.on == "emulator" for job in found):
+            out.say("jobs on the emulator cost nothing: their USD are what Google asks for the same")
     else:
         out.say("no jobs were launched from this folder")
         out.hint("cxr cloud train automl")
-    out.result("cloud.jobs", {"jobs": [asdict(job) for job in found]})
+    out.result("cloud.jobs", {"jobs": [as_json(job) for job in found]})
 
 
 def status(job: JobId, state_dir: StateDir = None, json: Json = False, quiet: Quiet = False) -> None:
@@ -42,90 +55,24 @@ def status(job: JobId, state_dir: StateDir = None, json: Json = False, quiet: Qu
     Example: cxr cloud status automl-1a2b3c
     """
     from cxr.cloud.vertex.jobs import refresh
+    from cxr.cloud.vertex.logs import note_epoch
 
     out = Out(json=json, quiet=quiet)
-    settings = _settings(state_dir)
+    settings = settings_of(state_dir)
     journal = open_journal(settings)
     found = journal.find(job)
     if not found.finished:
-        found = refresh(connection_of(found, settings, out), journal, found)
-    out.table(("job", found.id), [(key, value) for key, value in asdict(found).items() if key != "id" and value != ""])
-    out.result("cloud.status", {"job": asdict(found)})
-
-
-def wait(
-    job: Annotated[list[str] | None, typer.Argument(help="Job ids; all unfinished ones when left out.")] = None,
-    timeout_minutes: Annotated[float | None, typer.Option("--timeout-minutes", help="Stop waiting after this.")] = None,
-    state_dir: StateDir = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Wait until jobs are finished. Ctrl-C ends the waiting, never the job; wait again to go on.
-
-    Example: cxr cloud wait automl-1a2b3c
-    """
-    out = Out(json=json, quiet=quiet)
-    settings = _settings(state_dir)
-    journal = open_journal(settings)
-    wanted = [journal.find(name) for name in job] if job else _unfinished(journal.jobs(), out)
-    deadline = time.monotonic() + timeout_minutes * 60 if timeout_minutes is not None else None
-    ended = [wait_for(one, settings, out, deadline=deadline) for one in wanted]
-    out.table(("job", "state", "ended"), [(one.id, one.state, one.ended) for one in ended])
-    out.result("cloud.wait", {"jobs": [asdict(one) for one in ended]})
-    for one in ended:
-        if not one.succeeded:
-            raise JobFailed(f"{one.id} is {one.state}: {one.error or 'the service gave no reason'}", hint=_why(one))
-    for one in ended:
-        out.hint(f"cxr cloud export {one.id}")
-
-
-def wait_for(job: Job, settings: Settings, out: Out, *, deadline: float | None = None) -> Job:
-    """Poll one job until it is finished, telling changes of state. Raises Interrupted on Ctrl-C or past `deadline` (of
-    time.monotonic())."""
-    from cxr.cloud.vertex.jobs import refresh
-    from cxr.cloud.waiting import poll
-
-    if job.finished:
-        return job
-    journal = open_journal(settings)
-    connection = connection_of(job, settings, out)
-    seen = {"said": ""}
-
-    def tell(text: str) -> None:
-        if text != seen["said"]:
-            seen["said"] = text
-            out.say(f"{job.id}: {text}")
-
-    try:
-        return poll(
-            lambda: refresh(connection, journal, journal.find(job.id)),
-            lambda now: now.finished,
-            timeout_s=max(0.0, deadline - time.monotonic()) if deadline is not None else None,
-            longest_pause_s=15.0 if connection.billed else 2.0,
-            on_look=lambda now: tell(now.state),
-            on_trouble=lambda error: tell(f"the service does not answer, asking again ({error.message[:80]})"),
-        )
-    except (KeyboardInterrupt, Interrupted):
-        raise Interrupted(f"{job.id} goes on without this program", hint=f"cxr cloud wait {job.id}") from None
-
-
-def logs(job: JobId, state_dir: StateDir = None, json: Json = False, quiet: Quiet = False) -> None:
-    """Print what a custom job has written so far.
-
-    Example: cxr cloud logs custom-1a2b3c
-    """
-    from cxr.cloud.vertex.logs import log_lines
-
-    out = Out(json=json, quiet=quiet)
-    settings = _settings(state_dir)
-    found = open_journal(settings).find(job)
-    lines = []
-    for when, text in log_lines(connection_of(found, settings, out), found):
-        out.text(f"{when}  {text}")
-        lines.append({"at": when, "text": text})
-    if not lines:
-        out.say("nothing has been written yet")
-    out.result("cloud.logs", {"job": found.id, "lines": lines})
+        place = connection_of(found, settings, out)
+        found = refresh(place, journal, found)
+        if found.kind == "custom" and found.state == "RUNNING":
+            try:
+                found = note_epoch(place, journal, found)
+            except CxrError as error:
+                out.say(f"its log cannot be read: {error.message}")
+    out.table(("job", found.id), rows_of(found))
+    if found.finished and not found.succeeded:
+        explained(found, settings, out)
+    out.result("cloud.status", {"job": as_json(found)})
 
 
 def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json = False, quiet: Quiet = False) -> None:
@@ -136,9 +83,11 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
     from cxr.cloud.vertex.jobs import cancel_job, refresh
 
     out = Out(json=json, quiet=quiet)
-    settings = _settings(state_dir)
+    settings = settings_of(state_dir)
     journal = open_journal(settings)
     found = journal.find(job)
+    if not found.finished and found.resource:
+        found = refresh(connection_of(found, settings, out), journal, found)
     if found.finished:
         out.say(f"{found.id} has ended already: {found.state}")
     else:
@@ -147,20 +96,26 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
         cancel_job(connection, found)
         found = refresh(connection, journal, found)
         out.say(f"{found.id}: {found.state}")
-    out.result("cloud.cancel", {"job": asdict(found)})
+    out.result("cloud.cancel", {"job": as_json(found)})
 
 
-def _settings(state_dir: StateDir) -> Settings:
-    return CloudFlags(state_dir=state_dir).settings()
+def _refreshed(job: Job, journal: Journal, settings: Settings, out: Out) -> Job:
+    from cxr.cloud.vertex.jobs import refresh
+
+    if job.finished or not job.resource:
+        return job
+    try:
+        return refresh(connection_of(job, settings, out), journal, job)
+    except CxrError as error:
+        out.warn(f"{job.id} is shown as last seen: {error.message}")
+        return job
 
 
-def _unfinished(jobs: list[Job], out: Out) -> list[Job]:
-    # A launch that died before the service answered has no name to ask by; it must not keep the others waiting.
-    for one in jobs:
-        if not one.finished and not one.resource:
-            out.warn(f"{one.id} never got an answer; run its cxr cloud train command again")
-    return [one for one in jobs if not one.finished and one.resource]
+def _row(job: Job) -> tuple[object, ...]:
+    from cxr.cloud.progress import outlook
 
-
-def _why(job: Job) -> str:
-    return f"cxr cloud logs {job.id}" if job.kind == "custom" else f"cxr cloud status {job.id}"
+    seen = outlook(job, datetime.now(UTC))
+    so_far = f"{seen.cost_usd:,.2f}" if seen.cost_usd is not None else "-"
+    state = f"{job.state} (cleaned up)" if job.cleaned else job.state
+    most = f"{job.worst_case_usd:,.2f}" if job.worst_case_usd else "-"
+    return (job.id, job.kind, job.on, state, job.created, job.ended or "-", so_far, most)

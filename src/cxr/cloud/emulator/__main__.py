@@ -43,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-running-jobs", type=int, help="more than these wait")
     parser.add_argument("--stand-in-epochs", type=int, help="passed on to the AutoML stand-in")
     parser.add_argument("--stand-in", help=f"the AutoML stand-in's command line (region {DEFAULT_REGION} by default)")
+    parser.add_argument("--quota-automl-jobs", type=int, help="refuse more AutoML jobs at a time (the service: 5)")
+    parser.add_argument(
+        "--quota-operations-per-minute", type=int, help="refuse more submissions a minute (the service: 60)"
+    )
     parser.add_argument("--scorer", help="the command line of the program that predicts with cloud models")
     return parser
 
@@ -53,6 +57,8 @@ def _settings(arguments: argparse.Namespace) -> EmulatorSettings:
         port=arguments.port,
         idle_exit_seconds=arguments.idle_exit_seconds,
         stand_in_epochs=arguments.stand_in_epochs,
+        quota_automl_jobs=arguments.quota_automl_jobs,
+        quota_operations_per_minute=arguments.quota_operations_per_minute,
     )
     if arguments.max_running_jobs is not None:
         settings = replace(settings, max_running_jobs=max(1, arguments.max_running_jobs))

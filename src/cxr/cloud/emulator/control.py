@@ -1,4 +1,5 @@
-"""/_emulator/…: what only this server has. Faults are set, requests are counted; neither outlives the server."""
+"""/_emulator/…: what only this server has. Faults are set and requests are counted: neither outlives the server.
+Outcomes of jobs are scripted: these do."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from typing import Any
 from cxr.cloud.emulator.errors import Code, RpcError
 from cxr.cloud.emulator.faults import FaultError, Faults
 from cxr.cloud.emulator.http import Request, Response, json_response, parse_json
+from cxr.cloud.emulator.jobs.outcome_rules import OutcomeError
+from cxr.cloud.emulator.jobs.outcomes import clear_rules, document_of, replace_rules
+from cxr.cloud.emulator.state.database import Database
 
 PREFIX = "/_emulator/"
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -49,6 +53,25 @@ def control(request: Request, faults: Faults, counts: RequestCounts) -> Response
         case ("faults" | "requests",), _:
             return refusal(405, "Method Not Allowed")
     return None
+
+
+def control_outcomes(request: Request, database: Database) -> Response:
+    """The answer to a request for scripted outcomes; they are in the database, so this may wait for a transaction."""
+    try:
+        if request.method == "PUT":
+            document = parse_json(request.body.read())
+            with database.write() as connection:
+                replace_rules(connection, document)
+        elif request.method == "DELETE":
+            with database.write() as connection:
+                clear_rules(connection)
+        elif request.method != "GET":
+            return refusal(405, "Method Not Allowed")
+    except OutcomeError as error:
+        return refusal(400, str(error))
+    except ValueError as error:
+        return refusal(400, f"the document is not JSON: {error}")
+    return json_response(document_of(database.read))
 
 
 def refused_client(headers: Mapping[str, str]) -> Response | None:

@@ -6,7 +6,7 @@ google.rpc error model (https://cloud.google.com/apis/design/errors).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -111,9 +111,12 @@ class Code(Enum):
     NOT_FOUND = (5, 404)
     ALREADY_EXISTS = (6, 409)
     PERMISSION_DENIED = (7, 403)
+    RESOURCE_EXHAUSTED = (8, 429)
     FAILED_PRECONDITION = (9, 400)
+    ABORTED = (10, 409)
     UNIMPLEMENTED = (12, 501)
     INTERNAL = (13, 500)
+    UNAVAILABLE = (14, 503)
 
     @property
     def number(self) -> int:
@@ -129,11 +132,19 @@ class Code(Enum):
 class RpcError(ApiError):
     """An error of a google.rpc service (Vertex AI, Cloud Logging)."""
 
-    def __init__(self, code: Code, message: str, *, field: str | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        field: str | None = None,
+        details: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
+        self.details = details
 
     def response(self) -> Response:
         """`{"error": {"code", "message", "status", "details"?}}`."""
@@ -149,6 +160,8 @@ class RpcError(ApiError):
                     "fieldViolations": [{"field": self.field, "description": self.message}],
                 }
             ]
+        if self.details:
+            error["details"] = [*error.get("details", []), *self.details]
         return json_response({"error": error}, status=self.code.http_status)
 
     def status(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Cloud Logging's entries.list: what custom jobs printed.
 
-Each line is an entry of the resource `ml_job` with the labels job_id, project_id and task_name (workerpool0-0),
-severity INFO for stdout and ERROR for stderr, as Vertex AI writes them. AutoML jobs have no entries, there as here.
+Each line is an entry of the resource `ml_job` with the labels job_id, project_id and task_name (the replica:
+workerpool0-0), severity INFO for stdout and ERROR for stderr, as Vertex AI writes them. The lines of a trial have the
+tuning job's id and the label ml.googleapis.com/trial_id. AutoML jobs have no entries, there as here.
 Source: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list.
 """
 
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.emulator.errors import invalid_argument
+from cxr.cloud.emulator.jobs.attempts import PRIMARY_TASK
 from cxr.cloud.emulator.jobs.runner import LOG
 from cxr.cloud.emulator.vertex_api.call import VertexContext
 from cxr.cloud.emulator.vertex_api.filtering import Filter, parse_filter
 
 DEFAULT_PAGE, MAX_PAGE = 50, 1000
-TASK = "workerpool0-0"
 FIELDS = {
     "resource.type": "resource.type",
     "resource.labels.*": "resource.labels",
@@ -62,14 +63,21 @@ def _entries(context: VertexContext, projects: set[str], wanted: Filter) -> Iter
     named = {
         item.value for item in wanted.comparisons if item.field == "resource.labels.job_id" and item.operator == "="
     }
-    for row in context.read.execute("SELECT name, folder FROM jobs WHERE kind='custom' ORDER BY serial").fetchall():
+    rows = context.read.execute(
+        "SELECT name, folder, parent, context FROM jobs LEFT JOIN children ON child=name"
+        " WHERE kind='custom' ORDER BY serial"
+    )
+    for row in rows.fetchall():
         _, project, _, _, _, job_id = row["name"].split("/")
+        trial = json.loads(row["context"] or "{}").get("trial", "")
+        if trial:
+            job_id = row["parent"].rpartition("/")[2]  # a trial's lines are the tuning job's
         if (projects and project not in projects) or (named and job_id not in named):
             continue
-        yield from _job_entries(project, job_id, context.settings.jobs_dir / row["folder"])
+        yield from _job_entries(project, job_id, trial, context.settings.jobs_dir / row["folder"])
 
 
-def _job_entries(project: str, job_id: str, folder: Path) -> Iterator[dict[str, Any]]:
+def _job_entries(project: str, job_id: str, trial: str, folder: Path) -> Iterator[dict[str, Any]]:
     attempts: Sequence[Path] = sorted(folder.glob(f"attempt-*/{LOG}"), key=lambda path: int(path.parent.name[8:]))
     number = 0
     for path in attempts:
@@ -79,17 +87,18 @@ def _job_entries(project: str, job_id: str, folder: Path) -> Iterator[dict[str, 
                     break  # the line that is being written at this moment
                 line = json.loads(raw)
                 number += 1
+                task = line.get("task", PRIMARY_TASK)
                 yield {
-                    "logName": f"projects/{project}/logs/{TASK}",
+                    "logName": f"projects/{project}/logs/{task}",
                     "resource": {
                         "type": "ml_job",
-                        "labels": {"job_id": job_id, "project_id": project, "task_name": TASK},
+                        "labels": {"job_id": job_id, "project_id": project, "task_name": task},
                     },
-                    "labels": {"ml.googleapis.com/job_id/log_area": "root", "ml.googleapis.com/trial_id": ""},
+                    "labels": {"ml.googleapis.com/job_id/log_area": "root", "ml.googleapis.com/trial_id": trial},
                     "timestamp": line["time"],
                     "receiveTimestamp": line["time"],
                     "severity": "ERROR" if line["stream"] == "stderr" else "INFO",
-                    "insertId": f"{job_id}-{number:09d}",
+                    "insertId": f"{folder.name}-{number:09d}",
                     "jsonPayload": {"message": line["text"]},
                 }
 

@@ -38,6 +38,8 @@ def ensure_running(
     max_running_jobs: int | None = None,
     stand_in_epochs: int | None = None,
     stand_in: str | None = None,
+    quota_automl_jobs: int | None = None,
+    quota_operations_per_minute: int | None = None,
     scorer: str | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> str:
@@ -52,6 +54,8 @@ def ensure_running(
         ("--max-running-jobs", max_running_jobs),
         ("--stand-in-epochs", stand_in_epochs),
         ("--stand-in", stand_in),
+        ("--quota-automl-jobs", quota_automl_jobs),
+        ("--quota-operations-per-minute", quota_operations_per_minute),
         ("--scorer", scorer),
     ):
         if value is not None:
@@ -93,20 +97,29 @@ def change_faults(url: str, document: Mapping[str, Any] | None = None) -> dict[s
 
     Raises UsageError for a document that the server refuses, Fault when no server answers.
     """
-    return _change(url, "faults", document)
+    return _control(url, "faults", "GET" if document is None else "PUT", document)
 
 
 def change_project(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What is the matter with the projects of a server (see docs/emulator.md); otherwise as `change_faults`."""
-    return _change(url, "project", document)
+    return _control(url, "project", "GET" if document is None else "PUT", document)
 
 
-def _change(url: str, what: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
+def change_outcomes(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The same with scripted outcomes."""
+    return _control(url, "outcomes", "GET" if document is None else "PUT", document)
+
+
+def clear_outcomes(url: str) -> dict[str, Any]:
+    """No outcomes any more, also not for jobs that exist. Raises Fault when no server answers."""
+    return _control(url, "outcomes", "DELETE", None)
+
+
+def _control(url: str, what: str, method: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
-    body = None if document is None else json.dumps(document)
     try:
-        connection.request("GET" if body is None else "PUT", f"/_emulator/{what}", body)
+        connection.request(method, f"/_emulator/{what}", None if document is None else json.dumps(document))
         response = connection.getresponse()
         answer: dict[str, Any] = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:

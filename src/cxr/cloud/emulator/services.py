@@ -7,6 +7,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from cxr.cloud.emulator.control import control_outcomes
 from cxr.cloud.emulator.errors import unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.project_api.circumstances import ProjectState
@@ -66,6 +67,8 @@ class Services:
         if is_project(segments):
             assert self._project is not None
             return self._project.result().handle(request)
+        if segments == ("_emulator", "outcomes"):
+            return control_outcomes(request, self.database)
         if segments[0] in {"v1", "v2", "ui"}:
             return self._vertex_service().handle(request)
         raise unimplemented(f"{request.method} {request.raw_path}")
@@ -96,7 +99,7 @@ class Services:
 
     def busy(self) -> bool:
         """Whether a job or an operation is at work or waiting."""
-        jobs = self.database.read.execute("SELECT 1 FROM jobs WHERE phase IN ('waiting','running') LIMIT 1").fetchone()
+        jobs = self.database.read.execute("SELECT 1 FROM jobs WHERE phase<>'done' LIMIT 1").fetchone()
         operations = self.database.read.execute("SELECT 1 FROM operations WHERE done=0 LIMIT 1").fetchone()
         return jobs is not None or operations is not None
 

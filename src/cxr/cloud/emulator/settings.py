@@ -32,7 +32,7 @@ class EmulatorSettings:
     """Settings of one server.
 
     `port` 0 means the port of the last run when it is free, otherwise any. `idle_exit_seconds` None means never.
-    `job_environment` is added to every job's environment.
+    `job_environment` is added to every job's environment. The quotas are off when None.
     """
 
     state_dir: Path
@@ -46,6 +46,8 @@ class EmulatorSettings:
     scorer_answer_seconds: float = 60.0
     job_environment: Mapping[str, str] = field(default_factory=dict)
     job_attempts: int = 3
+    quota_automl_jobs: int | None = None
+    quota_operations_per_minute: int | None = None
     cancel_grace_seconds: float = 5.0
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from cxr.cloud.connection import Connection
@@ -31,8 +32,15 @@ def model_client(connection: Connection) -> Any:
     return _client("ModelServiceClient", connection)
 
 
+def endpoint_client(connection: Connection) -> Any:
+    """google.cloud.aiplatform_v1.EndpointServiceClient."""
+    return _client("EndpointServiceClient", connection)
+
+
+@lru_cache(maxsize=32)
 def _client(name: str, connection: Connection) -> Any:
-    # The SDK takes seconds to import, so it is only imported when a service is really asked.
+    # The SDK takes seconds to import, so it is only imported when a service is really asked. A wait keeps its client:
+    # each new one would sign in anew and open a connection of its own.
     try:
         from google.api_core.client_options import ClientOptions
         from google.auth.credentials import AnonymousCredentials

@@ -7,7 +7,7 @@ from typing import Any
 
 from cxr.cloud.waiting import poll
 from cxr.errors import JobFailed
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google_errors import google_errors, polling_errors
 
 OPERATION_TIMEOUT_S = 2 * 3600.0
 
@@ -22,7 +22,7 @@ def wait_for_operation(
     """The operation's response. Raises JobFailed with the service's message, Interrupted past `timeout_s`."""
 
     def look() -> bool:
-        with google_errors(what):
+        with polling_errors(what):
             return bool(operation.done())
 
     poll(look, bool, timeout_s=timeout_s, longest_pause_s=5.0, on_look=on_look)

@@ -24,14 +24,31 @@ CLAIM_SECONDS = 30.0
 _START_TOLERANCE_SECONDS = 1.0
 
 
+PRIMARY_TASK = "workerpool0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLaunch:
+    """What one more replica runs beside the primary one; `task` is its name (workerpool1-0)."""
+
+    task: str
+    argv: Sequence[str]
+    cwd: str
+    environment: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What an attempt runs."""
+    """What an attempt runs: its primary replica, and `others` beside it. It ends with the primary one, or when another
+    one fails. `interruption` ({"task", "seconds", "count"}) ends and restarts one replica while the others go on."""
 
     argv: Sequence[str]
     cwd: str
     environment: Mapping[str, str]
     timeout_seconds: float | None = None
+    task: str = PRIMARY_TASK
+    others: Sequence[ReplicaLaunch] = ()
+    interruption: Mapping[str, Any] | None = None
 
 
 class AttemptState(Enum):
@@ -45,11 +62,12 @@ class AttemptState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended by itself."""
+    """How an attempt ended by itself; `task` is the replica that ended it."""
 
     returncode: int
     timed_out: bool
     last_stderr: str
+    task: str = PRIMARY_TASK
 
 
 def attempt_folder(job_folder: Path, attempt: int) -> Path:
@@ -88,7 +106,14 @@ def state_of(folder: Path) -> AttemptState:
 def outcome_of(folder: Path) -> Outcome:
     """How an ENDED attempt ended."""
     raw = json.loads((folder / EXIT).read_text(encoding="utf-8"))
-    return Outcome(int(raw["returncode"]), bool(raw["timed_out"]), str(raw["last_stderr"]))
+    task = str(raw.get("task") or PRIMARY_TASK)
+    return Outcome(int(raw["returncode"]), bool(raw["timed_out"]), str(raw["last_stderr"]), task)
+
+
+def running_seconds(folder: Path) -> float | None:
+    """How long ago an attempt was claimed; None when it has not been."""
+    who = _claimed(folder)
+    return None if who is None or "started" not in who else time.time() - float(who["started"])
 
 
 def terminate(folder: Path) -> None:

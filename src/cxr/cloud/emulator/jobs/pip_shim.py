@@ -54,6 +54,9 @@ def _requirements(arguments: Sequence[str]) -> list[str]:
 def _install_file(path: Path, site: Path) -> int:
     if importlib.util.find_spec("pip") is not None:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--upgrade"]
+        if path.suffix != ".whl":
+            # A source archive is built with what this machine has: there is no index to fetch a build system from.
+            command += ["--no-build-isolation", "--no-cache-dir"]
         quiet = ["--disable-pip-version-check", "--no-warn-script-location", "--root-user-action=ignore"]
         code = subprocess.run([*command, *quiet, "--target", str(site), str(path)], check=False).returncode
     elif path.name.endswith("-none-any.whl"):

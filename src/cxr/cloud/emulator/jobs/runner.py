@@ -1,7 +1,7 @@
 """The wrapper around one attempt of a job: `python -m cxr.cloud.emulator.jobs.runner ATTEMPT_DIR`.
 
-It outlives the server. It claims the attempt by writing pid.json (once; who comes second leaves), starts what
-launch.json says, writes every line that is printed to log.jsonl with its time, and at the end writes exit.json. A
+It outlives the server. It claims the attempt by writing pid.json (once; who comes second leaves), starts the replicas
+that launch.json names, writes every line that is printed to log.jsonl with its time, and at the end writes exit.json. A
 server that was killed finds out from these files, later, how the job went.
 """
 
@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
+from cxr.cloud.emulator.jobs.replicas import LineLog, Replica
+
 LAUNCH, CLAIM, EXIT, LOG = "launch.json", "pid.json", "exit.json", "log.jsonl"
-MAX_LINE_BYTES = 64 * 1024
-DRAIN_SECONDS = 5.0
+#: What a replica says that could not be started at all, as a shell does.
+NOT_STARTED = 127
 
 
 def main(folder: Path) -> int:
@@ -34,7 +38,7 @@ def main(folder: Path) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     launch = json.loads((folder / LAUNCH).read_text(encoding="utf-8"))
     with (folder / LOG).open("ab", buffering=0) as log:
-        write_atomically(folder / EXIT, _run(launch, _Log(log)))
+        write_atomically(folder / EXIT, _Cluster(launch, LineLog(log)).run())
     return 0
 
 
@@ -59,71 +63,98 @@ def write_atomically(path: Path, value: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-class _Log:
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-        self.last_stderr = ""
+@dataclass(slots=True)
+class _Result:
+    """How it ended: with the exit code of the replica that ended it."""
 
-    def copy(self, source: IO[bytes], name: str) -> None:
-        """Every line of a pipe, until it is closed."""
-        while line := source.readline(MAX_LINE_BYTES):
-            text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self.write(text, name)
-
-    def write(self, text: str, name: str) -> None:
-        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        with self._lock:
-            if name == "stderr" and text.strip():
-                self.last_stderr = text.strip()
-            self._stream.write(json.dumps({"time": moment, "stream": name, "text": text}).encode() + b"\n")
+    returncode: int
+    timed_out: bool = False
+    task: str = ""
 
 
-def _run(launch: dict[str, Any], log: _Log) -> dict[str, Any]:
-    try:
-        process = subprocess.Popen(
-            launch["argv"],
-            cwd=launch["cwd"],
-            env=launch["environment"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            restore_signals=True,
-            preexec_fn=_default_signals,
-        )
-    except OSError as error:
-        log.write(f"cannot start {launch['argv'][0]!r}: {error.strerror}", "stderr")
-        return _result(127, log, timed_out=False)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    pipes = [
-        threading.Thread(target=log.copy, args=(process.stdout, "stdout"), daemon=True),
-        threading.Thread(target=log.copy, args=(process.stderr, "stderr"), daemon=True),
-    ]
-    for pipe in pipes:
-        pipe.start()
-    timed_out = False
-    try:
-        process.wait(launch.get("timeout_seconds"))
-    except subprocess.TimeoutExpired:
-        timed_out = True
-        process.kill()
-        process.wait()
-    for pipe in pipes:
-        # What a job leaves behind may keep a pipe open for ever.
-        pipe.join(DRAIN_SECONDS)
-    return _result(process.returncode, log, timed_out=timed_out)
+@dataclass(slots=True)
+class _Interruption:
+    """One replica is to be ended and started again, so many times, each after so many seconds."""
+
+    task: str
+    seconds: float
+    count: int
+    due: float = field(default=0.0)
 
 
-def _default_signals() -> None:
-    # Ignored signals would stay ignored in the job.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+class _Cluster:
+    """The replicas of one attempt. It ends when its primary replica ends, or another one fails."""
 
+    def __init__(self, launch: Mapping[str, Any], log: LineLog) -> None:
+        self._log = log
+        self._ended: queue.SimpleQueue[tuple[str, int, int]] = queue.SimpleQueue()
+        every = [launch, *launch.get("others", [])]
+        self._replicas = {what["task"]: Replica(what, log, self._ended) for what in every}
+        self._primary = str(launch["task"])
+        timeout = launch.get("timeout_seconds")
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        raw = launch.get("interruption")
+        self._interruption = _Interruption(**raw) if raw else None
 
-def _result(returncode: int, log: _Log, *, timed_out: bool) -> dict[str, Any]:
-    ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return {"returncode": returncode, "timed_out": timed_out, "last_stderr": log.last_stderr, "ended": ended}
+    def run(self) -> dict[str, Any]:
+        """Start all of them, wait, end what is left; exit.json."""
+        failed = next((task for task, replica in self._replicas.items() if not replica.start()), None)
+        result = self._wait() if failed is None else _Result(NOT_STARTED, task=failed)
+        for replica in self._replicas.values():
+            replica.ask_to_end()
+        for replica in self._replicas.values():
+            replica.end()
+        for replica in self._replicas.values():
+            replica.drain()
+        ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        words = self._log.last_stderr.get(result.task, "")
+        return {
+            "returncode": result.returncode,
+            "timed_out": result.timed_out,
+            "task": result.task,
+            "last_stderr": words,
+            "ended": ended,
+        }
+
+    def _wait(self) -> _Result:
+        if self._interruption is not None:
+            self._interruption.due = time.monotonic() + self._interruption.seconds
+        while True:
+            try:
+                task, run, returncode = self._ended.get(timeout=self._patience())
+            except queue.Empty:
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    return self._timed_out()
+                self._interrupt()
+                continue
+            if run != self._replicas[task].run:
+                continue  # the end of one that was started again
+            if task == self._primary or returncode != 0:
+                return _Result(returncode, task=task)
+
+    def _patience(self) -> float | None:
+        moments = [self._deadline, self._interruption.due if self._interruption else None]
+        known = [moment for moment in moments if moment is not None]
+        return max(0.0, min(known) - time.monotonic()) if known else None
+
+    def _timed_out(self) -> _Result:
+        for replica in self._replicas.values():
+            replica.kill()
+        return _Result(-signal.SIGKILL, timed_out=True, task=self._primary)
+
+    def _interrupt(self) -> None:
+        interruption = self._interruption
+        if interruption is None or time.monotonic() < interruption.due:
+            return
+        replica = self._replicas[interruption.task]
+        replica.ask_to_end()
+        replica.end()
+        self._log.write(interruption.task, "stderr", "The replica was preempted and starts again.")
+        replica.start()
+        interruption.count -= 1
+        interruption.due = time.monotonic() + interruption.seconds
+        if interruption.count <= 0:
+            self._interruption = None
 
 
 if __name__ == "__main__":

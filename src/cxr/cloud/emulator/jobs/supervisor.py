@@ -1,7 +1,7 @@
 """The thread that starts jobs, notices how they end, cancels them, and takes them up again after a restart.
 
-A job is waiting, running or done. Each kind of job says what to launch and what its end means; only this file knows
-about slots and attempts.
+A job is waiting, running or done; one that is made of other jobs (its children) is managed instead of running, and
+takes no slot. Each kind of job says what to launch and what its end means; only this file knows slots and attempts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 from cxr.cloud.emulator.errors import ApiError, Code, RpcError
-from cxr.cloud.emulator.jobs import attempts
+from cxr.cloud.emulator.jobs import attempts, outcomes
 from cxr.cloud.emulator.jobs.attempts import AttemptState, Launch, Outcome, attempt_folder
+from cxr.cloud.emulator.jobs.children import are_being_cancelled, unfinished_children
+from cxr.cloud.emulator.jobs.interruptions import Interruptions
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database, next_serial
 
@@ -51,6 +53,22 @@ class JobKind(Protocol):
         """The job is cancelled."""
 
 
+class Coordinator(Protocol):
+    """A kind of job that is made of other jobs; it ends when it says so (`end_managed`), is cancelled or fails."""
+
+    def prepare(self, name: str) -> None:
+        """Do what must be done before, outside of any transaction. An ApiError makes the job fail."""
+
+    def begin(self, connection: sqlite3.Connection, name: str) -> None:
+        """Create the first children."""
+
+    def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
+        """The job has failed."""
+
+    def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
+        """The job and all its children are cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     name: str
@@ -63,10 +81,11 @@ class _Job:
 
 
 def add_job(connection: sqlite3.Connection, name: str, kind: str, folder: str) -> None:
-    """Put a job into the queue; the supervisor must be woken after the transaction."""
+    """Put a job into the queue, after its resource; the supervisor must be woken after the transaction."""
     connection.execute(
         "INSERT INTO jobs VALUES (?,?,?,'waiting',?,0,0,0)", (name, kind, next_serial(connection, "job"), folder)
     )
+    outcomes.assign(connection, name)
 
 
 def request_cancel(connection: sqlite3.Connection, name: str) -> None:
@@ -74,13 +93,28 @@ def request_cancel(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("UPDATE jobs SET cancel_requested=1 WHERE name=?", (name,))
 
 
+def end_managed(connection: sqlite3.Connection, name: str) -> None:
+    """A job of jobs is over; children that are not are cancelled."""
+    connection.execute("UPDATE jobs SET phase='done' WHERE name=?", (name,))
+    for child in unfinished_children(connection, name):
+        request_cancel(connection, child)
+
+
 class Supervisor:
     """One thread for all jobs of a server."""
 
-    def __init__(self, settings: EmulatorSettings, database: Database, kinds: Mapping[str, JobKind]) -> None:
+    def __init__(
+        self,
+        settings: EmulatorSettings,
+        database: Database,
+        kinds: Mapping[str, JobKind],
+        coordinators: Mapping[str, Coordinator] | None = None,
+    ) -> None:
         self._settings = settings
         self._database = database
         self._kinds = kinds
+        self._coordinators = coordinators or {}
+        self._interruptions = Interruptions(database)
         self._wake = threading.Event()
         self._stopping = False
         self._wrappers: dict[str, subprocess.Popen[bytes]] = {}
@@ -121,31 +155,86 @@ class Supervisor:
             self._wake.wait(TICK_SECONDS if busy else None)
 
     def _tick(self) -> bool:
-        running = self._jobs("running")
-        for job in running:
+        for job in self._jobs("running"):
             self._watch(job)
+        for job in self._jobs("managed"):
+            self._manage(job)
         slots = self._settings.max_running_jobs - len(self._jobs("running"))
         for job in self._jobs("waiting"):
             if job.cancel_requested:
                 self._end_cancelled(job)
-            elif slots > 0 and not self._stopping:
+            elif self._stopping or self._is_held(job):
+                continue
+            elif job.kind in self._coordinators:
+                self._begin(job)
+            elif slots > 0:
                 slots -= 1
                 self._launch(job)
-        return bool(self._jobs("running"))
+        phases = "SELECT 1 FROM jobs WHERE phase IN ('waiting','running','managed') LIMIT 1"
+        return self._database.read.execute(phases).fetchone() is not None
+
+    def _is_held(self, job: _Job) -> bool:
+        """Whether a job must not start, because that was asked for; stock-outs end here."""
+        script = outcomes.script_of(self._database.read, job.name)
+        if script is None or job.attempt > 0:
+            return False
+        elapsed = time.time() - script.since
+        if script.outcome == "stockout":
+            if script.is_due(elapsed):
+                self._end_failed(job, script.error)
+            return True
+        return script.outcome == "stuck" and (script.seconds is None or not script.is_due(elapsed))
+
+    def _begin(self, job: _Job) -> None:
+        coordinator = self._coordinators[job.kind]
+        try:
+            coordinator.prepare(job.name)
+            with self._database.write() as connection:
+                connection.execute("UPDATE jobs SET phase='managed' WHERE name=?", (job.name,))
+                outcomes.begin_now(connection, job.name)
+                coordinator.begin(connection, job.name)
+        except ApiError as refused:
+            error = refused if isinstance(refused, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(refused))
+            self._end_failed(job, error)
+        except Exception:
+            log.exception("%s could not be begun", job.name)
+            self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
+        else:
+            self._wake.set()
+            log.info("%s: begun", job.name)
+
+    def _manage(self, job: _Job) -> None:
+        script = outcomes.script_of(self._database.read, job.name)
+        if job.cancel_requested:
+            children = unfinished_children(self._database.read, job.name)
+            if not children:
+                self._end_cancelled(job)
+            elif not are_being_cancelled(self._database.read, children):
+                with self._database.write() as connection:
+                    for child in children:
+                        request_cancel(connection, child)
+        elif script is not None and script.outcome == "fail" and script.is_due(time.time() - script.since):
+            self._end_failed(job, script.error)
 
     def _watch(self, job: _Job) -> None:
         folder = attempt_folder(job.folder, job.attempt)
         state = attempts.state_of(folder)
         if state in {AttemptState.STARTING, AttemptState.RUNNING}:
-            if job.cancel_requested:
-                self._cancel(job, folder, state)
+            if job.cancel_requested or (state is AttemptState.RUNNING and self._interruptions.is_due(job.name, folder)):
+                self._wind_down(job, folder, state)
             elif state is AttemptState.STARTING and self._wrapper_has_ended(job.name):
                 attempts.kill(folder)  # it ended before it had claimed the attempt: nobody will
             return
         mine = self._reap(job.name)
+        self._kill_at.pop(job.name, None)
         attempts.kill_leftovers(folder)
+        failure = self._interruptions.failure(job.name)
         if job.cancel_requested:
             self._end_cancelled(job)
+        elif failure is not None:
+            self._end_failed(job, failure)
+        elif self._interruptions.was_preempted(folder):
+            self._preempted(job)
         elif state is AttemptState.ENDED:
             self._end(job, folder)
         else:
@@ -157,7 +246,7 @@ class Supervisor:
         kind = self._kinds[job.kind]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            what = kind.prepare(job.name, job.folder, folder)
+            what = self._interruptions.scripted(job.name, kind.prepare(job.name, job.folder, folder))
         except ApiError as refused:
             error = refused if isinstance(refused, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(refused))
             self._end_failed(job, error)
@@ -172,7 +261,7 @@ class Supervisor:
         self._wrappers[job.name] = attempts.launch(folder, what)
         log.info("%s: attempt %d started", job.name, attempt)
 
-    def _cancel(self, job: _Job, folder: Path, state: AttemptState) -> None:
+    def _wind_down(self, job: _Job, folder: Path, state: AttemptState) -> None:
         if state is AttemptState.STARTING:
             attempts.kill(folder)  # nothing runs yet that could be asked to end
         elif job.name not in self._kill_at:
@@ -180,6 +269,18 @@ class Supervisor:
             attempts.terminate(folder)
         elif time.monotonic() >= self._kill_at[job.name]:
             attempts.kill(folder)
+
+    def _preempted(self, job: _Job) -> None:
+        """It starts again with the next attempt, unless that may not be or was too often."""
+        error = self._interruptions.after_preemption(job.name)
+        if error is not None:
+            self._end_failed(job, error)
+            return
+        with self._database.write() as connection:
+            outcomes.count_preemption(connection, job.name)
+            self._kinds[job.kind].waiting(connection, job.name)
+            connection.execute("UPDATE jobs SET phase='waiting' WHERE name=?", (job.name,))
+        log.warning("%s: attempt %d was preempted", job.name, job.attempt)
 
     def _lost(self, job: _Job, *, counts: bool) -> None:
         # What an earlier server had started may have died with that server, or with the machine: not the job's fault.
@@ -209,19 +310,22 @@ class Supervisor:
 
     def _end_failed(self, job: _Job, error: RpcError) -> None:
         with self._database.write() as connection:
-            self._kinds[job.kind].failed(connection, job.name, error)
+            self._ends_of(job).failed(connection, job.name, error)
             self._done(connection, job)
         log.warning("%s: failed: %s", job.name, error.message)
 
     def _end_cancelled(self, job: _Job) -> None:
         with self._database.write() as connection:
-            self._kinds[job.kind].cancelled(connection, job.name)
+            self._ends_of(job).cancelled(connection, job.name)
             self._done(connection, job)
         log.info("%s: cancelled", job.name)
 
     def _done(self, connection: sqlite3.Connection, job: _Job) -> None:
-        connection.execute("UPDATE jobs SET phase='done' WHERE name=?", (job.name,))
+        end_managed(connection, job.name)
         self._kill_at.pop(job.name, None)
+
+    def _ends_of(self, job: _Job) -> JobKind | Coordinator:
+        return self._coordinators.get(job.kind) or self._kinds[job.kind]
 
     def _wrapper_has_ended(self, name: str) -> bool:
         wrapper = self._wrappers.get(name)

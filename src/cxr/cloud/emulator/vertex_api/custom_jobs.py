@@ -5,44 +5,60 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from cxr.cloud.emulator.errors import Code, RpcError, failed_precondition, invalid_argument, unimplemented
+from cxr.cloud.emulator.errors import Code, RpcError, failed_precondition, unimplemented
 from cxr.cloud.emulator.jobs.attempts import Launch, Outcome
+from cxr.cloud.emulator.jobs.children import owner_of
 from cxr.cloud.emulator.jobs.container import ContainerJob, container_launch
 from cxr.cloud.emulator.jobs.supervisor import add_job, request_cancel
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
-from cxr.cloud.emulator.vertex_api.machines import check_machine
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
 from cxr.cloud.emulator.vertex_api.operations import delete_at_once
 from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert, list_page, listed, new_id, remove
+from cxr.cloud.emulator.vertex_api.worker_pools import check_job_spec, replicas_of, timeout_seconds
 
 KIND = "custom"
 ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
-DEFAULT_TIMEOUT_SECONDS = 7 * 24 * 3600.0
 _OUTPUT_ONLY = ("name", "state", "error", "createTime", "startTime", "endTime", "updateTime", "webAccessUris")
 
 
+class Owner(Protocol):
+    """What custom jobs belong to (a tuning, a training pipeline): it hears of what becomes of them."""
+
+    def child_changed(
+        self, connection: sqlite3.Connection, parent: str, child: JsonObject, attempt_folder: Path | None
+    ) -> None:
+        """A child has another state; `attempt_folder` is known when it has succeeded. In the child's transaction."""
+
+
 def create_custom_job(context: VertexContext, call: Call) -> JsonObject:
-    """customJobs.create. Raises 400 for a bad specification, 501 for several replicas or a Python package spec."""
+    """customJobs.create. Raises 400 for a bad specification or a bucket in another region, 404 for no bucket."""
     job = parse(types.CustomJob, call.body)
     check_display_name(job)
     check_labels(job.get("labels", {}))
-    _check_spec(require(job, "jobSpec", "job_spec"))
-    moment = now()
+    if job.get("encryptionSpec"):
+        raise unimplemented("customJobs.create with encryptionSpec")
+    check_job_spec(context.storage, require(job, "jobSpec", "job_spec"), call.location)
     with context.write() as connection:
-        job_id = new_id(connection)
-        name = f"{call.name}/{job_id}"
-        job = {
-            **{key: value for key, value in job.items() if key not in _OUTPUT_ONLY},
-            "name": name,
-            "state": "JOB_STATE_PENDING",
-            "createTime": moment,
-            "updateTime": moment,
-        }
-        insert(connection, name, call.name, job)
-        add_job(connection, name, KIND, job_id)
+        job = insert_custom_job(connection, call.parent, job)
     context.wake_jobs()
+    return job
+
+
+def insert_custom_job(connection: sqlite3.Connection, parent: str, job: JsonObject) -> JsonObject:
+    """Store a checked custom job below `projects/P/locations/L` and put it into the queue."""
+    moment, job_id = now(), new_id(connection)
+    collection = f"{parent}/customJobs"
+    job = {
+        **{key: value for key, value in job.items() if key not in _OUTPUT_ONLY},
+        "name": f"{collection}/{job_id}",
+        "state": "JOB_STATE_PENDING",
+        "createTime": moment,
+        "updateTime": moment,
+    }
+    insert(connection, job["name"], collection, job)
+    add_job(connection, job["name"], KIND, job_id)
     return job
 
 
@@ -77,27 +93,27 @@ def delete_custom_job(context: VertexContext, call: Call) -> JsonObject:
 
 
 class CustomJob:
-    """The JobKind of custom jobs."""
+    """The JobKind of custom jobs. `owners`: by kind of job, who hears of the jobs that belong to it."""
 
-    def __init__(self, context: VertexContext, server_url: str) -> None:
+    def __init__(self, context: VertexContext, server_url: str, owners: Mapping[str, Owner]) -> None:
         self._context = context
         self._server_url = server_url
+        self._owners = owners
 
     def prepare(self, name: str, job_folder: Path, attempt_folder: Path) -> Launch:
-        """The first worker pool's container."""
+        """All replicas of all worker pools."""
         spec = find(self._context.read, name)["jobSpec"]
-        container = spec["workerPoolSpecs"][0]["containerSpec"]
+        _, own = owner_of(self._context.read, name) or ("", {})
         job = ContainerJob(
             job_id=name.rpartition("/")[2],
             project=name.split("/")[1],
-            command=[*container.get("command", []), *container.get("args", [])],
-            environment={
-                **{item["name"]: item.get("value", "") for item in container.get("env", [])},
-                **self._context.settings.job_environment,
-            },
+            replicas=replicas_of(spec),
+            spec=spec,
+            environment={**own.get("environment", {}), **self._context.settings.job_environment},
             output_prefix=spec.get("baseOutputDirectory", {}).get("outputUriPrefix"),
-            timeout_seconds=_timeout_seconds(spec),
+            timeout_seconds=timeout_seconds(spec),
             server_url=self._server_url,
+            trial=own.get("trial"),
         )
         return container_launch(self._context.storage, job, attempt_folder)
 
@@ -108,11 +124,11 @@ class CustomJob:
             job["state"] = "JOB_STATE_RUNNING"
             job.setdefault("startTime", now())
 
-        change(connection, name, edit)
+        self._tell(connection, change(connection, name, edit))
 
     def waiting(self, connection: sqlite3.Connection, name: str) -> None:
         """PENDING again."""
-        change(connection, name, lambda job: job.update(state="JOB_STATE_PENDING"))
+        self._tell(connection, change(connection, name, lambda job: job.update(state="JOB_STATE_PENDING")))
 
     def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
         """The exit code, in the service's words."""
@@ -123,44 +139,31 @@ class CustomJob:
         status = outcome.returncode if outcome.returncode > 0 else 128 - outcome.returncode
         return RpcError(
             Code.INVALID_ARGUMENT,
-            f"The replica workerpool0-0 exited with a non-zero status of {status}. "
+            f"The replica {outcome.task} exited with a non-zero status of {status}. "
             f"To find out more about why your job exited please check the logs: {outcome.last_stderr}",
         )
 
     def succeeded(self, connection: sqlite3.Connection, name: str, attempt_folder: Path) -> None:
         """SUCCEEDED."""
-        change(connection, name, lambda job: _end(job, "JOB_STATE_SUCCEEDED", None))
+        job = change(connection, name, lambda job: _end(job, "JOB_STATE_SUCCEEDED", None))
+        self._tell(connection, job, attempt_folder)
 
     def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
         """FAILED with the error."""
-        change(connection, name, lambda job: _end(job, "JOB_STATE_FAILED", error))
+        self._tell(connection, change(connection, name, lambda job: _end(job, "JOB_STATE_FAILED", error)))
 
     def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
         """CANCELLED."""
         error = RpcError(Code.CANCELLED, "CANCELED")
-        change(connection, name, lambda job: _end(job, "JOB_STATE_CANCELLED", error))
+        self._tell(connection, change(connection, name, lambda job: _end(job, "JOB_STATE_CANCELLED", error)))
 
-
-def _check_spec(spec: Mapping[str, Any]) -> None:
-    pools = require(spec, "workerPoolSpecs", "job_spec.worker_pool_specs")
-    used = [pool for pool in pools if pool]
-    if len(used) > 1 or int(pools[0].get("replicaCount", 1)) > 1:
-        raise unimplemented("customJobs with more than one replica")
-    if int(pools[0].get("replicaCount", 0)) != 1:
-        raise invalid_argument("The first worker pool needs a replica_count of 1.", field="worker_pool_specs[0]")
-    if "pythonPackageSpec" in pools[0]:
-        raise unimplemented("customJobs with pythonPackageSpec (use containerSpec)")
-    check_machine(require(pools[0], "machineSpec", "worker_pool_specs[0].machine_spec"))
-    container = require(pools[0], "containerSpec", "worker_pool_specs[0].container_spec")
-    require(container, "imageUri", "container_spec.image_uri")
-    prefix = spec.get("baseOutputDirectory", {}).get("outputUriPrefix", "")
-    if prefix and not prefix.startswith("gs://"):
-        raise invalid_argument(f"{prefix!r} is not a gs:// path.", field="base_output_directory.output_uri_prefix")
-
-
-def _timeout_seconds(spec: Mapping[str, Any]) -> float:
-    text = spec.get("scheduling", {}).get("timeout")
-    return float(text.removesuffix("s")) if text else DEFAULT_TIMEOUT_SECONDS
+    def _tell(self, connection: sqlite3.Connection, job: JsonObject, attempt_folder: Path | None = None) -> None:
+        owned = owner_of(connection, job["name"])
+        if owned is None:
+            return
+        row = connection.execute("SELECT kind FROM jobs WHERE name=? AND phase<>'done'", (owned[0],)).fetchone()
+        if row is not None:
+            self._owners[row["kind"]].child_changed(connection, owned[0], job, attempt_folder)
 
 
 def _end(job: JsonObject, state: str, error: RpcError | None) -> None:

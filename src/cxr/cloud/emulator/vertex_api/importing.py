@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from cxr.cloud.emulator.errors import Code, RpcError, invalid_argument, not_found
+from cxr.cloud.emulator.jobs.outcomes import import_script
 from cxr.cloud.emulator.state.database import next_serial
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.internal import md5_of, object_at, objects_below, read_head, read_object, split_uri
@@ -29,10 +30,17 @@ log = logging.getLogger(__name__)
 def import_work(context: VertexContext, work_input: JsonObject) -> tuple[JsonObject, JsonObject]:
     """Do one import. Fails as a whole when an import file is missing or nothing in it can be used."""
     dataset = work_input["dataset"]
-    find(context.read, dataset)
+    with context.write() as connection:
+        script = import_script(connection, find(connection, dataset))
+    if script is not None and script.error is not None:
+        raise script.error
     good: list[tuple[ImportRow, str]] = []
     failures: list[JsonObject] = []
     for row in _rows(context.storage, work_input["configs"]):
+        if script is not None and isinstance(row, ImportRow) and script.refuses(row.uri):
+            error = script.row_error
+            failures.append({"code": error.code.number, "message": f"{row.uri}: {error.message}"})
+            continue
         digest = _digest(context.storage, row) if isinstance(row, ImportRow) else row
         if isinstance(row, ImportRow) and isinstance(digest, str):
             good.append((row, digest))

@@ -1,9 +1,12 @@
-"""Training pipelines of AutoML image classification: create, get, list, cancel, delete."""
+"""Training pipelines, of AutoML image classification and of custom training: create, get, list, cancel, delete."""
 
 from __future__ import annotations
 
+import sqlite3
+
 from cxr.cloud.emulator.errors import failed_precondition, invalid_argument, not_found, unimplemented
 from cxr.cloud.emulator.jobs.supervisor import add_job, request_cancel
+from cxr.cloud.emulator.vertex_api import custom_pipelines
 from cxr.cloud.emulator.vertex_api.automl_task import check_inputs, check_task
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
@@ -27,26 +30,26 @@ _OUTPUT_ONLY = ("name", "state", "error", "createTime", "startTime", "endTime", 
 
 
 def create_pipeline(context: VertexContext, call: Call) -> JsonObject:
-    """trainingPipelines.create. Raises 400 for bad inputs, 404 for an unknown dataset."""
+    """trainingPipelines.create. Raises 400 for bad inputs, 404 for an unknown dataset or bucket."""
     pipeline = parse(types.TrainingPipeline, call.body)
     check_display_name(pipeline)
     check_labels(pipeline.get("labels", {}))
-    check_task(require(pipeline, "trainingTaskDefinition", "training_task_definition"), call.location)
-    check_inputs(pipeline.get("trainingTaskInputs"))
-    for key in ("parentModel", "modelId", "encryptionSpec"):
+    is_custom = require(pipeline, "trainingTaskDefinition", "training_task_definition") == custom_pipelines.TASK
+    for key in ("parentModel", "encryptionSpec") if is_custom else ("parentModel", "modelId", "encryptionSpec"):
         if pipeline.get(key):
             raise unimplemented(f"trainingPipelines.create with {key}")
     check_labels(pipeline.get("modelToUpload", {}).get("labels", {}), field="model_to_upload.labels")
-    data = require(pipeline, "inputDataConfig", "input_data_config")
-    dataset_id = require(data, "datasetId", "input_data_config.dataset_id")
-    check_split(data)
-    dataset = f"{call.parent}/datasets/{dataset_id}"
+    if is_custom:
+        custom_pipelines.check_custom(context.storage, pipeline, call.location)
+    else:
+        check_task(pipeline["trainingTaskDefinition"], call.location)
+        check_inputs(pipeline.get("trainingTaskInputs"))
+        require(pipeline, "inputDataConfig", "input_data_config")
     moment = now()
     with context.write() as connection:
-        if connection.execute("SELECT 1 FROM resources WHERE name=?", (dataset,)).fetchone() is None:
-            raise not_found(f"The dataset {dataset!r} does not exist.")
-        if connection.execute("SELECT 1 FROM data_items WHERE dataset=? LIMIT 1", (dataset,)).fetchone() is None:
-            raise invalid_argument(f"The dataset {dataset!r} has no data items.", field="input_data_config.dataset_id")
+        _check_data(connection, call, pipeline.get("inputDataConfig"))
+        if is_custom:
+            custom_pipelines.check_model_id(connection, call.parent, pipeline)
         job_id = new_id(connection)
         name = f"{call.name}/{job_id}"
         pipeline = {
@@ -57,9 +60,21 @@ def create_pipeline(context: VertexContext, call: Call) -> JsonObject:
             "updateTime": moment,
         }
         insert(connection, name, call.name, pipeline)
-        add_job(connection, name, KIND, job_id)
+        add_job(connection, name, custom_pipelines.KIND if is_custom else KIND, job_id)
     context.wake_jobs()
     return pipeline
+
+
+def _check_data(connection: sqlite3.Connection, call: Call, data: JsonObject | None) -> None:
+    if data is None:
+        return
+    dataset_id = require(data, "datasetId", "input_data_config.dataset_id")
+    check_split(data)
+    dataset = f"{call.parent}/datasets/{dataset_id}"
+    if connection.execute("SELECT 1 FROM resources WHERE name=?", (dataset,)).fetchone() is None:
+        raise not_found(f"The dataset {dataset!r} does not exist.")
+    if connection.execute("SELECT 1 FROM data_items WHERE dataset=? LIMIT 1", (dataset,)).fetchone() is None:
+        raise invalid_argument(f"The dataset {dataset!r} has no data items.", field="input_data_config.dataset_id")
 
 
 def get_pipeline(context: VertexContext, call: Call) -> JsonObject:

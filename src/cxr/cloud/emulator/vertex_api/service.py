@@ -15,13 +15,23 @@ from cxr.cloud.emulator.logging_api import list_entries
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.vertex_api import batch_prediction, custom_jobs, datasets, models, operations, pipelines
+from cxr.cloud.emulator.vertex_api import (
+    batch_prediction,
+    custom_jobs,
+    custom_pipelines,
+    datasets,
+    models,
+    operations,
+    pipelines,
+    tuning,
+)
 from cxr.cloud.emulator.vertex_api.automl_job import AutoMLJob, program_environment
 from cxr.cloud.emulator.vertex_api.batch_job import BatchPredictionJob
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext
 from cxr.cloud.emulator.vertex_api.importing import import_work
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, json_object, types, with_integer_enums
 from cxr.cloud.emulator.vertex_api.prediction_methods import PREDICTION_METHODS
+from cxr.cloud.emulator.vertex_api.quotas import Quotas
 
 log = logging.getLogger(__name__)
 Method = Callable[[VertexContext, Call], JsonObject]
@@ -44,6 +54,11 @@ METHODS: dict[str, tuple[Method, Any]] = {
     "customJobs.list": (custom_jobs.list_custom_jobs, types.ListCustomJobsResponse),
     "customJobs.cancel": (custom_jobs.cancel_custom_job, None),
     "customJobs.delete": (custom_jobs.delete_custom_job, None),
+    "hyperparameterTuningJobs.create": (tuning.create_tuning_job, types.HyperparameterTuningJob),
+    "hyperparameterTuningJobs.get": (tuning.get_tuning_job, types.HyperparameterTuningJob),
+    "hyperparameterTuningJobs.list": (tuning.list_tuning_jobs, types.ListHyperparameterTuningJobsResponse),
+    "hyperparameterTuningJobs.cancel": (tuning.cancel_tuning_job, None),
+    "hyperparameterTuningJobs.delete": (tuning.delete_tuning_job, None),
     "models.get": (models.get_model, types.Model),
     "models.list": (models.list_models, types.ListModelsResponse),
     "models.patch": (models.patch_model, types.Model),
@@ -88,15 +103,20 @@ class VertexService:
                 "export": lambda work: models.export_work(self._context, work),
             },
         )
+        tunings, trainings = tuning.TuningJob(), custom_pipelines.CustomPipeline(self._context)
         self._supervisor = Supervisor(
             settings,
             database,
             {
                 pipelines.KIND: AutoMLJob(self._context, url),
-                custom_jobs.KIND: custom_jobs.CustomJob(self._context, url),
+                custom_jobs.KIND: custom_jobs.CustomJob(
+                    self._context, url, {tuning.KIND: tunings, custom_pipelines.KIND: trainings}
+                ),
                 batch_prediction.KIND: BatchPredictionJob(self._context, url),
             },
+            {tuning.KIND: tunings, custom_pipelines.KIND: trainings},
         )
+        self._quotas = Quotas(self._context)
         self._operations.start()
         self._supervisor.start()
 
@@ -113,6 +133,7 @@ class VertexService:
         known = METHODS.get(call.rest_method.removeprefix("projects.locations."))
         if known is None:
             raise unimplemented(call.rest_method)
+        self._quotas.check(call)
         method, kind = known
         answer = method(self._context, call)
         if request.method != "GET":

@@ -52,17 +52,23 @@ def split_items(
 
     Raises 400 when they are too few: at least two labels, ten images a label, and no empty set.
     """
-    rows = connection.execute(
-        "SELECT uri, label, labels, digest FROM data_items WHERE dataset=? AND label<>'' ORDER BY serial", (dataset,)
-    ).fetchall()
-    if "filterSplit" in config:
-        items = _by_filter(rows, _filters(config["filterSplit"]))
-    else:
-        items = _at_random(rows, _fractions(config.get("fractionSplit", {})), seed)
+    items = assigned_items(connection, dataset, config, seed)
     problem = too_few(items)
     if problem is not None:
         raise problem
     return items
+
+
+def assigned_items(
+    connection: sqlite3.Connection, dataset: str, config: Mapping[str, Any], seed: str
+) -> list[TrainingItem]:
+    """The same, however many there are: what custom training gets."""
+    rows = connection.execute(
+        "SELECT uri, label, labels, digest FROM data_items WHERE dataset=? AND label<>'' ORDER BY serial", (dataset,)
+    ).fetchall()
+    if "filterSplit" in config:
+        return _by_filter(rows, _filters(config["filterSplit"]))
+    return _at_random(rows, _fractions(config.get("fractionSplit", {})), seed)
 
 
 def too_few(items: Sequence[TrainingItem]) -> RpcError | None:

@@ -1,0 +1,170 @@
+"""Deleting what a plan names, one thing after the other; what fails does not stop the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Sort
+from cxr.cloud.connection import Connection
+from cxr.cloud.journal import SUCCEEDED, Journal
+from cxr.cloud.plans import JobKind
+from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client, endpoint_client, model_client
+from cxr.cloud.vertex.job_kinds import SERVICES
+from cxr.cloud.vertex.operations import wait_for_operation
+from cxr.errors import CxrError, NotAllowed, NotFound, VersionConflict
+from cxr.storage import ObjectInfo
+from cxr.storage.google_errors import LOGIN_HINT, google_errors
+
+#: Objects that are deleted at once.
+WIDTH = 16
+SLICE = 16 * WIDTH
+_KINDS = {
+    Sort.AUTOML: JobKind.AUTOML,
+    Sort.CUSTOM: JobKind.CUSTOM,
+    Sort.TUNE: JobKind.TUNE,
+    Sort.BATCH: JobKind.BATCH,
+}
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What became of one leftover: `failures` is empty when nothing of it is left. `gone_before`: it was not there any
+    more."""
+
+    leftover: Leftover
+    failures: tuple[str, ...] = ()
+    gone_before: bool = False
+
+
+def remove_all(connection: Connection, journal: Journal, plan: CleanPlan, *, on_progress: Progress) -> list[Removal]:
+    """Delete what the plan dooms, in its order, and write to the journal what is gone as it goes.
+
+    Failures are in the answer. Raises NotAllowed only when the credentials have run out: then all the rest would fail
+    as well. Running it again with the same plan, or a new one, goes on where this was interrupted.
+    """
+    done: list[Removal] = []
+    doomed = plan.doomed
+    for number, leftover in enumerate(doomed):
+        what = f"{leftover.sort} {leftover.short_name}"
+        on_progress(number, len(doomed), what)
+        removal = _remove(connection, leftover, partial(_tell_slice, on_progress, number, len(doomed), what))
+        if not removal.failures:
+            _note(journal, leftover)
+        done.append(removal)
+    on_progress(len(doomed), len(doomed), "")
+    return done
+
+
+def _tell_slice(on_progress: Progress, number: int, total: int, what: str, objects: int) -> None:
+    on_progress(number, total, f"{what}: {objects:,} objects")
+
+
+def _remove(connection: Connection, leftover: Leftover, on_slice: Callable[[int], None]) -> Removal:
+    if leftover.sort is Sort.OBJECTS:
+        return _remove_objects(connection, leftover, on_slice)
+    try:
+        _remove_resource(connection, leftover)
+    except NotFound:
+        return Removal(leftover, gone_before=True)
+    except NotAllowed as error:
+        if error.hint == LOGIN_HINT:
+            raise
+        return Removal(leftover, (error.message,))
+    except CxrError as error:
+        return Removal(leftover, (error.message,))
+    return Removal(leftover)
+
+
+def _remove_resource(connection: Connection, leftover: Leftover) -> None:
+    what = f"delete {leftover.short_name}"
+    for deployed in leftover.deployed:
+        _undeploy(connection, leftover.name, deployed)
+    with google_errors(what):
+        operation = _deletion(connection, leftover)
+    wait_for_operation(operation, what)
+
+
+def _undeploy(connection: Connection, endpoint: str, deployed: str) -> None:
+    what = f"undeploy {deployed} from {endpoint.rsplit('/', 1)[-1]}"
+    client = endpoint_client(connection)
+    with google_errors(what):
+        there = {str(one.id) for one in client.get_endpoint(name=endpoint, timeout=REQUEST_TIMEOUT_S).deployed_models}
+        if deployed not in there:
+            return  # an earlier, interrupted clean-up has done it
+        request: dict[str, Any] = {"endpoint": endpoint, "deployed_model_id": deployed}
+        if others := sorted(there - {deployed}):
+            request["traffic_split"] = {others[0]: 100}  # what has traffic cannot be taken off
+        operation = client.undeploy_model(request=request, timeout=REQUEST_TIMEOUT_S)
+    wait_for_operation(operation, what)
+
+
+def _deletion(connection: Connection, leftover: Leftover) -> Any:
+    name = leftover.name
+    if leftover.sort is Sort.ENDPOINT:
+        return endpoint_client(connection).delete_endpoint(name=name, timeout=REQUEST_TIMEOUT_S)
+    if leftover.sort is Sort.MODEL:
+        return model_client(connection).delete_model(name=name, timeout=REQUEST_TIMEOUT_S)
+    if leftover.sort is Sort.DATASET:
+        return dataset_client(connection).delete_dataset(name=name, timeout=REQUEST_TIMEOUT_S)
+    return SERVICES[_KINDS[leftover.sort]].delete(connection, name)
+
+
+def _remove_objects(connection: Connection, leftover: Leftover, on_slice: Callable[[int], None]) -> Removal:
+    store = connection.open(leftover.name)
+
+    def remove(info: ObjectInfo) -> tuple[str, bool]:
+        try:
+            store.delete(info.name, if_version=info.version)
+        except NotFound:
+            return "", True
+        except VersionConflict as error:
+            gone = store.stat(info.name) is None
+            return ("", True) if gone else (f"{info.name}: {error.message}", False)
+        except NotAllowed as error:
+            if error.hint == LOGIN_HINT:
+                raise
+            return f"{info.name}: {error.message}", False
+        except CxrError as error:
+            return f"{info.name}: {error.message}", False
+        return "", False
+
+    answers: list[tuple[str, bool]] = []
+    with ThreadPoolExecutor(WIDTH) as pool:
+        # Slice by slice, so that Ctrl-C ends the work and not only the collecting.
+        for start in range(0, len(leftover.objects), SLICE):
+            answers += pool.map(remove, leftover.objects[start : start + SLICE])
+            on_slice(len(answers))
+    failures = tuple(failure for failure, _ in answers if failure)
+    return Removal(leftover, failures, bool(answers) and all(gone for _, gone in answers))
+
+
+def _note(journal: Journal, leftover: Leftover) -> None:
+    """What the journal's jobs have lost. A job whose result is gone is GONE: the same plan is then launched anew."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    whole_folder = leftover.sort is Sort.OBJECTS and not leftover.partial
+    for job in journal.jobs():
+        ours = (
+            job.resource == leftover.name
+            or (leftover.sort is Sort.MODEL and job.model == leftover.name)
+            or (leftover.sort is Sort.DATASET and job.details.get("dataset") == leftover.name)
+            or (leftover.sort is Sort.OBJECTS and job.id == leftover.run)
+        )
+        if not ours:
+            continue
+        changes: dict[str, str] = {"cleaned": now}
+        result = {
+            JobKind.AUTOML: leftover.sort is Sort.MODEL,
+            JobKind.CUSTOM: whole_folder and "/jobs/" in leftover.name,
+            JobKind.TUNE: whole_folder and "/jobs/" in leftover.name,
+            JobKind.BATCH: whole_folder and "/predictions/" in leftover.name,
+            JobKind.IMPORT: leftover.sort is Sort.DATASET,
+        }[job.kind]
+        if result and job.state == SUCCEEDED:
+            changes |= {"state": "GONE", "error": "it succeeded; its result was cleaned up"}
+        journal.update(job, **changes)

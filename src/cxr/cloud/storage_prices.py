@@ -1,0 +1,67 @@
+"""What is charged for what lies there: storage by the month, and nodes of endpoints by the hour.
+
+Datasets, training pipelines, jobs and models that are not deployed cost nothing by themselves (Vertex AI pricing page:
+models that are not deployed are not charged); a dataset's images cost what their objects in the bucket cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cxr.cloud.offers import Hardware
+from cxr.cloud.prices import HOURS_A_MONTH, PriceTable
+from cxr.errors import UsageError
+
+#: A GB of the storage price list is 2^30 bytes.
+GB = 1 << 30
+STORAGE_SOURCE = "Cloud Storage pricing page, Standard storage, per GB and month"
+STORAGE_READ_ON = "2026-11-21"
+#: USD a GB and month of Standard storage, by location. Other classes cost less to keep, and more to read.
+USD_PER_GB_MONTH = {
+    "us-central1": 0.020,
+    "us-east1": 0.020,
+    "us-west1": 0.020,
+    "us-east4": 0.023,
+    "us-west2": 0.023,
+    "europe-west1": 0.020,
+    "europe-west4": 0.020,
+    "europe-west3": 0.023,
+    "europe-west2": 0.023,
+    "us": 0.026,
+    "eu": 0.026,
+}
+#: USD a node hour of a deployed AutoML image classification model, whether it is asked or not.
+DEPLOYED_AUTOML_NODE_HOUR = 1.375
+DEPLOYED_SOURCE = "Vertex AI pricing page, image classification, deployment and online prediction, read 2026-11-21"
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyPrice:
+    """USD a month, None when the tables do not tell, and what the figure rests on."""
+
+    usd: float | None
+    basis: str
+
+
+def storage_price(size: int, location: str | None) -> MonthlyPrice:
+    """The price of keeping `size` bytes for a month at a bucket's location (lower case)."""
+    usd = USD_PER_GB_MONTH.get(location or "")
+    if usd is None:
+        return MonthlyPrice(None, f"the storage price of {location or 'an unknown location'} is not in the table")
+    return MonthlyPrice(size / GB * usd, f"{usd:g} USD a GB and month, {STORAGE_SOURCE}, read {STORAGE_READ_ON}")
+
+
+def automl_nodes_price(nodes: int) -> MonthlyPrice:
+    """The price of so many nodes of an AutoML image model for a month."""
+    usd = nodes * DEPLOYED_AUTOML_NODE_HOUR * HOURS_A_MONTH
+    return MonthlyPrice(usd, f"{nodes} x {DEPLOYED_AUTOML_NODE_HOUR:g} USD an hour x 730, {DEPLOYED_SOURCE}")
+
+
+def machines_price(prices: PriceTable, hardware: Hardware) -> MonthlyPrice:
+    """The price of an endpoint's own machines for a month, by the table of training machines."""
+    try:
+        price = prices.hardware(hardware).at_most
+    except (UsageError, KeyError):
+        return MonthlyPrice(None, f"the price of {hardware.machine} is not in the table")
+    basis = f"{price.usd_per_hour:.4g} USD an hour x 730, the price of training on {hardware.machine}, {price.read_on}"
+    return MonthlyPrice(price.usd_per_hour * HOURS_A_MONTH, basis)
