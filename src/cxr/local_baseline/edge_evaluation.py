@@ -21,17 +21,46 @@ def evaluation(probabilities: Probabilities, labels: npt.NDArray[np.int64], name
 
     Precision and recall count every pair of image and label, as the service does: a label is claimed when its
     confidence reaches the threshold. `auPrc` is the average precision over the same pairs; `logLoss` in nats; rows of
-    the confusion matrix are the truth, columns the most probable label.
+    the confusion matrix are the truth, columns the most probable label. The annotation specs are in the order of the
+    scores.
     """
     truth = np.eye(len(names), dtype=bool)[labels]
     return {
-        "auPrc": _average_precision(probabilities.ravel(), truth.ravel()),
+        **_curve(probabilities.ravel(), truth.ravel()),
         "logLoss": validation_loss(probabilities, labels),
-        "confidenceMetrics": [_at(threshold, probabilities, truth) for threshold in THRESHOLDS],
-        "confusionMatrix": {
-            "annotationSpecs": [{"id": _identifier(name), "displayName": name} for name in names],
-            "rows": _confusion(probabilities.argmax(axis=1), labels, len(names)),
-        },
+        "confusionMatrix": _matrix(probabilities.argmax(axis=1), labels, names),
+    }
+
+
+def slices(
+    probabilities: Probabilities, labels: npt.NDArray[np.int64], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One `{"displayName", "metrics"}` for each label that the truth has: the label against all others.
+
+    Precision, recall, `auPrc` and `auRoc` are those of that label's score over all images; `logLoss` is the binary one
+    in nats; the confusion matrix counts the images that are of the label or were taken for it.
+    """
+    said = probabilities.argmax(axis=1)
+    found = []
+    for index, name in enumerate(names):
+        scores, truth = probabilities[:, index], labels == index
+        if not truth.any():
+            continue
+        chosen = truth | (said == index)
+        metrics = {
+            **_curve(scores, truth),
+            "auRoc": _area_under_roc(scores, truth),
+            "logLoss": validation_loss(np.stack([1.0 - scores, scores], axis=1), truth.astype(np.int64)),
+            "confusionMatrix": _matrix(said[chosen], labels[chosen], names),
+        }
+        found.append({"displayName": name, "metrics": metrics})
+    return found
+
+
+def _curve(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    return {
+        "auPrc": _average_precision(scores, truth),
+        "confidenceMetrics": [_at(threshold, scores, truth) for threshold in THRESHOLDS],
     }
 
 
@@ -45,17 +74,30 @@ def _average_precision(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bo
     return float((gained * hits / claimed).sum() / truth.sum())
 
 
-def _at(threshold: float, probabilities: Probabilities, truth: npt.NDArray[np.bool_]) -> dict[str, float]:
-    claimed = probabilities >= threshold
+def _area_under_roc(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:
+    """The chance that an image of the label scores above one that is not, ties counting one half; 0 when all are."""
+    of_label, others = scores[truth], np.sort(scores[~truth])
+    if not len(others):
+        return 0.0
+    below, up_to = np.searchsorted(others, of_label, "left"), np.searchsorted(others, of_label, "right")
+    return float((below + up_to).sum() / (2 * len(of_label) * len(others)))
+
+
+def _at(threshold: float, scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> dict[str, float]:
+    claimed = scores >= threshold
     hits = int((claimed & truth).sum())
     metrics = {"recall": hits / int(truth.sum()), "precision": hits / int(claimed.sum()) if claimed.any() else 1.0}
     # The service leaves a threshold of 0 out, as JSON from protobuf does with every zero.
     return metrics if threshold == 0 else {"confidenceThreshold": threshold, **metrics}
 
 
-def _confusion(said: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], classes: int) -> list[list[int]]:
+def _matrix(said: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
+    classes = len(names)
     table = np.bincount(truth * classes + said, minlength=classes * classes)
-    return [[int(count) for count in row] for row in table.reshape(classes, classes)]
+    return {
+        "annotationSpecs": [{"id": _identifier(name), "displayName": name} for name in names],
+        "rows": [[int(count) for count in row] for row in table.reshape(classes, classes)],
+    }
 
 
 def _identifier(name: str) -> str:

@@ -1,9 +1,9 @@
-"""The emulator's stand-in for AutoML edge training, as a process: trains a small net and writes what the service would
-export.
+"""The emulator's stand-in for AutoML training, as a process: trains a small net and writes what the service would
+keep or export.
 
-It is not Google's model and says so in every file that has room for a word. It takes the service's arguments; the
-model type and the budget are checked and recorded, but one net is trained whatever they are, for as long as its recipe
-says.
+It is not Google's model and says so in every file that has room for a word. It takes the service's arguments; one net
+is trained whatever the model type and the budget are, for as long as its recipe says. A mobile model is written in the
+formats that it can be exported in; a cloud model, which the service serves itself, for `edge_scorer` only.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import numpy as np
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.cache import BUCKET_WORKERS, Read, Source, open_array, read_local, write_array
-from cxr.local_baseline.edge_evaluation import evaluation
+from cxr.local_baseline.edge_evaluation import evaluation, slices
 from cxr.local_baseline.edge_items import TEST, TRAINING, VALIDATION, Item, labels_of, read_items
 from cxr.local_baseline.entry import run_process
+from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
 from cxr.local_baseline.exports.tfjs import export_tfjs
-from cxr.local_baseline.exports.tflite import TfliteForm, export_tflite
+from cxr.local_baseline.exports.tflite import TfliteForm, convert, export_tflite, write_tflite
 from cxr.local_baseline.fitting import EpochResult
 from cxr.local_baseline.models.build import without_scaling
 from cxr.local_baseline.pipeline import TrainingData
@@ -35,8 +36,12 @@ from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.stages import Trained, plan_stages, run_stages
 from cxr.storage import open_store
 
-MODEL_TYPES = ("MOBILE_TF_LOW_LATENCY_1", "MOBILE_TF_VERSATILE_1", "MOBILE_TF_HIGH_ACCURACY_1")
+MOBILE_TYPES = ("MOBILE_TF_LOW_LATENCY_1", "MOBILE_TF_VERSATILE_1", "MOBILE_TF_HIGH_ACCURACY_1")
+CLOUD_TYPES = ("CLOUD", "CLOUD_1")
 DESCRIPTION = "Trained by cxr's stand-in for AutoML, not by the service. Research use, not a medical device."
+EDGE_TPU_NOTE = "All in 8 bits, but not compiled for the Edge TPU: it runs on the CPU."
+#: Where a cloud model is, for `edge_scorer`; it cannot be exported.
+SCORING_FILE = "scoring/model.tflite"
 #: Training images by which the 8-bit ranges are set.
 REPRESENTATIVE_IMAGES = 100
 WORK_FOLDER = ".work"
@@ -55,7 +60,8 @@ class EdgeOptions:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train on the items and write tflite/, tf-js/ and evaluation.json into the output folder, evaluation.json last."""
+    """Train on the items and write the model's folders, slices.json and evaluation.json into the output folder, in
+    that order."""
     options = _parse(arguments)
     items = read_items(options.items)
     work = options.output / WORK_FOLDER
@@ -64,10 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         data = _load(items, work / "images.npy")
         trained = _train(options, data)
-        _export(trained.model, data, labels_of(items), work)
-        _evaluate(trained.model, data, items, work)
-        for name in ("tflite", "tf-js", "evaluation.json"):
-            _move(work / name, options.output / name)
+        finished = work / "finished"
+        export = _keep if options.model_type in CLOUD_TYPES else _export
+        export(trained.model, data, labels_of(items), finished)
+        for part in sorted(finished.iterdir()):
+            _move(part, options.output / part.name)
+        _evaluate(trained.model, data, items, options.output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -127,29 +135,36 @@ def _train(options: EdgeOptions, data: TrainingData) -> Trained:
     return trained
 
 
-def _export(model: Any, data: TrainingData, labels: Sequence[str], work: Path) -> None:
-    """The service's file names: tflite/model.tflite (labels in its metadata) and tf-js/ with dict.txt."""
+def _export(model: Any, data: TrainingData, labels: Sequence[str], folder: Path) -> None:
+    """The service's file names: tflite/model.tflite (labels in its metadata), edgetpu-tflite/edgetpu_model.tflite,
+    tf-saved-model/saved_model.pb, and tf-js/ with dict.txt."""
     some = data.train[np.linspace(0, len(data.train) - 1, REPRESENTATIVE_IMAGES).astype(np.int64)]
-    export_tflite(
-        model,
-        work / "tflite" / "model.tflite",
-        labels,
-        form=TfliteForm.UINT8,
-        representative=np.asarray(data.images[some], dtype=np.uint8),
-        description=DESCRIPTION,
-    )
+    representative = np.asarray(data.images[some], dtype=np.uint8)
+    lite = convert(model, form=TfliteForm.UINT8, representative=representative)
+    for name, description in (
+        ("tflite/model.tflite", DESCRIPTION),
+        ("edgetpu-tflite/edgetpu_model.tflite", f"{DESCRIPTION} {EDGE_TPU_NOTE}"),
+    ):
+        write_tflite(lite, folder / name, labels, name=model.name, description=description)
+    export_encoded_saved_model(model, folder / "tf-saved-model", labels, EDGE.preprocessing)
     stand_in = {"stand_in": True, "description": DESCRIPTION}
-    export_tfjs(without_scaling(model), work / "tf-js", batch_size=1, metadata=stand_in)
-    (work / "tf-js" / "dict.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    export_tfjs(without_scaling(model), folder / "tf-js", batch_size=1, metadata=stand_in)
+    (folder / "tf-js" / "dict.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
 
 
-def _evaluate(model: Any, data: TrainingData, items: Sequence[Item], work: Path) -> None:
+def _keep(model: Any, data: TrainingData, labels: Sequence[str], folder: Path) -> None:
+    """A cloud model: with full precision, for predictions of the service itself."""
+    del data
+    export_tflite(model, folder / SCORING_FILE, labels, description=DESCRIPTION)
+
+
+def _evaluate(model: Any, data: TrainingData, items: Sequence[Item], folder: Path) -> None:
     """Metrics on the test items; without any, on the validation items."""
     rows = _rows(items, TEST)
     rows = rows if len(rows) else data.validation
-    scores = scorer(model)(data.images, rows)
-    metrics = evaluation(scores, data.labels[rows], labels_of(items))
-    write_text_atomically(work / "evaluation.json", json.dumps(metrics, indent=2) + "\n")
+    scores, truth, labels = scorer(model)(data.images, rows), data.labels[rows], labels_of(items)
+    write_text_atomically(folder / "slices.json", json.dumps(slices(scores, truth, labels), indent=2) + "\n")
+    write_text_atomically(folder / "evaluation.json", json.dumps(evaluation(scores, truth, labels), indent=2) + "\n")
 
 
 def _rows(items: Sequence[Item], ml_use: str) -> Any:
@@ -179,7 +194,7 @@ def _parse(arguments: Sequence[str] | None) -> EdgeOptions:
     parser = argparse.ArgumentParser(prog="python -m cxr.local_baseline.edge_stand_in", description=__doc__)
     parser.add_argument("--items", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--model-type", choices=MODEL_TYPES, default="MOBILE_TF_VERSATILE_1")
+    parser.add_argument("--model-type", choices=(*MOBILE_TYPES, *CLOUD_TYPES), default="MOBILE_TF_VERSATILE_1")
     parser.add_argument("--budget-milli-node-hours", type=int, required=True)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)

@@ -39,7 +39,13 @@ def export_tflite(
     representative: Pixels | None = None,
     description: str = "",
 ) -> None:
-    """Write `model` as a TFLite file with a fixed batch of one.
+    """Write `model` as a TFLite file with a fixed batch of one: `convert` and `write_tflite`."""
+    data = convert(model, form=form, representative=representative)
+    write_tflite(data, path, labels, name=model.name, description=description)
+
+
+def convert(model: Any, *, form: TfliteForm = TfliteForm.FLOAT32, representative: Pixels | None = None) -> bytes:
+    """The bytes of `model` as a TFLite model with a fixed batch of one, without labels.
 
     FLOAT32: `image` float32 [1, H, W, C] of 0..255 -> scores float32 [1, classes]. UINT8: everything in 8 bits,
     `image` uint8 [1, H, W, C] -> scores uint8 [1, classes] (the tensors' details hold scale and zero point);
@@ -55,9 +61,14 @@ def export_tflite(
                 if representative is None:
                     raise ValueError("the uint8 form needs representative images")
                 _quantise(tf, converter, representative)
-            data = converter.convert()
+            data: bytes = converter.convert()
+    return data
+
+
+def write_tflite(data: bytes, path: Path, labels: Sequence[str], *, name: str, description: str = "") -> None:
+    """Write a converted model, with its labels and a description inside."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(with_metadata(data, labels, name=model.name, description=description))
+    path.write_bytes(with_metadata(data, labels, name=name, description=description))
 
 
 @contextmanager

@@ -1,0 +1,63 @@
+"""SavedModel that takes image files: decoding and the preprocessing contract are inside it.
+
+The service exports its edge models in this form, for its own container: signature `image_bytes`, `key` -> `scores`,
+`labels`, `key` (https://cloud.google.com/vertex-ai/docs/export/export-edge-model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr.bundle import Preprocessing
+from cxr.local_baseline.exports.serving import serving_model
+from cxr.local_baseline.tensorflow_setup import load
+
+JPEG_START = b"\xff\xd8\xff"
+
+
+def export_encoded_saved_model(model: Any, folder: Path, labels: Sequence[str], contract: Preprocessing) -> None:
+    """Write `model` (pixels 0..255) as a SavedModel with the signature `serving_default`.
+
+    `image_bytes` string [N] (JPEG, PNG, GIF or BMP files), `key` string [N] -> `scores` float32 [N, classes], `labels`
+    string [N, classes] in the order of the scores, `key` as it was given. The preprocessing is `contract`'s.
+    """
+    tf = load().tf
+    served = serving_model(model, batch_size=None)
+
+    def serve(image_bytes: Any, key: Any) -> dict[str, Any]:
+        shape = (contract.height, contract.width, contract.channels)
+        images = tf.map_fn(
+            lambda data: _pixels(tf, data, contract),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec(shape, tf.float32),
+        )
+        names = tf.tile(tf.constant([list(labels)]), [tf.shape(image_bytes)[0], 1])
+        return {"scores": served(images, training=False), "labels": names, "key": key}
+
+    module = tf.Module()
+    module.weights = [variable.value for variable in served.variables]
+    module.serve = tf.function(
+        serve,
+        input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes"), tf.TensorSpec((None,), tf.string, "key")],
+    )
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+
+
+def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
+    """One file as float32 [H, W, C] of whole numbers 0..255: what `preprocess.load_image` makes of it."""
+    image = tf.cond(
+        tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START,
+        # The decoder's default is the fast transform, which is off by a level here and there.
+        lambda: tf.io.decode_jpeg(data, channels=contract.channels, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(data, channels=contract.channels, expand_animations=False),
+    )
+    image = tf.cast(tf.ensure_shape(image, (None, None, contract.channels)), tf.float32)
+    if contract.aspect == "center-crop":
+        shape = tf.shape(image)
+        side = tf.minimum(shape[0], shape[1])
+        top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+        image = image[top : top + side, left : left + side]
+    resized = tf.image.resize(image, (contract.height, contract.width), method="bilinear", antialias=True)
+    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
