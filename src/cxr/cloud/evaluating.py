@@ -113,7 +113,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, *, about: Mapping[str
 
 
 def _counts(row: Any) -> Sequence[Any]:
-    return row.get("dataItemCounts", []) if isinstance(row, Mapping) else row
+    return list(row.get("dataItemCounts", []) if isinstance(row, Mapping) else row)
 
 
 def _csv(rows: Table) -> str:

@@ -75,7 +75,8 @@ def pictures_of(manifest: Manifest) -> list[Picture]:
     rows = manifest.split(SPLIT)
     if rows.empty:
         raise InputError(
-            f"the manifest has no {SPLIT} images", hint="put images into test/<label>/ and scan again: cxr data scan DIR"
+            f"the manifest has no {SPLIT} images",
+            hint="put images into test/<label>/ and scan again: cxr data scan DIR",
         )
     wanted = rows[["path", "size", "sha256", "format"]].itertuples(index=False, name=None)
     return [Picture(path, int(size), sha256, _mime_type(path, kind)) for path, size, sha256, kind in wanted]

@@ -1,10 +1,10 @@
-"""`cxr cloud …`: upload, download, dataset, train, jobs, export."""
+"""`cxr cloud …`: upload, download, dataset, train, jobs, evaluate, export."""
 
 from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import dataset, download, export, jobs, train, upload
+from cxr.cli.cloud import dataset, download, evaluate, export, jobs, train, upload
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
@@ -20,4 +20,5 @@ app.command("status")(jobs.status)
 app.command("wait")(jobs.wait)
 app.command("logs")(jobs.logs)
 app.command("cancel")(jobs.cancel)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)

@@ -31,6 +31,16 @@ def model_client(connection: Connection) -> Any:
     return _client("ModelServiceClient", connection)
 
 
+def endpoint_client(connection: Connection) -> Any:
+    """google.cloud.aiplatform_v1.EndpointServiceClient."""
+    return _client("EndpointServiceClient", connection)
+
+
+def prediction_client(connection: Connection) -> Any:
+    """google.cloud.aiplatform_v1.PredictionServiceClient."""
+    return _client("PredictionServiceClient", connection)
+
+
 def _client(name: str, connection: Connection) -> Any:
     # The SDK takes seconds to import, so it is only imported when a service is really asked.
     try:

@@ -69,9 +69,7 @@ def get_evaluation(connection: Connection, model: str) -> Evaluation:
         created=newest.create_time.isoformat(timespec="seconds") if newest.create_time else "",
         metrics=_plain(newest.metrics),
         slices=tuple(
-            EvaluationSlice(
-                str(one.name), str(one.slice_.dimension), str(one.slice_.value), _plain(one.metrics)
-            )
+            EvaluationSlice(str(one.name), str(one.slice_.dimension), str(one.slice_.value), _plain(one.metrics))
             for one in slices
         ),
     )

@@ -41,6 +41,9 @@ def _ask(connection: Connection, job: Job) -> dict[str, str]:
         if job.kind is JobKind.AUTOML:
             pipeline = pipeline_client(connection).get_training_pipeline(name=job.resource, timeout=REQUEST_TIMEOUT_S)
             return {**_common(pipeline, "PIPELINE_STATE_"), "model": str(pipeline.model_to_upload.name)}
+        if job.kind is JobKind.BATCH:
+            batch = job_client(connection).get_batch_prediction_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
+            return _common(batch, "JOB_STATE_")
         custom = job_client(connection).get_custom_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
         return _common(custom, "JOB_STATE_")
 
@@ -60,5 +63,7 @@ def cancel_job(connection: Connection, job: Job) -> None:
     with google_errors(f"cancel {job.id}"):
         if job.kind is JobKind.AUTOML:
             pipeline_client(connection).cancel_training_pipeline(name=job.resource, timeout=REQUEST_TIMEOUT_S)
+        elif job.kind is JobKind.BATCH:
+            job_client(connection).cancel_batch_prediction_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
         else:
             job_client(connection).cancel_custom_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
