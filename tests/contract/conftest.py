@@ -22,7 +22,7 @@ from google.cloud import storage
 
 from cxr.cloud.emulator import process
 
-TINY_STAND_IN = Path(__file__).parents[1] / "cloud" / "emulator" / "tiny_stand_in.py"
+TINY = Path(__file__).parents[1] / "cloud" / "emulator"
 PROJECT, REGION = "cxr-contract", "us-central1"
 
 
@@ -34,7 +34,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     state = tmp_path_factory.mktemp("contract-emulator")
-    yield process.ensure_running(state, stand_in=f"{sys.executable} {TINY_STAND_IN}", max_running_jobs=2)
+    programs = {name: f"{sys.executable} {TINY / f'tiny_{name}.py'}" for name in ("stand_in", "scorer")}
+    yield process.ensure_running(state, **programs, max_running_jobs=2)
     process.stop(state)
 
 

@@ -47,7 +47,7 @@ def test_documented_way(server_url: str, bucket: storage.Bucket) -> None:
     )
     assert job.state.name == "PIPELINE_STATE_SUCCEEDED"
     assert model.display_name == "documented-model"
-    assert model.supported_export_formats.keys() == {"tflite", "tf-js"}
+    assert model.supported_export_formats.keys() == {"tflite", "edgetpu-tflite", "tf-saved-model", "tf-js"}
     assert model.list_model_evaluations()[0].metrics["auPrc"] == 0.9
     exported = model.export_model("tflite", artifact_destination=f"gs://{bucket.name}/out")
     assert exported["artifactOutputUri"].startswith(f"gs://{bucket.name}/out/model-{model.name}/tflite/")

@@ -25,6 +25,7 @@ IO_FORMAT = (
 )
 TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/automl_image_classification_1.0.0.yaml"
 ML_USE = "labels.aiplatform.googleapis.com/ml_use"
+EXPORTED = ["tflite", "edgetpu-tflite", "tf-saved-model", "tf-js"]
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -215,14 +216,22 @@ def test_automl_from_dataset_to_exported_model(
     model = models.get_model(name=done.model_to_upload.name)
     assert (model.display_name, model.training_pipeline) == ("the-model", created.name)
     assert dict(model.labels) == {"team": "radiology", "cxr-emulator": "stand-in"}
-    assert [item.id for item in model.supported_export_formats] == ["tflite", "tf-js"]
+    assert [item.id for item in model.supported_export_formats] == EXPORTED
     (evaluation,) = models.list_model_evaluations(parent=model.name)
     metrics = json_format.MessageToDict(v1.ModelEvaluation.pb(evaluation))["metrics"]
     assert [spec["displayName"] for spec in metrics["confusionMatrix"]["annotationSpecs"]] == ["NORMAL", "PNEUMONIA"]
     assert metrics["confusionMatrix"]["rows"] == [[16.0, 4.0], [4.0, 0.0]]  # the stand-in got the sets of the filters
     assert models.get_model_evaluation(name=evaluation.name).name == evaluation.name
+    slices = list(models.list_model_evaluation_slices(parent=evaluation.name))
+    assert {(part.slice_.dimension, part.slice_.value) for part in slices} == {
+        ("annotationSpec", "NORMAL"),
+        ("annotationSpec", "PNEUMONIA"),
+    }
+    assert models.get_model_evaluation_slice(name=slices[0].name).metrics["auRoc"] == 0.8
     for format_id, files in (
         ("tflite", {"model.tflite"}),
+        ("edgetpu-tflite", {"edgetpu_model.tflite"}),
+        ("tf-saved-model", {"saved_model.pb", "variables.index"}),
         ("tf-js", {"model.json", "dict.txt", "group1-shard1of1.bin"}),
     ):
         config = v1.ExportModelRequest.OutputConfig(
@@ -249,7 +258,7 @@ def test_an_export_format_that_the_model_has_not_is_refused(
     config = v1.ExportModelRequest.OutputConfig(
         export_format_id="core-ml", artifact_destination=v1.GcsDestination(output_uri_prefix=f"gs://{bucket.name}/")
     )
-    with refused("INVALID_ARGUMENT", match="core-ml"):
+    with refused("FAILED_PRECONDITION", match="core-ml"):
         models.export_model(name=done.model_to_upload.name, output_config=config)
 
 

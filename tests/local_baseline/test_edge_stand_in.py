@@ -232,7 +232,9 @@ def test_a_cloud_model_is_kept_for_the_scorer_and_not_exported(small_manifest: M
     image = (small_manifest.root / "test" / "PNEUMONIA" / "PNEUMONIA-0.jpeg").read_bytes()
     lines = [json.dumps({"content": base64.b64encode(data).decode()}) for data in (image, b"no image")]
     command = [sys.executable, "-m", "cxr.local_baseline.edge_scorer", "--model", str(output / "scoring"), "--serve"]
-    said = subprocess.run(command, input="\n".join([*lines, ""]), capture_output=True, text=True, timeout=60, check=True)
+    said = subprocess.run(
+        command, input="\n".join([*lines, ""]), capture_output=True, text=True, timeout=60, check=True
+    )
     scored, failed = map(json.loads, said.stdout.splitlines())
     assert sum(scored["scores"]) == pytest.approx(1, abs=1e-5)
     assert "image" in failed["error"]

@@ -32,9 +32,7 @@ def evaluation(probabilities: Probabilities, labels: npt.NDArray[np.int64], name
     }
 
 
-def slices(
-    probabilities: Probabilities, labels: npt.NDArray[np.int64], names: Sequence[str]
-) -> list[dict[str, Any]]:
+def slices(probabilities: Probabilities, labels: npt.NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
     """One `{"displayName", "metrics"}` for each label that the truth has: the label against all others.
 
     Precision, recall, `auPrc` and `auRoc` are those of that label's score over all images; `logLoss` is the binary one

@@ -2,7 +2,7 @@
 
 One JSON object a line in, one a line out, in the same order: `{"uri": "gs://…"}` or `{"content": "<base64>"}` gives
 `{"scores": [...]}`, one for each label in the model's order, or `{"error": "<words>"}`. In batch from a file to a
-file, that appears when it is whole; with --serve from stdin to stdout, until stdin ends or nobody has asked for a while.
+file, which appears when it is whole; with --serve from stdin to stdout, until stdin ends or nobody asks for a while.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install "cxr[gcp]"')
 pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"')
 
-from emulator_server import TINY_STAND_IN, Server, Start
+from emulator_server import TINY, Server, Start
 
 from cxr.cloud.emulator import process
 
@@ -25,8 +24,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def begin(state: Path | None = None, **options: Any) -> Server:
         folder = state or tmp_path / "emulator"
         states.add(folder)
-        options.setdefault("stand_in", f"{sys.executable} {TINY_STAND_IN}")
-        return Server(folder, process.ensure_running(folder, **options))
+        return Server(folder, process.ensure_running(folder, **{**TINY, **options}))
 
     yield begin
     for state in states:
@@ -37,6 +35,5 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One emulator for all tests that leave it as they found it."""
     state = tmp_path_factory.mktemp("emulator")
-    stand_in = f"{sys.executable} {TINY_STAND_IN}"
-    yield Server(state, process.ensure_running(state, stand_in=stand_in, max_running_jobs=2))
+    yield Server(state, process.ensure_running(state, **TINY, max_running_jobs=2))
     process.stop(state)

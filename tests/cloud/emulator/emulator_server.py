@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ import psutil
 import requests
 
 TINY_STAND_IN = Path(__file__).with_name("tiny_stand_in.py")
+TINY_SCORER = Path(__file__).with_name("tiny_scorer.py")
+#: Options of an emulator that trains nothing.
+TINY = {"stand_in": f"{sys.executable} {TINY_STAND_IN}", "scorer": f"{sys.executable} {TINY_SCORER}"}
 IMAGE_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
 IO_FORMAT = (
     "gs://google-cloud-aiplatform/schema/dataset/ioformat/image_classification_single_label_io_format_1.0.0.yaml"
@@ -86,6 +90,12 @@ class Server:
     def train(self, dataset: str, budget: Any = 1000, **changes: Any) -> str:
         body = self.pipeline(dataset, budget, **changes)
         return str(self.ok("POST", f"{self.parent}/trainingPipelines", body)["name"])
+
+    def model(self, dataset: str, model_type: str = "MOBILE_TF_VERSATILE_1") -> str:
+        """A trained model's name."""
+        inputs = {"modelType": model_type, "budgetMilliNodeHours": 8000}
+        pipeline = self.wait_for(self.train(dataset, trainingTaskInputs=inputs), "SUCCEEDED", "FAILED")
+        return str(pipeline["modelToUpload"]["name"])
 
     def custom_job(self, *command: str, **spec: Any) -> str:
         container = {"imageUri": "docker.io/library/python:3.11", "command": list(command)}

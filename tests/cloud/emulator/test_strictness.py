@@ -68,7 +68,7 @@ def test_a_dataset_that_does_not_exist_is_not_found(server: Server, dataset: str
     refused(server.call("POST", f"{server.parent}/trainingPipelines", body), "NOT_FOUND", "4711")
 
 
-@pytest.mark.parametrize("collection", ["datasets", "trainingPipelines", "customJobs", "models"])
+@pytest.mark.parametrize("collection", ["datasets", "trainingPipelines", "customJobs", "models", "batchPredictionJobs"])
 def test_unknown_resources_are_not_found(server: Server, collection: str) -> None:
     for method in ("GET", "DELETE"):
         refused(server.call(method, f"{server.parent}/{collection}/4711"), "NOT_FOUND", "4711")
@@ -96,11 +96,14 @@ def test_an_empty_budget_is_the_services_default(server: Server, dataset: str) -
     assert "no budget was given" in (server.state / "server.log").read_text()
 
 
-def test_a_cloud_model_cannot_be_exported(server: Server, dataset: str) -> None:
-    name = server.train(dataset, trainingTaskInputs={"modelType": "CLOUD", "budgetMilliNodeHours": 8000})
-    model = server.wait_for(name, "SUCCEEDED")["modelToUpload"]["name"]
-    config = {"exportFormatId": "tflite", "artifactDestination": {"outputUriPrefix": "gs://strict-bucket/out"}}
-    refused(server.call("POST", f"{model}:export", {"outputConfig": config}), "INVALID_ARGUMENT", "not exportable")
+@pytest.mark.parametrize(("model_type", "format_id"), [("CLOUD", "tflite"), ("MOBILE_TF_VERSATILE_1", "core-ml")])
+def test_a_format_that_the_model_has_not_is_refused(
+    server: Server, dataset: str, model_type: str, format_id: str
+) -> None:
+    model = server.model(dataset, model_type)
+    config = {"exportFormatId": format_id, "artifactDestination": {"outputUriPrefix": "gs://strict-bucket/out"}}
+    words = f"Exporting artifact for model `{model}` in format `{format_id}` is not supported."
+    refused(server.call("POST", f"{model}:export", {"outputConfig": config}), "FAILED_PRECONDITION", words)
 
 
 def test_a_model_is_named_with_its_version_too(server: Server, dataset: str) -> None:
@@ -114,10 +117,10 @@ def test_a_model_is_named_with_its_version_too(server: Server, dataset: str) -> 
 @pytest.mark.parametrize(
     ("method", "path", "words"),
     [
-        ("POST", "endpoints", "projects.locations.endpoints.create"),
-        ("GET", "batchPredictionJobs", "projects.locations.batchPredictionJobs.list"),
-        ("POST", "models:upload", "projects.locations.models.upload"),
-        ("GET", "models/1/evaluations/1/slices", "projects.locations.models.evaluations.slices.list"),
+        ("POST", "endpoints/1:explain", "projects.locations.endpoints.explain"),
+        ("GET", "pipelineJobs", "projects.locations.pipelineJobs.list"),
+        ("POST", "models:copy", "projects.locations.models.copy"),
+        ("POST", "models/1/evaluations:import", "projects.locations.models.evaluations.import"),
     ],
 )
 def test_what_is_not_implemented_says_so_by_name(server: Server, method: str, path: str, words: str) -> None:

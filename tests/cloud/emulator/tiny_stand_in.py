@@ -35,18 +35,23 @@ def main() -> int:
         os.killpg(os.getpgid(0), signal.SIGKILL)
     if behaviour == "slow":
         time.sleep(2.0)
-    _write(arguments.output, items, complete=behaviour != "incomplete")
+    _write(arguments, items, complete=behaviour != "incomplete")
     return 0
 
 
-def _write(output: Path, items: list[dict[str, str]], *, complete: bool) -> None:
-    labels = sorted({item["label"] for item in items})
-    for name, text in {
+def _write(arguments: argparse.Namespace, items: list[dict[str, str]], *, complete: bool) -> None:
+    output, labels = arguments.output, sorted({item["label"] for item in items})
+    exported = {
         "tflite/model.tflite": "not a model",
+        "edgetpu-tflite/edgetpu_model.tflite": "not a model",
+        "tf-saved-model/saved_model.pb": "not a model",
+        "tf-saved-model/variables/variables.index": "weights",
         "tf-js/model.json": "{}",
         "tf-js/dict.txt": "\n".join(labels),
         "tf-js/group1-shard1of1.bin": "weights",
-    }.items():
+    }
+    kept = {"scoring/labels.json": json.dumps(labels)}
+    for name, text in (kept if arguments.model_type.startswith("CLOUD") else exported).items():
         path = output / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -57,10 +62,12 @@ def _write(output: Path, items: list[dict[str, str]], *, complete: bool) -> None
             "logLoss": 0.2,
             "confidenceMetrics": [{"recall": 1.0, "precision": 0.5}],
             "confusionMatrix": {
-                "annotationSpecs": [{"id": str(i), "displayName": label} for i, label in enumerate(labels)],
+                "annotationSpecs": [{"id": str(i + 1), "displayName": label} for i, label in enumerate(labels)],
                 "rows": [[sets["training"], sets["validation"]], [sets["test"], 0]],
             },
         }
+        slices = [{"displayName": label, "metrics": {**metrics, "auRoc": 0.8}} for label in labels]
+        (output / "slices.json").write_text(json.dumps(slices))
         (output / "evaluation.json").write_text(json.dumps(metrics))
 
 

@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-running-jobs", type=int, help="more than these wait")
     parser.add_argument("--stand-in-epochs", type=int, help="passed on to the AutoML stand-in")
     parser.add_argument("--stand-in", help=f"the AutoML stand-in's command line (region {DEFAULT_REGION} by default)")
+    parser.add_argument("--scorer", help="the command line of the program that predicts with cloud models")
     return parser
 
 
@@ -57,6 +58,8 @@ def _settings(arguments: argparse.Namespace) -> EmulatorSettings:
         settings = replace(settings, max_running_jobs=max(1, arguments.max_running_jobs))
     if arguments.stand_in:
         settings = replace(settings, stand_in=tuple(shlex.split(arguments.stand_in)))
+    if arguments.scorer:
+        settings = replace(settings, scorer=tuple(shlex.split(arguments.scorer)))
     return settings
 
 

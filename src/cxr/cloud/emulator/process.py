@@ -38,6 +38,7 @@ def ensure_running(
     max_running_jobs: int | None = None,
     stand_in_epochs: int | None = None,
     stand_in: str | None = None,
+    scorer: str | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> str:
     """The URL of the emulator that works on `state_dir`, started detached when there is none.
@@ -51,6 +52,7 @@ def ensure_running(
         ("--max-running-jobs", max_running_jobs),
         ("--stand-in-epochs", stand_in_epochs),
         ("--stand-in", stand_in),
+        ("--scorer", scorer),
     ):
         if value is not None:
             options += [flag, str(value)]

@@ -22,6 +22,11 @@ def stand_in_command() -> tuple[str, ...]:
     return (sys.executable, "-m", "cxr.local_baseline.edge_stand_in")
 
 
+def scorer_command() -> tuple[str, ...]:
+    """The program that predicts with the stand-in's cloud models; the emulator adds --model and what to score."""
+    return (sys.executable, "-m", "cxr.local_baseline.edge_scorer")
+
+
 @dataclass(frozen=True, slots=True)
 class EmulatorSettings:
     """Settings of one server.
@@ -36,6 +41,7 @@ class EmulatorSettings:
     max_running_jobs: int = field(default_factory=default_max_running_jobs)
     stand_in: tuple[str, ...] = field(default_factory=stand_in_command)
     stand_in_epochs: int | None = None
+    scorer: tuple[str, ...] = field(default_factory=scorer_command)
     job_environment: Mapping[str, str] = field(default_factory=dict)
     job_attempts: int = 3
     cancel_grace_seconds: float = 5.0

@@ -40,7 +40,10 @@ def export_encoded_saved_model(model: Any, folder: Path, labels: Sequence[str], 
     module.weights = [variable.value for variable in served.variables]
     module.serve = tf.function(
         serve,
-        input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes"), tf.TensorSpec((None,), tf.string, "key")],
+        input_signature=[
+            tf.TensorSpec((None,), tf.string, name="image_bytes"),
+            tf.TensorSpec((None,), tf.string, "key"),
+        ],
     )
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 

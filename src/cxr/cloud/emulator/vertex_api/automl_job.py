@@ -17,15 +17,30 @@ from typing import Any
 
 from cxr.cloud.emulator.errors import Code, RpcError
 from cxr.cloud.emulator.jobs.attempts import Launch, Outcome
+from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.vertex_api.automl_task import AutoMLInputs, check_inputs
 from cxr.cloud.emulator.vertex_api.call import VertexContext
+from cxr.cloud.emulator.vertex_api.evaluations import EVALUATION_FILE, insert_evaluation
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
 from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert
 from cxr.cloud.emulator.vertex_api.splits import split_items
 
 STAND_IN_LABEL = {"cxr-emulator": "stand-in"}
-METRICS_SCHEMA = "gs://google-cloud-aiplatform/schema/modelevaluation/classification_metrics_1.0.0.yaml"
-EVALUATION_FILE = "evaluation.json"
+#: What the scorer reads, in the folder of a model that the service itself predicts with.
+SCORING_FOLDER = "scoring"
+_PREDICT_SCHEMAS = "gs://google-cloud-aiplatform/schema/predict/"
+#: What a cloud model says of itself. Its resources are inferred from the service's guide, which deploys AutoML image
+#: models with automaticResources: https://cloud.google.com/vertex-ai/docs/image-data/classification/get-predictions.
+SERVED = {
+    "supportedDeploymentResourcesTypes": ["AUTOMATIC_RESOURCES"],
+    "supportedInputStorageFormats": ["jsonl"],
+    "supportedOutputStorageFormats": ["jsonl"],
+    "predictSchemata": {
+        "instanceSchemaUri": f"{_PREDICT_SCHEMAS}instance/image_classification_1.0.0.yaml",
+        "parametersSchemaUri": f"{_PREDICT_SCHEMAS}params/image_classification_1.0.0.yaml",
+        "predictionSchemaUri": f"{_PREDICT_SCHEMAS}prediction/classification_1.0.0.yaml",
+    },
+}
 
 
 class AutoMLJob:
@@ -58,13 +73,7 @@ class AutoMLJob:
         ]
         if settings.stand_in_epochs is not None:
             argv += ["--epochs", str(settings.stand_in_epochs)]
-        environment = {
-            **os.environ,
-            "STORAGE_EMULATOR_HOST": self._server_url,
-            "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true",
-            **settings.job_environment,
-        }
-        return Launch(argv, str(attempt_folder.resolve()), environment)
+        return Launch(argv, str(attempt_folder.resolve()), program_environment(settings, self._server_url))
 
     def started(self, connection: sqlite3.Connection, name: str) -> None:
         """RUNNING; the start time is that of the first attempt."""
@@ -94,8 +103,7 @@ class AutoMLJob:
         inputs = check_inputs(pipeline["trainingTaskInputs"])
         model = _model(name, pipeline, inputs)
         insert(connection, model["name"], model["name"].rpartition("/")[0], model)
-        evaluation = _evaluation(model["name"], model_folder(self._context, model["name"]))
-        insert(connection, evaluation["name"], f"{model['name']}/evaluations", evaluation)
+        insert_evaluation(connection, model["name"], model_folder(self._context, model["name"]))
 
         def edit(pipeline: JsonObject) -> None:
             pipeline["state"] = "PIPELINE_STATE_SUCCEEDED"
@@ -119,13 +127,23 @@ class AutoMLJob:
 
     def _missing(self, name: str, output: Path) -> str | None:
         inputs = check_inputs(find(self._context.read, name)["trainingTaskInputs"])
-        wanted = [EVALUATION_FILE, *inputs.export_formats]
+        wanted = [EVALUATION_FILE, *inputs.export_formats, *([SCORING_FOLDER] if inputs.is_served else [])]
         return next((part for part in wanted if not (output / part).exists()), None)
 
 
 def model_folder(context: VertexContext, model_name: str) -> Path:
-    """Where a model's files are: one folder for each export format, and evaluation.json."""
+    """Where a model's files are: one folder for each export format or one for the scorer, and its evaluation."""
     return context.settings.models_dir / model_name.rpartition("/")[2]
+
+
+def program_environment(settings: EmulatorSettings, server_url: str) -> dict[str, str]:
+    """The environment of the programs that stand in for the service: this server's own, and where its storage is."""
+    return {
+        **os.environ,
+        "STORAGE_EMULATOR_HOST": server_url,
+        "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true",
+        **settings.job_environment,
+    }
 
 
 def _model_name(pipeline_name: str) -> str:
@@ -144,6 +162,7 @@ def _model(pipeline_name: str, pipeline: Mapping[str, Any], inputs: AutoMLInputs
         "labels": {**wanted.get("labels", {}), **STAND_IN_LABEL},
         "trainingPipeline": pipeline_name,
         "supportedExportFormats": [{"id": name, "exportableContents": ["ARTIFACT"]} for name in inputs.export_formats],
+        **(SERVED if inputs.is_served else {}),
         "modelSourceInfo": {"sourceType": "AUTOML"},
         "versionId": "1",
         "versionAliases": ["default"],
@@ -157,18 +176,6 @@ def _model(pipeline_name: str, pipeline: Mapping[str, Any], inputs: AutoMLInputs
 
 def _model_reference(model: Mapping[str, Any]) -> JsonObject:
     return {key: model[key] for key in ("name", "displayName", "labels", "versionId", "versionAliases")}
-
-
-def _evaluation(model_name: str, folder: Path) -> JsonObject:
-    metrics = json.loads((folder / EVALUATION_FILE).read_text(encoding="utf-8"))
-    evaluation = {
-        "name": f"{model_name}/evaluations/{model_name.rpartition('/')[2]}",
-        "metricsSchemaUri": METRICS_SCHEMA,
-        "metrics": metrics,
-        "createTime": now(),
-        "sliceDimensions": ["annotationSpec"],
-    }
-    return parse(types.ModelEvaluation, evaluation)
 
 
 def _running(resource: JsonObject, state: str) -> None:

@@ -1,7 +1,8 @@
 """The inputs of AutoML image classification: model types, budgets, regions, as data with their source.
 
-Source: automl_image_classification_1.0.0.yaml (AutoMlImageClassificationInputs) and
-https://cloud.google.com/vertex-ai/docs/general/locations (2026-10).
+Source: automl_image_classification_1.0.0.yaml (AutoMlImageClassificationInputs),
+https://cloud.google.com/vertex-ai/docs/general/locations and
+https://cloud.google.com/vertex-ai/docs/export/export-edge-model (2026-10).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from cxr.cloud.emulator.errors import invalid_argument, unimplemented
 TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/automl_image_classification_1.0.0.yaml"
 TASKS = "gs://google-cloud-aiplatform/schema/trainingjob/definition/"
 REGIONS = ("us-central1", "europe-west4")
-EXPORT_FORMATS = ("tflite", "tf-js")
+#: The service has core-ml as well. It needs Apple's converter, which is not part of this project: not offered here.
+EXPORT_FORMATS = ("tflite", "edgetpu-tflite", "tf-saved-model", "tf-js")
 DEFAULT_MODEL_TYPE = "CLOUD"
 _KNOWN = {
     "modelType",
@@ -32,16 +34,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ModelType:
-    """A kind of AutoML model: its budget's limits and default in milli node hours, and what it can be exported as."""
+    """A kind of AutoML model: its budget's limits and default in milli node hours, what it can be exported as, and
+    whether the service itself predicts with it. A mobile model is only exported, a cloud model only served."""
 
     least: int
     most: int
     default: int
     export_formats: tuple[str, ...]
+    is_served: bool
 
 
-_CLOUD = ModelType(8_000, 800_000, 192_000, ())
-_MOBILE = ModelType(1_000, 100_000, 24_000, EXPORT_FORMATS)
+_CLOUD = ModelType(8_000, 800_000, 192_000, (), is_served=True)
+_MOBILE = ModelType(1_000, 100_000, 24_000, EXPORT_FORMATS, is_served=False)
 MODEL_TYPES = {
     "CLOUD": _CLOUD,
     "CLOUD_1": _CLOUD,
@@ -62,6 +66,11 @@ class AutoMLInputs:
     def export_formats(self) -> tuple[str, ...]:
         """What a model of this type can be exported as."""
         return MODEL_TYPES[self.model_type].export_formats
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the service itself predicts with a model of this type."""
+        return MODEL_TYPES[self.model_type].is_served
 
 
 def check_task(definition: str, region: str) -> None:

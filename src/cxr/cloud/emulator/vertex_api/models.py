@@ -1,4 +1,4 @@
-"""Models: get, list, patch, delete, export; and their evaluations: get, list."""
+"""Models: get, list, patch, delete, export."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import shutil
 import sqlite3
 from datetime import UTC, datetime
 
-from cxr.cloud.emulator.errors import invalid_argument, not_found
+from cxr.cloud.emulator.errors import failed_precondition, invalid_argument, not_found
 from cxr.cloud.emulator.storage_api.internal import bucket_exists, split_uri, store_file
 from cxr.cloud.emulator.vertex_api.automl_job import model_folder
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, packed, parse, types
+from cxr.cloud.emulator.vertex_api.model_names import name_without_version
 from cxr.cloud.emulator.vertex_api.operations import begin, delete_at_once
 from cxr.cloud.emulator.vertex_api.resource_store import (
     COMMON_FIELDS,
@@ -22,12 +23,11 @@ from cxr.cloud.emulator.vertex_api.resource_store import (
 )
 
 MODEL_FIELDS = {**COMMON_FIELDS, "model": "name", "training_pipeline": "trainingPipeline"}
-_VERSIONS = {"", "1", "default"}
 
 
 def get_model(context: VertexContext, call: Call) -> JsonObject:
     """models.get; `@1` and `@default` name the only version there is."""
-    return find(context.read, _without_version(call.name))
+    return find(context.read, name_without_version(call.name))
 
 
 def list_models(context: VertexContext, call: Call) -> JsonObject:
@@ -56,7 +56,7 @@ def patch_model(context: VertexContext, call: Call) -> JsonObject:
             model[allowed[part]] = wanted.get(allowed[part], {} if part == "labels" else "")
 
     with context.write() as connection:
-        return change(connection, _without_version(call.name), edit)
+        return change(connection, name_without_version(call.name), edit)
 
 
 def delete_model(context: VertexContext, call: Call) -> JsonObject:
@@ -71,20 +71,19 @@ def delete_model(context: VertexContext, call: Call) -> JsonObject:
 
 
 def export_model(context: VertexContext, call: Call) -> JsonObject:
-    """models.export: an operation whose metadata's outputInfo says where the files are (also while it runs)."""
-    name = _without_version(call.name)
+    """models.export: an operation whose metadata's outputInfo says where the files are (also while it runs).
+
+    A format that the model does not have is FAILED_PRECONDITION in the service's words, which are on record in
+    https://github.com/googleapis/python-aiplatform/issues/194.
+    """
+    name = name_without_version(call.name)
     model = find(context.read, name)
     request = parse(types.ExportModelRequest, call.body)
     config = require(request, "outputConfig", "output_config")
     supported = [item["id"] for item in model.get("supportedExportFormats", [])]
-    if not supported:
-        raise invalid_argument("The model is not exportable.", field="name")
-    format_id = config.get("exportFormatId") or supported[0]
+    format_id = config.get("exportFormatId") or next(iter(supported), "")
     if format_id not in supported:
-        raise invalid_argument(
-            f"Export format {format_id!r} is not supported by this model; it supports {', '.join(supported)}.",
-            field="output_config.export_format_id",
-        )
+        raise failed_precondition(f"Exporting artifact for model `{name}` in format `{format_id}` is not supported.")
     if "imageDestination" in config:
         raise invalid_argument("This model has no container image to export.", field="output_config.image_destination")
     prefix = require(config.get("artifactDestination", {}), "outputUriPrefix", "artifact_destination.output_uri_prefix")
@@ -115,27 +114,3 @@ def export_work(context: VertexContext, work_input: JsonObject) -> tuple[JsonObj
         name = f"{work_input['folder']}/{path.relative_to(source).as_posix()}"
         store_file(context.storage, work_input["bucket"], name, path)
     return packed(types.ExportModelResponse, {}), {}
-
-
-def list_evaluations(context: VertexContext, call: Call) -> JsonObject:
-    """models.evaluations.list."""
-    collection = "/".join((call.parent, "models", _id_without_version(call.path[1]), "evaluations"))
-    find(context.read, collection.rpartition("/")[0])
-    return listed("modelEvaluations", list_page(context.read, collection, call.query))
-
-
-def get_evaluation(context: VertexContext, call: Call) -> JsonObject:
-    """models.evaluations.get."""
-    return find(context.read, "/".join((call.parent, "models", _id_without_version(call.path[1]), *call.path[2:])))
-
-
-def _without_version(name: str) -> str:
-    head, slash, model_id = name.rpartition("/")
-    return f"{head}{slash}{_id_without_version(model_id)}"
-
-
-def _id_without_version(model_id: str) -> str:
-    plain, _, version = model_id.partition("@")
-    if version not in _VERSIONS:
-        raise not_found(f"The model {plain} has no version {version!r}.")
-    return plain

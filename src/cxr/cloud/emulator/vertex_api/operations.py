@@ -76,10 +76,16 @@ def finish(
     connection.execute("UPDATE operations SET body=?, done=1 WHERE name=?", (json.dumps(checked_operation(body)), name))
 
 
-def delete_at_once(context: VertexContext, name: str, forget: Callable[[sqlite3.Connection], None]) -> JsonObject:
-    """Delete a resource and answer with the operation that did it."""
+def delete_at_once(
+    context: VertexContext,
+    name: str,
+    forget: Callable[[sqlite3.Connection], None],
+    *,
+    parent: str | None = None,
+) -> JsonObject:
+    """Delete a resource and answer with the operation that did it, below `parent` (the resource itself without)."""
     with context.write() as connection:
-        operation = begin(connection, name, "delete", types.DeleteOperationMetadata)
+        operation = begin(connection, parent or name, "delete", types.DeleteOperationMetadata)
         forget(connection)
         finish(connection, operation["name"])
     return operation

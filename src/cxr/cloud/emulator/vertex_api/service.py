@@ -14,11 +14,13 @@ from cxr.cloud.emulator.logging_api import list_entries
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
-from cxr.cloud.emulator.vertex_api import custom_jobs, datasets, models, operations, pipelines
+from cxr.cloud.emulator.vertex_api import batch_prediction, custom_jobs, datasets, models, operations, pipelines
 from cxr.cloud.emulator.vertex_api.automl_job import AutoMLJob
+from cxr.cloud.emulator.vertex_api.batch_job import BatchPredictionJob
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext
 from cxr.cloud.emulator.vertex_api.importing import import_work
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, json_object, types, with_integer_enums
+from cxr.cloud.emulator.vertex_api.prediction_methods import PREDICTION_METHODS
 
 log = logging.getLogger(__name__)
 Method = Callable[[VertexContext, Call], JsonObject]
@@ -46,8 +48,7 @@ METHODS: dict[str, tuple[Method, Any]] = {
     "models.patch": (models.patch_model, types.Model),
     "models.delete": (models.delete_model, None),
     "models.export": (models.export_model, None),
-    "models.evaluations.list": (models.list_evaluations, None),
-    "models.evaluations.get": (models.get_evaluation, None),
+    **PREDICTION_METHODS,
 }
 OPERATION_METHODS: dict[str, Method] = {
     "get": operations.get_operation,
@@ -79,6 +80,7 @@ class VertexService:
             {
                 pipelines.KIND: AutoMLJob(self._context, url),
                 custom_jobs.KIND: custom_jobs.CustomJob(self._context, url),
+                batch_prediction.KIND: BatchPredictionJob(self._context, url),
             },
         )
         self._operations.start()
