@@ -11,7 +11,7 @@ from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.evaluation_steps import check_has_model
 from cxr.cli.cloud.jobs import wait_for
 from cxr.cli.out import Out
-from cxr.errors import Interrupted, JobFailed, NotAllowed
+from cxr.errors import Interrupted, JobFailed, NotAllowed, UsageError
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -75,6 +75,11 @@ class Predicting:
         known_manifest(self.job, manifest.hash)
         model = get_model(self.connection, model_of(self.connection, self.job))
         check_model_manifest(model, manifest.hash)
+        if not (model.in_batches if self.wishes.way == "batch" else model.online):
+            raise UsageError(
+                f"the service gives no {self.wishes.way} predictions of this model, which is made for devices",
+                hint=f"judge it here: cxr cloud export {self.job.id}, then cxr compare",
+            )
         way = self._batch if self.wishes.way == "batch" else self._online
         try:
             way(manifest, model)

@@ -10,15 +10,21 @@ from cxr.cloud.vertex.long_running import Operation, operation_of
 from cxr.errors import NotFound
 from cxr.storage.google_errors import google_errors
 
+#: The format in which batches name their images.
+BATCH_FORMAT = "jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceModel:
-    """A model resource: its name, labels and the export formats (the service's ids) it offers."""
+    """A model resource: its name, labels and the export formats (the service's ids) it offers; whether the service
+    itself predicts with it in batches, and online on nodes of its own choice."""
 
     resource: str
     display_name: str
     labels: dict[str, str] = field(default_factory=dict)
     export_formats: tuple[str, ...] = ()
+    in_batches: bool = False
+    online: bool = False
 
     @property
     def id(self) -> str:
@@ -34,7 +40,14 @@ def get_model(connection: Connection, resource: str) -> ServiceModel:
     except NotFound as error:
         raise NotFound(f"the model {resource} is not on the service any more", hint="train it again") from error
     formats = tuple(str(export_format.id) for export_format in model.supported_export_formats)
-    return ServiceModel(str(model.name), str(model.display_name), dict(model.labels), formats)
+    return ServiceModel(
+        resource=str(model.name),
+        display_name=str(model.display_name),
+        labels=dict(model.labels),
+        export_formats=formats,
+        in_batches=BATCH_FORMAT in model.supported_input_storage_formats,
+        online="AUTOMATIC_RESOURCES" in {kind.name for kind in model.supported_deployment_resources_types},
+    )
 
 
 def begin_export(connection: Connection, model: ServiceModel, service_id: str, destination: str) -> Operation:
