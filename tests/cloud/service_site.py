@@ -63,11 +63,14 @@ class Site:
         return Journal(self.settings.journal_path)
 
     def cxr(self, *args: str) -> Ended:
-        """The command line in this process: the SDK is loaded once for all tests."""
+        """A command on this site's jobs, in this process: the SDK is loaded once for all tests."""
+        return self.plain(*args, "--state-dir", str(self.settings.state_dir))
+
+    def plain(self, *args: str) -> Ended:
+        """Any command."""
         out, err = io.StringIO(), io.StringIO()
         code = 0
-        argv = _argv("cxr", *args, "--state-dir", str(self.settings.state_dir))
-        with argv, _inside(self.folder), redirect_stdout(out), redirect_stderr(err):
+        with _argv("cxr", *args), _inside(self.folder), redirect_stdout(out), redirect_stderr(err):
             try:
                 main()
             except SystemExit as ended:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from service_site import LABELS, Site, open_site
+from service_site import LABELS, Site
 from tiny_models import tflite
 
 from cxr.bundle import (
@@ -28,12 +27,6 @@ from cxr.cloud.vertex.models import begin_export, get_model
 from cxr.cloud.vertex.outputs import best_trial
 
 GREY = Preprocessing(224, 224, 3)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with open_site(tmp_path_factory.mktemp("export")) as site:
-        yield site
 
 
 @pytest.fixture(scope="module")
