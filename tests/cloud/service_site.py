@@ -6,13 +6,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import requests
 from PIL import Image
 
 from cxr.cli.main import main
@@ -77,6 +79,16 @@ class Site:
                 code = int(ended.code or 0)
         return Ended(code, out.getvalue(), err.getvalue())
 
+    @contextmanager
+    def faults(self, *rules: dict[str, Any]) -> Iterator[None]:
+        """The emulator misbehaves inside the block."""
+        url = f"{self.connection.endpoint}/_emulator/faults"
+        assert requests.put(url, json={"rules": list(rules)}, timeout=20).status_code == 200
+        try:
+            yield
+        finally:
+            requests.delete(url, timeout=20)
+
     def automl(self, model_type: str = "mobile-versatile", budget_node_hours: float = 1) -> Job:
         """A finished AutoML job; the budget chooses what the tiny exporter does."""
         plan = plan_automl(self.connection, self.manifest, model_type=model_type, budget_node_hours=budget_node_hours)
@@ -102,10 +114,11 @@ class Site:
 
 
 @contextmanager
-def open_site(folder: Path) -> Iterator[Site]:
-    """A site whose emulator is stopped at the end."""
+def open_site(folder: Path, **options: Any) -> Iterator[Site]:
+    """A site whose emulator (tiny models, unless `options` say otherwise) is stopped at the end."""
     settings = Settings(state_dir=folder / ".cxr", bucket="cxr-tests")
-    ensure_running(settings.emulator_dir, idle_exit_seconds=300, stand_in=EXPORTER, scorer=SCORER, max_running_jobs=2)
+    options = options or {"stand_in": EXPORTER, "scorer": SCORER, "max_running_jobs": 2}
+    ensure_running(settings.emulator_dir, idle_exit_seconds=300, **options)
     try:
         draw(folder / "images")
         manifest = write_manifest(scan(folder / "images"), folder / "manifest.csv")
@@ -116,6 +129,14 @@ def open_site(folder: Path) -> Iterator[Site]:
         yield Site(folder, replace(settings), connection, manifest)
     finally:
         stop(settings.emulator_dir)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def draw(folder: Path) -> None:

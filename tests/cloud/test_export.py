@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from service_site import LABELS, Site
+from service_site import LABELS, Site, open_site, wait_until
 from tiny_models import tflite
 
 from cxr.bundle import (
@@ -218,3 +221,46 @@ def test_the_best_trial_is_found_by_the_metrics_goal() -> None:
 def test_a_record_that_cannot_be_read_costs_an_export_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "j.json").write_text('{"tflite": {"model": "m"}, "tf-js": [')
     assert ExportRecords(tmp_path, "j").get("tflite") is None
+
+
+def test_ctrl_c_leaves_the_export_to_the_service_and_the_same_command_goes_on(site: Site, job: Job) -> None:
+    records = site.settings.state_dir / "exports" / f"{job.id}.json"
+    command = ["cloud", "export", job.id, "--to", "saved-model,tf-js", "--again", "--out", "left"]
+    slow = {"path": "/ui/.*operations/", "action": "latency", "seconds": 30}
+    known = records.read_text() if records.is_file() else ""
+    with site.faults(slow):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cxr", *command, "--state-dir", str(site.settings.state_dir)],
+            cwd=site.folder,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until(lambda: records.is_file() and records.read_text() != known and "tf-js" in records.read_text())
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 6
+    assert f"cxr cloud export {job.id} --to saved-model,tf-js --out left" in said
+    assert list(site.folder.glob("*left*")) == []
+    begun = ExportRecords(records.parent, job.id).get("tf-js")
+    assert begun is not None
+    assert begun.operation
+    times = exported(site, job, "tf-js")
+    ended = site.cxr("cloud", "export", job.id, "--to", "tf-js", "--out", "left", "--json")
+    assert ended.code == 0, ended.stderr
+    assert exported(site, job, "tf-js") == times
+    assert read_bundle(site.folder / "left").info.format is ModelFormat.TFJS
+
+
+@pytest.mark.slow
+def test_every_format_of_a_trained_stand_in_agrees(tmp_path: Path) -> None:
+    with open_site(tmp_path, stand_in_epochs=2) as site:
+        job = site.automl()
+        formats = "tflite,saved-model,tf-js,edgetpu-tflite"
+        ended = site.cxr("cloud", "export", job.id, "--to", formats, "--out", "all", "--json")
+        assert ended.code == 0, ended.stderr
+        scores = {name: one["scores_of_one_image"] for name, one in ended.document["formats"].items()}
+        assert scores["saved-model"] == pytest.approx(scores["tflite"], abs=0.15)
+        assert site.cxr("cloud", "export", job.id, "--to", "saved-model", "--out", "only").code == 0
+        assert read_bundle(site.folder / "only").info.format is ModelFormat.SAVED_MODEL
+        compared = site.plain("compare", "all", "only", "--manifest", "manifest.csv", "--json", "--cache", "cache")
+        assert compared.code == 0, compared.stderr
