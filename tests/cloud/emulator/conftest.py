@@ -37,3 +37,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     state = tmp_path_factory.mktemp("emulator")
     yield Server(state, process.ensure_running(state, **TINY, max_running_jobs=2))
     process.stop(state)
+
+
+@pytest.fixture
+def sdk(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`google.cloud.aiplatform` pointed at the server, as docs/emulator.md says."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    aiplatform.init(
+        api_endpoint=server.url,
+        api_transport="rest",
+        credentials=AnonymousCredentials(),
+        project="p",
+        location="us-central1",
+    )
+    yield
+    aiplatform.initializer.global_config.__init__()

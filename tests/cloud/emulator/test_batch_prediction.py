@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,21 +26,6 @@ def dataset(server: Server) -> str:
 def model(server: Server, dataset: str) -> str:
     """A cloud model."""
     return server.model(dataset, "CLOUD")
-
-
-@pytest.fixture
-def sdk(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The SDK pointed at the server, as docs/emulator.md says."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
-    aiplatform.init(
-        api_endpoint=server.url,
-        api_transport="rest",
-        credentials=AnonymousCredentials(),
-        project="p",
-        location="us-central1",
-    )
-    yield
-    aiplatform.initializer.global_config.__init__()
 
 
 def request(server: Server, model_name: str, instances: list[Any], **changes: Any) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def test_a_dataset_that_does_not_exist_is_not_found(server: Server, dataset: str
     refused(server.call("POST", f"{server.parent}/trainingPipelines", body), "NOT_FOUND", "4711")
 
 
-@pytest.mark.parametrize("collection", ["datasets", "trainingPipelines", "customJobs", "models", "batchPredictionJobs"])
+@pytest.mark.parametrize(
+    "collection", ["datasets", "trainingPipelines", "customJobs", "models", "batchPredictionJobs", "endpoints"]
+)
 def test_unknown_resources_are_not_found(server: Server, collection: str) -> None:
     for method in ("GET", "DELETE"):
         refused(server.call(method, f"{server.parent}/{collection}/4711"), "NOT_FOUND", "4711")

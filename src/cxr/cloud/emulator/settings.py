@@ -42,6 +42,8 @@ class EmulatorSettings:
     stand_in: tuple[str, ...] = field(default_factory=stand_in_command)
     stand_in_epochs: int | None = None
     scorer: tuple[str, ...] = field(default_factory=scorer_command)
+    scorer_idle_seconds: float = 300.0
+    scorer_answer_seconds: float = 60.0
     job_environment: Mapping[str, str] = field(default_factory=dict)
     job_attempts: int = 3
     cancel_grace_seconds: float = 5.0
@@ -70,6 +72,11 @@ class EmulatorSettings:
     def models_dir(self) -> Path:
         """The files of trained models."""
         return self.state_dir / "models"
+
+    @property
+    def scorers_dir(self) -> Path:
+        """What the programs that predict online have written to stderr."""
+        return self.state_dir / "scorers"
 
     @property
     def server_file(self) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.emulator.errors import invalid_argument
+from cxr.cloud.emulator.jobs.scorers import ScorerPool
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
@@ -24,7 +25,7 @@ MAX_DISPLAY_NAME = 128
 
 @dataclass(frozen=True, slots=True)
 class VertexContext:
-    """State, settings, and the wake-up calls of the threads that work in the background."""
+    """State, settings, the wake-up calls of the threads that work in the background, and the programs that predict."""
 
     settings: EmulatorSettings
     database: Database
@@ -32,6 +33,7 @@ class VertexContext:
     wake_operations: Callable[[], None]
     wake_jobs: Callable[[], None]
     stopping: threading.Event
+    scorers: ScorerPool
 
     @property
     def read(self) -> sqlite3.Connection:

@@ -7,11 +7,20 @@ import sqlite3
 from datetime import UTC, datetime
 
 from cxr.cloud.emulator.errors import failed_precondition, invalid_argument, not_found
-from cxr.cloud.emulator.storage_api.internal import bucket_exists, split_uri, store_file
+from cxr.cloud.emulator.storage_api.internal import (
+    bucket_exists,
+    objects_below,
+    read_object,
+    split_uri,
+    store_file,
+)
+from cxr.cloud.emulator.storage_api.objects import commit_object
+from cxr.cloud.emulator.storage_api.preconditions import Preconditions
 from cxr.cloud.emulator.vertex_api.automl_job import model_folder
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, packed, parse, types
 from cxr.cloud.emulator.vertex_api.model_names import name_without_version
+from cxr.cloud.emulator.vertex_api.model_uploads import CUSTOM_FORMAT
 from cxr.cloud.emulator.vertex_api.operations import begin, delete_at_once
 from cxr.cloud.emulator.vertex_api.resource_store import (
     COMMON_FIELDS,
@@ -60,10 +69,16 @@ def patch_model(context: VertexContext, call: Call) -> JsonObject:
 
 
 def delete_model(context: VertexContext, call: Call) -> JsonObject:
-    """models.delete: an operation; the exported files in the bucket stay."""
-    find(context.read, call.name)
+    """models.delete: an operation; the exported files in the bucket stay. FAILED_PRECONDITION while it is deployed."""
 
     def forget(connection: sqlite3.Connection) -> None:
+        deployed = find(connection, call.name).get("deployedModels", [])
+        if deployed:
+            where = ", ".join(sorted({reference["endpoint"] for reference in deployed}))
+            raise failed_precondition(
+                f"The Model is deployed or being deployed at the following Endpoint(s): {where}. "
+                "Please undeploy the model before retry."
+            )
         remove(connection, call.name)
         shutil.rmtree(model_folder(context, call.name), ignore_errors=True)
 
@@ -105,12 +120,22 @@ def export_model(context: VertexContext, call: Call) -> JsonObject:
 
 
 def export_work(context: VertexContext, work_input: JsonObject) -> tuple[JsonObject, JsonObject]:
-    """Copy a model's files of one format into the bucket."""
-    source = model_folder(context, work_input["model"]) / work_input["format"]
-    files = sorted(path for path in source.rglob("*") if path.is_file())
-    if not files:
-        raise not_found(f"The model {work_input['model']} was deleted.")
-    for path in files:
-        name = f"{work_input['folder']}/{path.relative_to(source).as_posix()}"
-        store_file(context.storage, work_input["bucket"], name, path)
+    """Copy a model's files of one format, or those of an uploaded model, into the bucket."""
+    model, bucket = find(context.read, work_input["model"]), work_input["bucket"]
+    if work_input["format"] == CUSTOM_FORMAT:
+        _copy_artifact(context, model.get("artifactUri", ""), bucket, work_input["folder"])
+        return packed(types.ExportModelResponse, {}), {}
+    source = model_folder(context, model["name"]) / work_input["format"]
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        store_file(context.storage, bucket, f"{work_input['folder']}/{path.relative_to(source).as_posix()}", path)
     return packed(types.ExportModelResponse, {}), {}
+
+
+def _copy_artifact(context: VertexContext, uri: str, bucket: str, folder: str) -> None:
+    if not uri:
+        raise failed_precondition("The model has no artifact.")
+    source, prefix = split_uri(uri.rstrip("/") + "/")
+    for row in objects_below(context.storage, source, prefix):
+        blob = context.storage.blobs.write([read_object(context.storage, row)])
+        name = f"{folder}/{row['name'].removeprefix(prefix)}"
+        commit_object(context.storage, bucket, name, blob, {}, Preconditions())

@@ -9,13 +9,14 @@ from typing import Any
 
 from cxr.cloud.emulator.errors import unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.jobs.scorers import ScorerPool
 from cxr.cloud.emulator.jobs.supervisor import Supervisor
 from cxr.cloud.emulator.logging_api import list_entries
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.vertex_api import batch_prediction, custom_jobs, datasets, models, operations, pipelines
-from cxr.cloud.emulator.vertex_api.automl_job import AutoMLJob
+from cxr.cloud.emulator.vertex_api.automl_job import AutoMLJob, program_environment
 from cxr.cloud.emulator.vertex_api.batch_job import BatchPredictionJob
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext
 from cxr.cloud.emulator.vertex_api.importing import import_work
@@ -64,8 +65,21 @@ class VertexService:
 
     def __init__(self, settings: EmulatorSettings, database: Database, storage: StorageContext, url: str) -> None:
         self._stopping = threading.Event()
+        self._scorers = ScorerPool(
+            settings.scorer,
+            program_environment(settings, url),
+            settings.scorers_dir,
+            idle_seconds=settings.scorer_idle_seconds,
+            answer_seconds=settings.scorer_answer_seconds,
+        )
         self._context = VertexContext(
-            settings, database, storage, self._wake_operations, self._wake_jobs, self._stopping
+            settings,
+            database,
+            storage,
+            self._wake_operations,
+            self._wake_jobs,
+            self._stopping,
+            self._scorers,
         )
         self._operations = operations.OperationWorker(
             database,
@@ -110,6 +124,7 @@ class VertexService:
     def stop(self) -> None:
         """End the threads and the running jobs."""
         self._stopping.set()
+        self._scorers.stop()
         self._operations.stop()
         self._supervisor.stop()
 
