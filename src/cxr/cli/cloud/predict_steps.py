@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cxr.cli.cloud.service_predictions import Answered
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.plans import LaunchPlan
     from cxr.cloud.scores import Picture
     from cxr.cloud.vertex.models import ServiceModel
     from cxr.manifests.manifest import Manifest
@@ -123,7 +123,8 @@ class Predicting:
             )
         scores = batch_prediction.read_scores(connection, ended, manifest)
         hours = batch_prediction.billed_hours(connection, ended)
-        answered = self._answered(model, plan, ended, hours)
+        cost = plan.cost
+        answered = self._answered(model, hours, cost.price.usd_per_hour, cost.worst_usd, ended)
         self._finish(manifest, scores, answered)
         journal.update(ended, exported_to=str(self.wishes.folder))
 
@@ -159,6 +160,7 @@ class Predicting:
             return
         self._check_cost(price * estimate.worst_hours)
         out.confirm(f"Deploy the model for {price:g} USD an hour?", yes=self.wishes.yes)
+        since = time.monotonic()
         with (
             serving.serving(
                 connection, self.journal, self.job, model.resource, manifest.hash, keep=self.wishes.keep, say=out.say
@@ -168,7 +170,8 @@ class Predicting:
             scores = serving.score_online(connection, served, pictures, manifest.classes, read, on_progress=advance)
         if self.wishes.keep:
             out.warn(f"{served.resource} is still there, for {price:g} USD an hour. Remove it: {remove}")
-        self._finish(manifest, scores, self._answered(model, None, None, None))
+        hours = (time.monotonic() - since) / 3600
+        self._finish(manifest, scores, self._answered(model, hours, price, price * estimate.worst_hours))
 
     def _reader(self, manifest: Manifest) -> Any:
         """Reads an image's bytes where they are: the folder of the manifest (or --images), else the bucket."""
@@ -201,23 +204,23 @@ class Predicting:
             )
 
     def _answered(
-        self, model: ServiceModel, plan: LaunchPlan | None, batch: Job | None, hours: float | None
+        self, model: ServiceModel, hours: float | None, usd_per_hour: float, worst_usd: float, batch: Job | None = None
     ) -> Answered:
         from cxr.cli.cloud.service_predictions import Answered
         from cxr.cloud.exporting.automl import is_stand_in, job_provenance
 
-        stand_in = is_stand_in(model)
-        cost: dict[str, Any] = {"billed": self.connection.billed, "hours": hours}
+        stand_in, billed = is_stand_in(model), self.connection.billed
+        actual = None if hours is None else round(hours * usd_per_hour, 4)
+        cost = {
+            "worst_case_usd": round(worst_usd, 2),
+            "actual_usd": actual if billed else 0.0,
+            "hours": hours,
+            "usd_per_hour": usd_per_hour,
+            "billed": billed,
+        }
         provenance = {**job_provenance(self.job), "model": model.resource}
-        if plan is not None and batch is not None:
+        if batch is not None:
             provenance |= {"batch_job": batch.id, "batch_resource": batch.resource}
-            cost |= {
-                "worst_case_usd": round(plan.cost.worst_usd, 2),
-                "usd_per_hour": plan.cost.price.usd_per_hour,
-                "actual_usd": None if hours is None else round(hours * plan.cost.price.usd_per_hour, 4),
-            }
-            if not self.connection.billed:
-                cost["actual_usd"] = 0.0
         name = "automl-stand-in" if stand_in else "automl"
         return Answered(name, stand_in, self.wishes.way, provenance, cost)
 
