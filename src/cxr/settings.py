@@ -31,6 +31,7 @@ class Settings:
     region: str = "us-central1"
     bucket: str | None = None
     prefix: str = "cxr"
+    prices: str | None = None
     state_dir: Path = Path(".cxr")
 
     @property

@@ -14,9 +14,11 @@ import pytest
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
 from cxr.cloud.journal import Journal
+from cxr.cloud.offers import choose_hardware
 from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
-from cxr.cloud.vertex.automl import plan_automl
-from cxr.cloud.vertex.custom import CustomOptions, job_output_url, plan_custom
+from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
+from cxr.cloud.vertex.container import CustomOptions, job_output_url
+from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
 from cxr.cloud.vertex.jobs import cancel_job, refresh
 from cxr.cloud.vertex.launches import latest_attempt, launch_automl, launch_custom
@@ -29,6 +31,7 @@ from cxr.manifests.scan import scan
 from cxr.manifests.split import make_validation
 from cxr.settings import Settings
 
+L4 = choose_hardware("g2-standard-4")
 # Jobs that last until they are ended: what is tested here is the client, not a training.
 ENDLESS = "sh -c 'sleep 600' stand-in"
 
@@ -99,7 +102,7 @@ def test_a_bucket_elsewhere_is_refused_by_upload_and_launch(
     elsewhere = replace(uploaded, region="europe-west4")
     with pytest.raises(UsageError, match="the jobs run in europe-west4"):
         plan_upload(elsewhere, manifest)
-    options = CustomOptions("cnn5")
+    options = CustomOptions("cnn5", L4)
     with pytest.raises(UsageError, match="the jobs run in europe-west4"):
         launch_custom(journal, plan_custom(elsewhere, manifest, options), manifest, options, on_step=silent)
     assert journal.jobs() == []
@@ -108,7 +111,7 @@ def test_a_bucket_elsewhere_is_refused_by_upload_and_launch(
 def test_launching_before_uploading_says_so_and_leaves_no_job(
     empty: Connection, manifest: Manifest, journal: Journal
 ) -> None:
-    options = CustomOptions("cnn5")
+    options = CustomOptions("cnn5", L4)
     with pytest.raises(InputError, match=r"200 images of the manifest are not at .*/images") as raised:
         launch_custom(journal, plan_custom(empty, manifest, options), manifest, options, on_step=silent)
     assert "cxr cloud upload" in str(raised.value.hint)
@@ -121,29 +124,34 @@ def test_an_object_that_somebody_changed_is_noticed(uploaded: Connection, manife
         check_uploaded(uploaded, manifest)
 
 
-def test_a_dataset_is_made_once_and_found_by_its_manifest(uploaded: Connection, manifest: Manifest) -> None:
+def test_a_dataset_is_made_once_and_found_by_its_manifest(
+    uploaded: Connection, manifest: Manifest, journal: Journal
+) -> None:
     said: list[str] = []
-    made = ensure_dataset(uploaded, manifest, on_step=said.append)
+    made = ensure_dataset(uploaded, journal, manifest, on_step=said.append)
     assert made.complete
     assert made.partial_failures == ()
     assert said[0] == "making the dataset"
     assert find_dataset(uploaded, manifest) == replace(made, partial_failures=())
-    assert ensure_dataset(uploaded, manifest, on_step=said.append).resource == made.resource
+    assert ensure_dataset(uploaded, journal, manifest, on_step=said.append).resource == made.resource
+    (imported,) = journal.jobs()
+    assert (imported.kind, imported.state, imported.details["dataset"]) == ("import", "SUCCEEDED", made.resource)
+    assert imported.resource.startswith(f"{made.resource}/operations/")
 
 
 def test_a_training_on_a_half_imported_dataset_is_not_paid_for(
     uploaded: Connection, manifest: Manifest, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_automl(uploaded, manifest, model_type="mobile-versatile", budget_node_hours=1)
+    plan = plan_automl(uploaded, manifest, AutoMLOptions())
     # The manifest counts one image more than the service can find: as when a row's file is no image.
     monkeypatch.setattr("cxr.cloud.vertex.datasets.expected_items", lambda _: 201)
     with pytest.raises(CheckFailed, match="200 of 201 images were imported"):
         launch_automl(journal, plan, manifest, on_step=silent)
-    assert journal.jobs() == []
+    assert [job.kind for job in journal.jobs()] == ["import"]
 
 
 def test_a_job_carries_its_own_copy_of_the_manifest(uploaded: Connection, manifest: Manifest, journal: Journal) -> None:
-    options = CustomOptions("cnn5")
+    options = CustomOptions("cnn5", L4)
     plan = plan_custom(uploaded, manifest, options)
     launched = launch_custom(journal, plan, manifest, options, on_step=silent)
     header = json.loads(uploaded.store(f"jobs/{plan.job_id}").get_bytes("manifest.json"))
@@ -156,7 +164,7 @@ def test_a_job_carries_its_own_copy_of_the_manifest(uploaded: Connection, manife
 def test_a_lost_journal_finds_the_job_by_its_label_and_says_that_it_did(
     uploaded: Connection, manifest: Manifest, journal: Journal, tmp_path: Path
 ) -> None:
-    plan = plan_automl(uploaded, manifest, model_type="mobile-versatile", budget_node_hours=1)
+    plan = plan_automl(uploaded, manifest, AutoMLOptions())
     first = launch_automl(journal, plan, manifest, on_step=silent)
     found = launch_automl(Journal(tmp_path / "other.jsonl"), plan, manifest, on_step=silent)
     assert (first.fresh, found.fresh) == (True, False)
@@ -167,7 +175,7 @@ def test_a_lost_journal_finds_the_job_by_its_label_and_says_that_it_did(
 def test_a_cancelled_job_gives_way_to_the_next_attempt(
     uploaded: Connection, manifest: Manifest, journal: Journal
 ) -> None:
-    options = CustomOptions("cnn5", seed=11)
+    options = CustomOptions("cnn5", L4, seed=11)
     plan = plan_custom(uploaded, manifest, options)
     job = launch_custom(journal, plan, manifest, options, on_step=silent).job
     cancel_job(uploaded, job)
@@ -181,14 +189,14 @@ def test_a_cancelled_job_gives_way_to_the_next_attempt(
 def test_a_job_that_the_service_no_longer_knows_is_gone_and_can_be_launched_anew(
     uploaded: Connection, manifest: Manifest, journal: Journal
 ) -> None:
-    plan = plan_custom(uploaded, manifest, CustomOptions("cnn5", seed=12))
+    plan = plan_custom(uploaded, manifest, CustomOptions("cnn5", L4, seed=12))
     job = journal.update(journal.intend(plan), resource=f"{uploaded.parent}/customJobs/404", state="RUNNING")
     assert latest_attempt(uploaded, journal, plan, again=False).attempt == 2
     assert journal.find(job.id).state == "GONE"
 
 
 def test_a_job_without_an_answer_is_explained(uploaded: Connection, manifest: Manifest, journal: Journal) -> None:
-    job = journal.intend(plan_custom(uploaded, manifest, CustomOptions("cnn5", seed=13)))
+    job = journal.intend(plan_custom(uploaded, manifest, CustomOptions("cnn5", L4, seed=13)))
     for ask in (lambda: refresh(uploaded, journal, job), lambda: cancel_job(uploaded, job)):
         with pytest.raises(UsageError, match="about to be launched"):
             ask()

@@ -21,8 +21,8 @@ CONNECTION = Connection(Target.EMULATOR, "p", "us-central1", "bucket", "cxr", "h
 
 
 def make_plan(seed: int = 1) -> LaunchPlan:
-    cost = Cost(18.0, 1.0, Price(18.0, "2026-10-07", "test"))
-    return LaunchPlan(JobKind.CUSTOM, CONNECTION, "f" * 64, {"seed": seed}, cost, ("a model",))
+    cost = Cost(18.0, 9.0, 1.0, 0.5, Price(18.0, "2026-10-07", "test"))
+    return LaunchPlan(JobKind.CUSTOM, CONNECTION, "f" * 64, {"seed": seed}, cost)
 
 
 @pytest.fixture

@@ -10,12 +10,17 @@ import pandas as pd
 import pytest
 
 from cxr.cloud.connection import Connection, connect
-from cxr.cloud.vertex.automl import plan_automl
-from cxr.cloud.vertex.custom import HDF5_MAGIC, CustomOptions, plan_custom
+from cxr.cloud.offers import Hardware, choose_hardware
+from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
+from cxr.cloud.vertex.container import HDF5_MAGIC, CustomOptions
+from cxr.cloud.vertex.custom import plan_custom
 from cxr.errors import CxrError, InputError, NotAllowed, UsageError
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
 from cxr.settings import Settings, Target
 
+L4 = choose_hardware("g2-standard-4")
+#: 100 GB of disk an hour.
+DISK = 100 * 0.1955 / 730
 GOOGLE = Connection(Target.GCP, "project", "us-central1", "bucket", "cxr", None)
 
 
@@ -32,24 +37,24 @@ def make_manifest(labels: tuple[str, str] = ("NORMAL", "PNEUMONIA"), images: int
 
 
 def test_the_worst_case_is_the_budget_times_the_price() -> None:
-    plan = plan_automl(GOOGLE, make_manifest(), model_type="mobile-versatile", budget_node_hours=2)
+    plan = plan_automl(GOOGLE, make_manifest(), AutoMLOptions("mobile-versatile", 2))
     assert plan.cost.worst_usd == 36.0
     assert plan.request["budget_milli_node_hours"] == 2000
     assert "36.00 USD" in dict(plan.rows())["cost"]
-    cloud = plan_automl(GOOGLE, make_manifest(), model_type="cloud", budget_node_hours=8)
+    cloud = plan_automl(GOOGLE, make_manifest(), AutoMLOptions("cloud", 8))
     assert cloud.cost.worst_usd == pytest.approx(27.72)
     assert any("cannot be exported" in note for note in cloud.notes)
     assert plan.notes == ()
 
 
 def test_a_gpu_job_costs_at_most_its_timeout() -> None:
-    plan = plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", timeout_hours=3))
-    assert plan.cost.worst_usd == pytest.approx(3 * 0.8129)
+    plan = plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4, timeout_hours=3))
+    assert plan.cost.worst_usd == pytest.approx(3 * (0.8129 + DISK))
 
 
 def test_the_emulator_bills_nothing_and_says_what_google_would() -> None:
     local = replace(GOOGLE, on=Target.EMULATOR, endpoint="http://127.0.0.1:1")
-    plan = plan_automl(local, make_manifest(), model_type="mobile-versatile", budget_node_hours=1)
+    plan = plan_automl(local, make_manifest(), AutoMLOptions("mobile-versatile", 1))
     assert dict(plan.rows())["cost"].startswith("nothing here; on Google at most 18.00 USD")
     assert any("stand-in" in note for note in plan.notes)
 
@@ -69,30 +74,28 @@ def test_a_budget_or_model_type_that_the_service_refuses_is_refused_here(
     model_type: str, hours: float, words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        plan_automl(GOOGLE, make_manifest(), model_type=model_type, budget_node_hours=hours)
+        plan_automl(GOOGLE, make_manifest(), AutoMLOptions(model_type, hours))
 
 
 def test_automl_outside_its_regions_is_refused() -> None:
     with pytest.raises(UsageError, match="not offered in asia-east1"):
-        plan_automl(replace(GOOGLE, region="asia-east1"), make_manifest(), model_type="cloud", budget_node_hours=8)
+        plan_automl(replace(GOOGLE, region="asia-east1"), make_manifest(), AutoMLOptions("cloud", 8))
 
 
 def test_a_label_that_vertex_refuses_is_named() -> None:
     with pytest.raises(CxrError, match="2-NORMAL"):
-        plan_automl(
-            GOOGLE, make_manifest(("2-NORMAL", "PNEUMONIA")), model_type="mobile-versatile", budget_node_hours=1
-        )
+        plan_automl(GOOGLE, make_manifest(("2-NORMAL", "PNEUMONIA")), AutoMLOptions("mobile-versatile", 1))
 
 
 def test_too_few_images_of_a_label_are_counted() -> None:
     with pytest.raises(CxrError, match="at least 10 training images of each label, NORMAL has 4"):
-        plan_automl(GOOGLE, make_manifest(images=4), model_type="mobile-versatile", budget_node_hours=1)
+        plan_automl(GOOGLE, make_manifest(images=4), AutoMLOptions("mobile-versatile", 1))
 
 
 def test_the_id_names_the_plan_and_nothing_else() -> None:
-    first = plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5"))
-    assert first.job_id == plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5")).job_id
-    assert first.job_id != plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", seed=8)).job_id
+    first = plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4))
+    assert first.job_id == plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4)).job_id
+    assert first.job_id != plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4, seed=8)).job_id
     assert first.job_id != replace(first, attempt=2).job_id
     assert all(len(value) <= 63 and value == value.lower() for value in first.labels.values())
 
@@ -102,23 +105,25 @@ def test_a_weights_file_is_identified_by_its_bytes(tmp_path: Path) -> None:
     for path in (one, two):
         path.parent.mkdir()
         path.write_bytes(HDF5_MAGIC + b"weights")
-    ids = {plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(path))).job_id for path in (one, two)}
+    ids = {
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4, weights=str(path))).job_id for path in (one, two)
+    }
     assert len(ids) == 1
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(InputError, match="no HDF5 file"):
-        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(tmp_path / "text.h5")))
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4, weights=str(tmp_path / "text.h5")))
     with pytest.raises(InputError, match="no weights file"):
-        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", weights=str(tmp_path / "absent.h5")))
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4, weights=str(tmp_path / "absent.h5")))
 
 
 @pytest.mark.parametrize("hours", [0.0, 0.0001, 169, float("nan")])
 def test_a_timeout_that_bounds_nothing_is_refused(hours: float) -> None:
     with pytest.raises(UsageError, match="between a minute and 168 hours"):
-        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", timeout_hours=hours))
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4, timeout_hours=hours))
 
 
 def test_another_regions_price_is_not_passed_off_as_its_own() -> None:
-    plan = plan_custom(replace(GOOGLE, region="europe-west4"), make_manifest(), CustomOptions("cnn5"))
+    plan = plan_custom(replace(GOOGLE, region="europe-west4"), make_manifest(), CustomOptions("cnn5", L4))
     assert any("europe-west4 may cost more" in note for note in plan.notes)
 
 
@@ -129,8 +134,8 @@ def test_a_prefix_that_means_something_to_a_shell_is_refused(prefix: str) -> Non
 
 
 def test_an_unpriced_machine_is_not_launched() -> None:
-    with pytest.raises(UsageError, match="price of machine type 'x9-huge'"):
-        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", machine="x9-huge"))
+    with pytest.raises(UsageError, match="price of 'x9-huge' is not known"):
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", Hardware("x9-huge", None, 0)))
 
 
 def test_google_without_project_or_bucket_says_how_to_set_it() -> None:

@@ -199,12 +199,12 @@ def _launch_jobs(
 
 
 def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
-    from cxr.cloud.vertex.automl import plan_automl
+    from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
     from cxr.cloud.vertex.launches import latest_attempt, launch_automl
 
     tell.step("AutoML: the plan with its price, then the job")
     journal = open_journal(options.settings)
-    plan = plan_automl(connection, manifest, model_type="mobile-versatile", budget_node_hours=AUTOML_NODE_HOURS)
+    plan = plan_automl(connection, manifest, AutoMLOptions(budget_node_hours=AUTOML_NODE_HOURS))
     if options.epochs:
         # Not the service's business, but a stand-in of one epoch is another model than one of twenty.
         plan = replace(plan, request={**plan.request, "stand_in_epochs": options.epochs})
@@ -214,12 +214,15 @@ def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manif
 
 
 def _launch_gpu_job(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
-    from cxr.cloud.vertex.custom import CustomOptions, plan_custom
+    from cxr.cloud.offers import choose_hardware
+    from cxr.cloud.vertex.container import DEFAULT_MACHINE, CustomOptions
+    from cxr.cloud.vertex.custom import plan_custom
     from cxr.cloud.vertex.launches import latest_attempt, launch_custom
 
     tell.step("a GPU job: the same trainer that runs here, sent as a wheel")
     journal = open_journal(options.settings)
-    job_options = CustomOptions(GPU_RECIPE, epochs=options.epochs, seed=options.seed, weights=options.weights)
+    hardware = choose_hardware(DEFAULT_MACHINE)
+    job_options = CustomOptions(GPU_RECIPE, hardware, epochs=options.epochs, seed=options.seed, weights=options.weights)
     plan = latest_attempt(connection, journal, plan_custom(connection, manifest, job_options), again=False)
     show_plan(out, plan.kind, plan.rows(), plan.notes)
     return _told(launch_custom(journal, plan, manifest, job_options, on_step=lambda said: out.say(f"  {said}")), out)

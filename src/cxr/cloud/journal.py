@@ -111,9 +111,14 @@ class Journal:
             fingerprint=plan.fingerprint,
             created=_now(),
             usd_per_hour=plan.cost.price.usd_per_hour,
+            expected_usd=plan.cost.expected_usd,
             worst_case_usd=plan.cost.worst_usd,
             details=dict(plan.request),
         )
+        return self.add(job)
+
+    def add(self, job: Job) -> Job:
+        """Write down a job that is not in the journal yet."""
         self._append(asdict(job))
         return job
 

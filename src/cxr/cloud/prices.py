@@ -1,25 +1,36 @@
-"""What Google charges, as a table with date and source. Prices move: a plan shows the date beside the figure."""
+"""What Google charges, as a table with date and source, in a file that a user can override.
+
+The form of the file is that of `price_table.toml` beside this module; a user's file replaces the entries that it has.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-from cxr.errors import UsageError
+from cxr.cloud.offers import MACHINES, Hardware, ModelType
+from cxr.errors import InputError, UsageError
 
-
-class ModelType(StrEnum):
-    """AutoML image model types, by the names of the command line."""
-
-    CLOUD = "cloud"
-    MOBILE_LOW_LATENCY = "mobile-low-latency"
-    MOBILE_VERSATILE = "mobile-versatile"
-    MOBILE_HIGH_ACCURACY = "mobile-high-accuracy"
+BUILT_IN = "price_table.toml"
+#: Hours in an average month, as Google's price pages count them.
+HOURS_A_MONTH = 730.0
+_KINDS = {
+    "automl": "usd_per_hour",
+    "machines": "usd_per_hour",
+    "accelerators": "usd_per_hour",
+    "disks": "usd_per_gb_month",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD an hour, the day it was read, where, and for which region (None: all in which it is offered)."""
+    """USD an hour, the day it was read (ISO), where, and for which region (None: all in which it is offered)."""
 
     usd_per_hour: float
     read_on: str
@@ -28,79 +39,131 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
-class AutoMLOffer:
-    """One AutoML model type: the service's name, its legal budget in milli node hours, its price a node hour.
+class HourlyPrice:
+    """What one hour of a job costs, all replicas together: at most (the list price), and as is to be expected (spot
+    capacity with the least discount that Google states)."""
 
-    Limits: the AutoML image task definition, field budgetMilliNodeHours.
-    """
-
-    service_name: str
-    minimum_milli_node_hours: int
-    maximum_milli_node_hours: int
-    price: Price
-    exportable: bool
+    at_most: Price
+    expected_usd_per_hour: float
+    expectation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """A machine type for custom jobs: how many of which accelerator it has, and the price of all of it."""
+class PriceTable:
+    """All prices. `entries` maps (kind, name) to a price in the kind's unit (disks: USD per GB and month)."""
 
-    name: str
-    accelerator: str | None
-    accelerators: int
-    price: Price
+    entries: Mapping[tuple[str, str], Price]
+    spot_discount: float
+    origin: str = "built in"
 
+    def automl(self, model_type: ModelType) -> HourlyPrice:
+        """The price of a node hour. Raises UsageError when the table has none."""
+        price = self._entry("automl", model_type)
+        return HourlyPrice(price, price.usd_per_hour)
 
-_AUTOML_PAGE = "Vertex AI pricing page"
-_CLOUD_PRICE = Price(3.465, "2026-10-07", _AUTOML_PAGE)
-_EDGE_PRICE = Price(18.00, "2026-10-07", _AUTOML_PAGE)
-# The rate card of 2026-10-07 lists n1-standard-4 at 0.2185, 1.15 times Compute Engine's list price of 0.19. The other
-# machines are Compute Engine's list prices (0.7068, 0.8536, 3.6734) times that same factor; disks come on top.
-_DERIVED = "Compute Engine list price, us-central1, x 1.15 (the factor of n1-standard-4 on the Vertex AI pricing page)"
-
-
-def _machine_price(usd_per_hour: float, source: str, read_on: str = "2026-11-20") -> Price:
-    return Price(usd_per_hour, read_on, source, "us-central1")
-
-
-AUTOML_OFFERS: dict[ModelType, AutoMLOffer] = {
-    ModelType.CLOUD: AutoMLOffer("CLOUD", 8_000, 800_000, _CLOUD_PRICE, exportable=False),
-    ModelType.MOBILE_LOW_LATENCY: AutoMLOffer("MOBILE_TF_LOW_LATENCY_1", 1_000, 100_000, _EDGE_PRICE, exportable=True),
-    ModelType.MOBILE_VERSATILE: AutoMLOffer("MOBILE_TF_VERSATILE_1", 1_000, 100_000, _EDGE_PRICE, exportable=True),
-    ModelType.MOBILE_HIGH_ACCURACY: AutoMLOffer(
-        "MOBILE_TF_HIGH_ACCURACY_1", 1_000, 100_000, _EDGE_PRICE, exportable=True
-    ),
-}
-
-MACHINES: dict[str, Machine] = {
-    machine.name: machine
-    for machine in (
-        Machine("n1-standard-4", None, 0, _machine_price(0.2185, _AUTOML_PAGE, "2026-10-07")),
-        Machine("g2-standard-4", "NVIDIA_L4", 1, _machine_price(0.8129, _DERIVED)),
-        Machine("g2-standard-8", "NVIDIA_L4", 1, _machine_price(0.9818, _DERIVED)),
-        Machine("a2-highgpu-1g", "NVIDIA_TESLA_A100", 1, _machine_price(4.2245, _DERIVED)),
-    )
-}
-
-#: Where AutoML image training is offered (Vertex AI locations page).
-AUTOML_REGIONS = ("us-central1", "europe-west4")
-
-
-def automl_offer(model_type: str) -> AutoMLOffer:
-    """The offer for a model type of the command line. Raises UsageError listing the choices."""
-    try:
-        return AUTOML_OFFERS[ModelType(model_type)]
-    except ValueError:
-        raise UsageError(
-            f"there is no AutoML model type {model_type!r}", hint=f"choose one of: {', '.join(ModelType)}"
-        ) from None
-
-
-def machine_offer(name: str) -> Machine:
-    """The machine of that name. Raises UsageError listing those whose price is known."""
-    if name not in MACHINES:
-        raise UsageError(
-            f"the price of machine type {name!r} is not known, so it is not launched",
-            hint=f"known machine types: {', '.join(MACHINES)}",
+    def hardware(self, hardware: Hardware) -> HourlyPrice:
+        """The price of an hour of all replicas with their GPUs and boot disks. Raises UsageError when one is not in
+        the table: what has no price is not launched."""
+        parts = [(1, self._entry("machines", hardware.machine))]
+        if hardware.accelerator and MACHINES[hardware.machine].attachable:
+            parts.append((hardware.gpus, self._entry("accelerators", hardware.accelerator)))
+        disk = self._entry("disks", "pd-ssd")
+        disk_usd = hardware.disk_gb * disk.usd_per_hour / HOURS_A_MONTH
+        machine_usd = sum(count * price.usd_per_hour for count, price in parts)
+        used = [price for _, price in parts]
+        total = Price(
+            usd_per_hour=hardware.replicas * (machine_usd + disk_usd),
+            read_on=min(price.read_on for price in [*used, disk]),
+            source="; ".join(dict.fromkeys(price.source for price in used)),
+            region=used[0].region,
         )
-    return MACHINES[name]
+        if not hardware.spot:
+            return HourlyPrice(total, total.usd_per_hour)
+        expected = hardware.replicas * (machine_usd * (1 - self.spot_discount) + disk_usd)
+        return HourlyPrice(total, expected, f"spot, {self.spot_discount:.0%} below the list price")
+
+    def _entry(self, kind: str, name: str) -> Price:
+        try:
+            return self.entries[kind, name]
+        except KeyError:
+            raise UsageError(
+                f"the price of {name!r} is not known, so it is not launched",
+                hint=f"put it into a file as [{kind}.{name}] and say --prices FILE; see cxr cloud prices",
+            ) from None
+
+
+def price_table(override: Path | None = None) -> PriceTable:
+    """The built-in table, with the entries of the user's file in place of its own.
+
+    Raises InputError for a file that is not there or is not of the form.
+    """
+    table = _read(files("cxr.cloud").joinpath(BUILT_IN).read_text(encoding="utf-8"), BUILT_IN, None)
+    if override is None:
+        return table
+    try:
+        text = override.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the price file {override}: {error}") from error
+    return _read(text, str(override), table)
+
+
+def age_in_days(price: Price, today: date) -> int:
+    """Days since a price was read."""
+    return (today - date.fromisoformat(price.read_on)).days
+
+
+def _read(text: str, where: str, base: PriceTable | None) -> PriceTable:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not valid TOML: {error}") from error
+    unknown = sorted(set(document) - {*_KINDS, "spot"})
+    if unknown:
+        raise InputError(f"{where}: unknown table {unknown[0]!r}", hint=f"known: {', '.join([*_KINDS, 'spot'])}")
+    entries = dict(base.entries) if base else {}
+    for kind, unit in _KINDS.items():
+        for name, entry in _table(document.get(kind, {}), f"{where}, [{kind}]").items():
+            entries[kind, name] = _price(entry, unit, f"{where}, [{kind}.{name}]")
+    discount = _discount(document.get("spot"), f"{where}, [spot]", base)
+    if base:
+        return replace(base, entries=entries, spot_discount=discount, origin=where)
+    return PriceTable(entries, discount)
+
+
+def _price(entry: Any, unit: str, where: str) -> Price:
+    fields = _table(entry, where)
+    unknown = sorted(set(fields) - {unit, "read_on", "source", "region"})
+    if unknown:
+        raise InputError(f"{where}: unknown key {unknown[0]!r}")
+    read_on = str(fields.get("read_on", ""))
+    try:
+        date.fromisoformat(read_on)
+    except ValueError:
+        raise InputError(f"{where}: read_on must be a date like 2026-11-20, not {read_on!r}") from None
+    if not isinstance(fields.get("source"), str):
+        raise InputError(f"{where}: source is missing: say where the price stands")
+    region = fields.get("region")
+    return Price(
+        _amount(fields.get(unit), f"{where}: {unit}"), read_on, fields["source"], str(region) if region else None
+    )
+
+
+def _amount(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise InputError(f"{where} must be a number above zero, not {value!r}")
+    return float(value)
+
+
+def _discount(entry: Any, where: str, base: PriceTable | None) -> float:
+    if entry is None and base is not None:
+        return base.spot_discount
+    value = _table(entry, where).get("discount")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise InputError(f"{where}: discount must be a share from 0 to 1, not {value!r}")
+    return float(value)
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{where} must be a table")
+    return value

@@ -28,6 +28,7 @@ class CloudFlags:
     bucket: str | None = None
     prefix: str | None = None
     state_dir: Path | None = None
+    prices: str | None = None
 
     def settings(self) -> Settings:
         """cxr.toml, then the environment, then these flags."""
@@ -41,7 +42,7 @@ class CloudFlags:
 
     def follow_up(self, command: str) -> str:
         """`command`, which works on a job, with the only flag that such commands take."""
-        return replace(self, on=None, project=None, region=None, bucket=None, prefix=None).command(command)
+        return CloudFlags(state_dir=self.state_dir).command(command)
 
 
 def open_connection(settings: Settings, out: Out) -> Connection:

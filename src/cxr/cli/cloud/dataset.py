@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxr.cli.cloud.common import CloudFlags, open_connection, show_plan
+from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
 from cxr.cli.options import (
     DEFAULT_MANIFEST,
     Bucket,
@@ -55,7 +55,7 @@ def dataset(
         ]
         show_plan(out, "fill the dataset that is there" if found else "make a dataset and import the images", rows)
         out.confirm("Go on?", yes=yes)
-        state = ensure_dataset(connection, read, on_step=out.say)
+        state = ensure_dataset(connection, open_journal(flags.settings()), read, on_step=out.say)
     for failure in state.partial_failures:
         out.warn(f"not imported: {failure}")
     out.table(("dataset", "images", "expected"), [(state.resource, state.items, state.expected_items)])

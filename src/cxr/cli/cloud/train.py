@@ -1,13 +1,36 @@
-"""`cxr cloud train automl` and `cxr cloud train custom`."""
+"""`cxr cloud train automl | custom | tune`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
+from cxr.cli.cloud.common import CloudFlags
+from cxr.cli.cloud.train_options import (
+    Accelerator,
+    Again,
+    Apply,
+    DiskGb,
+    DryRun,
+    Epochs,
+    Gpus,
+    Image,
+    LaunchWishes,
+    Machine,
+    MaxCost,
+    Overrides,
+    PlanCommand,
+    PlanTo,
+    Prices,
+    Replicas,
+    Seed,
+    Spot,
+    Weights,
+    check_apply_alone,
+)
+from cxr.cli.cloud.train_steps import plan_and_launch
 from cxr.cli.options import (
     DEFAULT_MANIFEST,
     Bucket,
@@ -22,24 +45,18 @@ from cxr.cli.options import (
     Yes,
 )
 from cxr.cli.out import Out
-from cxr.errors import UsageError
 
 if TYPE_CHECKING:
-    from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Journal
-    from cxr.cloud.launching import Launch
-    from cxr.cloud.plans import LaunchPlan
+    from cxr.cloud.vertex.container import CustomOptions
 
-app = typer.Typer(help="Launch a training job; its price is shown first.", no_args_is_help=True, rich_markup_mode=None)
-
-Again = Annotated[bool, typer.Option("--again", help="Launch anew even if this plan has succeeded before.")]
-PlanOnly = Annotated[
-    bool, typer.Option("--dry-run", help="Show the plan and its price and stop; asks nobody, needs no account.")
-]
+app = typer.Typer(
+    help="Launch a training or tuning job; its cost is shown first.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
-@app.command("automl")
+@app.command("automl", cls=PlanCommand)
 def automl(
+    ctx: typer.Context,
     manifest: ManifestPath = DEFAULT_MANIFEST,
     model_type: Annotated[
         str,
@@ -52,7 +69,11 @@ def automl(
         bool, typer.Option("--allow-partial", help="Train even if some images could not be imported.")
     ] = False,
     again: Again = False,
-    dry_run: PlanOnly = False,
+    plan: PlanTo = None,
+    dry_run: DryRun = False,
+    apply: Apply = None,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
     on: On = None,
     project: Project = None,
     region: Region = None,
@@ -65,37 +86,41 @@ def automl(
 ) -> None:
     """Train with Vertex AutoML on the manifest's own split (never the service's random one).
 
-    Example: cxr cloud train automl --budget-node-hours 2 --yes
+    Example: cxr cloud train automl --budget-node-hours 2 --max-cost 40 --plan plan.json
     """
-    from cxr.cloud.vertex.automl import plan_automl
-    from cxr.cloud.vertex.launches import launch_automl
-    from cxr.manifests.manifest_file import read_manifest
+    from cxr.cli.cloud.train_makers import automl_maker
+    from cxr.cloud.vertex.automl import AutoMLOptions
 
-    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
-    read = read_manifest(manifest)
-    plan = plan_automl(
-        _connection(flags, out, dry_run=dry_run), read, model_type=model_type, budget_node_hours=budget_node_hours
-    )
-
-    def start(journal: Journal, plan: LaunchPlan) -> Launch:
-        return launch_automl(journal, plan, read, allow_partial=allow_partial, on_step=out.say)
-
-    _plan_and_launch(out, flags, plan, start, again=again, yes=yes, dry_run=dry_run)
+    out = Out(json=json, quiet=quiet)
+    flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
+    wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
+    maker = automl_maker(AutoMLOptions(model_type, budget_node_hours), allow_partial=allow_partial, on_step=out.say)
+    plan_and_launch(out, flags, wishes, maker, manifest)
 
 
-@app.command("custom")
+@app.command("custom", cls=PlanCommand)
 def custom(
+    ctx: typer.Context,
     manifest: ManifestPath = DEFAULT_MANIFEST,
     recipe: Annotated[str, typer.Option("--recipe", help="What to train; see cxr baseline recipes.")] = "mobilenet-v2",
-    machine: Annotated[str, typer.Option("--machine", help="Machine type.")] = "g2-standard-4",
-    spot: Annotated[bool, typer.Option("--spot", help="Use spot capacity.")] = False,
+    machine: Machine = "g2-standard-4",
+    gpus: Gpus = None,
+    accelerator: Accelerator = None,
+    replicas: Replicas = 1,
+    spot: Spot = False,
+    disk_gb: DiskGb = 100,
     timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="The job is ended after this long.")] = 2.0,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, if not the recipe's.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 7,
-    weights: Annotated[str, typer.Option("--weights", help="none, imagenet, or a .h5 file.")] = "none",
-    image: Annotated[str | None, typer.Option("--image", help="Container image with TensorFlow.")] = None,
+    epochs: Epochs = None,
+    seed: Seed = 7,
+    weights: Weights = "none",
+    overrides: Overrides = None,
+    image: Image = None,
     again: Again = False,
-    dry_run: PlanOnly = False,
+    plan: PlanTo = None,
+    dry_run: DryRun = False,
+    apply: Apply = None,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
     on: On = None,
     project: Project = None,
     region: Region = None,
@@ -106,70 +131,117 @@ def custom(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a recipe on a managed GPU with the same trainer that runs here.
+    """Train a recipe on managed GPUs with the same trainer that runs here.
 
-    Example: cxr cloud train custom --recipe mobilenet-v2 --machine g2-standard-4 --yes
+    Example: cxr cloud train custom --recipe mobilenet-v2 --machine g2-standard-4 --spot --yes
     """
-    from cxr.cloud.vertex.custom import DEFAULT_IMAGE, CustomOptions, plan_custom
-    from cxr.cloud.vertex.launches import launch_custom
-    from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
-    from cxr.manifests.manifest_file import read_manifest
+    from cxr.cli.cloud.train_makers import custom_maker
 
-    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
-    if not find_recipe(recipe).pretrained and weights != NO_WEIGHTS:
-        raise UsageError(f"the recipe {recipe} has no pretrained weights", hint="leave --weights out")
-    read = read_manifest(manifest)
-    options = CustomOptions(recipe, machine, spot, timeout_hours, epochs, seed, weights, image or DEFAULT_IMAGE)
-    plan = plan_custom(_connection(flags, out, dry_run=dry_run), read, options)
+    out = Out(json=json, quiet=quiet)
+    flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
+    wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
 
-    def start(journal: Journal, plan: LaunchPlan) -> Launch:
-        return launch_custom(journal, plan, read, options, on_step=out.say)
+    def options() -> CustomOptions:
+        return _custom_options(ctx.params, timeout_hours)
 
-    _plan_and_launch(out, flags, plan, start, again=again, yes=yes, dry_run=dry_run)
+    plan_and_launch(out, flags, wishes, custom_maker(options, weights, on_step=out.say), manifest)
 
 
-def _connection(flags: CloudFlags, out: Out, *, dry_run: bool) -> Connection:
-    from cxr.cloud.connection import resolve
+@app.command("tune", cls=PlanCommand)
+def tune(
+    ctx: typer.Context,
+    manifest: ManifestPath = DEFAULT_MANIFEST,
+    recipe: Annotated[str, typer.Option("--recipe", help="What to tune; see cxr baseline recipes.")] = "mobilenet-v2",
+    space: Annotated[
+        Path | None, typer.Option("--space", metavar="FILE", help="Search space (TOML) [default: the recipe's own].")
+    ] = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="Trials altogether.")] = 10,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=100, help="Trials at once.")] = 2,
+    machine: Machine = "g2-standard-4",
+    gpus: Gpus = None,
+    accelerator: Accelerator = None,
+    spot: Spot = False,
+    disk_gb: DiskGb = 100,
+    timeout_hours: Annotated[
+        float, typer.Option("--trial-timeout-hours", help="Each trial is ended after this long.")
+    ] = 1.0,
+    epochs: Epochs = None,
+    seed: Seed = 7,
+    weights: Weights = "none",
+    overrides: Overrides = None,
+    image: Image = None,
+    again: Again = False,
+    plan: PlanTo = None,
+    dry_run: DryRun = False,
+    apply: Apply = None,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
+    on: On = None,
+    project: Project = None,
+    region: Region = None,
+    bucket: Bucket = None,
+    prefix: Prefix = None,
+    state_dir: StateDir = None,
+    yes: Yes = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search for better settings of a recipe: many trials on managed GPUs, the best one becomes a bundle.
 
-    settings = flags.settings()
-    return resolve(settings) if dry_run else open_connection(settings, out)
+    Example: cxr cloud train tune --recipe mobilenet-v2 --trials 12 --parallel 3 --max-cost 20
+    """
+    from cxr.cli.cloud.train_makers import tune_maker
+    from cxr.cloud.vertex.tuning import TuneOptions
+
+    out = Out(json=json, quiet=quiet)
+    flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
+    wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
+
+    def options() -> TuneOptions:
+        from cxr.cli.cloud.train_makers import search_space
+
+        trial = _custom_options({**ctx.params, "replicas": 1}, timeout_hours)
+        return TuneOptions(trial, search_space(space, recipe, weights), trials, parallel)
+
+    plan_and_launch(out, flags, wishes, tune_maker(options, weights, on_step=out.say), manifest)
 
 
-def _plan_and_launch(
-    out: Out,
-    flags: CloudFlags,
-    plan: LaunchPlan,
-    start: Callable[[Journal, LaunchPlan], Launch],
-    *,
+def _wishes(
+    ctx: typer.Context,
+    plan: str | None,
+    dry_run: bool,
+    apply: Path | None,
+    max_cost: float | None,
     again: bool,
     yes: bool,
-    dry_run: bool,
-) -> None:
-    from cxr.cloud.launching import next_attempt
-    from cxr.cloud.vertex.launches import latest_attempt
-
-    journal = open_journal(flags.settings())
-    if dry_run:
-        plan = next_attempt(journal, plan, again=again)
-        show_plan(out, plan.kind, plan.rows(), plan.notes)
-        out.result("cloud.plan", plan.as_json())
-        return
-    plan = latest_attempt(plan.connection, journal, plan, again=again)
-    show_plan(out, plan.kind, plan.rows(), plan.notes)
-    known = journal.get(plan.job_id)
-    if not (known and known.resource):
-        out.confirm(f"Launch {plan.job_id}?", yes=yes)
-    _report(out, flags, start(journal, plan), plan)
+) -> LaunchWishes:
+    if apply is not None:
+        check_apply_alone(ctx)
+    return LaunchWishes(plan, dry_run, apply, max_cost, again, yes)
 
 
-def _report(out: Out, flags: CloudFlags, launched: Launch, plan: LaunchPlan) -> None:
-    job = launched.job
-    if launched.fresh:
-        out.say(f"launched {job.id}: {job.resource}")
-    elif job.finished:
-        out.say(f"this plan is already {job.id} ({job.state}); launch it anew with --again")
-    else:
-        out.say(f"this plan is already {job.id} ({job.state}); to launch it anew, end that: cxr cloud cancel {job.id}")
-    out.hint(flags.follow_up(f"cxr cloud wait {job.id}"))
-    result = {**plan.as_json(), "resource": job.resource, "state": job.state, "fresh": launched.fresh}
-    out.result("cloud.launch", result)
+def _custom_options(given: dict[str, Any], timeout_hours: float) -> CustomOptions:
+    from cxr.cli.cloud.train_makers import check_recipe
+    from cxr.cloud.offers import choose_hardware
+    from cxr.cloud.vertex.container import DEFAULT_IMAGE, CustomOptions
+
+    overrides = tuple(given["overrides"] or ())
+    check_recipe(given["recipe"], given["weights"], overrides)
+    hardware = choose_hardware(
+        given["machine"],
+        gpus=given["gpus"],
+        accelerator=given["accelerator"],
+        replicas=given["replicas"],
+        spot=given["spot"],
+        disk_gb=given["disk_gb"],
+    )
+    return CustomOptions(
+        recipe=given["recipe"],
+        hardware=hardware,
+        timeout_hours=timeout_hours,
+        epochs=given["epochs"],
+        seed=given["seed"],
+        weights=given["weights"],
+        image=given["image"] or DEFAULT_IMAGE,
+        overrides=overrides,
+    )

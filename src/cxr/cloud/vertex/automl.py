@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import WITHOUT_RESULT
 from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import Cost, JobKind, LaunchPlan
-from cxr.cloud.prices import AUTOML_REGIONS, automl_offer
+from cxr.cloud.offers import AUTOML_REGIONS, AutoMLOffer, automl_offer
+from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
+from cxr.cloud.prices import PriceTable, price_table
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
-from cxr.cloud.vertex.datasets import check_labels
-from cxr.errors import CheckFailed, UsageError
+from cxr.cloud.vertex.datasets import check_labels, dataset_display_name
+from cxr.cloud.vertex.imports import import_file_name
+from cxr.errors import CheckFailed, InputError, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.settings import Target
 from cxr.storage.google_errors import google_errors
@@ -23,44 +27,90 @@ ML_USE = "labels.aiplatform.googleapis.com/ml_use"
 MINIMUM_IMAGES_A_LABEL = 10
 
 
+@dataclass(frozen=True, slots=True)
+class AutoMLOptions:
+    """Which model AutoML trains and how long at most."""
+
+    model_type: str = "mobile-versatile"
+    budget_node_hours: float = 1.0
+
+    def request(self) -> dict[str, Any]:
+        """What decides the job, for a plan. Raises UsageError for an unknown model type or a budget out of its
+        range."""
+        offer = automl_offer(self.model_type)
+        # Not a number and infinity are out of every range.
+        budget = round(self.budget_node_hours * 1000) if math.isfinite(self.budget_node_hours) else 0
+        if not offer.minimum_milli_node_hours <= budget <= offer.maximum_milli_node_hours:
+            low, high = offer.minimum_milli_node_hours / 1000, offer.maximum_milli_node_hours / 1000
+            raise UsageError(
+                f"{self.model_type} takes {low:g} to {high:g} node hours, not {self.budget_node_hours:g}",
+                hint=f"--budget-node-hours {low:g}",
+            )
+        return {"model_type": self.model_type, "budget_milli_node_hours": budget, "early_stopping": True}
+
+
+def automl_options_from(request: Any) -> AutoMLOptions:
+    """The options that a saved plan's request was made of. Raises InputError when the request is not whole."""
+    try:
+        return AutoMLOptions(str(request["model_type"]), float(request["budget_milli_node_hours"]) / 1000)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
+
+
 def plan_automl(
-    connection: Connection, manifest: Manifest, *, model_type: str, budget_node_hours: float, attempt: int = 1
+    connection: Connection,
+    manifest: Manifest,
+    options: AutoMLOptions,
+    *,
+    prices: PriceTable | None = None,
+    attempt: int = 1,
 ) -> LaunchPlan:
     """The plan of one AutoML job. Nothing is asked of the service.
 
     Raises UsageError for an unknown model type, a budget outside its range or a region without AutoML image;
     InputError for a label that the service refuses; CheckFailed for splits that are empty or too small.
     """
-    offer = automl_offer(model_type)
-    # Not a number and infinity are out of every range.
-    budget = round(budget_node_hours * 1000) if math.isfinite(budget_node_hours) else 0
-    if not offer.minimum_milli_node_hours <= budget <= offer.maximum_milli_node_hours:
-        low, high = offer.minimum_milli_node_hours / 1000, offer.maximum_milli_node_hours / 1000
-        raise UsageError(
-            f"{model_type} takes {low:g} to {high:g} node hours, not {budget_node_hours:g}",
-            hint=f"--budget-node-hours {low:g}",
-        )
+    request = options.request()
+    offer = automl_offer(options.model_type)
     if connection.region not in AUTOML_REGIONS:
         raise UsageError(
             f"AutoML image is not offered in {connection.region}", hint=f"--region {' or '.join(AUTOML_REGIONS)}"
         )
     check_labels(connection, manifest)
     _check_splits(manifest)
-    notes = []
-    if connection.on is Target.EMULATOR:
-        notes.append("the emulator trains a small stand-in model, not Google's AutoML")
-    if not offer.exportable:
-        notes.append(f"a {model_type} model cannot be exported: it stays on the service and cannot be compared here")
+    hours = request["budget_milli_node_hours"] / 1000
+    price = (prices or price_table()).automl(offer.model_type)
+    dataset = dataset_display_name(manifest)
     return LaunchPlan(
         kind=JobKind.AUTOML,
         connection=connection,
         manifest_hash=manifest.hash,
-        request={"model_type": model_type, "budget_milli_node_hours": budget},
-        cost=Cost(offer.price.usd_per_hour * budget / 1000, budget / 1000, offer.price),
-        leaves_behind=("a dataset", "a model", f"an import file under {connection.base_url}/import"),
+        request=request,
+        cost=cost_of(price, worst_hours=hours, expected_hours=hours, basis="the whole budget"),
+        shown=(
+            ("model type", options.model_type),
+            ("budget", f"{hours:g} node hours; the service ends training early when it no longer improves"),
+        ),
+        makes=(
+            ("import file", f"{connection.base_url}/{import_file_name(manifest)}"),
+            ("dataset", f"{dataset} (unless there is one of this manifest)"),
+            ("training pipeline", "{job}"),
+            ("model", "{job}"),
+        ),
+        leaves_behind=("a dataset and a model, which cost nothing by themselves", "the import file"),
         attempt=attempt,
-        notes=tuple(notes),
+        notes=tuple(_notes(connection, offer)),
     )
+
+
+def _notes(connection: Connection, offer: AutoMLOffer) -> Iterator[str]:
+    if connection.on is Target.EMULATOR:
+        yield "the emulator trains a small stand-in model, not Google's AutoML"
+    if not offer.exportable:
+        yield (
+            f"a {offer.model_type} model cannot be exported: it stays on the service, "
+            "and is compared through cxr cloud evaluate --predict batch"
+        )
 
 
 def submit_automl(plan: LaunchPlan, dataset: str) -> Submitted:
@@ -89,7 +139,7 @@ def _pipeline(plan: LaunchPlan, dataset: str) -> dict[str, Any]:
     inputs = {
         "modelType": offer.service_name,
         "budgetMilliNodeHours": plan.request["budget_milli_node_hours"],
-        "disableEarlyStopping": False,
+        "disableEarlyStopping": not plan.request["early_stopping"],
         "multiLabel": False,
     }
     return {

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from cxr.cloud.connection import Connection
+from cxr.cloud.journal import Journal
 from cxr.cloud.plans import manifest_label
 from cxr.cloud.uploading import check_location
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
+from cxr.cloud.vertex.imports import run_import
 from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import CheckFailed, InputError
-from cxr.manifests.import_files import ImportFormat, import_rows, import_text
+from cxr.manifests.import_files import import_rows
 from cxr.manifests.manifest import Manifest
 from cxr.storage.buckets import find_bucket
 from cxr.storage.google_errors import google_errors
 
 METADATA_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
-IMPORT_SCHEMA = (
-    "gs://google-cloud-aiplatform/schema/dataset/ioformat/image_classification_single_label_io_format_1.0.0.yaml"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +87,16 @@ def check_uploaded(connection: Connection, manifest: Manifest) -> None:
         )
 
 
-def ensure_dataset(connection: Connection, manifest: Manifest, *, on_step: Callable[[str], None]) -> DatasetState:
-    """Find the manifest's dataset, or make and fill it. A dataset left half-filled by an earlier run is filled.
+def dataset_display_name(manifest: Manifest) -> str:
+    """The name that a manifest's dataset is made with."""
+    return f"cxr-{manifest_label(manifest.hash)[:12]}"
+
+
+def ensure_dataset(
+    connection: Connection, journal: Journal, manifest: Manifest, *, on_step: Callable[[str], None]
+) -> DatasetState:
+    """Find the manifest's dataset, or make and fill it. An import that is still at work (an earlier run was closed) is
+    waited for; a dataset left half-filled is filled.
 
     Raises InputError when an image was not uploaded; partial failures of the import are in the answer.
     """
@@ -102,7 +108,10 @@ def ensure_dataset(connection: Connection, manifest: Manifest, *, on_step: Calla
         on_step("making the dataset")
         state = DatasetState(_create(connection, manifest), 0, expected_items(manifest))
     on_step(f"importing {expected_items(manifest):,} images")
-    return _fill(connection, manifest, state)
+    failures = run_import(connection, journal, manifest, state.resource, on_step=on_step)
+    with google_errors("read the dataset"):
+        dataset = dataset_client(connection).get_dataset(name=state.resource, timeout=REQUEST_TIMEOUT_S)
+    return DatasetState(state.resource, int(dataset.data_item_count), state.expected_items, failures)
 
 
 def check_complete(state: DatasetState) -> None:
@@ -123,7 +132,7 @@ def _create(connection: Connection, manifest: Manifest) -> str:
             request={
                 "parent": connection.parent,
                 "dataset": {
-                    "display_name": f"cxr-{label[:12]}",
+                    "display_name": dataset_display_name(manifest),
                     "metadata_schema_uri": METADATA_SCHEMA,
                     "labels": {"cxr-manifest": label},
                 },
@@ -131,33 +140,3 @@ def _create(connection: Connection, manifest: Manifest) -> str:
             timeout=REQUEST_TIMEOUT_S,
         )
     return str(wait_for_operation(operation, "create a dataset").name)
-
-
-def _fill(connection: Connection, manifest: Manifest, state: DatasetState) -> DatasetState:
-    name = f"import/{manifest_label(manifest.hash)[:16]}.jsonl"
-    text = import_text(manifest, connection.images_url, ImportFormat.JSONL)
-    connection.store().replace_bytes(name, text.encode(), content_type="application/jsonl")
-    client = dataset_client(connection)
-    with google_errors("import the images"):
-        operation = client.import_data(
-            request={
-                "name": state.resource,
-                "import_configs": [
-                    {
-                        "gcs_source": {"uris": [f"{connection.base_url}/{name}"]},
-                        "import_schema_uri": IMPORT_SCHEMA,
-                    }
-                ],
-            },
-            timeout=REQUEST_TIMEOUT_S,
-        )
-    wait_for_operation(operation, "import the images")
-    with google_errors("read the dataset"):
-        dataset = client.get_dataset(name=state.resource, timeout=REQUEST_TIMEOUT_S)
-    return DatasetState(state.resource, int(dataset.data_item_count), state.expected_items, _failures(operation))
-
-
-def _failures(operation: Any) -> tuple[str, ...]:
-    # The high-level SDK throws these away; they are in the operation's metadata.
-    metadata = operation.metadata
-    return tuple(str(status.message) for status in metadata.generic_metadata.partial_failures) if metadata else ()

@@ -1,4 +1,4 @@
-"""The two launches, whole: what has to be true before, the journal, the service."""
+"""The launches, whole: what has to be true before, the journal, the service."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from cxr.cloud.journal import Job, Journal
 from cxr.cloud.launching import Launch, Submitted, launch, next_attempt
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.vertex.automl import submit_automl
-from cxr.cloud.vertex.custom import CustomOptions, job_output_url, submit_custom
+from cxr.cloud.vertex.container import CustomOptions, job_output_url
+from cxr.cloud.vertex.custom import submit_custom
 from cxr.cloud.vertex.datasets import DatasetState, check_complete, check_uploaded, ensure_dataset
 from cxr.cloud.vertex.jobs import refresh
+from cxr.cloud.vertex.tuning import TuneOptions, submit_tune
 from cxr.manifests.manifest import Manifest
 
 Say = Callable[[str], None]
@@ -36,7 +38,7 @@ def launch_automl(
     dataset: list[DatasetState] = []
 
     def prepare() -> None:
-        state = ensure_dataset(plan.connection, manifest, on_step=on_step)
+        state = ensure_dataset(plan.connection, journal, manifest, on_step=on_step)
         for failure in state.partial_failures:
             on_step(f"not imported: {failure}")
         if not allow_partial:
@@ -53,12 +55,19 @@ def launch_custom(
     journal: Journal, plan: LaunchPlan, manifest: Manifest, options: CustomOptions, *, on_step: Say
 ) -> Launch:
     """Check that the images are in the bucket, then launch."""
+    return _launch_trainer(journal, plan, manifest, lambda: submit_custom(plan, manifest, options, on_step=on_step))
 
+
+def launch_tune(
+    journal: Journal, plan: LaunchPlan, manifest: Manifest, options: TuneOptions, *, on_step: Say
+) -> Launch:
+    """Check that the images are in the bucket, then launch."""
+    return _launch_trainer(journal, plan, manifest, lambda: submit_tune(plan, manifest, options, on_step=on_step))
+
+
+def _launch_trainer(journal: Journal, plan: LaunchPlan, manifest: Manifest, submit: Callable[[], Submitted]) -> Launch:
     def prepare() -> None:
         check_uploaded(plan.connection, manifest)
-
-    def submit() -> Submitted:
-        return submit_custom(plan, manifest, options, on_step=on_step)
 
     launched = launch(journal, plan, submit, prepare=prepare, output_url=job_output_url(plan))
     return _adopted(plan.connection, journal, launched)

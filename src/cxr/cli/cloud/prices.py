@@ -1,0 +1,65 @@
+"""`cxr cloud prices`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cxr.cli.cloud.common import CloudFlags
+from cxr.cli.cloud.train_options import Prices
+from cxr.cli.options import Json, Quiet
+from cxr.cli.out import Out
+
+UNITS = {"automl": "node hour", "machines": "hour", "accelerators": "hour, each", "disks": "GB and month"}
+
+
+def prices(
+    prices: Prices = None,
+    old_days: Annotated[int, typer.Option("--old-days", min=1, help="Warn of prices read longer ago than this.")] = 90,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The price table that plans are made with: each price with its date and source.
+
+    Example: cxr cloud prices --prices my-prices.toml
+    """
+    from datetime import date
+    from pathlib import Path
+
+    from cxr.cloud.prices import age_in_days, price_table
+
+    out = Out(json=json, quiet=quiet)
+    settings = CloudFlags(prices=prices).settings()
+    table = price_table(Path(settings.prices) if settings.prices else None)
+    today = date.today()
+    rows = [
+        (name, f"{price.usd_per_hour:.4f}", UNITS[kind], price.region or "all", price.read_on, price.source)
+        for (kind, name), price in table.entries.items()
+    ]
+    out.table(("what", "USD", "per", "region", "read on", "source"), rows)
+    out.say(f"spot capacity: at least {table.spot_discount:.0%} less is expected, and none of it in the worst case")
+    old = [name for (_, name), price in table.entries.items() if age_in_days(price, today) > old_days]
+    if old:
+        out.warn(f"read more than {old_days} days ago: {', '.join(old)}; look them up before a long job")
+    out.say("another price: put it into a file of the same form and say --prices FILE, or prices = FILE in cxr.toml")
+    out.result(
+        "cloud.prices",
+        {
+            "origin": table.origin,
+            "spot_discount": table.spot_discount,
+            "prices": [
+                {
+                    "kind": kind,
+                    "name": name,
+                    "usd": price.usd_per_hour,
+                    "per": UNITS[kind],
+                    "region": price.region,
+                    "read_on": price.read_on,
+                    "source": price.source,
+                    "days_old": age_in_days(price, today),
+                }
+                for (kind, name), price in table.entries.items()
+            ],
+        },
+    )

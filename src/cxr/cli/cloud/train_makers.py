@@ -1,0 +1,108 @@
+"""How each kind of job is planned, restored from a saved plan, and started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cxr.cli.cloud.train_options import planned_epochs
+from cxr.cli.cloud.train_steps import Context, Maker
+from cxr.cloud.estimates import like_before
+from cxr.cloud.journal import Journal
+from cxr.cloud.launching import Launch
+from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.vertex.automl import AutoMLOptions, automl_options_from, plan_automl
+from cxr.cloud.vertex.container import WEIGHTS_WORDS, CustomOptions, options_from
+from cxr.cloud.vertex.custom import plan_custom
+from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
+from cxr.cloud.vertex.tuning import TuneOptions, plan_tune, tune_options_from
+from cxr.errors import UsageError
+from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
+from cxr.manifests.manifest import Manifest
+
+Say = Callable[[str], None]
+
+
+def automl_maker(options: AutoMLOptions, *, allow_partial: bool, on_step: Say) -> Maker:
+    """AutoML jobs."""
+
+    def plan(context: Context, options: AutoMLOptions, attempt: int) -> LaunchPlan:
+        return plan_automl(context.connection, context.manifest, options, prices=context.prices, attempt=attempt)
+
+    def start(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: AutoMLOptions) -> Launch:
+        return launch_automl(journal, plan, manifest, allow_partial=allow_partial, on_step=on_step)
+
+    return Maker(
+        JobKind.AUTOML, lambda: options, dict, plan, lambda request, inputs: automl_options_from(request), start
+    )
+
+
+def custom_maker(options: Callable[[], CustomOptions], weights: str, *, on_step: Say) -> Maker:
+    """GPU jobs; `options` are read when the plan is made, which may fail."""
+
+    def plan(context: Context, options: CustomOptions, attempt: int) -> LaunchPlan:
+        return plan_custom(
+            context.connection,
+            context.manifest,
+            options,
+            prices=context.prices,
+            expectation=like_before(context.journal.jobs(), options.request(), context.manifest.hash),
+            epochs=_epochs(options, context.manifest),
+            attempt=attempt,
+        )
+
+    def start(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: CustomOptions) -> Launch:
+        return launch_custom(journal, plan, manifest, options, on_step=on_step)
+
+    def restore(request: Mapping[str, Any], inputs: Mapping[str, str]) -> CustomOptions:
+        return options_from(request, _weights(request, inputs))
+
+    return Maker(JobKind.CUSTOM, options, lambda: _inputs(weights), plan, restore, start)
+
+
+def tune_maker(options: Callable[[], TuneOptions], weights: str, *, on_step: Say) -> Maker:
+    """Tuning jobs; `options` are read when the plan is made, which may fail."""
+
+    def plan(context: Context, options: TuneOptions, attempt: int) -> LaunchPlan:
+        return plan_tune(
+            context.connection,
+            context.manifest,
+            options,
+            prices=context.prices,
+            epochs=_epochs(options.trial, context.manifest),
+            attempt=attempt,
+        )
+
+    def start(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: TuneOptions) -> Launch:
+        return launch_tune(journal, plan, manifest, options, on_step=on_step)
+
+    def restore(request: Mapping[str, Any], inputs: Mapping[str, str]) -> TuneOptions:
+        return tune_options_from(request, _weights(request, inputs))
+
+    return Maker(JobKind.TUNE, options, lambda: _inputs(weights), plan, restore, start)
+
+
+def check_recipe(recipe: str, weights: str, overrides: tuple[str, ...]) -> None:
+    """Raises UsageError for a recipe that is not known, weights that it does not take or an impossible override."""
+    found = find_recipe(recipe)
+    if not found.pretrained and weights != NO_WEIGHTS:
+        raise UsageError(f"the recipe {recipe} has no pretrained weights", hint="leave --weights out")
+
+
+def search_space(path: Path | None, recipe: str, weights: str) -> tuple[Mapping[str, Any], ...]:
+    """The search space of a file, or the recipe's own, as plain data."""
+    raise NotImplementedError
+
+
+def _epochs(options: CustomOptions, manifest: Manifest) -> int:
+    return planned_epochs(find_recipe(options.recipe), max(1, len(manifest.split("train"))), options.weights)
+
+
+def _inputs(weights: str) -> dict[str, str]:
+    return {} if weights in WEIGHTS_WORDS else {"weights": str(Path(weights).resolve())}
+
+
+def _weights(request: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    # A file is named in the request by its digest; the path that it was read from stands beside.
+    return inputs.get("weights") or str(request.get("weights", NO_WEIGHTS))

@@ -1,0 +1,165 @@
+"""What every launch goes through: make or read the plan, show it with its cost, save it or confirm it, launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
+from cxr.cli.cloud.train_options import LaunchWishes
+from cxr.cli.out import Out
+from cxr.errors import InputError, NotAllowed, UsageError
+from cxr.settings import Settings, Target
+
+if TYPE_CHECKING:
+    from cxr.cloud.connection import Connection
+    from cxr.cloud.journal import Journal
+    from cxr.cloud.launching import Launch
+    from cxr.cloud.plan_files import SavedPlan
+    from cxr.cloud.plans import JobKind, LaunchPlan
+    from cxr.cloud.prices import PriceTable
+    from cxr.manifests.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a plan is made in: where, of which manifest, at which prices, after which earlier jobs."""
+
+    connection: Connection
+    manifest: Manifest
+    prices: PriceTable
+    journal: Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """How one kind of job is planned and started.
+
+    `inputs` are the paths that the plan is made from. `plan(context, options, attempt)` makes the plan of `options`,
+    `restore(request, inputs)` gives back the options of a saved plan, `start(journal, plan, manifest, options)`
+    launches it.
+    """
+
+    kind: JobKind
+    options: Callable[[], Any]
+    inputs: Callable[[], Mapping[str, str]]
+    plan: Callable[[Context, Any, int], LaunchPlan]
+    restore: Callable[[Mapping[str, Any], Mapping[str, str]], Any]
+    start: Callable[[Journal, LaunchPlan, Manifest, Any], Launch]
+
+
+def plan_and_launch(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, manifest: Path) -> None:
+    """Do what a train command was asked for."""
+    if wishes.apply is not None:
+        if wishes.plan_only:
+            raise UsageError("--plan and --apply exclude each other", hint="leave one of them out")
+        _apply(out, flags, wishes, maker, wishes.apply)
+    elif wishes.plan_only:
+        _plan_only(out, flags, wishes, maker, manifest)
+    else:
+        _launch_now(out, flags, wishes, maker, manifest)
+
+
+def _plan_only(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, manifest: Path) -> None:
+    from cxr.cloud.connection import resolve
+    from cxr.cloud.launching import next_attempt
+    from cxr.cloud.plan_files import plan_document, write_plan
+
+    settings = flags.settings()
+    context = _context(settings, resolve(settings), manifest)
+    plan = next_attempt(context.journal, maker.plan(context, maker.options(), 1), again=wishes.again)
+    _show(out, plan)
+    _check_cost(plan, wishes.max_cost)
+    inputs = {"manifest": str(manifest.resolve()), **maker.inputs()}
+    if wishes.save_to is not None:
+        write_plan(plan, inputs, wishes.save_to)
+        out.say(f"saved the plan to {wishes.save_to}")
+        out.hint(f"cxr cloud train {plan.kind} --apply {wishes.save_to}")
+    out.result("cloud.plan", plan_document(plan, inputs))
+
+
+def _launch_now(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, manifest: Path) -> None:
+    from cxr.cloud.vertex.launches import latest_attempt
+
+    settings = flags.settings()
+    options = maker.options()
+    context = _context(settings, open_connection(settings, out), manifest)
+    first = maker.plan(context, options, 1)
+    plan = latest_attempt(context.connection, context.journal, first, again=wishes.again)
+    _launch(out, flags, wishes, maker, context, plan, options)
+
+
+def _apply(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, path: Path) -> None:
+    from cxr.cloud.plan_files import check_same, read_plan
+
+    saved = read_plan(path, maker.kind)
+    settings = _settings_of(saved, flags.settings())
+    manifest = saved.inputs.get("manifest")
+    if not manifest:
+        raise InputError(f"{path} does not say which manifest it is of", hint="make the plan anew")
+    context = _context(settings, open_connection(settings, out), Path(manifest))
+    options = maker.restore(saved.request, saved.inputs)
+    plan = maker.plan(context, options, saved.attempt)
+    check_same(saved, plan)
+    _launch(out, flags, wishes, maker, context, plan, options)
+
+
+def _launch(
+    out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, context: Context, plan: LaunchPlan, options: Any
+) -> None:
+    _show(out, plan)
+    _check_cost(plan, wishes.max_cost)
+    known = context.journal.get(plan.job_id)
+    if not (known and known.resource):
+        out.confirm(f"Launch {plan.job_id}?", yes=wishes.yes)
+    _report(out, flags, maker.start(context.journal, plan, context.manifest, options), plan)
+
+
+def _context(settings: Settings, connection: Connection, manifest: Path) -> Context:
+    from cxr.cloud.prices import price_table
+    from cxr.manifests.manifest_file import read_manifest
+
+    override = Path(settings.prices) if settings.prices else None
+    return Context(connection, read_manifest(manifest), price_table(override), open_journal(settings))
+
+
+def _settings_of(saved: SavedPlan, settings: Settings) -> Settings:
+    where = saved.where
+    try:
+        return replace(
+            settings,
+            on=Target(where["on"]),
+            project=where["project"],
+            region=where["region"],
+            bucket=where["bucket"],
+            prefix=where["prefix"],
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{saved.path} does not say where: {error!r}", hint="make the plan anew") from error
+
+
+def _show(out: Out, plan: LaunchPlan) -> None:
+    show_plan(out, plan.kind, plan.rows(), plan.notes)
+
+
+def _check_cost(plan: LaunchPlan, max_cost: float | None) -> None:
+    if max_cost is not None and plan.cost.worst_usd > max_cost:
+        raise NotAllowed(
+            f"this may cost {plan.cost.worst_usd:,.2f} USD, more than --max-cost {max_cost:g}",
+            hint="a smaller budget, timeout, machine or number of trials; or a higher --max-cost",
+        )
+
+
+def _report(out: Out, flags: CloudFlags, launched: Launch, plan: LaunchPlan) -> None:
+    job = launched.job
+    if launched.fresh:
+        out.say(f"launched {job.id}: {job.resource}")
+    elif job.finished:
+        out.say(f"this plan is already {job.id} ({job.state}); launch it anew with --again")
+    else:
+        out.say(f"this plan is already {job.id} ({job.state}); to launch it anew, end that: cxr cloud cancel {job.id}")
+    out.hint(flags.follow_up(f"cxr cloud wait {job.id}"))
+    result = {**plan.as_json(), "resource": job.resource, "state": job.state, "fresh": launched.fresh}
+    out.result("cloud.launch", result)

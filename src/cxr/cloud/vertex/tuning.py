@@ -1,0 +1,235 @@
+"""Hyperparameter tuning: the same trainer, many trials, over a search space that is data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cxr.cloud.connection import Connection
+from cxr.cloud.estimates import expected_run
+from cxr.cloud.journal import WITHOUT_RESULT, Job
+from cxr.cloud.launching import Submitted
+from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
+from cxr.cloud.prices import PriceTable, price_table
+from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
+from cxr.cloud.vertex.container import (
+    CustomOptions,
+    check_timeout,
+    check_trainable,
+    job_output_url,
+    job_spec,
+    options_from,
+    send_inputs,
+)
+from cxr.cloud.vertex.custom import hardware_notes, work_of
+from cxr.errors import InputError, UsageError
+from cxr.manifests.manifest import Manifest
+from cxr.storage.google_errors import google_errors
+
+#: What the trainer reports after each epoch, and what the service makes as large as it can.
+METRIC = "val_auc"
+#: The service's limits (HyperparameterTuningJob).
+MAXIMUM_TRIALS, MAXIMUM_PARALLEL_TRIALS = 1000, 100
+
+#: A parameter of the search space as plain data: id, kind (double, integer, discrete, categorical), minimum and maximum
+#: or values, scale (linear, log).
+SpaceParameter = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TuneOptions:
+    """What each trial runs, over which space, and how many trials. The timeout of `trial` is that of one trial."""
+
+    trial: CustomOptions
+    space: tuple[SpaceParameter, ...]
+    trials: int = 10
+    parallel: int = 2
+
+    def request(self) -> dict[str, Any]:
+        """What decides the job, for a plan. Raises UsageError for counts that the service does not take."""
+        if not 1 <= self.trials <= MAXIMUM_TRIALS:
+            raise UsageError(f"{self.trials} trials are not between 1 and {MAXIMUM_TRIALS:,}")
+        if not 1 <= self.parallel <= min(self.trials, MAXIMUM_PARALLEL_TRIALS):
+            raise UsageError(
+                f"{self.parallel} trials at once are not between 1 and {min(self.trials, MAXIMUM_PARALLEL_TRIALS)}",
+                hint=f"--parallel {min(2, self.trials)}",
+            )
+        if not self.space:
+            raise UsageError("the search space has no parameter")
+        return {
+            **self.trial.request(),
+            "metric": METRIC,
+            "trials": self.trials,
+            "parallel": self.parallel,
+            "space": [dict(parameter) for parameter in self.space],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial as the service tells it; `value` is the metric's best measurement, None when it reported none."""
+
+    id: str
+    state: str
+    value: float | None
+    parameters: Mapping[str, float | str]
+    steps: int
+    started: str
+    ended: str
+
+
+def tune_options_from(request: Any, weights: str) -> TuneOptions:
+    """The options that a saved plan's request was made of. Raises InputError when the request is not whole."""
+    try:
+        space = tuple(dict(parameter) for parameter in request["space"])
+        trials, parallel = int(request["trials"]), int(request["parallel"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
+    return TuneOptions(options_from(request, weights), space, trials, parallel)
+
+
+def plan_tune(
+    connection: Connection,
+    manifest: Manifest,
+    options: TuneOptions,
+    *,
+    prices: PriceTable | None = None,
+    epochs: int | None = None,
+    attempt: int = 1,
+) -> LaunchPlan:
+    """The plan of one tuning job; its worst case is every trial running into its timeout. Nothing is asked of the
+    service. Raises what `plan_custom` raises, and UsageError for impossible numbers of trials."""
+    trial = options.trial
+    check_timeout(trial.timeout_hours)
+    check_trainable(manifest)
+    price = (prices or price_table()).hardware(trial.hardware)
+    expected = expected_run(trial.hardware, work_of(manifest, trial.epochs or epochs))
+    one = min(expected.hours, trial.timeout_hours)
+    return LaunchPlan(
+        kind=JobKind.TUNE,
+        connection=connection,
+        manifest_hash=manifest.hash,
+        request=options.request(),
+        cost=cost_of(
+            price,
+            worst_hours=options.trials * trial.timeout_hours,
+            expected_hours=options.trials * one,
+            basis=f"{options.trials} trials of {one:.2g} h, {expected.basis}",
+        ),
+        shown=(
+            *trial.shown(),
+            ("trials", f"{options.trials}, {options.parallel} at once, each at most {trial.timeout_hours:g} h"),
+            ("maximises", METRIC),
+            *((f"searches {space['id']}", _range(space)) for space in options.space),
+        ),
+        makes=(("tuning job", "{job}"), ("folder", f"{connection.base_url}/jobs/{{job}}")),
+        leaves_behind=(f"the trainer, logs and each trial's model under {connection.base_url}/jobs/{{job}}",),
+        attempt=attempt,
+        notes=tuple(hardware_notes(connection, trial.hardware, price)),
+    )
+
+
+def submit_tune(
+    plan: LaunchPlan, manifest: Manifest, options: TuneOptions, *, on_step: Callable[[str], None]
+) -> Submitted:
+    """Send what the trials need, create the job, return its resource name at once. An earlier job of the same plan that
+    has not failed is found by its label and returned instead."""
+    client, parent = job_client(plan.connection), plan.connection.parent
+    with google_errors("look for the tuning job"):
+        request = {"parent": parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
+        earlier = list(client.list_hyperparameter_tuning_jobs(request=request, timeout=REQUEST_TIMEOUT_S))
+    for job in earlier:
+        if job.state.name.removeprefix("JOB_STATE_") not in WITHOUT_RESULT:
+            return Submitted(str(job.name), found=True)
+    on_step("sending the trainer and the manifest")
+    weights = send_inputs(plan, manifest, options.trial)
+    body = {
+        "display_name": plan.job_id,
+        "labels": plan.labels,
+        "max_trial_count": options.trials,
+        "parallel_trial_count": options.parallel,
+        "study_spec": study_spec(options.space),
+        "trial_job_spec": job_spec(plan, options.trial, weights),
+    }
+    with google_errors("create the tuning job"):
+        job = client.create_hyperparameter_tuning_job(
+            request={"parent": parent, "hyperparameter_tuning_job": body}, timeout=REQUEST_TIMEOUT_S
+        )
+    return Submitted(str(job.name))
+
+
+def study_spec(space: Sequence[SpaceParameter]) -> dict[str, Any]:
+    """The service's StudySpec of a search space; its algorithm is the service's default (Bayesian optimisation)."""
+    return {
+        "metrics": [{"metric_id": METRIC, "goal": "MAXIMIZE"}],
+        "parameters": [_parameter(parameter) for parameter in space],
+        "measurement_selection_type": "BEST_MEASUREMENT",
+    }
+
+
+def read_trials(connection: Connection, job: Job) -> list[Trial]:
+    """The trials of a tuning job, best first (those without a measurement last)."""
+    with google_errors(f"read the trials of {job.id}"):
+        found = job_client(connection).get_hyperparameter_tuning_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
+    return sorted((_trial(trial) for trial in found.trials), key=_rank)
+
+
+def trial_model_url(job: Job, trial: Trial) -> str:
+    """Where a trial's bundle lies: the service gives each trial a folder of its own."""
+    return f"{job.output_url or job_folder(job)}/{trial.id}/model"
+
+
+def job_folder(job: Job) -> str:
+    """The folder of a job in its bucket, for one that was found again."""
+    return f"gs://{job.bucket}/{job.prefix}".rstrip("/") + f"/jobs/{job.id}"
+
+
+def output_url(plan: LaunchPlan) -> str:
+    """Where the trials write, each in a folder of its number."""
+    return job_output_url(plan)
+
+
+def _parameter(parameter: SpaceParameter) -> dict[str, Any]:
+    spec: dict[str, Any] = {"parameter_id": parameter["id"]}
+    kind = parameter["kind"]
+    if kind == "categorical":
+        return {**spec, "categorical_value_spec": {"values": [str(value) for value in parameter["values"]]}}
+    scale = "UNIT_LOG_SCALE" if parameter.get("scale") == "log" else "UNIT_LINEAR_SCALE"
+    if kind == "discrete":
+        values = sorted(float(value) for value in parameter["values"])
+        return {**spec, "scale_type": scale, "discrete_value_spec": {"values": values}}
+    if kind not in {"double", "integer"}:
+        raise UsageError(f"the search space's {parameter['id']!r} is of the unknown kind {kind!r}")
+    number = float if kind == "double" else int
+    bounds = {"min_value": number(parameter["minimum"]), "max_value": number(parameter["maximum"])}
+    return {**spec, "scale_type": scale, f"{kind}_value_spec": bounds}
+
+
+def _range(parameter: SpaceParameter) -> str:
+    if parameter.get("values"):
+        return f"one of {', '.join(str(value) for value in parameter['values'])}"
+    scale = ", logarithmic" if parameter.get("scale") == "log" else ""
+    return f"{parameter['minimum']:g} to {parameter['maximum']:g}{scale}"
+
+
+def _trial(trial: Any) -> Trial:
+    measured = trial.final_measurement
+    values = [metric.value for metric in measured.metrics if metric.metric_id == METRIC] if measured else []
+    return Trial(
+        id=str(trial.id),
+        state=trial.state.name,
+        value=float(values[0]) if values else None,
+        parameters={parameter.parameter_id: _plain(parameter.value) for parameter in trial.parameters},
+        steps=int(measured.step_count) if measured else 0,
+        started=trial.start_time.isoformat(timespec="seconds") if trial.start_time else "",
+        ended=trial.end_time.isoformat(timespec="seconds") if trial.end_time else "",
+    )
+
+
+def _plain(value: Any) -> float | str:
+    return float(value) if isinstance(value, int | float) else str(value)
+
+
+def _rank(trial: Trial) -> tuple[bool, float, int]:
+    return (trial.value is None, -(trial.value or 0.0), int(trial.id) if trial.id.isdigit() else 0)
