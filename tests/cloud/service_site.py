@@ -22,7 +22,7 @@ from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
-from cxr.cloud.vertex.automl import plan_automl
+from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 from cxr.cloud.vertex.jobs import refresh
 from cxr.cloud.vertex.launches import launch_automl
 from cxr.cloud.waiting import poll
@@ -91,7 +91,7 @@ class Site:
 
     def automl(self, model_type: str = "mobile-versatile", budget_node_hours: float = 1) -> Job:
         """A finished AutoML job; the budget chooses what the tiny exporter does."""
-        plan = plan_automl(self.connection, self.manifest, model_type=model_type, budget_node_hours=budget_node_hours)
+        plan = plan_automl(self.connection, self.manifest, AutoMLOptions(model_type, budget_node_hours))
         job = launch_automl(self.journal, plan, self.manifest, on_step=lambda _: None).job
         return self.ended(job)
 

@@ -100,7 +100,7 @@ def test_an_endpoint_of_a_process_that_died_before_the_journal_is_found_by_its_l
 
 
 def test_ctrl_c_removes_the_endpoint_and_says_how_to_go_on(site: Site, cloud: Job) -> None:
-    command = [*online(cloud, "--out", "left", "--yes"), "--state-dir", str(site.settings.state_dir)]
+    command = [*online(cloud, "--out", "unfinished", "--yes"), "--state-dir", str(site.settings.state_dir)]
     with site.faults({"path": ":predict", "action": "latency", "seconds": 1}):
         process = subprocess.Popen(
             [sys.executable, "-m", "cxr", *command], cwd=site.folder, stderr=subprocess.PIPE, text=True
@@ -116,4 +116,4 @@ def test_ctrl_c_removes_the_endpoint_and_says_how_to_go_on(site: Site, cloud: Jo
     assert process.returncode == 6, said
     assert endpoints(site) == []
     assert f"cxr cloud evaluate {cloud.id} --predict online" in said
-    assert not (site.folder / "left").exists()
+    assert not (site.folder / "unfinished").exists()

@@ -9,8 +9,9 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import WITHOUT_RESULT, Job
 from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import Cost, JobKind, LaunchPlan
-from cxr.cloud.prediction_prices import BATCH_NODE_HOUR, batch_estimate
+from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
+from cxr.cloud.prediction_prices import BATCH_NODE_HOUR, WORST_FACTOR, batch_estimate
+from cxr.cloud.prices import HourlyPrice
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.datasets import missing_objects
@@ -38,23 +39,29 @@ def plan_batch(
     if large:
         raise InputError(f"{large[0].path} has {large[0].size / 1e6:.1f} MB, the service takes 30 MB")
     estimate = batch_estimate(len(pictures))
+    url = f"{connection.base_url}/predictions/{{job}}"
     return LaunchPlan(
         kind=JobKind.BATCH,
         connection=connection,
         manifest_hash=manifest.hash,
-        request={
-            "model": model,
-            "trained_by": trained_by,
-            "split": SPLIT,
-            "images": len(pictures),
-            "machine": "the service's own nodes",
-        },
-        cost=Cost(BATCH_NODE_HOUR.usd_per_hour * estimate.worst_hours, estimate.worst_hours, BATCH_NODE_HOUR),
-        leaves_behind=(f"instances and answers under {connection.base_url}/predictions", "a batch prediction job"),
+        request={"model": model, "trained_by": trained_by, "split": SPLIT, "images": len(pictures)},
+        cost=cost_of(
+            HourlyPrice(BATCH_NODE_HOUR, BATCH_NODE_HOUR.usd_per_hour),
+            worst_hours=estimate.worst_hours,
+            expected_hours=estimate.expected_hours,
+            basis=estimate.basis,
+        ),
+        shown=(
+            ("model", f"{model}, of {trained_by}"),
+            ("images", f"{len(pictures):,} of the {SPLIT} split"),
+            ("machine", "the service's own nodes, as many as it likes"),
+        ),
+        makes=(("batch prediction", "{job}"), ("folder", url)),
+        leaves_behind=(f"instances and answers under {url}", "the batch prediction job, which costs nothing"),
         attempt=attempt,
         notes=(
-            f"expected {BATCH_NODE_HOUR.usd_per_hour * estimate.expected_hours:,.2f} USD: {estimate.basis}",
-            "the service has no budget for predictions; the worst case is four times the expectation and no bound",
+            f"the service has no budget for predictions: the worst case is {WORST_FACTOR:g} times what is expected, "
+            "and no bound",
         ),
     )
 
