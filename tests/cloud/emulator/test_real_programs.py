@@ -77,7 +77,7 @@ def test_a_cloud_model_is_trained_and_predicts_the_same_in_batch_and_online(star
     created = server.ok("POST", f"{server.parent}/batchPredictionJobs", job)["name"]
     ended = server.wait_for(created, "SUCCEEDED", "FAILED", seconds=60)
     assert ended["completionStats"] == {"successfulCount": "8", "failedCount": "1"}, ended
-    assert "cannot be decoded" in ended["partialFailures"][0]["message"]
+    assert "is not an image" in ended["partialFailures"][0]["message"]
     place = ended["outputInfo"]["gcsOutputDirectory"].removeprefix(f"gs://{BUCKET}/")
     path = requests.utils.quote(f"{place}/predictions_00001.jsonl", safe="")
     text = requests.get(f"{server.url}/storage/v1/b/{BUCKET}/o/{path}?alt=media", timeout=20).text

@@ -1,7 +1,7 @@
 """A program with the scorer's command line and lines, and no model: for tests of the emulator.
 
 An image's score of the last label is the share of bytes in it that are `#`; one that holds `broken` cannot be read, one
-that holds `die` ends the program, one that holds `hang` lets it hang.
+that holds `die` ends the program, one whose name holds `hang` lets it hang (before it asks the server for anything).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def main() -> int:
 
 
 def _score(instance: dict[str, str], labels: list[str]) -> dict[str, Any]:
+    if "hang" in instance.get("uri", ""):
+        time.sleep(600)
     data = base64.b64decode(instance["content"]) if "content" in instance else _read(instance["uri"])
     if b"die" in data:
         print("the scorer has died", file=sys.stderr)
         sys.exit(3)
-    if b"hang" in data:
-        time.sleep(600)
     if b"broken" in data:
         return {"error": "the image cannot be decoded"}
     share = data.count(b"#") / len(data)
