@@ -66,6 +66,13 @@ def test_an_edge_model_is_not_predicted_by_the_service(site: Site, mobile: Job) 
     assert batches(site) == []
 
 
+def test_a_cloud_model_cannot_be_exported_and_the_way_to_judge_it_is_told(site: Site, cloud: Job) -> None:
+    ended = site.cxr("cloud", "export", cloud.id, "--out", "nothing")
+    assert ended.code == 2
+    assert "cxr cloud evaluate" in ended.stderr
+    assert not (site.folder / "nothing").exists()
+
+
 def test_a_batch_is_priced_and_capped_before_anything_is_launched(site: Site, cloud: Job) -> None:
     batch = ("cloud", "evaluate", cloud.id, "--predict", "batch", "-m", "manifest.csv")
     planned = site.cxr(*batch, "--dry-run")

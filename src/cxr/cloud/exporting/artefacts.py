@@ -35,7 +35,7 @@ def check_formats(model: ServiceModel, wanted: Sequence[ExportFormat]) -> None:
     if not offered:
         raise UsageError(
             "this model cannot be exported: cloud models stay on the service",
-            hint="judge it there: cxr cloud evaluate JOB --predict batch --manifest MANIFEST",
+            hint="judge it there: cxr cloud evaluate JOB --predict batch --manifest manifest.csv",
         )
     raise UsageError(f"this model has no export format {', '.join(absent)}", hint=f"it has: {offered}")
 

@@ -64,7 +64,9 @@ def export_job(
     if not job.succeeded:
         raise JobFailed(f"{job.id} has no model: it is {job.state}", hint=f"cxr cloud status {job.id}")
     if job.kind not in (JobKind.AUTOML, JobKind.CUSTOM, JobKind.TUNE):
-        raise UsageError(f"{job.id} trained no model: it is of kind {job.kind}", hint="cxr cloud jobs")
+        by = job.details.get("trained_by")
+        hint = f"cxr cloud evaluate {by} --predict batch --manifest manifest.csv" if by else "cxr cloud jobs"
+        raise UsageError(f"{job.id} trained no model: it is of kind {job.kind}", hint=hint)
     if folder.is_dir() and any(folder.iterdir()) and not options.replace:
         raise UsageError(f"{folder} is not empty", hint="choose another --out, or replace the bundle there: --force")
     known = known_manifest(job, options.manifest_hash)
