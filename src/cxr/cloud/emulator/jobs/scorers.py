@@ -68,7 +68,7 @@ class ScorerPool:
                     if place.scorer is None:
                         place.scorer = self._start(key, model)
                     return [self._answer(place.scorer, instance) for instance in instances]
-                except (OSError, EOFError, TimeoutError) as error:
+                except (OSError, EOFError, ValueError) as error:  # gone, or not talking in lines of JSON
                     ended, place.scorer = place.scorer, None
                     words = _end(ended) if ended is not None else str(error)
                     # One that was there before may have left for want of questions: it is started once more.
