@@ -1,4 +1,4 @@
-"""`cxr cloud …`: check, upload, download, dataset, train, jobs, attach, export, clean, image, prices."""
+"""`cxr cloud …`: check, upload, download, dataset, train, jobs, attach, evaluate, export, clean, image, prices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cxr.cli.cloud import (
     clean,
     dataset,
     download,
+    evaluate,
     export,
     image,
     jobs,
@@ -40,5 +41,6 @@ app.command("wait")(wait.wait)
 app.command("logs")(logs.logs)
 app.command("cancel")(jobs.cancel)
 app.command("attach")(attach.attach)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("clean")(clean.clean)
