@@ -28,6 +28,8 @@ class ModelFormat(StrEnum):
     SAVED_MODEL = "saved-model"
     TFLITE = "tflite"
     TFJS = "tf-js"
+    #: No model: what a model that stays on a service answered for one manifest's test images.
+    PREDICTIONS = "predictions"
 
 
 class Origin(StrEnum):

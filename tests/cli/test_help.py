@@ -40,6 +40,7 @@ def test_the_map_of_commands_is_complete() -> None:
         "demo", "compare",
         "data scan", "data check", "data split", "data sample", "data import-file",
         "data shard", "data import-dicom", "data diff",
+        "cloud check", "cloud image", "emulator project",
         "cloud upload", "cloud dataset", "cloud train automl", "cloud train custom",
         "cloud jobs", "cloud status", "cloud wait", "cloud logs", "cloud cancel", "cloud export",
         "cloud attach", "cloud clean",

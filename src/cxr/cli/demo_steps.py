@@ -256,8 +256,9 @@ def _train_baseline(options: DemoOptions, manifest: Manifest, out: Out, tell: _T
 
 def _bring_home(options: DemoOptions, job: Job, out: Out, tell: _Teller) -> Bundle:
     from cxr.bundle import read_bundle
+    from cxr.cli.cloud.verifying import OneImageScorer
     from cxr.cloud.connection import connect
-    from cxr.cloud.exporting import DEFAULT_FORMATS, export_job
+    from cxr.cloud.exporting import ExportOptions, export_job
 
     tell.step(f"wait for {job.id} and bring its model home")
     job = wait_for(job, options.settings, out)
@@ -267,7 +268,8 @@ def _bring_home(options: DemoOptions, job: Job, out: Out, tell: _Teller) -> Bund
     if (target / "bundle.json").is_file():
         return read_bundle(target)
     with out.progress("exporting") as advance:
-        bundle = export_job(connect(options.settings), job, target, formats=DEFAULT_FORMATS, on_progress=advance)
+        how = ExportOptions(OneImageScorer(), options.settings.state_dir / "exports")
+        bundle = export_job(connect(options.settings), job, target, how, on_progress=advance).bundle
     journal = open_journal(options.settings)
     journal.update(journal.find(job.id), exported_to=str(target))
     out.say(f"  {target}")

@@ -134,6 +134,35 @@ def faults(
 
 
 @app.command()
+def project(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="JSON document with what is the matter, as docs/emulator.md describes."),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Everything is there and allowed.")] = False,
+    state: State = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what the running emulator's projects lack on purpose (APIs, quota, permissions), or change it; it is kept.
+
+    Example: cxr emulator project --file project.json
+    """
+    out = Out(json=json, quiet=quiet)
+    folder = _folder(state)
+    process = _module("cxr.cloud.emulator.process")
+    url = process.running_url(folder)
+    if url is None:
+        raise UsageError(f"no emulator runs on {folder}", hint="cxr emulator start --detach")
+    if clear and file is not None:
+        raise UsageError("--clear stands alone", hint="cxr emulator project --clear")
+    document = _document(file) if file is not None else {} if clear else None
+    about = process.change_project(url, document)
+    out.table(("what", "value"), [(name, json_module.dumps(value)) for name, value in about.items()])
+    out.result("emulator-project", about)
+
+
+@app.command()
 def outcomes(
     file: Annotated[
         Path | None, typer.Option("--file", help="JSON document with rules, as docs/emulator.md describes.")

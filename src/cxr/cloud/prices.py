@@ -25,6 +25,7 @@ _KINDS = {
     "machines": "usd_per_hour",
     "accelerators": "usd_per_hour",
     "disks": "usd_per_gb_month",
+    "builds": "usd_per_minute",
 }
 
 
@@ -50,7 +51,8 @@ class HourlyPrice:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """All prices. `entries` maps (kind, name) to a price in the kind's unit (disks: USD per GB and month)."""
+    """All prices. `entries` maps (kind, name) to a price in the kind's unit (disks: USD per GB and month; builds: USD a
+    minute)."""
 
     entries: Mapping[tuple[str, str], Price]
     spot_discount: float
@@ -81,6 +83,10 @@ class PriceTable:
             return HourlyPrice(total, total.usd_per_hour)
         expected = hardware.replicas * (machine_usd * (1 - self.spot_discount) + disk_usd)
         return HourlyPrice(total, expected, f"spot, {self.spot_discount:.0%} below the list price")
+
+    def build_minute(self, machine: str) -> Price:
+        """The price of a build minute of Cloud Build, in USD a minute. Raises UsageError when the table has none."""
+        return self._entry("builds", machine)
 
     def _entry(self, kind: str, name: str) -> Price:
         try:

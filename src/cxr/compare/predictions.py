@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.bundle import Bundle
+from cxr.bundle import Bundle, ModelFormat
 from cxr.compare.predictors.base import Probabilities
 from cxr.compare.ruler import check_manifest, check_split, short
 from cxr.compare.scoring import score
@@ -39,7 +39,7 @@ PROBABILITY_PREFIX = "p_"
 @dataclass(frozen=True, slots=True)
 class PredictionsHeader:
     """What the sidecar says of the rows. `latency_ms`: median wall-clock milliseconds for one image, without
-    preprocessing."""
+    preprocessing; None for a model that was not run here."""
 
     bundle_hash: str
     bundle_name: str
@@ -47,7 +47,7 @@ class PredictionsHeader:
     task: str
     split: str
     classes: tuple[str, ...]
-    latency_ms: float
+    latency_ms: float | None
     stand_in: bool
     images: int
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +78,7 @@ def predict(
     on_progress: Progress,
 ) -> Predictions:
     """Score every image of one split, or take the predictions that this bundle already made of this manifest from the
-    cache.
+    cache. A bundle of predictions is not scored: it holds them.
 
     `images` is the folder (or gs:// URL) that the manifest's paths are relative to (None: the manifest's own root).
     Raises RulerMismatch when the bundle was trained on another manifest, InputError for an empty split, an image or a
@@ -86,6 +86,8 @@ def predict(
     """
     check_manifest(bundle, manifest)
     check_split(manifest, split)
+    if bundle.info.format is ModelFormat.PREDICTIONS:
+        return _held(bundle, manifest, split)
     folder = cache_dir / "predictions" / f"{bundle.hash[:16]}-{manifest.hash[:16]}-{split}"
     cached = _cached(folder, bundle, manifest, split)
     if cached is not None:
@@ -144,6 +146,14 @@ def read_predictions(folder: Path, manifest: Manifest) -> Predictions:
         raise InputError(f"{path} is not what {HEADER_FILE} says: it was edited or only half of it was copied")
     _check_rows(frame, header, manifest, path)
     return Predictions(frame, header)
+
+
+def _held(bundle: Bundle, manifest: Manifest, split: str) -> Predictions:
+    """The predictions that are all of a bundle. They were written before it, so that only it knows its hash."""
+    predictions = read_predictions(bundle.model_path, manifest)
+    if predictions.header.split != split:
+        raise InputError(f"{bundle.folder} holds predictions of the {predictions.header.split} split, not of {split}")
+    return replace(predictions, header=replace(predictions.header, bundle_hash=bundle.hash))
 
 
 def _cached(folder: Path, bundle: Bundle, manifest: Manifest, split: str) -> Predictions | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cxr.bundle import Bundle, Origin
+from cxr.bundle import Bundle, ModelFormat, Origin
 from cxr.compare.bootstrap import Cases, bootstrap_draws, percentile_interval
 from cxr.compare.metrics import (
     METRICS,
@@ -56,7 +56,7 @@ def model_row(
         stand_in=bundle.info.stand_in,
         threshold=bundle.info.threshold,
         latency_ms=predictions.header.latency_ms,
-        model_size_bytes=bundle.model_size_bytes,
+        model_size_bytes=None if bundle.info.format is ModelFormat.PREDICTIONS else bundle.model_size_bytes,
         bundle=bundle,
         predictions=predictions,
     )

@@ -16,11 +16,13 @@ from cxr.storage.transfer.haul import Haul
 @dataclass(frozen=True, slots=True)
 class BucketState:
     """A bucket as found: its location in lower case, or None when it does not exist; whether it is `private`, that is,
-    prevents public access by enforcement."""
+    prevents public access by enforcement, and has `uniform` access; the number of the project that it belongs to."""
 
     name: str
     location: str | None
     private: bool = True
+    uniform: bool = True
+    project_number: str = ""
 
 
 def find_bucket(name: str, *, endpoint: str | None, project: str | None, haul: Haul | None = None) -> BucketState:
@@ -35,8 +37,23 @@ def find_bucket(name: str, *, endpoint: str | None, project: str | None, haul: H
     bucket = haul.retrier.call(look)
     if bucket is None:
         return BucketState(name, None)
-    private = bucket.iam_configuration.public_access_prevention == "enforced"
-    return BucketState(name, bucket.location.lower(), private)
+    configuration = bucket.iam_configuration
+    return BucketState(
+        name,
+        bucket.location.lower(),
+        private=configuration.public_access_prevention == "enforced",
+        uniform=bool(configuration.uniform_bucket_level_access_enabled),
+        project_number=str(bucket.project_number or ""),
+    )
+
+
+def bucket_policy(name: str, *, endpoint: str | None, project: str | None) -> list[dict[str, Any]]:
+    """The bindings of a bucket's access policy: `role`, `members` (a set) and perhaps a `condition`. Raises NotAllowed
+    without storage.buckets.getIamPolicy."""
+    client = gcs_client(endpoint=endpoint, project=project, workers=1)
+    with storage_errors(f"read the access policy of gs://{name}"):
+        policy = client.bucket(name).get_iam_policy(requested_policy_version=3, retry=None)
+    return [dict(binding) for binding in policy.bindings]
 
 
 def create_private_bucket(

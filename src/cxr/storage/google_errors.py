@@ -71,6 +71,9 @@ def translate(error: Exception, what: str) -> CxrError:
     """One of our errors for one of Google's; `what` is what was being done, for example `list gs://b/p`."""
     said = _message(error)
     match error:
+        case auth.InvalidOperation():
+            # An answer of 401 to somebody who has no credentials to renew, as on the emulator.
+            return NotAllowed(f"{what}: not signed in, or not any more", hint=LOGIN_HINT)
         case auth.DefaultCredentialsError():
             return NotAllowed("no Google credentials were found", hint=LOGIN_HINT)
         case auth.RefreshError() if error.retryable:

@@ -1,20 +1,38 @@
-"""`cxr cloud …`: upload, download, dataset, train, jobs, attach, export, clean."""
+"""`cxr cloud …`: check, upload, download, dataset, train, jobs, attach, evaluate, export, clean, image, prices."""
 
 from __future__ import annotations
 
 import typer
 
-from cxr.cli.cloud import attach, clean, dataset, download, export, jobs, logs, prices, train, trials, upload, wait
+from cxr.cli.cloud import (
+    attach,
+    check,
+    clean,
+    dataset,
+    download,
+    evaluate,
+    export,
+    image,
+    jobs,
+    logs,
+    prices,
+    train,
+    trials,
+    upload,
+    wait,
+)
 
 app = typer.Typer(
     help="Work on Google Cloud, or on its emulator on this machine (the default).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("check")(check.check)
 app.command("upload")(upload.upload)
 app.command("download")(download.download)
 app.command("dataset")(dataset.dataset)
 app.add_typer(train.app, name="train")
+app.command("image")(image.image)
 app.command("prices")(prices.prices)
 app.command("trials")(trials.trials)
 app.command("jobs")(jobs.jobs)
@@ -23,5 +41,6 @@ app.command("wait")(wait.wait)
 app.command("logs")(logs.logs)
 app.command("cancel")(jobs.cancel)
 app.command("attach")(attach.attach)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("clean")(clean.clean)

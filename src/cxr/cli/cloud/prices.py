@@ -11,7 +11,13 @@ from cxr.cli.cloud.train_options import Prices
 from cxr.cli.options import Json, Quiet
 from cxr.cli.out import Out
 
-UNITS = {"automl": "node hour", "machines": "hour", "accelerators": "hour, each", "disks": "GB and month"}
+UNITS = {
+    "automl": "node hour",
+    "machines": "hour",
+    "accelerators": "hour, each",
+    "disks": "GB and month",
+    "builds": "build minute",
+}
 
 
 def prices(

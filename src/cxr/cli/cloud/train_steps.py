@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxr.cli.cloud.check import check_launch
 from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
 from cxr.cli.cloud.train_options import LaunchWishes
 from cxr.cli.out import Out
@@ -113,6 +114,7 @@ def _launch(
     _check_cost(plan, wishes.max_cost)
     known = context.journal.get(plan.job_id)
     if not (known and known.resource):
+        check_launch(out, plan, context.manifest)
         out.confirm(f"Launch {plan.job_id}?", yes=wishes.yes)
     _report(out, flags, maker.start(context.journal, plan, context.manifest, options), plan)
 

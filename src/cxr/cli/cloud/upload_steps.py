@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from cxr.cli.cloud.check import check_upload
 from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.transfers import TransferFlags, figures, open_destination, tell_end
 from cxr.cli.out import Out
@@ -67,6 +68,8 @@ def run_upload(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: Upl
         outcome = None
         with transfer.hauling(out, "uploading", settings.state_dir) as haul:
             destination = open_destination(wishes.to, settings, haul, out)
+            if destination.connection:
+                check_upload(destination.connection, haul)
             _refuse_overlap(destination, wishes.images or manifest.root)
             made = _plan(out, destination, manifest, wishes.images, Path(scratch) / "plan.jsonl")
             remove = _whether_to_remove(made, wishes.delete_orphans, saved)

@@ -124,7 +124,8 @@ class Application:
         refused = refused_client(head.headers)
         try:
             query = parse_query(head.query) if head.query else {}
-            request = Request(head.method, head.path, query, head.headers, Body(), head.headers.get("host", ""))
+            host = head.headers.get("host", "")
+            request = Request(head.method, head.path, query, head.headers, Body(), host, head.query)
             operation = operation_name(head.method, request.segments, query)
         except ValueError:
             request = Request(head.method, head.path, query, head.headers, Body(), "")

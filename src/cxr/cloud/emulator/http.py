@@ -62,10 +62,16 @@ class Request:
     headers: Mapping[str, str]
     body: Body
     host: str
+    raw_query: bytes = b""
 
     def with_body(self, body: Body) -> Request:
         """The same request with another body."""
-        return Request(self.method, self.raw_path, self.query, self.headers, body, self.host)
+        return Request(self.method, self.raw_path, self.query, self.headers, body, self.host, self.raw_query)
+
+    def values(self, name: str) -> list[str]:
+        """All values of a parameter that may be repeated."""
+        pairs = parse_qsl(self.raw_query.decode("utf-8"), keep_blank_values=True, errors="strict")
+        return [value for key, value in pairs if key == name]
 
     @cached_property
     def segments(self) -> tuple[str, ...]:

@@ -100,6 +100,11 @@ def change_faults(url: str, document: Mapping[str, Any] | None = None) -> dict[s
     return _control(url, "faults", "GET" if document is None else "PUT", document)
 
 
+def change_project(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What is the matter with the projects of a server (see docs/emulator.md); otherwise as `change_faults`."""
+    return _control(url, "project", "GET" if document is None else "PUT", document)
+
+
 def change_outcomes(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The same with scripted outcomes."""
     return _control(url, "outcomes", "GET" if document is None else "PUT", document)

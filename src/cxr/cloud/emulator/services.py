@@ -1,4 +1,4 @@
-"""All services of one emulator behind one handler: Cloud Storage, Vertex AI, Cloud Logging, and its own status."""
+"""All services of one emulator behind one handler: storage, Vertex AI, logging, the project's APIs, its own status."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 from cxr.cloud.emulator.control import control_outcomes
 from cxr.cloud.emulator.errors import unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
+from cxr.cloud.emulator.project_api.circumstances import ProjectState
+from cxr.cloud.emulator.project_api.control import PATH as PROJECT_CONTROL
+from cxr.cloud.emulator.project_api.control import control_project
+from cxr.cloud.emulator.project_api.denials import refuse
+from cxr.cloud.emulator.project_api.paths import is_project
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.blobs import BlobStore
 from cxr.cloud.emulator.state.database import Database
@@ -20,6 +25,7 @@ from cxr.cloud.emulator.storage_api.routes import handle_storage, is_quick_stora
 from cxr.version import __version__
 
 if TYPE_CHECKING:
+    from cxr.cloud.emulator.project_api.service import ProjectService
     from cxr.cloud.emulator.vertex_api.service import VertexService
 
 log = logging.getLogger(__name__)
@@ -35,22 +41,32 @@ class Services:
         self.database = Database(settings.database_path)
         self.storage = StorageContext(self.database, BlobStore(settings.blobs_dir), settings.uploads_dir)
         self._tidy()
+        self._state = ProjectState(self.database)
         self._url = ""
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="vertex-loader")
         self._vertex: Future[VertexService] | None = None
+        self._project: Future[ProjectService] | None = None
 
     def start(self, url: str) -> None:
         """Load what is heavy and take the jobs up again; `url` is what jobs reach this server by."""
         self._url = url
         self._vertex = self._loader.submit(self._load_vertex)
+        self._project = self._loader.submit(self._load_project)
 
     def handle(self, request: Request) -> Response:
         """Answer one request. Raises ApiError."""
         segments = request.segments
+        if self._state.now.guards:
+            refuse(request, self._state.now)
         if is_storage(segments):
             return handle_storage(self.storage, request)
         if segments in {("",), ("_emulator", "status")}:
             return json_response(self.status())
+        if segments == PROJECT_CONTROL:
+            return control_project(request, self._state)
+        if is_project(segments):
+            assert self._project is not None
+            return self._project.result().handle(request)
         if segments == ("_emulator", "outcomes"):
             return control_outcomes(request, self.database)
         if segments[0] in {"v1", "v2", "ui"}:
@@ -97,6 +113,11 @@ class Services:
     def _vertex_service(self) -> VertexService:
         assert self._vertex is not None
         return self._vertex.result()
+
+    def _load_project(self) -> ProjectService:
+        from cxr.cloud.emulator.project_api.service import ProjectService
+
+        return ProjectService(self._state, self.database, self.storage)
 
     def _load_vertex(self) -> VertexService:
         # Google's message types take most of a second to load.

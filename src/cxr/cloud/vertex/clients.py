@@ -37,6 +37,11 @@ def endpoint_client(connection: Connection) -> Any:
     return _client("EndpointServiceClient", connection)
 
 
+def prediction_client(connection: Connection) -> Any:
+    """google.cloud.aiplatform_v1.PredictionServiceClient."""
+    return _client("PredictionServiceClient", connection)
+
+
 @lru_cache(maxsize=32)
 def _client(name: str, connection: Connection) -> Any:
     # The SDK takes seconds to import, so it is only imported when a service is really asked. A wait keeps its client:

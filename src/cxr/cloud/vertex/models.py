@@ -1,59 +1,75 @@
-"""Models on the service: what they can be exported to, and the export."""
+"""Models on the service: what they can be exported to, and the export as an operation that can be taken up again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, model_client
-from cxr.cloud.vertex.operations import wait_for_operation
-from cxr.errors import Fault, UsageError
+from cxr.cloud.vertex.long_running import Operation, operation_of
+from cxr.errors import NotFound
 from cxr.storage.google_errors import google_errors
+
+#: The format in which batches name their images.
+BATCH_FORMAT = "jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceModel:
-    """A model resource: its name, labels and the export formats it offers."""
+    """A model resource: its name, labels and the export formats (the service's ids) it offers; whether the service
+    itself predicts with it in batches, and online on nodes of its own choice."""
 
     resource: str
     display_name: str
-    labels: dict[str, str]
-    export_formats: tuple[str, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+    export_formats: tuple[str, ...] = ()
+    in_batches: bool = False
+    online: bool = False
+
+    @property
+    def id(self) -> str:
+        """The last part of its name, without a version."""
+        return self.resource.rpartition("/")[2].partition("@")[0]
 
 
 def get_model(connection: Connection, resource: str) -> ServiceModel:
-    """Ask the service for a model."""
-    with google_errors("read the model"):
-        model = model_client(connection).get_model(name=resource, timeout=REQUEST_TIMEOUT_S)
+    """Ask the service for a model. Raises NotFound when it has been deleted."""
+    try:
+        with google_errors("read the model"):
+            model = model_client(connection).get_model(name=resource, timeout=REQUEST_TIMEOUT_S)
+    except NotFound as error:
+        raise NotFound(f"the model {resource} is not on the service any more", hint="train it again") from error
     formats = tuple(str(export_format.id) for export_format in model.supported_export_formats)
-    return ServiceModel(str(model.name), str(model.display_name), dict(model.labels), formats)
+    return ServiceModel(
+        resource=str(model.name),
+        display_name=str(model.display_name),
+        labels=dict(model.labels),
+        export_formats=formats,
+        in_batches=BATCH_FORMAT in model.supported_input_storage_formats,
+        online="AUTOMATIC_RESOURCES" in {kind.name for kind in model.supported_deployment_resources_types},
+    )
 
 
-def check_formats(model: ServiceModel, wanted: Sequence[str]) -> None:
-    """Raises UsageError when the model cannot be exported to one of the wanted formats, listing those it can."""
-    for name in wanted:
-        if name not in model.export_formats:
-            offered = ", ".join(model.export_formats) or "none (cloud models cannot be exported)"
-            raise UsageError(f"this model has no export format {name!r}", hint=f"it has: {offered}")
-
-
-def export_model(connection: Connection, model: ServiceModel, export_format: str, destination: str) -> str:
-    """Export to a folder that the service makes under `destination` (gs://…); returns that folder's URL."""
-    what = f"export the model as {export_format}"
-    with google_errors(what):
-        operation = model_client(connection).export_model(
+def begin_export(connection: Connection, model: ServiceModel, service_id: str, destination: str) -> Operation:
+    """Start an export to a folder that the service makes under `destination` (gs://…). The operation's name is known
+    at once and can be waited for by any process."""
+    with google_errors(f"export the model as {service_id}"):
+        begun = model_client(connection).export_model(
             request={
                 "name": model.resource,
                 "output_config": {
-                    "export_format_id": export_format,
+                    "export_format_id": service_id,
                     "artifact_destination": {"output_uri_prefix": destination},
                 },
             },
             timeout=REQUEST_TIMEOUT_S,
         )
-    wait_for_operation(operation, what)
-    url = str(operation.metadata.output_info.artifact_output_uri) if operation.metadata else ""
-    if not url:
-        raise Fault(f"{what}: the service did not say where it wrote the files")
-    return url.rstrip("/")
+    return operation_of(begun.operation)
+
+
+def exported_url(operation: Operation) -> str:
+    """Where an export's operation says that it writes; "" when it does not say."""
+    from google.cloud.aiplatform_v1 import types
+
+    metadata = operation.metadata_as(types.ExportModelOperationMetadata)
+    return str(metadata.output_info.artifact_output_uri).rstrip("/") if metadata else ""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from cxr.bundle import Bundle
-from cxr.compare.predictors.base import Images, Probabilities, class_probabilities, scaled
+from cxr.compare.predictors.base import Images, Predictor, Probabilities, class_probabilities, scaled
+from cxr.compare.predictors.encoded_images import EncodedImagePredictor, service_signature
 from cxr.errors import InputError
 from cxr.local_baseline.tensorflow_setup import load
 
@@ -42,9 +43,14 @@ class SavedModelPredictor:
         return next(iter(outputs.values())).numpy()
 
 
-def open_model(bundle: Bundle) -> SavedModelPredictor:
-    """Load the bundle's SavedModel. Raises InputError when no signature takes one image tensor and gives one tensor."""
-    return SavedModelPredictor(bundle, load().tf.saved_model.load(str(bundle.model_path)))
+def open_model(bundle: Bundle) -> Predictor:
+    """Load the bundle's SavedModel. Raises InputError when no signature takes one image tensor and gives one tensor,
+    or takes image files as the service's exports do."""
+    loaded = load().tf.saved_model.load(str(bundle.model_path))
+    signature = service_signature(loaded)
+    if signature is not None:
+        return EncodedImagePredictor(bundle, loaded, signature)
+    return SavedModelPredictor(bundle, loaded)
 
 
 def _signature(bundle: Bundle, loaded: Any) -> Any:

@@ -11,7 +11,6 @@ import re
 import shlex
 import stat
 import sys
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from typing import Any
 from cxr.cloud.emulator.errors import invalid_argument, not_found
 from cxr.cloud.emulator.jobs.attempts import Launch, ReplicaLaunch
 from cxr.cloud.emulator.jobs.cluster import Cluster, free_addresses
+from cxr.cloud.emulator.project_numbers import project_number
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.internal import object_at, objects_below, read_object
 
@@ -181,8 +181,3 @@ def _environment(job: ContainerJob, shims: Path, work: Path) -> dict[str, str]:
             "AIP_TENSORBOARD_LOG_DIR": f"{prefix}/logs/",
         }
     return environment
-
-
-def project_number(project: str) -> str:
-    """The number of a project: itself when it is one, otherwise made of its id (twelve digits, always the same)."""
-    return project if project.isdigit() else str(10**11 + zlib.crc32(project.encode()))

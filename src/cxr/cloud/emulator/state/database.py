@@ -6,11 +6,13 @@ A commit survives the death of the process at any moment (kill -9); the last mom
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SCHEMA_VERSION = 1
 #: Pages of the database that a connection keeps in memory, in KiB: 100,000 objects fit.
@@ -49,6 +51,7 @@ CREATE TABLE IF NOT EXISTS jobs (
   attempt INTEGER NOT NULL, lost INTEGER NOT NULL, cancel_requested INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS jobs_by_phase ON jobs (phase, serial);
+CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS children (
   child TEXT PRIMARY KEY, parent TEXT NOT NULL, context TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -124,6 +127,20 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
+
+
+def find_document(connection: sqlite3.Connection, name: str) -> Any:
+    """A JSON document that is kept under a name; None when there is none."""
+    row = connection.execute("SELECT body FROM documents WHERE name=?", (name,)).fetchone()
+    return json.loads(row["body"]) if row else None
+
+
+def put_document(connection: sqlite3.Connection, name: str, body: Any) -> None:
+    """Keep a JSON document under a name; None forgets it. Inside a write transaction."""
+    if body is None:
+        connection.execute("DELETE FROM documents WHERE name=?", (name,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO documents VALUES (?,?)", (name, json.dumps(body)))
 
 
 def next_serial(connection: sqlite3.Connection, counter: str, at_least: int = 1) -> int:

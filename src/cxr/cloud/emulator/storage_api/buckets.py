@@ -14,6 +14,7 @@ from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError, invalid, no_such_bucket
 from cxr.cloud.emulator.http import Request, Response, json_response, parse_json
+from cxr.cloud.emulator.state.database import put_document
 from cxr.cloud.emulator.storage_api.attributes import bucket_attributes
 from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of, whole_number
@@ -100,6 +101,7 @@ def delete_bucket(context: StorageContext, request: Request, name: str) -> Respo
             raise StorageError(409, "conflict", "The bucket you tried to delete is not empty.")
         context.buckets.discard(name)
         connection.execute("DELETE FROM buckets WHERE name=?", (name,))
+        put_document(connection, policy_name(name), None)
     return Response(204, content_type=None)
 
 
@@ -118,6 +120,11 @@ def check_bucket(context: StorageContext, name: str, writer: sqlite3.Connection 
     find_bucket(writer or context.database.read, name)
     if writer is not None:
         context.buckets.add(name)
+
+
+def policy_name(bucket: str) -> str:
+    """Under which name a bucket's access policy is kept."""
+    return f"storage/b/{bucket}/iam"
 
 
 def valid_bucket_name(name: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from cxr.cloud.emulator.project_numbers import project_number
 from cxr.cloud.emulator.storage_api.context import Row, rfc3339
 from cxr.cloud.emulator.storage_api.partial import Mask, masked
 
@@ -89,6 +90,7 @@ def bucket_resource(row: Row, base_url: str) -> dict[str, Any]:
         "kind": "storage#bucket",
         "id": row["name"],
         "name": row["name"],
+        "projectNumber": project_number(row["project"]),
         "selfLink": f"{base_url}/storage/v1/b/{row['name']}",
         "location": location,
         "locationType": "multi-region" if location in {"US", "EU", "ASIA"} else "region",

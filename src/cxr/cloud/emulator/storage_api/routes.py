@@ -5,7 +5,7 @@ from __future__ import annotations
 from cxr.cloud.emulator.errors import storage_unimplemented
 from cxr.cloud.emulator.http import Request, Response
 from cxr.cloud.emulator.state.blobs import SMALL_BYTES
-from cxr.cloud.emulator.storage_api import buckets, composing, objects
+from cxr.cloud.emulator.storage_api import buckets, composing, iam, objects
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.downloads import download
 from cxr.cloud.emulator.storage_api.listing import list_objects
@@ -72,6 +72,12 @@ def handle_storage(context: StorageContext, request: Request) -> Response:
             return composing.rewrite(context, request, (bucket, name), (target_bucket, target))
         case ["GET", "storage", "v1", "b", bucket, "o"]:
             return list_objects(context, request, bucket)
+        case ["GET", "storage", "v1", "b", bucket, "iam"]:
+            return iam.get_policy(context, request, bucket)
+        case ["PUT", "storage", "v1", "b", bucket, "iam"]:
+            return iam.set_policy(context, request, bucket)
+        case ["GET", "storage", "v1", "b", bucket, "iam", "testPermissions"]:
+            return iam.test_permissions(context, request, bucket)
         case [method, "storage", "v1", "b"] | [method, "storage", "v1", "b", _]:
             return _bucket(context, request, method)
     raise storage_unimplemented(f"{request.method} {request.raw_path}")

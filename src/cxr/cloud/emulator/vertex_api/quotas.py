@@ -13,7 +13,7 @@ import time
 from collections import defaultdict, deque
 
 from cxr.cloud.emulator.errors import Code, RpcError
-from cxr.cloud.emulator.jobs.container import project_number
+from cxr.cloud.emulator.project_numbers import project_number
 from cxr.cloud.emulator.vertex_api.automl_task import TASK
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext
 

@@ -1,0 +1,153 @@
+"""`cxr cloud check`, and the same checks before an upload or a launch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cxr.cli.cloud.common import CloudFlags, open_connection
+from cxr.cli.cloud.train_options import Accelerator, Gpus, Machine, Prices, Replicas, Spot
+from cxr.cli.options import DEFAULT_MANIFEST, Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir
+from cxr.cli.out import Out
+from cxr.errors import CxrError, UsageError
+from cxr.settings import Target
+
+if TYPE_CHECKING:
+    from cxr.cloud.connection import Connection
+    from cxr.cloud.plans import LaunchPlan
+    from cxr.cloud.preflight import Finding, Subject
+    from cxr.manifests.manifest import Manifest
+    from cxr.storage.transfer.haul import Haul
+
+#: What --for takes; without it everything that is common to all is looked at.
+KINDS = ("automl", "custom", "tune", "image", "upload")
+
+
+def check(
+    kind: Annotated[
+        str | None, typer.Option("--for", help="What is to be started: automl, custom, tune, image or upload.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", "-m", help="The manifest to work on [default: manifest.csv].")
+    ] = None,
+    model_type: Annotated[str, typer.Option("--model-type", help="AutoML model type.")] = "mobile-versatile",
+    budget_node_hours: Annotated[float, typer.Option("--budget-node-hours", help="AutoML's budget.")] = 1.0,
+    machine: Machine = "g2-standard-4",
+    gpus: Gpus = None,
+    accelerator: Accelerator = None,
+    replicas: Replicas = 1,
+    spot: Spot = False,
+    timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="How long a job may take.")] = 2.0,
+    prices: Prices = None,
+    on: On = None,
+    project: Project = None,
+    region: Region = None,
+    bucket: Bucket = None,
+    prefix: Prefix = None,
+    state_dir: StateDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look at everything that would stop an upload or a job, before it is started. Nothing is changed.
+
+    Example: cxr cloud check --for custom --machine g2-standard-4 --gpus 1 --spot
+    """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"there is nothing called {kind!r} to check for", hint=f"choose one of: {', '.join(KINDS)}")
+    from cxr.cloud.preflight import Purpose, Subject, preflight
+    from cxr.cloud.prices import price_table
+
+    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
+    settings = flags.settings()
+    subject = Subject(
+        Purpose(kind) if kind else Purpose.ANY,
+        model_type=model_type,
+        budget_node_hours=budget_node_hours,
+        machine=machine,
+        gpus=gpus,
+        accelerator=accelerator,
+        replicas=replicas,
+        spot=spot,
+        timeout_hours=timeout_hours,
+        prices=price_table(Path(settings.prices) if settings.prices else None),
+    )
+    subject, findings = _with_manifest(subject, manifest)
+    # Missing credentials are a finding here, so nobody looks for them beforehand.
+    connection = open_connection(settings, out) if settings.on is Target.EMULATOR else _resolved(flags)
+    with out.progress("checking") as advance:
+        findings += preflight(connection, subject, on_check=advance)
+    _tell(out, connection, subject, findings)
+
+
+def check_upload(connection: Connection, haul: Haul) -> None:
+    """What an upload can find out in one request more: credentials that hold, a bucket that fits. Raises as
+    `refuse_on_errors`."""
+    from cxr.cloud.preflight import Purpose, Subject, preflight, refuse_on_errors
+
+    refuse_on_errors(preflight(connection, Subject(Purpose.UPLOAD), quick=True, haul=haul))
+
+
+def check_launch(out: Out, plan: LaunchPlan, manifest: Manifest) -> None:
+    """What a launch does not find out by itself before it pays: project, APIs, bucket, agents, quota. Warnings are
+    told; raises as `refuse_on_errors`."""
+    from cxr.cloud.preflight import Level, preflight, refuse_on_errors, subject_of
+
+    subject = subject_of(plan, manifest)
+    if subject is None:
+        return
+    with out.progress("checking") as advance:
+        findings = preflight(plan.connection, subject, quick=True, on_check=advance)
+    for finding in findings:
+        if finding.level is Level.WARNING:
+            out.warn(f"{finding.check}: {finding.words}" + (f"; {finding.next}" if finding.next else ""))
+    refuse_on_errors(findings)
+
+
+def _with_manifest(subject: Subject, path: Path | None) -> tuple[Subject, list[Finding]]:
+    from cxr.cloud.preflight import Finding, Level
+    from cxr.manifests.manifest_file import read_manifest
+
+    shown = path or DEFAULT_MANIFEST
+    subject = replace(subject, manifest_path=str(shown))
+    if path is None and not shown.exists():
+        return subject, []
+    try:
+        return replace(subject, manifest=read_manifest(shown)), []
+    except CxrError as error:
+        return subject, [Finding(Level.ERROR, "manifest", error.message, str(shown), error.hint or "")]
+
+
+def _resolved(flags: CloudFlags) -> Connection:
+    from cxr.cloud.connection import resolve
+
+    return resolve(flags.settings())
+
+
+def _tell(out: Out, connection: Connection, subject: Subject, findings: Sequence[Finding]) -> None:
+    from cxr.cloud.preflight import Level, refuse_on_errors
+    from cxr.cloud.preflight.findings import counted
+
+    title = f"check for {subject.purpose} on {connection.place}, {connection.parent}"
+    out.table(("level", "check", "found"), [(one.level, one.check, one.words) for one in findings], title=title)
+    following = [one for one in findings if one.next and one.level in {Level.ERROR, Level.WARNING}]
+    if following:
+        out.text("")
+        out.table(("for", "next"), [(one.check, one.next) for one in following])
+    errors, warnings = counted(findings, Level.ERROR), counted(findings, Level.WARNING)
+    out.result(
+        "cloud.check",
+        {
+            "where": connection.identity(),
+            "for": subject.purpose,
+            "findings": [asdict(one) for one in findings],
+            "errors": errors,
+            "warnings": warnings,
+            "ok": not errors,
+        },
+    )
+    refuse_on_errors(findings)
+    out.say("nothing stands in the way" + (f"; {warnings} warnings" if warnings else ""))

@@ -1,0 +1,1 @@
+"""The small APIs around a project: what it is, which APIs it has, its quotas, its builds, who may ask."""

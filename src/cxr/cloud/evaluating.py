@@ -1,0 +1,122 @@
+"""The service's evaluation as files: the raw answer, the curve, the confusion matrix, the slices."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr.cloud.vertex.evaluations import LABEL_DIMENSION, Evaluation
+from cxr.files import write_text_atomically
+
+RAW_FILE, CURVE_FILE, CONFUSION_FILE, SLICES_FILE = "evaluation.json", "metrics.csv", "confusion.csv", "slices.csv"
+#: The threshold whose row is shown: the service's default.
+SHOWN_THRESHOLD = 0.5
+NOTE = (
+    "the service's own figures, on the test items that it kept, at thresholds of its own; they stand beside no figures "
+    "of other models. One ruler for all: cxr compare"
+)
+STAND_IN_NOTE = "these are figures of the emulator's stand-in, not of Google's AutoML"
+
+Table = list[list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Precision, recall and F1 (0..1) where a confidence of at least `threshold` counts."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Test items by truth (rows) and by the label the service gave (columns), in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+def curve(metrics: Mapping[str, Any]) -> list[CurvePoint]:
+    """The precision-recall curve, by rising threshold. The service leaves zeros out, a threshold of 0 among them."""
+    points = []
+    for one in metrics.get("confidenceMetrics", []):
+        precision, recall = float(one.get("precision", 0)), float(one.get("recall", 0))
+        f1 = one.get("f1Score")
+        if f1 is None:
+            f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        points.append(CurvePoint(float(one.get("confidenceThreshold", 0)), precision, recall, float(f1)))
+    return sorted(points, key=lambda point: point.threshold)
+
+
+def shown_point(points: Sequence[CurvePoint]) -> CurvePoint | None:
+    """The point of the service's default threshold: the first that is not below it."""
+    return next((point for point in points if point.threshold >= SHOWN_THRESHOLD), points[-1] if points else None)
+
+
+def confusion(metrics: Mapping[str, Any]) -> Confusion:
+    """The confusion matrix (empty when the service sent none)."""
+    matrix = metrics.get("confusionMatrix", {})
+    labels = tuple(str(one.get("displayName", one.get("id", ""))) for one in matrix.get("annotationSpecs", []))
+    rows = tuple(tuple(round(float(count)) for count in _counts(row)) for row in matrix.get("rows", []))
+    return Confusion(labels, rows)
+
+
+def label_slices(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """One dictionary a label: label, auPrc, auRoc, logLoss, and precision, recall, f1 at the service's threshold. None
+    for what was not sent."""
+    found = []
+    for one in evaluation.slices:
+        if one.dimension != LABEL_DIMENSION:
+            continue
+        point = shown_point(curve(one.metrics))
+        found.append(
+            {
+                "label": one.value,
+                **{name: one.metrics.get(name) for name in ("auPrc", "auRoc", "logLoss")},
+                "threshold": point.threshold if point else None,
+                "precision": point.precision if point else None,
+                "recall": point.recall if point else None,
+                "f1": point.f1 if point else None,
+            }
+        )
+    return sorted(found, key=lambda row: str(row["label"]))
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path, *, about: Mapping[str, Any]) -> list[Path]:
+    """Write evaluation.json (with `about` beside the service's words), metrics.csv, confusion.csv and slices.csv."""
+    matrix = confusion(evaluation.metrics)
+    slices = label_slices(evaluation)
+    columns = list(slices[0]) if slices else ["label", "auPrc", "auRoc"]
+    tables: dict[str, Table] = {
+        CURVE_FILE: [
+            ["threshold", "precision", "recall", "f1"],
+            *([point.threshold, point.precision, point.recall, point.f1] for point in curve(evaluation.metrics)),
+        ],
+        CONFUSION_FILE: [
+            ["truth", *matrix.labels],
+            *([label, *row] for label, row in zip(matrix.labels, matrix.rows, strict=True)),
+        ],
+        SLICES_FILE: [columns, *([one[column] for column in columns] for one in slices)],
+    }
+    document = {**about, "evaluation": evaluation.as_json()}
+    write_text_atomically(folder / RAW_FILE, json.dumps(document, indent=2) + "\n")
+    for name, rows in tables.items():
+        write_text_atomically(folder / name, _csv(rows))
+    return [folder / name for name in (RAW_FILE, *tables)]
+
+
+def _counts(row: Any) -> Sequence[Any]:
+    return list(row.get("dataItemCounts", []) if isinstance(row, Mapping) else row)
+
+
+def _csv(rows: Table) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()

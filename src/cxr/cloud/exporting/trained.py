@@ -1,0 +1,57 @@
+"""The bundle that a custom job's trainer wrote, or that of a tuning job's best trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxr.bundle import read_bundle, write_bundle
+from cxr.cloud.connection import Connection
+from cxr.cloud.exporting.automl import job_provenance
+from cxr.cloud.exporting.cost import cost_of
+from cxr.cloud.exporting.verification import Verification, verify_bundle
+from cxr.cloud.journal import Job
+from cxr.cloud.vertex.outputs import model_output
+from cxr.errors import Fault, InputError, RulerMismatch
+from cxr.storage.transfer.download import download_all
+
+if TYPE_CHECKING:
+    from cxr.cloud.exporting.bringing import ExportOptions
+
+
+def trained_bundle(
+    connection: Connection,
+    job: Job,
+    folder: Path,
+    options: ExportOptions,
+    manifest_hash: str,
+    on_progress: Callable[[int, int, str], None],
+) -> Verification:
+    """Download what the job wrote and verify it. `manifest_hash` is what is known of the job's manifest: all of its
+    hash, its beginning, or "".
+
+    Raises Fault when there is nothing, RulerMismatch when it was trained on another manifest, CheckFailed when it
+    cannot be scored.
+    """
+    output = model_output(connection, job)
+    if not download_all(connection.open(output.url), folder, on_progress=on_progress):
+        raise Fault(f"{job.id} succeeded but wrote nothing to {output.url}")
+    try:
+        bundle = read_bundle(folder)
+    except InputError as error:
+        raise InputError(
+            f"what {job.id} wrote to {output.url} is no bundle: {error.message}",
+            hint="only jobs that ran cxr's own trainer can be brought home",
+        ) from error
+    if not bundle.info.manifest_hash.startswith(manifest_hash):
+        raise RulerMismatch(
+            f"{job.id} is of manifest {manifest_hash[:16]} and was trained on {bundle.info.manifest_hash[:16]}",
+            hint="launch it anew: cxr cloud train custom --again",
+        )
+    verified = verify_bundle(bundle, options.scorer)
+    provenance = {**bundle.info.provenance, **job_provenance(job), **output.trial}
+    provenance["verification"] = {verified.format: verified.as_json()}
+    write_bundle(folder, replace(bundle.info, provenance=provenance, cost=cost_of(connection, job)))
+    return verified

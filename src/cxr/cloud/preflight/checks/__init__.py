@@ -1,0 +1,1 @@
+"""The checks, each by what it looks at."""

@@ -1,0 +1,100 @@
+"""What is to be paid for: the region, the budget, the machines, their price and the quota for their GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from cxr.cloud.offers import AUTOML_REGIONS, ModelType
+from cxr.cloud.preflight.findings import Finding, Level
+from cxr.cloud.preflight.refusals import finding_of
+from cxr.cloud.preflight.subject import Purpose
+from cxr.cloud.preflight.survey import VERTEX, Survey
+from cxr.cloud.prices import price_table
+from cxr.cloud.vertex.automl import AutoMLOptions
+from cxr.errors import NotAllowed, NotFound
+
+#: Accelerator of a machine -> as it is called in the ids of Vertex AI's quotas, which end up in its own errors.
+QUOTA_NAMES: Final[Mapping[str, str]] = {
+    "NVIDIA_L4": "L4",
+    "NVIDIA_TESLA_T4": "T4",
+    "NVIDIA_TESLA_V100": "V100",
+    "NVIDIA_TESLA_P100": "P100",
+    "NVIDIA_TESLA_A100": "A100",
+    "NVIDIA_A100_80GB": "A10080GB",
+    "NVIDIA_H100_80GB": "H100",
+}
+
+
+def region(survey: Survey) -> Iterator[Finding]:
+    """AutoML image is offered in the region."""
+    here, purpose = survey.connection.region, survey.subject.purpose
+    if here in AUTOML_REGIONS or purpose in {Purpose.CUSTOM, Purpose.TUNE}:
+        yield Finding(Level.OK, "region", here)
+        return
+    level = Level.ERROR if purpose is Purpose.AUTOML else Level.WARNING
+    yield Finding(
+        level, "region", f"AutoML image is not offered in {here}", next=f"--region {' or '.join(AUTOML_REGIONS)}"
+    )
+
+
+def budget(survey: Survey) -> Iterator[Finding]:
+    """The budget is within the model type's range."""
+    options = AutoMLOptions(survey.subject.model_type, survey.subject.budget_node_hours)
+    options.request()
+    yield Finding(Level.OK, "budget", f"{options.budget_node_hours:g} node hours for {options.model_type}")
+
+
+def machine(survey: Survey) -> Iterator[Finding]:
+    """The machine type is known, and the accelerators go with it."""
+    yield Finding(Level.OK, "machine", survey.subject.hardware().words)
+
+
+def price(survey: Survey) -> Iterator[Finding]:
+    """What it costs at most is known."""
+    subject = survey.subject
+    table = subject.prices or price_table()
+    if subject.purpose is Purpose.AUTOML:
+        hourly, hours = table.automl(ModelType(subject.model_type)), subject.budget_node_hours
+    else:
+        hourly, hours = table.hardware(subject.hardware()), subject.timeout_hours
+    most = hourly.at_most
+    rate = f"{most.usd_per_hour:.4g} USD an hour, read {most.read_on}"
+    for_long = f"at most {most.usd_per_hour * hours:,.2f} USD for {hours:g} h"
+    yield Finding(Level.OK, "price", f"{rate}; {for_long}")
+
+
+def quota(survey: Survey) -> Iterator[Finding]:
+    """The region's quota has room for all GPUs at once; what other jobs use of it is not looked at."""
+    where, hardware = survey.connection, survey.subject.hardware()
+    wanted = hardware.gpus * hardware.replicas
+    if not wanted or hardware.accelerator is None:
+        yield Finding(Level.OK, "quota", "no GPU is asked for")
+        return
+    name = QUOTA_NAMES.get(hardware.accelerator)
+    if name is None:
+        yield Finding(Level.WARNING, "quota", f"the quota of {hardware.accelerator} is not known to cxr", where.region)
+        return
+    quota_id = f"CustomModelTraining{'Preemptible' if hardware.spot else ''}{name}GPUsPerProjectPerRegion"
+    resource = f"{quota_id}, {where.region}"
+    try:
+        limit = survey.quota(quota_id)
+    except NotFound:
+        yield Finding(Level.WARNING, "quota", "cannot be checked: Google knows no such quota", resource)
+        return
+    except NotAllowed as error:
+        yield finding_of("quota", error, where.project, essential=False)
+        return
+    enough = limit is not None and (limit < 0 or limit >= wanted)
+    words = f"{wanted} x {hardware.accelerator} wanted, the quota is {'no limit' if limit == -1 else limit or 0}"
+    yield Finding(
+        Level.OK if enough else Level.ERROR, "quota", words, resource, "" if enough else _more(survey, quota_id, wanted)
+    )
+
+
+def _more(survey: Survey, quota_id: str, wanted: int) -> str:
+    where = survey.connection
+    return (
+        f"gcloud beta quotas preferences create --service={VERTEX} --project={where.project}"
+        f" --quota-id={quota_id} --dimensions=region={where.region} --preferred-value={wanted}"
+    )

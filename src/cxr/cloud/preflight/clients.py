@@ -1,0 +1,60 @@
+"""Google's clients for the small APIs around a project, on Google or pointed at the emulator."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from cxr.cloud.connection import Connection
+from cxr.cloud.preflight.accounts import Account
+from cxr.errors import missing_package
+from cxr.storage.google_errors import google_errors
+
+#: Seconds for one question.
+REQUEST_TIMEOUT_S = 20.0
+
+
+def project_client(connection: Connection, account: Account | None = None) -> Any:
+    """google.cloud.resourcemanager_v3.ProjectsClient."""
+    return _client("google.cloud.resourcemanager_v3", "ProjectsClient", connection, account)
+
+
+def service_usage_client(connection: Connection, account: Account | None = None) -> Any:
+    """google.cloud.service_usage_v1.ServiceUsageClient."""
+    return _client("google.cloud.service_usage_v1", "ServiceUsageClient", connection, account)
+
+
+def quota_client(connection: Connection, account: Account | None = None) -> Any:
+    """google.cloud.cloudquotas_v1.CloudQuotasClient."""
+    return _client("google.cloud.cloudquotas_v1", "CloudQuotasClient", connection, account)
+
+
+def build_client(connection: Connection, account: Account | None = None) -> Any:
+    """google.cloud.devtools.cloudbuild_v1.CloudBuildClient."""
+    return _client("google.cloud.devtools.cloudbuild_v1", "CloudBuildClient", connection, account)
+
+
+_PACKAGES = {
+    "google.cloud.resourcemanager_v3": "google-cloud-resource-manager",
+    "google.cloud.service_usage_v1": "google-cloud-service-usage",
+    "google.cloud.cloudquotas_v1": "google-cloud-quotas",
+    "google.cloud.devtools.cloudbuild_v1": "google-cloud-build",
+}
+
+
+def _client(module: str, name: str, connection: Connection, account: Account | None) -> Any:
+    try:
+        from google.api_core.client_options import ClientOptions
+        from google.auth.credentials import AnonymousCredentials
+
+        kind = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise missing_package(_PACKAGES[module], "gcp") from error
+    # A user's credentials belong to no project: these APIs ask which one's quota a request counts against.
+    quota_project = connection.project if account is not None and account.needs_quota_project else None
+    with google_errors(f"open {_PACKAGES[module]}"):
+        return kind(
+            credentials=AnonymousCredentials() if connection.endpoint else None,
+            transport="rest",
+            client_options=ClientOptions(api_endpoint=connection.endpoint, quota_project_id=quota_project),
+        )

@@ -1,0 +1,75 @@
+"""What is about to happen: the purpose, and what of it can be checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cxr.cloud.offers import Hardware, choose_hardware
+from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.prices import PriceTable
+from cxr.manifests.manifest import Manifest
+
+
+class Purpose(StrEnum):
+    """What the check is for."""
+
+    ANY = "any"
+    UPLOAD = "upload"
+    AUTOML = "automl"
+    CUSTOM = "custom"
+    TUNE = "tune"
+    IMAGE = "image"
+
+    @property
+    def trains(self) -> bool:
+        """Whether a job of Vertex AI is meant."""
+        return self in TRAININGS
+
+
+TRAININGS = frozenset({Purpose.AUTOML, Purpose.CUSTOM, Purpose.TUNE})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A purpose with its wishes as given: nothing has been checked yet. `replicas` are all machines that work at the
+    same time (of a tuning job: the parallel trials); `manifest_path` is for hints."""
+
+    purpose: Purpose
+    manifest: Manifest | None = None
+    manifest_path: str = "manifest.csv"
+    model_type: str = "mobile-versatile"
+    budget_node_hours: float = 1.0
+    machine: str = "g2-standard-4"
+    gpus: int | None = None
+    accelerator: str | None = None
+    replicas: int = 1
+    spot: bool = False
+    timeout_hours: float = 2.0
+    prices: PriceTable | None = None
+
+    def hardware(self) -> Hardware:
+        """The machines. Raises UsageError when there are no such machines."""
+        return choose_hardware(
+            self.machine, gpus=self.gpus, accelerator=self.accelerator, replicas=self.replicas, spot=self.spot
+        )
+
+
+def subject_of(plan: LaunchPlan, manifest: Manifest) -> Subject | None:
+    """What a launch's plan asks for; None for a plan of something that trains nothing."""
+    request = plan.request
+    if plan.kind is JobKind.AUTOML:
+        hours = float(request["budget_milli_node_hours"]) / 1000
+        return Subject(Purpose.AUTOML, manifest, model_type=str(request["model_type"]), budget_node_hours=hours)
+    if plan.kind not in {JobKind.CUSTOM, JobKind.TUNE}:
+        return None
+    return Subject(
+        Purpose(plan.kind),
+        manifest,
+        machine=str(request["machine"]),
+        gpus=int(request["gpus"]),
+        accelerator=request["accelerator"],
+        replicas=int(request["replicas"]) * int(request.get("parallel", 1)),
+        spot=bool(request["spot"]),
+        timeout_hours=float(request["timeout_hours"]),
+    )

@@ -1,0 +1,92 @@
+"""Scores a SavedModel as the service exports it: `image_bytes` (a file as it is) and `key` in; `scores`, `labels` and
+`key` out. TensorFlow is loaded when a model is opened.
+
+The model decodes and resizes by itself. It is fed PNG files of the pixels that the bundle's preprocessing contract
+makes, which come out of its decoder as they were and have the right size already: it sees what the other formats see.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr.bundle import Bundle
+from cxr.compare.predictors.base import Images, Probabilities, class_probabilities
+from cxr.errors import InputError
+from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.tensorflow_setup import load
+
+IMAGE, KEY, SCORES, LABELS = "image_bytes", "key", "scores", "labels"
+#: Only the labels of the answer are wanted: any picture will do.
+_SIDE = 224
+
+
+class EncodedImagePredictor:
+    """The service's own signature."""
+
+    def __init__(self, bundle: Bundle, loaded: Any, signature: Any) -> None:
+        self._bundle = bundle
+        self._loaded = loaded  # a signature alone does not keep the variables alive
+        self._signature = signature
+
+    def predict(self, images: Images) -> Probabilities:
+        """See Predictor. Columns are put into the order of the bundle's classes by the labels of the answer."""
+        wanted = self._bundle.info.classes
+        rows = []
+        for image in images:
+            scores, labels = _run(self._signature, image)
+            if set(labels) != set(wanted) or len(labels) != len(wanted):
+                raise InputError(
+                    f"the model of {self._bundle.folder} answers {', '.join(labels)}, its classes are "
+                    f"{', '.join(wanted)}"
+                )
+            rows.append([scores[labels.index(name)] for name in wanted])
+        return class_probabilities(np.array(rows, dtype=np.float64), self._bundle)
+
+
+def service_signature(loaded: Any) -> Any | None:
+    """The signature that takes image files, None when a SavedModel has none."""
+    for signature in loaded.signatures.values():
+        inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+        if IMAGE in inputs and SCORES in outputs and LABELS in outputs:
+            return signature
+    return None
+
+
+def saved_model_labels(folder: Path) -> tuple[str, ...]:
+    """The labels that a SavedModel of the service gives with its scores. Raises InputError when it cannot be read or
+    takes something else than image files."""
+    try:
+        signature = service_signature(loaded := load().tf.saved_model.load(str(folder)))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"cannot load the model {folder}: {(str(error).splitlines() or [''])[0]}") from error
+    if signature is None:
+        raise InputError(f"no signature of {folder} takes {IMAGE} and gives {SCORES} and {LABELS}")
+    labels = _run(signature, np.zeros((_SIDE, _SIDE, 3), np.uint8))[1]
+    del loaded
+    return tuple(labels)
+
+
+def _run(signature: Any, pixels: Pixels) -> tuple[NDArray[np.float64], list[str]]:
+    tf = load().tf
+    inputs = {IMAGE: tf.constant([_png(pixels)])}
+    if KEY in signature.structured_input_signature[1]:
+        inputs[KEY] = tf.constant(["image"])
+    try:
+        answer = signature(**inputs)
+    except tf.errors.OpError as error:
+        raise InputError(f"the SavedModel cannot score a PNG: {error.message.splitlines()[0]}") from error
+    labels = [label.decode() for label in np.ravel(answer[LABELS].numpy())]
+    return np.ravel(answer[SCORES].numpy()).astype(np.float64), labels
+
+
+def _png(pixels: Pixels) -> bytes:
+    stream = io.BytesIO()
+    plain = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    Image.fromarray(np.ascontiguousarray(plain)).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

@@ -1,0 +1,74 @@
+"""SavedModels that take image files, as the service exports them: scored on the pixels that the other formats see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
+from cxr.compare.predictors import open_predictor
+from cxr.compare.predictors.encoded_images import saved_model_labels
+from cxr.errors import InputError
+from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
+from cxr.local_baseline.exports.saved_model import export_saved_model
+from cxr.local_baseline.tensorflow_setup import load
+
+LABELS = ("NORMAL", "PNEUMONIA")
+EDGE = Preprocessing(24, 24, 3, "center-crop", scale=1 / 127.5, offset=-1.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    keras = load().keras
+    keras.utils.set_random_seed(3)
+    image = keras.Input((24, 24, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    flat = keras.layers.Flatten()(keras.layers.AveragePooling2D(6)(scaled))
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(flat))
+
+
+@pytest.fixture(scope="module")
+def bundle(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("bundle")
+    export_encoded_saved_model(model, folder / "saved-model", LABELS, EDGE)
+    info = BundleInfo(
+        name="edge",
+        origin=Origin.AUTOML,
+        format=ModelFormat.SAVED_MODEL,
+        model_path="saved-model",
+        classes=LABELS,
+        positive_class="PNEUMONIA",
+        preprocessing=EDGE,
+        threshold=Threshold(0.5, "test", "nothing"),
+        manifest_hash="0" * 64,
+    )
+    return write_bundle(folder, info)
+
+
+def test_the_model_sees_the_contracts_pixels(bundle: Bundle, model: Any) -> None:
+    images = np.random.default_rng(5).integers(0, 256, (3, 24, 24, 3), dtype=np.uint8)
+    expected = model(images.astype(np.float32), training=False).numpy()
+    assert open_predictor(bundle).predict(images) == pytest.approx(expected, abs=1e-5)
+
+
+def test_columns_follow_the_bundles_classes_by_the_models_own_labels(bundle: Bundle) -> None:
+    image = np.full((1, 24, 24, 3), 90, np.uint8)
+    turned = Bundle(bundle.folder, replace(bundle.info, classes=LABELS[::-1]))
+    assert open_predictor(turned).predict(image)[0] == pytest.approx(open_predictor(bundle).predict(image)[0][::-1])
+    other = Bundle(bundle.folder, replace(bundle.info, classes=("CAT", "DOG")))
+    with pytest.raises(InputError, match="answers NORMAL, PNEUMONIA, its classes are CAT, DOG"):
+        open_predictor(other).predict(image)
+
+
+def test_the_labels_are_read_from_the_model(bundle: Bundle, model: Any, tmp_path: Path) -> None:
+    assert saved_model_labels(bundle.model_path) == LABELS
+    export_saved_model(model, tmp_path / "plain")
+    with pytest.raises(InputError, match="takes image_bytes"):
+        saved_model_labels(tmp_path / "plain")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="cannot load"):
+        saved_model_labels(tmp_path / "none")
