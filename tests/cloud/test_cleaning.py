@@ -187,9 +187,10 @@ def test_a_saved_list_is_applied_exactly_and_spares_what_has_changed_since(place
     for name in ("a", "b"):
         place.put(f"jobs/custom-00000000e1/{name}")
     place.put("images/1.jpeg")
+    place.put("builds/image-0123456789/context.tar.gz")
     said = place.clean("--all", "--images", "--plan", str(plan))
     assert said.code == 0, said.error
-    assert len(place.names()) == 3
+    assert len(place.names()) == 4
     place.connection.store().replace_bytes("jobs/custom-00000000e1/a", b"written since")
     place.put("jobs/custom-00000000e1/new")
     applied = place.cxr("clean", "--apply", str(plan), "--yes")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cxr.cloud.offers import Hardware
+from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR
 from cxr.cloud.prices import HOURS_A_MONTH, PriceTable
 from cxr.errors import UsageError
 
@@ -30,9 +31,6 @@ USD_PER_GB_MONTH = {
     "us": 0.026,
     "eu": 0.026,
 }
-#: USD a node hour of a deployed AutoML image classification model, whether it is asked or not.
-DEPLOYED_AUTOML_NODE_HOUR = 1.375
-DEPLOYED_SOURCE = "Vertex AI pricing page, image classification, deployment and online prediction, read 2026-11-21"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,10 @@ def storage_price(size: int, location: str | None) -> MonthlyPrice:
 
 
 def automl_nodes_price(nodes: int) -> MonthlyPrice:
-    """The price of so many nodes of an AutoML image model for a month."""
-    usd = nodes * DEPLOYED_AUTOML_NODE_HOUR * HOURS_A_MONTH
-    return MonthlyPrice(usd, f"{nodes} x {DEPLOYED_AUTOML_NODE_HOUR:g} USD an hour x 730, {DEPLOYED_SOURCE}")
+    """The price of so many nodes of a deployed AutoML image model for a month, whether it is asked or not."""
+    price = ONLINE_NODE_HOUR
+    basis = f"{nodes} x {price.usd_per_hour:g} USD an hour x 730, {price.source}, read {price.read_on}"
+    return MonthlyPrice(nodes * price.usd_per_hour * HOURS_A_MONTH, basis)
 
 
 def machines_price(prices: PriceTable, hardware: Hardware) -> MonthlyPrice:

@@ -35,8 +35,8 @@ SORT_OF = {
 }
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 #: Folders below the prefix that hold one folder for each run.
-RUN_FOLDERS = ("jobs", "exports", "predictions")
-_RUN = re.compile(rf"(?:{'|'.join(JobKind)})-[0-9a-f]{{10}}")
+RUN_FOLDERS = ("jobs", "exports", "predictions", "builds")
+_RUN = re.compile(rf"(?:{'|'.join(JobKind)}|image)-[0-9a-f]{{10}}")
 _IMPORT_FILE = re.compile(r"([0-9a-f]{16})\.(?:jsonl|csv)")
 _MODEL_FILES = re.compile(r"(?:\d+/)?model/")
 _LABELS = (RUN_LABEL, MANIFEST_LABEL)
