@@ -21,7 +21,7 @@ SERVING = "docker.io/tensorflow/serving:latest"
 BUCKET = "training"
 #: Leaves a model in AIP_MODEL_DIR; shell only, because a job's Python takes its time.
 SAVE = (
-    'dir=${AIP_MODEL_DIR#gs://}; curl -fsS --data-binary model'
+    "dir=${AIP_MODEL_DIR#gs://}; curl -fsS --data-binary model"
     ' "$STORAGE_EMULATOR_HOST/upload/storage/v1/b/${dir%%/*}/o?uploadType=media&name=${dir#*/}saved_model.pb" >/dev/null'
 )
 
@@ -129,7 +129,11 @@ def test_a_managed_dataset_comes_as_files_of_each_set(documented: Server) -> Non
     job = aiplatform.CustomContainerTrainingJob(
         display_name="managed",
         container_uri=IMAGE,
-        command=["sh", "-c", 'echo "$AIP_DATA_FORMAT|$AIP_TRAINING_DATA_URI|$AIP_VALIDATION_DATA_URI|$AIP_TEST_DATA_URI"'],
+        command=[
+            "sh",
+            "-c",
+            'echo "$AIP_DATA_FORMAT|$AIP_TRAINING_DATA_URI|$AIP_VALIDATION_DATA_URI|$AIP_TEST_DATA_URI"',
+        ],
     )
     job.submit(
         dataset=aiplatform.ImageDataset(dataset),

@@ -134,7 +134,11 @@ ONE = {**NO_COMMAND, "replicaCount": "1"}
         ({"workerPoolSpecs": [ONE, {**ONE, "containerSpec": {}}]}, "container_spec"),
         ({"workerPoolSpecs": [{**ONE, "diskSpec": {"bootDiskSizeGb": 99}}]}, "100 to 64000"),
         (
-            {"workerPoolSpecs": [{**ONE, "containerSpec": {"imageUri": "i", "env": [{"name": str(n)} for n in range(101)]}}]},
+            {
+                "workerPoolSpecs": [
+                    {**ONE, "containerSpec": {"imageUri": "i", "env": [{"name": str(n)} for n in range(101)]}}
+                ]
+            },
             "At most 100 environment variables",
         ),
         (
@@ -157,7 +161,9 @@ def test_a_bucket_of_another_region_or_none_is_refused(server: Server, jobs: Any
     server.bucket("here")
     output = {"output_uri_prefix": "gs://here/run"}
     elsewhere = PARENT.replace("us-central1", "europe-west4")
-    with pytest.raises(exceptions.BadRequest, match="same regional location as the service location `europe-west4`") as no:
+    with pytest.raises(
+        exceptions.BadRequest, match="same regional location as the service location `europe-west4`"
+    ) as no:
         jobs.create_custom_job(parent=elsewhere, custom_job=custom_job(pool("true"), base_output_directory=output))
     assert no.value.response.json()["error"]["status"] == "FAILED_PRECONDITION"
     with pytest.raises(exceptions.NotFound, match="no-such-bucket"):

@@ -62,7 +62,11 @@ LOG = {"scaleType": "UNIT_LOG_SCALE"}
         (spec(categorical()), Code.INVALID_ARGUMENT, "categories"),
         (spec(categorical("a", "a")), Code.INVALID_ARGUMENT, "categories"),
         (spec(categorical("a", "b", **LOG)), Code.INVALID_ARGUMENT, "no scale"),
-        (spec({"parameterId": "x", "doubleValueSpec": {"maxValue": 1, "defaultValue": 0}}), Code.INVALID_ARGUMENT, "default"),
+        (
+            spec({"parameterId": "x", "doubleValueSpec": {"maxValue": 1, "defaultValue": 0}}),
+            Code.INVALID_ARGUMENT,
+            "default",
+        ),
         (spec(double(), medianAutomatedStoppingSpec={}), Code.UNIMPLEMENTED, "medianAutomatedStoppingSpec"),
         (
             spec(categorical("a", "b", **given_when(double(), parentCategoricalValues={"values": ["c"]}))),

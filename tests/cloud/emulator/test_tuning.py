@@ -17,7 +17,7 @@ from sdk import IMAGE, PARENT, client, init, wait_until_ended
 
 #: Reports what cloudml-hypertune would: the trial's own number of points, twice, the second time worse.
 REPORT = (
-    'for arg; do case $arg in --lr=*) lr=${arg#*=};; esac; done;'
+    "for arg; do case $arg in --lr=*) lr=${arg#*=};; esac; done;"
     ' say() { echo "{\\"timestamp\\": $(date +%s), \\"trial\\": \\"$CLOUD_ML_TRIAL_ID\\", \\"auc\\": \\"$1\\",'
     ' \\"global_step\\": \\"$2\\", \\"checkpoint_path\\": \\"\\"}" >> "$CLOUD_ML_HP_METRIC_FILE"; };'
     ' say "0.$CLOUD_ML_TRIAL_ID" 1; say "0.0$CLOUD_ML_TRIAL_ID" 2; echo "torn'
@@ -60,11 +60,10 @@ def test_trials_run_with_their_parameters_and_report_their_best(server: Server, 
     body = tuning(*GOOD, measurementSelectionType="BEST_MEASUREMENT")
     body["trialJobSpec"]["baseOutputDirectory"] = {"outputUriPrefix": "gs://tuned/run"}
     body["studySpec"]["parameters"] += [
-        {"parameterId": "batch", "discreteValueSpec": {"values": [16, 32.0, 0.5]}},
+        {"parameterId": "batch", "discreteValueSpec": {"values": [0.5, 16, 32]}},
         {"parameterId": "units", "integerValueSpec": {"minValue": 1, "maxValue": 9}},
         {"parameterId": "optimizer", "categoricalValueSpec": {"values": ["adam", "sgd"]}},
     ]
-    body["studySpec"]["parameters"][1]["discreteValueSpec"]["values"] = [0.5, 16, 32]
     wanted = json_format.ParseDict(body, v1.HyperparameterTuningJob.pb(v1.HyperparameterTuningJob()))
     name = jobs.create_hyperparameter_tuning_job(parent=PARENT, hyperparameter_tuning_job=wanted).name
     done = wait_until_ended(lambda: jobs.get_hyperparameter_tuning_job(name=name))
@@ -143,7 +142,9 @@ def test_a_grid_ends_when_all_its_points_are_tried(server: Server) -> None:
 
 def test_no_more_trials_run_at_once_than_in_parallel(server: Server, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    name = create(server, tuning("sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.01; done; {GOOD[2]}", "sh", parallel=1))
+    name = create(
+        server, tuning("sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.01; done; {GOOD[2]}", "sh", parallel=1)
+    )
     job = server.wait_for(name, "RUNNING")
     assert [trial["state"] for trial in job["trials"]] == ["ACTIVE"]
     gate.touch()
@@ -152,7 +153,7 @@ def test_no_more_trials_run_at_once_than_in_parallel(server: Server, tmp_path: P
 
 def test_a_trial_without_a_measurement_is_infeasible(server: Server) -> None:
     # The first trial measures, so that the second one's failure is not the job's.
-    command = ["sh", "-c", f'test $CLOUD_ML_TRIAL_ID = 2 || {{ {GOOD[2]}; }}', "sh"]
+    command = ["sh", "-c", f"test $CLOUD_ML_TRIAL_ID = 2 || {{ {GOOD[2]}; }}", "sh"]
     done = ended(server, tuning(*command, parallel=1))
     assert done["state"] == "JOB_STATE_SUCCEEDED"
     assert [trial["state"] for trial in done["trials"]] == ["SUCCEEDED", "INFEASIBLE", "SUCCEEDED"]
@@ -161,7 +162,11 @@ def test_a_trial_without_a_measurement_is_infeasible(server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("allowed", "expected", "words"),
-    [(0, 1, "Failed before any other successful trials"), (2, 2, "2 trials have failed"), (3, 3, "3 trials have failed")],
+    [
+        (0, 1, "Failed before any other successful trials"),
+        (2, 2, "2 trials have failed"),
+        (3, 3, "3 trials have failed"),
+    ],
 )
 def test_failed_trials_fail_the_job(server: Server, allowed: int, expected: int, words: str) -> None:
     done = ended(server, tuning("sh", "-c", "echo diverged >&2; exit 3", parallel=1, failed=allowed))
