@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from emulator_server import IO_FORMAT, Server, Start, wait_until
@@ -76,7 +77,7 @@ def test_a_spot_job_is_preempted_twice_and_goes_on(scripted: Server, tmp_path: P
     gate.touch()
     assert scripted.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
     assert scripted.attempts(name) == ["attempt-1", "attempt-2", "attempt-3"]
-    assert not [pid for pid in runs.read_text().split() if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in map(int, runs.read_text().split()) if psutil.pid_exists(pid)]
 
 
 def test_only_spot_jobs_are_preempted(scripted: Server) -> None:
@@ -99,14 +100,18 @@ def test_a_job_is_started_again_six_times_and_not_without_retries(scripted: Serv
 def test_a_preemption_waits_for_a_checkpoint(scripted: Server) -> None:
     script(scripted, {"resource": "customJobs", "outcome": "preempt", "checkpoints": 1})
     scripted.bucket("checkpoints")
+    # The first attempt leaves a checkpoint and waits; the second one finds it.
     save = (
-        'name="${AIP_CHECKPOINT_DIR#gs://checkpoints/}1"; base="$STORAGE_EMULATOR_HOST";'
-        ' curl -fs "$base/storage/v1/b/checkpoints/o/$(echo $name | sed s,/,%2F,g)" >/dev/null && exit 0; sleep 0.3;'
-        ' curl -fs --data-binary x "$base/upload/storage/v1/b/checkpoints/o?uploadType=media&name=$name" >/dev/null;'
-        " exec sleep 600"
+        "import os, time, urllib.error, urllib.parse, urllib.request as web\n"
+        "host, name = os.environ['STORAGE_EMULATOR_HOST'], os.environ['AIP_CHECKPOINT_DIR'][17:] + '1'\n"
+        "try:\n"
+        "    web.urlopen(f'{host}/storage/v1/b/checkpoints/o/' + urllib.parse.quote(name, safe=''))\n"
+        "except urllib.error.HTTPError:\n"
+        "    web.urlopen(f'{host}/upload/storage/v1/b/checkpoints/o?uploadType=media&name={name}', b'x')\n"
+        "    time.sleep(600)\n"
     )
     output = {"outputUriPrefix": "gs://checkpoints/run"}
-    name = scripted.custom_job("sh", "-c", save, scheduling={"strategy": "SPOT"}, baseOutputDirectory=output)
+    name = scripted.custom_job("python3", "-c", save, scheduling={"strategy": "SPOT"}, baseOutputDirectory=output)
     assert scripted.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
     assert scripted.attempts(name) == ["attempt-1", "attempt-2"]
 

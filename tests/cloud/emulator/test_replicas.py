@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from emulator_server import Server, wait_until
 from google.api_core import exceptions
@@ -96,7 +96,7 @@ def test_the_end_of_the_primary_replica_ends_the_others(server: Server, jobs: An
     worker = pool("sh", "-c", f"echo $$ >> {pids}; exec sleep 600", replicas=2)
     chief = pool("sh", "-c", f"while [ ! -e {pids} ] || [ $(wc -l < {pids}) -lt 2 ]; do sleep 0.01; done")
     assert run(jobs, chief, worker).state.name == "JOB_STATE_SUCCEEDED"
-    assert not [pid for pid in map(int, pids.read_text().split()) if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)]
 
 
 def test_a_worker_that_fails_fails_the_job_by_its_name(server: Server, jobs: Any, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_worker_that_fails_fails_the_job_by_its_name(server: Server, jobs: Any
     assert failed.state.name == "JOB_STATE_FAILED"
     assert "The replica workerpool1-0 exited with a non-zero status of 9" in failed.error.message
     assert "no gradient" in failed.error.message
-    assert not Path(f"/proc/{alive.read_text().strip()}").exists()
+    assert not psutil.pid_exists(int(alive.read_text()))
 
 
 def test_cancelling_ends_every_replica(server: Server, jobs: Any, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_cancelling_ends_every_replica(server: Server, jobs: Any, tmp_path: Path
     wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     jobs.cancel_custom_job(name=name)
     assert wait_until_ended(lambda: jobs.get_custom_job(name=name)).state.name == "JOB_STATE_CANCELLED"
-    assert not [pid for pid in map(int, pids.read_text().split()) if os.path.exists(f"/proc/{pid}")]  # noqa: PTH110
+    assert not [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)]
 
 
 NO_COMMAND = {"machineSpec": {"machineType": "n1-standard-4"}, "containerSpec": {"imageUri": "i", "command": ["true"]}}
