@@ -101,8 +101,8 @@ def trial_lines(server: Server, name: str, trial: str) -> list[str]:
     reader = cloud_logging.Client(
         project="p", credentials=AnonymousCredentials(), client_options=options, _use_grpc=False
     )
-    entries = reader.list_entries(filter_=f'resource.labels.job_id="{name.rpartition("/")[2]}"')
-    return [entry.payload["message"] for entry in entries if entry.labels["ml.googleapis.com/trial_id"] == trial]
+    chosen = f'resource.labels.job_id="{name.rpartition("/")[2]}" AND labels."ml.googleapis.com/trial_id"="{trial}"'
+    return [entry.payload["message"] for entry in reader.list_entries(filter_=chosen)]
 
 
 def test_the_high_level_class_finds_its_trials(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
