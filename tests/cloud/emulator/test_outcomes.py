@@ -116,6 +116,31 @@ def test_a_preemption_waits_for_a_checkpoint(scripted: Server) -> None:
     assert scripted.attempts(name) == ["attempt-1", "attempt-2"]
 
 
+def test_trials_and_the_job_behind_a_pipeline_are_preempted_too(scripted: Server) -> None:
+    rule = {"resource": "customJobs", "outcome": "preempt", "seconds": 0.1}
+    script(scripted, {**rule, "display_name": "^hp-trial-2$"}, {**rule, "display_name": "^tp-custom-job$"})
+    first_waits = "case $PWD in */attempt-1/*) sleep 600;; esac"
+    report = f'[ "$CLOUD_ML_TRIAL_ID" = 1 ] || {first_waits}; echo "{{\\"auc\\": 0.5}}" >> "$CLOUD_ML_HP_METRIC_FILE"'
+    container = {"imageUri": "i", "command": ["sh", "-c", report]}
+    pools = [{"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": 1, "containerSpec": container}]
+    spec = {"workerPoolSpecs": pools, "scheduling": {"strategy": "SPOT"}}
+    lr = {"parameterId": "lr", "doubleValueSpec": {"minValue": 0, "maxValue": 1}}
+    study = {"metrics": [{"metricId": "auc"}], "parameters": [lr]}
+    counts = {"maxTrialCount": 2, "parallelTrialCount": 2}
+    body = {"displayName": "hp", "studySpec": study, "trialJobSpec": spec, **counts}
+    tuning = scripted.ok("POST", f"{PARENT}/hyperparameterTuningJobs", body)["name"]
+    trials = scripted.wait_for(tuning, "SUCCEEDED", "FAILED")["trials"]
+    assert [trial["state"] for trial in trials] == ["SUCCEEDED", "SUCCEEDED"]
+    assert [len(scripted.attempts(trial["customJob"])) for trial in trials] == [1, 2]
+    task = "gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1.0.0.yaml"
+    container["command"] = ["sh", "-c", first_waits]
+    body = {"displayName": "tp", "trainingTaskDefinition": task, "trainingTaskInputs": spec}
+    name = scripted.ok("POST", f"{PARENT}/trainingPipelines", body)["name"]
+    done = scripted.wait_for(name, "SUCCEEDED", "FAILED")
+    assert done["state"] == "PIPELINE_STATE_SUCCEEDED"
+    assert len(scripted.attempts(done["trainingTaskMetadata"]["backingCustomJob"])) == 2
+
+
 @pytest.mark.parametrize("whole", [False, True], ids=["worker only", "whole job"])
 def test_one_preempted_worker_restarts_alone_unless_the_job_wants_otherwise(
     scripted: Server, jobs: Any, tmp_path: Path, whole: bool

@@ -41,9 +41,15 @@ def run(jobs: Any, *pools: v1.WorkerPoolSpec, **spec: Any) -> Any:
     return wait_until_ended(lambda: jobs.get_custom_job(name=name))
 
 
-def test_every_replica_knows_its_cluster_and_its_place(server: Server, jobs: Any) -> None:
-    chief = pool("sh", "-c", f"{SHOW}; sleep 0.3")
-    pools = [chief, pool("sh", "-c", SHOW, replicas=2), pool("sh", "-c", SHOW), pool("sh", "-c", SHOW)]
+def waiting_for(count: int, seen: Path) -> tuple[str, str]:
+    """Scripts of a chief that waits until so many others have told about their cluster, and of the others."""
+    return f"{SHOW}; until [ $(wc -l < {seen}) = {count} ]; do sleep 0.02; done", f"{SHOW}; echo x >> {seen}"
+
+
+def test_every_replica_knows_its_cluster_and_its_place(server: Server, jobs: Any, tmp_path: Path) -> None:
+    (tmp_path / "seen").touch()
+    first, other = waiting_for(4, tmp_path / "seen")
+    pools = [pool("sh", "-c", first), *(pool("sh", "-c", other, replicas=count) for count in (2, 1, 1))]
     done = run(jobs, *pools)
     assert done.state.name == "JOB_STATE_SUCCEEDED", done.error
     printed = lines_by_task(server, done.name)
@@ -84,8 +90,10 @@ def test_a_single_replica_has_no_tf_config(server: Server, jobs: Any) -> None:
     assert list(json.loads(line.removesuffix(" unset"))["cluster"]) == ["workerpool0"]
 
 
-def test_a_pool_may_be_skipped(server: Server, jobs: Any) -> None:
-    done = run(jobs, pool("sleep", "0.2"), v1.WorkerPoolSpec(), pool("sh", "-c", SHOW))
+def test_a_pool_may_be_skipped(server: Server, jobs: Any, tmp_path: Path) -> None:
+    (tmp_path / "seen").touch()
+    first, other = waiting_for(1, tmp_path / "seen")
+    done = run(jobs, pool("sh", "-c", first), v1.WorkerPoolSpec(), pool("sh", "-c", other))
     spec, config = (json.loads(line) for line in lines_by_task(server, done.name)["workerpool2-0"])
     assert list(spec["cluster"]) == ["workerpool0", "workerpool2"]
     assert list(config["cluster"]) == ["chief", "ps"]
