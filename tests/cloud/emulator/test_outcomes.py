@@ -70,9 +70,12 @@ def test_rules_choose_by_name_and_labels(scripted: Server, jobs: Any) -> None:
 def test_a_spot_job_is_preempted_twice_and_goes_on(scripted: Server, tmp_path: Path) -> None:
     script(scripted, {"resource": "customJobs", "outcome": "preempt", "seconds": 0.1, "count": 2})
     runs, gate = tmp_path / "runs", tmp_path / "gate"
-    line = f"echo $$ >> {runs}; [ $(wc -l < {runs}) = 3 ] || exec sleep 600; until [ -e {gate} ]; do sleep 0.01; done"
-    name = spot_job(scripted, "sh", "-c", line)
-    wait_until(lambda: runs.exists() and len(runs.read_text().split()) == 3)
+    runs.touch()
+    last = f"until [ -e {gate} ]; do sleep 0.01; done"
+    name = spot_job(
+        scripted, "sh", "-c", f"echo $$ >> {runs}; case $PWD in */attempt-3/*) {last};; *) sleep 600;; esac"
+    )
+    wait_until(lambda: "attempt-3" in scripted.attempts(name))
     assert scripted.wait_for(name, "RUNNING")["startTime"] <= scripted.ok("GET", name)["updateTime"]
     gate.touch()
     assert scripted.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
@@ -145,7 +148,7 @@ def test_trials_and_the_job_behind_a_pipeline_are_preempted_too(scripted: Server
 def test_one_preempted_worker_restarts_alone_unless_the_job_wants_otherwise(
     scripted: Server, jobs: Any, tmp_path: Path, whole: bool
 ) -> None:
-    rule = {"resource": "customJobs", "outcome": "preempt", "replica": "workerpool1-0", "seconds": 0.2}
+    rule = {"resource": "customJobs", "outcome": "preempt", "replica": "workerpool1-0", "seconds": 0.6}
     script(scripted, rule)
     chiefs, workers = tmp_path / "chiefs", tmp_path / "workers"
     chief = pool("sh", "-c", f"echo x >> {chiefs}; until [ $(grep -c x {workers}) = 2 ]; do sleep 0.02; done")
@@ -220,13 +223,13 @@ def test_an_import_loses_the_rows_that_were_named(scripted: Server) -> None:
     assert scripted.done(scripted.ok("POST", f"{dataset}:import", body))["error"]["code"] == 13
 
 
-def test_rules_and_what_they_do_to_jobs_survive_a_restart(start: Start, tmp_path: Path) -> None:
-    server, runs = start(), tmp_path / "runs"
+def test_rules_and_what_they_do_to_jobs_survive_a_restart(start: Start) -> None:
+    server = start()
     stuck = {"resource": "customJobs", "outcome": "stuck", "display_name": "^c$", "times": 1}
     preempt = {"resource": "customJobs", "outcome": "preempt", "seconds": 0.5, "count": 1}
     script(server, stuck, preempt)
     held = server.custom_job("true")
-    name = spot_job(server, "sh", "-c", f"echo x >> {runs}; [ $(wc -l < {runs}) = 2 ] || exec sleep 600")
+    name = spot_job(server, "sh", "-c", "case $PWD in */attempt-1/*) sleep 600;; esac")
     server.wait_for(name, "RUNNING")
     server.kill()
     again = start()
