@@ -167,7 +167,11 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             raise _bad(text, f"cannot read it from {text[position:][:20]!r}")
         kind = str(found.lastgroup)
         value = found.group(kind)
-        tokens.append((kind, re.sub(r"\\(.)", r"\1", value[1:-1]) if kind == "quoted" else value))
+        plain = re.sub(r"\\(.)", r"\1", value[1:-1]) if kind == "quoted" else value
+        if kind == "quoted" and tokens and tokens[-1][0] == "word" and tokens[-1][1].endswith("."):
+            # labels."ml.googleapis.com/trial_id": a key with dots in it, as Cloud Logging writes it.
+            kind, plain = "word", tokens.pop()[1] + plain
+        tokens.append((kind, plain))
         position = found.end()
     return tokens
 
