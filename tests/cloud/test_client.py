@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+import requests
 
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
@@ -17,13 +19,14 @@ from cxr.cloud.journal import Journal
 from cxr.cloud.offers import choose_hardware
 from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
+from cxr.cloud.vertex.clients import dataset_client, pipeline_client
 from cxr.cloud.vertex.container import CustomOptions, job_output_url
 from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
 from cxr.cloud.vertex.jobs import cancel_job, refresh
 from cxr.cloud.vertex.launches import latest_attempt, launch_automl, launch_custom
 from cxr.cloud.waiting import poll
-from cxr.errors import CheckFailed, InputError, UsageError
+from cxr.errors import CheckFailed, InputError, Unreachable, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
@@ -200,3 +203,47 @@ def test_a_job_without_an_answer_is_explained(uploaded: Connection, manifest: Ma
     for ask in (lambda: refresh(uploaded, journal, job), lambda: cancel_job(uploaded, job)):
         with pytest.raises(UsageError, match="about to be launched"):
             ask()
+
+
+def _faults(connection: Connection, *rules: dict[str, Any]) -> None:
+    answer = requests.put(f"{connection.endpoint}/_emulator/faults", json={"rules": list(rules)}, timeout=10)
+    assert answer.status_code == 200, answer.text
+
+
+def test_an_answer_that_never_came_launches_nothing_twice(
+    uploaded: Connection, manifest: Manifest, journal: Journal
+) -> None:
+    # The service makes the job, and its answer is lost: the launch asks again and finds it by its label.
+    lost = {"operation": "aiplatform.trainingPipelines.create", "action": "status", "status": 503, "after": True}
+    _faults(uploaded, {**lost, "times": 1})
+    said: list[str] = []
+    plan = plan_automl(uploaded, manifest, AutoMLOptions(budget_node_hours=3))
+    try:
+        launched = launch_automl(journal, plan, manifest, on_step=said.append)
+    finally:
+        _faults(uploaded)
+    assert any(line.startswith("asking again: create the training pipeline") for line in said)
+    request = {"parent": uploaded.parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
+    made = list(pipeline_client(uploaded).list_training_pipelines(request=request))
+    assert [pipeline.name for pipeline in made] == [launched.job.resource]
+    cancel_job(uploaded, launched.job)
+
+
+def test_an_import_that_the_journal_never_heard_of_is_waited_for(
+    uploaded: Connection, manifest: Manifest, journal: Journal
+) -> None:
+    # As when the program died between the service's answer and the journal: the operation is found below the dataset.
+    other = make_validation(manifest, seed=21)
+    lost = {"operation": "aiplatform.datasets.import", "action": "status", "status": 503, "after": True, "times": 1}
+    _faults(uploaded, lost)
+    try:
+        with pytest.raises(Unreachable):
+            ensure_dataset(uploaded, journal, other, on_step=silent)
+    finally:
+        _faults(uploaded)
+    (intended,) = journal.jobs()
+    assert (intended.state, intended.resource) == ("INTENDED", "")
+    made = ensure_dataset(uploaded, journal, other, on_step=silent)
+    assert made.complete
+    operations = dataset_client(uploaded).transport.operations_client.list_operations(made.resource, "")
+    assert sum("ImportData" in operation.metadata.type_url for operation in operations) == 1

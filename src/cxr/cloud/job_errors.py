@@ -105,7 +105,7 @@ CAUSES: tuple[Cause, ...] = (
         "timeout",
         r"DEADLINE_EXCEEDED|ran longer than its timeout|timed? ?out",
         "the job was ended at its timeout{limit}",
-        "{again} with a larger --timeout-hours: it goes on from its last checkpoint if it wrote any",
+        "{again} with a larger --timeout-hours",
         _CONTAINERS,
     ),
     Cause(

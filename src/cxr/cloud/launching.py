@@ -10,6 +10,11 @@ from dataclasses import dataclass, replace
 
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.plans import LaunchPlan
+from cxr.cloud.waiting import poll
+from cxr.errors import Unreachable
+
+#: How long a submission is tried while the service does not answer, or has had too many requests in a minute.
+SUBMIT_PATIENCE_S = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,14 @@ def launch(
     *,
     prepare: Callable[[], None] = lambda: None,
     output_url: str = "",
+    on_trouble: Callable[[Unreachable], None] = lambda _: None,
 ) -> Launch:
     """Launch the plan, unless its job is in the journal with a resource name already.
 
     `prepare` does what the launch needs (an upload checked, a dataset filled) and may fail: nothing is written down
-    before it has ended well. `submit` asks the service and returns the resource name at once. Two launches of one plan
-    from the same folder wait for each other.
+    before it has ended well. `submit` asks the service and returns the resource name at once; it first looks for a job
+    that it has made before, so it is called again (`on_trouble` hears why) when the service did not answer. Two
+    launches of one plan from the same folder wait for each other.
     """
     with _only_one(journal, plan.job_id):
         known = journal.get(plan.job_id)
@@ -59,7 +66,7 @@ def launch(
             return Launch(known, fresh=False)
         prepare()
         job = known or journal.intend(plan)
-        submitted = submit()
+        submitted = poll(submit, lambda _: True, patience_s=SUBMIT_PATIENCE_S, on_trouble=on_trouble)
         job = journal.update(job, resource=submitted.resource, state="PENDING", output_url=output_url)
         return Launch(job, fresh=not submitted.found)
 

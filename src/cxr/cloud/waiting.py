@@ -33,6 +33,7 @@ def poll(
     *,
     timeout_s: float | None = None,
     longest_pause_s: float = LONGEST_PAUSE_S,
+    patience_s: float = PATIENCE_S,
     on_look: Callable[[T], None] = lambda _: None,
     on_trouble: Callable[[Unreachable], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
@@ -45,6 +46,7 @@ def poll(
         done,
         timeout_s=timeout_s,
         longest_pause_s=longest_pause_s,
+        patience_s=patience_s,
         on_look=lambda _, now: on_look(now),
         on_trouble=lambda _, error: on_trouble(error),
         sleep=sleep,
@@ -60,6 +62,7 @@ def poll_all(
     *,
     timeout_s: float | None = None,
     longest_pause_s: float = LONGEST_PAUSE_S,
+    patience_s: float = PATIENCE_S,
     on_look: Callable[[str, T], None] = lambda _key, _seen: None,
     on_trouble: Callable[[str, Unreachable], None] = lambda _key, _error: None,
     sleep: Callable[[float], None] = time.sleep,
@@ -67,7 +70,7 @@ def poll_all(
 ) -> dict[str, T]:
     """Look at each of several things in turn until all are `done`; what was seen last, by key.
 
-    The pauses between rounds grow. What cannot be reached is asked again for PATIENCE_S (a lid closed, a network
+    The pauses between rounds grow. What cannot be reached is asked again for `patience_s` (a lid closed, a network
     lost, a quota spent) and not before the seconds that it asked for; then it is given up, and the others are waited
     for all the same. Raises Interrupted when `timeout_s` has passed, the first Unreachable at the end when something
     was given up; what is waited for goes on.
@@ -83,7 +86,7 @@ def poll_all(
             try:
                 found = look(key)
             except Unreachable as error:
-                if clock() - last_answer[key] > PATIENCE_S:
+                if clock() - last_answer[key] > patience_s:
                     given_up.append(error)
                     waiting.remove(key)
                     continue

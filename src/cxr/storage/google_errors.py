@@ -22,6 +22,8 @@ TRANSIENT_STATUS: Final = frozenset({408, 429})
 #: In the messages by which the service refuses bytes that are not what was declared, or a frame that is torn: both are
 #: sent well, so they were damaged on the way.
 _DAMAGED: Final = ("doesn't match calculated", "Malformed multipart")
+#: In the message of a quota that is whole again after a minute; others stay spent until a job ends or more is granted.
+_PER_MINUTE: Final = "per minute"
 _AGAIN: Final = "run the same command again"
 _CAUGHT = (
     api.GoogleAPIError,
@@ -84,6 +86,8 @@ def translate(error: Exception, what: str) -> CxrError:
             return NotAllowed(f"{what}: not signed in: {said}", hint=LOGIN_HINT)
         case api.Forbidden():
             return NotAllowed(f"{what}: {said}", hint="ask for the role that this needs, or try another --project")
+        case api.TooManyRequests() if _PER_MINUTE in said:
+            return Unreachable(f"{what}: too many requests: {said}", hint=_AGAIN, retry_after=retry_after(error))
         case api.TooManyRequests():
             return NotAllowed(f"{what}: over the quota: {said}", hint="wait a while, or ask for more quota")
         case api.NotFound():

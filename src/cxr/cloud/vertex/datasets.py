@@ -10,7 +10,7 @@ from cxr.cloud.journal import Journal
 from cxr.cloud.plans import manifest_label
 from cxr.cloud.uploading import check_location
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
-from cxr.cloud.vertex.imports import run_import
+from cxr.cloud.vertex.imports import import_id, run_import
 from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import CheckFailed, InputError
 from cxr.manifests.import_files import import_rows
@@ -108,10 +108,19 @@ def ensure_dataset(
         on_step("making the dataset")
         state = DatasetState(_create(connection, manifest), 0, expected_items(manifest))
     on_step(f"importing {expected_items(manifest):,} images")
-    failures = run_import(connection, journal, manifest, state.resource, on_step=on_step)
+    resource, wanted = state.resource, state.expected_items
+
+    def filled() -> bool:
+        return _items(connection, resource) >= wanted
+
+    failures = run_import(connection, journal, manifest, resource, filled=filled, on_step=on_step)
+    return DatasetState(resource, _items(connection, resource), wanted, failures)
+
+
+def _items(connection: Connection, resource: str) -> int:
     with google_errors("read the dataset"):
-        dataset = dataset_client(connection).get_dataset(name=state.resource, timeout=REQUEST_TIMEOUT_S)
-    return DatasetState(state.resource, int(dataset.data_item_count), state.expected_items, failures)
+        dataset = dataset_client(connection).get_dataset(name=resource, timeout=REQUEST_TIMEOUT_S)
+    return int(dataset.data_item_count)
 
 
 def check_complete(state: DatasetState) -> None:
@@ -134,7 +143,7 @@ def _create(connection: Connection, manifest: Manifest) -> str:
                 "dataset": {
                     "display_name": dataset_display_name(manifest),
                     "metadata_schema_uri": METADATA_SCHEMA,
-                    "labels": {"cxr-manifest": label},
+                    "labels": {"cxr-run": import_id(connection, manifest), "cxr-manifest": label},
                 },
             },
             timeout=REQUEST_TIMEOUT_S,

@@ -36,14 +36,24 @@ def import_id(connection: Connection, manifest: Manifest) -> str:
 
 
 def run_import(
-    connection: Connection, journal: Journal, manifest: Manifest, dataset: str, *, on_step: Callable[[str], None]
+    connection: Connection,
+    journal: Journal,
+    manifest: Manifest,
+    dataset: str,
+    *,
+    filled: Callable[[], bool],
+    on_step: Callable[[str], None],
 ) -> tuple[str, ...]:
-    """Import a manifest's images into a dataset and wait; one that an earlier run began is waited for instead.
+    """Import a manifest's images into a dataset and wait; one that an earlier run began is waited for instead, and
+    nothing is imported when it has just ended and left the dataset `filled`.
 
     Returns the service's partial failures, one text a row. Raises JobFailed, and Interrupted when the wait is left.
     """
     known = journal.get(import_id(connection, manifest)) or journal.add(_described(connection, manifest))
     operation = _running(connection, known, dataset)
+    if operation is None and filled():
+        journal.update(known, state=SUCCEEDED, ended=_now())
+        return ()
     if operation is None:
         operation = _start(connection, manifest, dataset)
     else:

@@ -15,6 +15,7 @@ from cxr.cloud.vertex.custom import submit_custom
 from cxr.cloud.vertex.datasets import DatasetState, check_complete, check_uploaded, ensure_dataset
 from cxr.cloud.vertex.jobs import refresh
 from cxr.cloud.vertex.tuning import TuneOptions, submit_tune
+from cxr.errors import Unreachable
 from cxr.manifests.manifest import Manifest
 
 Say = Callable[[str], None]
@@ -48,29 +49,48 @@ def launch_automl(
     def submit() -> Submitted:
         return submit_automl(plan, dataset[0].resource)
 
-    return _adopted(plan.connection, journal, launch(journal, plan, submit, prepare=prepare))
+    launched = launch(journal, plan, submit, prepare=prepare, on_trouble=_teller(on_step))
+    return _adopted(plan.connection, journal, launched)
 
 
 def launch_custom(
     journal: Journal, plan: LaunchPlan, manifest: Manifest, options: CustomOptions, *, on_step: Say
 ) -> Launch:
     """Check that the images are in the bucket, then launch."""
-    return _launch_trainer(journal, plan, manifest, lambda: submit_custom(plan, manifest, options, on_step=on_step))
+    return _launch_trainer(
+        journal, plan, manifest, lambda: submit_custom(plan, manifest, options, on_step=on_step), on_step
+    )
 
 
 def launch_tune(
     journal: Journal, plan: LaunchPlan, manifest: Manifest, options: TuneOptions, *, on_step: Say
 ) -> Launch:
     """Check that the images are in the bucket, then launch."""
-    return _launch_trainer(journal, plan, manifest, lambda: submit_tune(plan, manifest, options, on_step=on_step))
+    return _launch_trainer(
+        journal, plan, manifest, lambda: submit_tune(plan, manifest, options, on_step=on_step), on_step
+    )
 
 
-def _launch_trainer(journal: Journal, plan: LaunchPlan, manifest: Manifest, submit: Callable[[], Submitted]) -> Launch:
+def _launch_trainer(
+    journal: Journal, plan: LaunchPlan, manifest: Manifest, submit: Callable[[], Submitted], on_step: Say
+) -> Launch:
     def prepare() -> None:
         check_uploaded(plan.connection, manifest)
 
-    launched = launch(journal, plan, submit, prepare=prepare, output_url=job_output_url(plan))
+    url, on_trouble = job_output_url(plan), _teller(on_step)
+    launched = launch(journal, plan, submit, prepare=prepare, output_url=url, on_trouble=on_trouble)
     return _adopted(plan.connection, journal, launched)
+
+
+def _teller(on_step: Say) -> Callable[[Unreachable], None]:
+    said: set[str] = set()
+
+    def tell(error: Unreachable) -> None:
+        if error.message not in said:
+            said.add(error.message)
+            on_step(f"asking again: {error.message}")
+
+    return tell
 
 
 def _adopted(connection: Connection, journal: Journal, launched: Launch) -> Launch:
