@@ -8,6 +8,7 @@ pytest.importorskip("google.cloud.aiplatform", reason='needs the extra: pip inst
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform, storage
+from google.cloud.aiplatform import hyperparameter_tuning
 
 
 def test_documented_way(server_url: str, bucket: storage.Bucket) -> None:
@@ -53,17 +54,60 @@ def test_documented_way(server_url: str, bucket: storage.Bucket) -> None:
     assert exported["artifactOutputUri"].startswith(f"gs://{bucket.name}/out/model-{model.name}/tflite/")
     again = aiplatform.AutoMLImageTrainingJob.list(filter='labels.way="documented"')
     assert job.resource_name in {found.resource_name for found in again}
+    model.delete()
+    dataset.delete()
+
+
+TRAINER = """
+import json, os, sys
+options = dict(word.lstrip("-").split("=") for word in sys.argv[1:])
+with open(os.environ.get("CLOUD_ML_HP_METRIC_FILE", os.devnull), "a") as report:
+    report.write(json.dumps({"accuracy": str(1 - float(options["lr"])), "global_step": "1"}) + "\\n")
+"""
+
+
+def test_custom_and_tuning_jobs_in_the_documented_way(server_url: str, bucket: storage.Bucket) -> None:
+    aiplatform.init(
+        api_endpoint=server_url,
+        api_transport="rest",
+        credentials=AnonymousCredentials(),
+        project="cxr-contract",
+        location="us-central1",
+        staging_bucket=f"gs://{bucket.name}",
+    )
+    container = {"image_uri": "python:3.11", "command": ["python3", "-c", TRAINER]}
     custom = aiplatform.CustomJob(
         display_name="documented",
         worker_pool_specs=[
             {
                 "machine_spec": {"machine_type": "n1-standard-4"},
                 "replica_count": 1,
-                "container_spec": {"image_uri": "python:3.11", "command": ["python3", "-c", "print(1)"]},
+                "container_spec": {**container, "args": ["--lr=0.5"]},
             }
         ],
     )
     custom.submit()
-    assert aiplatform.CustomJob.get(custom.resource_name).display_name == "documented"
-    model.delete()
-    dataset.delete()
+    trial = aiplatform.CustomJob(
+        display_name="documented-trial",
+        worker_pool_specs=[
+            {"machine_spec": {"machine_type": "n1-standard-4"}, "replica_count": 1, "container_spec": container}
+        ],
+    )
+    tuning = aiplatform.HyperparameterTuningJob(
+        display_name="documented-tuning",
+        custom_job=trial,
+        metric_spec={"accuracy": "maximize"},
+        parameter_spec={
+            "lr": hyperparameter_tuning.DoubleParameterSpec(min=0.001, max=0.1, scale="log"),
+            "batch": hyperparameter_tuning.DiscreteParameterSpec(values=[16, 32], scale="linear"),
+        },
+        max_trial_count=3,
+        parallel_trial_count=2,
+    )
+    tuning.run()
+    assert tuning.state.name == "JOB_STATE_SUCCEEDED"
+    assert len(tuning.trials) == 3
+    for done in tuning.trials:
+        values = {parameter.parameter_id: parameter.value for parameter in done.parameters}
+        assert done.final_measurement.metrics[0].value == pytest.approx(1 - values["lr"])
+    assert aiplatform.CustomJob.get(custom.resource_name).state.name == "JOB_STATE_SUCCEEDED"
