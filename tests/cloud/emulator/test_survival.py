@@ -121,7 +121,7 @@ def test_a_job_goes_on_while_the_server_is_dead_and_is_found_again(start: Start,
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     name = server.custom_job("sh", "-c", f"read line < {gate}; echo done")
-    server.wait_for(name, "RUNNING")
+    _wrapper(server, name)  # the state is RUNNING a moment before the job is there
     server.kill()
     gate.write_text("go\n")  # ends the job while nobody watches
     again = start()
