@@ -143,8 +143,8 @@ def test_a_key_file_that_cannot_be_used_is_told_by_name(
     assert raised.value.hint == "mend GOOGLE_APPLICATION_CREDENTIALS"
 
 
-def test_the_emulator_is_given_no_credentials(key_file: Callable[[str], Path]) -> None:
-    key_file("http://127.0.0.1:9/token")
+def test_the_emulator_is_given_no_real_credentials(key_file: Callable[[str], Path]) -> None:
+    key_file("https://oauth2.googleapis.com/token")
     there = Connection(Target.EMULATOR, "p", "us-central1", "b", "cxr", "http://127.0.0.1:9")
     assert "no credentials" in current_account(there).words
     assert account_of(user("http://127.0.0.1:9")).kind == "user account"

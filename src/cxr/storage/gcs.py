@@ -55,15 +55,16 @@ def gcs_client(*, endpoint: str | None, project: str | None, workers: int, limit
     try:
         import google.auth
         import google.cloud.storage as storage
-        from google.auth.credentials import AnonymousCredentials
     except ImportError as error:
         raise missing_package("google-cloud-storage", "gcp") from error
+    from cxr.storage.google_credentials import local_credentials
+
     local = (endpoint or os.environ.get("STORAGE_EMULATOR_HOST") or "").rstrip("/")
     if local and "://" not in local:
         local = f"http://{local}"
     with storage_errors("open Cloud Storage"):
         if local:
-            credentials: Any = AnonymousCredentials()
+            credentials: Any = local_credentials()
             project = project or LOCAL_PROJECT
         else:
             credentials, found = google.auth.default(scopes=storage.Client.SCOPE)

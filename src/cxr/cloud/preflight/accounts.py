@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cxr.cloud.connection import Connection
 from cxr.errors import NotAllowed, missing_package
+from cxr.storage.google_credentials import local_credentials
 from cxr.storage.google_errors import LOGIN_HINT, google_errors
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -45,10 +46,12 @@ def current_account(connection: Connection) -> Account:
     """The account of the Application Default Credentials, after a token was got with them.
 
     Raises NotAllowed when there are none or they are refused (expired, revoked, deleted), Unreachable when nobody could
-    be asked. The emulator wants none, and gets none.
+    be asked. The emulator wants none, and gets only those that are its own.
     """
     if connection.endpoint:
-        return Account("nobody: the emulator asks for no credentials")
+        local = local_credentials()
+        is_signed_in = hasattr(local, "service_account_email")
+        return checked_account(local) if is_signed_in else Account("nobody: the emulator asks for no credentials")
     try:
         import google.auth
     except ImportError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.preflight.accounts import Account
 from cxr.errors import missing_package
+from cxr.storage.google_credentials import local_credentials
 from cxr.storage.google_errors import google_errors
 
 #: Seconds for one question.
@@ -45,7 +46,6 @@ _PACKAGES = {
 def _client(module: str, name: str, connection: Connection, account: Account | None) -> Any:
     try:
         from google.api_core.client_options import ClientOptions
-        from google.auth.credentials import AnonymousCredentials
 
         kind = getattr(importlib.import_module(module), name)
     except ImportError as error:
@@ -54,7 +54,7 @@ def _client(module: str, name: str, connection: Connection, account: Account | N
     quota_project = connection.project if account is not None and account.needs_quota_project else None
     with google_errors(f"open {_PACKAGES[module]}"):
         return kind(
-            credentials=AnonymousCredentials() if connection.endpoint else None,
+            credentials=local_credentials() if connection.endpoint else None,
             transport="rest",
             client_options=ClientOptions(api_endpoint=connection.endpoint, quota_project_id=quota_project),
         )

@@ -48,15 +48,15 @@ def _client(name: str, connection: Connection) -> Any:
     # each new one would sign in anew and open a connection of its own.
     try:
         from google.api_core.client_options import ClientOptions
-        from google.auth.credentials import AnonymousCredentials
         from google.cloud import aiplatform_v1
     except ImportError as error:
         raise missing_package("google-cloud-aiplatform", "gcp") from error
+    from cxr.storage.google_credentials import local_credentials
     from cxr.storage.google_errors import google_errors
 
     with google_errors("open Vertex AI"):
         return getattr(aiplatform_v1, name)(
-            credentials=AnonymousCredentials() if connection.endpoint else None,
+            credentials=local_credentials() if connection.endpoint else None,
             transport="rest",
             client_options=ClientOptions(api_endpoint=connection.vertex_endpoint),
         )

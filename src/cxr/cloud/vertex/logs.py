@@ -13,6 +13,7 @@ from cxr.cloud.plans import JobKind
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.jobs import unanswered
 from cxr.errors import UsageError, missing_package
+from cxr.storage.google_credentials import local_credentials
 from cxr.storage.google_errors import polling_errors
 
 #: Without a time in the filter the client adds one itself: the last 24 hours.
@@ -108,7 +109,6 @@ def _entries(
     connection: Connection, job: Job, trials: dict[str, str], also: str, order: str, *, page: int = _PAGE
 ) -> Iterator[Any]:
     try:
-        from google.auth.credentials import AnonymousCredentials
         from google.cloud import logging
     except ImportError as error:
         raise missing_package("google-cloud-logging", "gcp") from error
@@ -117,7 +117,7 @@ def _entries(
     with polling_errors(f"read the log of {job.id}"):
         client = logging.Client(
             project=connection.project,
-            credentials=AnonymousCredentials() if connection.endpoint else None,
+            credentials=local_credentials() if connection.endpoint else None,
             client_options={"api_endpoint": connection.endpoint} if connection.endpoint else None,
             _use_grpc=False,
         )
