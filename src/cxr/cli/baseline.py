@@ -49,7 +49,8 @@ def train_command(
     """Train a recipe on the manifest's train split and write a bundle.
 
     The validation split chooses the best epoch and the threshold; the test split is not looked at. A finished bundle
-    of the same request is kept, not trained again. --set can be repeated; docs/baseline.md lists its keys. Research use, not a medical device.
+    of the same request is kept, not trained again. --set can be repeated; docs/baseline.md lists its keys. Research
+    use, not a medical device.
 
     Example: cxr baseline train --recipe cnn5 --manifest manifest.csv --out runs/cnn5
     """

@@ -93,8 +93,9 @@ class Checkpoints:
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:
         state = {"version": CHECKPOINT_VERSION, "fingerprint": self._fingerprint, **checkpoint.state}
         text = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        members: dict[str, Any] = {STATE: text, **checkpoint.arrays}
         with path.open("wb") as stream:
-            np.savez(stream, **{STATE: text, **checkpoint.arrays})
+            np.savez(stream, **members)
 
     def _read(self, name: str) -> Checkpoint | None:
         try:

@@ -71,7 +71,8 @@ class Replicas:
         return copy
 
     def iterate(self, dataset: Any) -> Iterator[Any]:
-        """The batches; for several replicas each is what all of this process's replicas take, and there is no end."""
+        """The batches; for several replicas, of a dataset without end: each is what all of this process's replicas
+        take."""
         if self.strategy is None:
             return iter(dataset)
         tf = load().tf
@@ -138,6 +139,14 @@ class Replicas:
                 f"another machine of this training went away: {first}",
                 hint="start the job again: it continues from its last checkpoint",
             ) from error
+
+    def check_batches(self, images: int) -> None:
+        """Raises UsageError when the smallest batch has fewer images than there are replicas."""
+        if images < self.count:
+            raise UsageError(
+                f"batches of {images} images cannot be shared by {self.count} replicas",
+                hint="use fewer machines or GPUs, or larger batches: --set batch_size=N",
+            )
 
     def check_same(self, position: int) -> None:
         """Raises Fault when the processes stand at different places of the training: their checkpoints differ."""
@@ -211,9 +220,10 @@ def _shared_layer(layer: Any) -> Any:
 
 
 def _shared_dropout() -> Any:
-    tf, keras = load().tf, load().keras
+    tf = load().tf
+    dropout: Any = load().keras.layers.Dropout
 
-    class SharedDropout(keras.layers.Dropout):  # type: ignore[misc]
+    class SharedDropout(dropout):  # type: ignore[misc]
         """Draws what one replica would draw for the whole batch, and uses its share."""
 
         def call(self, inputs: Any, training: bool = False) -> Any:

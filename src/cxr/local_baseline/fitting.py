@@ -15,7 +15,7 @@ from cxr.errors import Fault
 from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
 from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
-from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
+from cxr.local_baseline.pipeline import TrainingData, batch_bounds, steps_per_epoch, training_batches
 from cxr.local_baseline.recipes import Cosine, Plateau, Recipe, Stage
 from cxr.local_baseline.scoring import Probabilities, scorer
 from cxr.local_baseline.signals import deferred_sigterm
@@ -81,9 +81,11 @@ def fit_stage(
 
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
     rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many
-    `replicas`. Raises Fault when the loss is not a number, KeyboardInterrupt after a SIGTERM.
+    `replicas`. Raises Fault when the loss is not a number, UsageError when there are more replicas than images in a
+    batch, KeyboardInterrupt after a SIGTERM.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
+    replicas.check_batches(len(data.train) // steps)
     with replicas.scope():
         net = replicas.trainable(model)
         optimizer = _optimizer(stage, steps * epochs)
@@ -96,7 +98,7 @@ def fit_stage(
                 data,
                 stage.augmentation.times(recipe.augmentation_strength),
                 batch_size=recipe.batch_size,
-                epochs=epochs,
+                epochs=epochs if replicas.strategy is None else None,
                 seed=seed,
                 weighted=recipe.class_weights,
                 shares=replicas.shares,
@@ -150,7 +152,7 @@ class _Loop:
         steps = steps_per_epoch(self._data, batch_size)
         with deferred_sigterm() as asked_to_end:
             while self.state.step < steps and not asked_to_end():
-                rows = min(batch_size, images - self.state.step * batch_size)
+                first, end = batch_bounds(images, steps, self.state.step)
                 loss = float(step(*next(batches)))
                 self._replicas.after_step(self._net)
                 if not math.isfinite(loss):
@@ -158,7 +160,7 @@ class _Loop:
                         f"the training loss became {loss} in epoch {self.state.epoch + 1}, step {self.state.step + 1}",
                         hint="lower the learning rate, or look for broken images: cxr data check",
                     )
-                self.state.add_step(loss, rows)
+                self.state.add_step(loss, end - first)
                 on_step(self.state.step, self.state.loss)
             if asked_to_end():
                 self._keep()

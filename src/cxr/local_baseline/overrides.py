@@ -101,7 +101,8 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
                     f"unfreeze_layers: {recipe.name} with weights {weights} has no fine-tuning stage",
                     hint="give pretrained weights: --weights imagenet, or a .h5 file",
                 )
-            recipe = replace(recipe, **{key: value})
+            changed: dict[str, Any] = {key: value}
+            recipe = replace(recipe, **changed)
         else:
             stages = _with_stages(recipe, stages, key, value)
     _check_together(recipe, stages)
@@ -155,7 +156,7 @@ def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Val
     word, _, name = key.partition(".")
     changed = [
         _with_field(stage, name.split("."), value)
-        if word == ALL or word == stage.trains or (word == LAST and stage is stages[-1])
+        if (word in {ALL, stage.trains} or (word == LAST and stage is stages[-1])) and _has(stage, name)
         else None
         for stage in stages
     ]
@@ -163,6 +164,11 @@ def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Val
         running = ", ".join(f"{stage.trains.value} ({type(stage.schedule).__name__.lower()})" for stage in stages)
         raise UsageError(f"{key}: no stage of {recipe.name} has it; the stages that would run: {running}")
     return tuple(new or old for new, old in zip(changed, stages, strict=True))
+
+
+def _has(stage: Stage, name: str) -> bool:
+    # A head is trained on features, which nothing zooms.
+    return stage.trains is not Trains.HEAD or not name.startswith("augmentation.")
 
 
 def _with_field(thing: Any, path: list[str], value: Value) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -53,27 +54,27 @@ def training_batches(
     augmentation: Augmentation,
     *,
     batch_size: int,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     weighted: bool,
     shares: Shares = WHOLE,
     start: tuple[int, int] = (0, 0),
 ) -> Any:
-    """A tf.data.Dataset of (float32 pixels or features [B, ...], labels [B], weights [B], place): `epochs` passes, each
-    in an order of its own, from the step `start` (epochs done, steps into the next) on.
+    """A tf.data.Dataset of (float32 pixels or features [B, ...], labels [B], weights [B], place): `epochs` passes
+    (None: without end), each in an order of its own, from the step `start` (epochs done, steps into the next) on.
 
     Every batch comes as its parts in `shares`, one after the other; `place`, int64 [2], is the number of a part's first
-    image in the batch, and of the batch's images. A part may be empty.
+    image in the batch, and of the batch's images.
     """
     tf = load().tf
     class_weights = data.class_weights() if weighted else np.ones(data.classes, np.float32)
     steps = steps_per_epoch(data, batch_size)
 
     def batches() -> Iterator[tuple[Any, ...]]:
-        for epoch in range(start[0], epochs):
+        for epoch in count(start[0]) if epochs is None else range(start[0], epochs):
             order = np.random.default_rng((seed, epoch)).permutation(data.train)
             for step in range(start[1] if epoch == start[0] else 0, steps):
-                rows = np.sort(order[step * batch_size : (step + 1) * batch_size])  # in the order of the file
+                rows = np.sort(order[slice(*batch_bounds(len(order), steps, step))])  # in the order of the file
                 key = np.array([seed, epoch * steps + step])
                 for share in range(shares.first, shares.first + shares.local):
                     first, end = (len(rows) * edge // shares.of for edge in (share, share + 1))
@@ -99,6 +100,12 @@ def _signature(tf: Any, data: TrainingData) -> Any:
     )
 
 
+def batch_bounds(images: int, steps: int, step: int) -> tuple[int, int]:
+    """Where a batch begins and ends in an epoch's order. The batches of an epoch are of equal size, give or take one
+    image: a last batch of a few left-overs would count as much as a full one, and be too small to share."""
+    return images * step // steps, images * (step + 1) // steps
+
+
 def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
     """Batches in one pass over the training split."""
     return math.ceil(len(data.train) / batch_size)
@@ -113,10 +120,10 @@ def augment(images: Any, augmentation: Augmentation, key: Any, place: Any = None
     if augmentation == Augmentation():
         return images
     tf = load().tf
-    count = tf.shape(images, out_type=tf.int64)[0]
-    first, total = (0, count) if place is None else (place[0], place[1])
+    images_here = tf.shape(images, out_type=tf.int64)[0]
+    first, total = (0, images_here) if place is None else (place[0], place[1])
     height, width = float(images.shape[1]), float(images.shape[2])
-    draw = tf.random.stateless_uniform((total, 5), key, -1.0, 1.0)[first : first + count]
+    draw = tf.random.stateless_uniform((total, 5), key, -1.0, 1.0)[first : first + images_here]
     scale_y = 1.0 + augmentation.zoom * draw[:, 0]
     scale_x = 1.0 + augmentation.zoom * draw[:, 1]
     if augmentation.horizontal_flip:

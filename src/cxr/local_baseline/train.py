@@ -45,8 +45,8 @@ def train(
     is a bundle, and only when the new one is whole. `on_progress(done, total, note)` hears of decoding and of every
     step, `on_epoch` of each epoch; `surroundings` are checkpoints to continue from and replicas to train on.
 
-    Raises UsageError (unknown recipe or override, weights for a recipe without any), InputError (a split or a file missing), Fault
-    (the loss is not a number, the disk is full).
+    Raises UsageError (unknown recipe or override, weights for a recipe without any), InputError (a split or a file
+    missing), Fault (the loss is not a number, the disk is full).
     """
     recipe = recipe_of(request)
     check_request(request, recipe)

@@ -1,0 +1,78 @@
+"""Several replicas come to what one comes to: the same history and the same weights, up to the rounding of sums."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "replica_process.py"
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    clean = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def start_cluster(*arguments: object) -> list[subprocess.Popen[str]]:
+    """A chief and a worker on this machine, as Vertex AI's TF_CONFIG names them."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    chief, worker = (f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+    for each in sockets:
+        each.close()
+    processes = []
+    for kind in ("chief", "worker"):
+        config = {"cluster": {"chief": [chief], "worker": [worker]}, "task": {"type": kind, "index": 0}}
+        processes.append(start("cluster", *arguments, TF_CONFIG=json.dumps({**config, "environment": "cloud"})))
+    return processes
+
+
+def assert_same(ours: dict[str, Any], alone: dict[str, Any]) -> None:
+    assert ours["best_epoch"] == alone["best_epoch"]
+    for mine, theirs in zip(ours["history"], alone["history"], strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-3, abs=1e-4)
+    for mine, theirs in zip(ours["weights"], alone["weights"], strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-4)
+
+
+def test_two_processors_of_a_machine_come_to_what_one_does() -> None:
+    alone, two = start("plain"), start("mirrored")
+    alone_outcome, outcome_of_two = outcome(alone), outcome(two)
+    assert (alone_outcome["replicas"], outcome_of_two["replicas"]) == (1, 2)
+    assert_same(outcome_of_two, alone_outcome)
+
+
+@pytest.mark.slow
+def test_two_machines_come_to_what_one_does_and_continue_together(tmp_path: Path) -> None:
+    alone = outcome(start("plain"))
+    for _ in range(2):  # the second time both find the chief's last checkpoint
+        chief, worker = (outcome(process) for process in start_cluster(tmp_path))
+        assert chief == worker
+        assert chief["replicas"] == 2
+        assert_same(chief, alone)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_a_machine_that_goes_away_ends_the_other() -> None:
+    chief, worker = start_cluster()
+    worker.kill()
+    worker.communicate()
+    _, errors = chief.communicate(timeout=300)
+    assert chief.returncode != 0, errors
