@@ -1,7 +1,7 @@
 """A process of its own for the tests of several replicas: trains a small net on made-up images, prints what came out.
 
-Arguments: `plain`, `mirrored` (two logical CPUs) or `cluster` (TF_CONFIG names it); more, if any, is a folder for
-checkpoints.
+Arguments: `plain`, `mirrored` (two logical CPUs) or `cluster` (TF_CONFIG names it); then, if wanted, a folder for
+checkpoints and a number of epochs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas, join
+from cxr.local_baseline.entry import run_process
 from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import CNN5, Augmentation, Budget, EarlyStopping
 from cxr.local_baseline.stages import Surroundings, run_stages
@@ -24,12 +25,12 @@ from cxr.local_baseline.tensorflow_setup import load
 EPOCHS = 2
 
 
-def recipe() -> Any:
+def recipe(epochs: int = EPOCHS) -> Any:
     """The five-block net on 32x32, in batches of 6 or 7 images: shares of unequal size."""
     stage = replace(
         CNN5.scratch[0],
-        budget=Budget(EPOCHS, 1, EPOCHS),
-        early_stopping=EarlyStopping(5),
+        budget=Budget(epochs, 1, epochs),
+        early_stopping=EarlyStopping(epochs),
         augmentation=Augmentation(zoom=0.1, shift=0.1),
     )
     contract = replace(CNN5.preprocessing, height=32, width=32)
@@ -63,13 +64,13 @@ def load_with_two_cpus() -> Any:
     return load().tf
 
 
-def outcome(around: Surroundings) -> dict[str, Any]:
+def outcome(around: Surroundings, epochs: int) -> dict[str, Any]:
     """Train; the history, and the weights' own figures."""
     trained = run_stages(
-        recipe(),
+        recipe(epochs),
         data(),
         weights="none",
-        epochs=EPOCHS,
+        epochs=epochs,
         seed=7,
         positive=1,
         on_progress=lambda done, total, note: None,
@@ -89,8 +90,10 @@ def main() -> None:
     """Print one JSON object."""
     here = replicas(sys.argv[1])
     place = Checkpoints(sys.argv[2], "f" * 64, lambda line: None) if len(sys.argv) > 2 else None
-    print(json.dumps(outcome(Surroundings(place, here))), flush=True)
+    epochs = int(sys.argv[3]) if len(sys.argv) > 3 else EPOCHS
+    with here.errors():
+        print(json.dumps(outcome(Surroundings(place, here), epochs)), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_process(main)

@@ -7,10 +7,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from cxr.errors import UsageError
+from cxr.local_baseline.distribution import ALONE, CURRENT, shared_layer
+from cxr.local_baseline.tensorflow_setup import load
 
 PROGRAM = Path(__file__).parent / "replica_process.py"
 
@@ -18,9 +24,7 @@ PROGRAM = Path(__file__).parent / "replica_process.py"
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
     command = [sys.executable, str(PROGRAM), *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -51,6 +55,7 @@ def assert_same(ours: dict[str, Any], alone: dict[str, Any]) -> None:
         assert mine == pytest.approx(theirs, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_two_processors_of_a_machine_come_to_what_one_does() -> None:
     alone, two = start("plain"), start("mirrored")
     alone_outcome, outcome_of_two = outcome(alone), outcome(two)
@@ -70,9 +75,32 @@ def test_two_machines_come_to_what_one_does_and_continue_together(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_machine_that_goes_away_ends_the_other() -> None:
-    chief, worker = start_cluster()
+def test_a_machine_that_goes_away_ends_the_other(tmp_path: Path) -> None:
+    chief, worker = start_cluster(tmp_path, 100_000)
+    while not list(tmp_path.iterdir()):
+        assert chief.poll() is None, chief.communicate()
+        time.sleep(0.1)
     worker.kill()
     worker.communicate()
     _, errors = chief.communicate(timeout=300)
-    assert chief.returncode != 0, errors
+    assert chief.returncode == 1, errors
+    assert "another machine of this training went away" in errors
+    assert list(tmp_path.iterdir())
+
+
+def test_dropout_of_shares_is_that_of_the_whole_batch() -> None:
+    keras, tf = load().keras, load().tf
+    layer = keras.layers.Dropout(0.4, seed=3)
+    shared = shared_layer(layer)
+    batch = tf.constant(np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32))
+    parts = []
+    for first, end in ((0, 3), (3, 7)):
+        CURRENT.place = tf.constant([first, 7], tf.int64)
+        parts.append(shared(batch[first:end], training=True).numpy())
+    assert np.array_equal(np.concatenate(parts), layer(batch, training=True).numpy())
+    assert np.array_equal(shared(batch, training=False).numpy(), batch.numpy())
+
+
+def test_a_batch_is_never_smaller_than_the_replicas_it_is_for() -> None:
+    with pytest.raises(UsageError, match="batches of 0 images cannot be shared by 1 replicas"):
+        ALONE.check_batches(0)

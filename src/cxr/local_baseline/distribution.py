@@ -24,7 +24,7 @@ from cxr.local_baseline.pipeline import Shares
 from cxr.local_baseline.tensorflow_setup import CLUSTER_VARIABLE, load
 
 #: What a replica is doing now: its place in the batch, for the dropout layers (one thread for each local replica).
-_CURRENT = threading.local()
+CURRENT = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Replicas:
         """The model itself, or its copy on all replicas, with batch norm and dropout over the whole batch."""
         if self.strategy is None:
             return model
-        copy = load().keras.models.clone_model(model, clone_function=_shared_layer, recursive=True)
+        copy = load().keras.models.clone_model(model, clone_function=shared_layer, recursive=True)
         copy_variables(model, copy)
         return copy
 
@@ -89,7 +89,7 @@ class Replicas:
             return tf.function(lambda *batch: replica_step(*batch), input_signature=signature, jit_compile=False)  # type: ignore[no-any-return]
 
         def placed(*batch: Any) -> Any:
-            _CURRENT.place = batch[-1]
+            CURRENT.place = batch[-1]
             return replica_step(*batch)
 
         def whole(*batch: Any) -> Any:
@@ -210,7 +210,8 @@ def copy_variables(source: Any, target: Any) -> None:
         get.assign(have.numpy())
 
 
-def _shared_layer(layer: Any) -> Any:
+def shared_layer(layer: Any) -> Any:
+    """A copy of a layer that works on the whole batch though it sees a share of it. Weights are not copied."""
     keras = load().keras
     if isinstance(layer, keras.layers.BatchNormalization):
         return keras.layers.BatchNormalization.from_config({**layer.get_config(), "synchronized": True})
@@ -229,7 +230,7 @@ def _shared_dropout() -> Any:
         def call(self, inputs: Any, training: bool = False) -> Any:
             if not training or self.rate == 0:
                 return inputs
-            first, total = _CURRENT.place[0], _CURRENT.place[1]
+            first, total = CURRENT.place[0], CURRENT.place[1]
             seed = tf.cast(self.seed_generator.state.value, tf.int32)
             shape = tf.shape(inputs)
             whole = tf.concat([[tf.cast(total, shape.dtype)], shape[1:]], axis=0)

@@ -33,9 +33,12 @@ class TensorBoardLog:
         tf = load().tf
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self._folder.name)
+        # What tf.summary.scalar writes; that itself needs the package tensorboard, which TensorFlow no longer brings.
+        metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
+        metadata.plugin_data.plugin_name = "scalars"
         with self._writer.as_default(step=step):
             for name in SCALARS:
-                tf.summary.scalar(name, getattr(result, name))
+                tf.summary.write(name, tf.constant(getattr(result, name), tf.float32), metadata=metadata)
         self._writer.flush()
         try:
             for path in Path(self._folder.name).iterdir():
