@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.compare.nouns import Row
     from cxr.local_baseline.fitting import EpochResult
+    from cxr.local_baseline.request import TrainRequest
 
 app = typer.Typer(
     help="Train and judge models on this machine.",
@@ -77,20 +78,7 @@ def train_command(
         name=name or recipe,
         overrides=overrides,
     )
-    # TensorFlow takes three seconds to load: only when there is something to train.
-    from cxr.local_baseline.train import train
-
-    epochs_heard = 0
-
-    def on_epoch(result: EpochResult) -> None:
-        nonlocal epochs_heard
-        epochs_heard += 1
-        out.say(result.line())
-
-    with out.progress(f"train {recipe}") as advance:
-        bundle = train(request, advance, on_epoch)
-    if not epochs_heard:
-        out.say(f"{bundle.folder} already holds this training: nothing was trained")
+    bundle = _train(out, request)
     _print_bundle(out, bundle)
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
     out.hint(f"cxr baseline evaluate {bundle.folder}{flag}")
@@ -152,6 +140,24 @@ def evaluate_command(
     _print_row(out, row, manifest.classes, split, len(predictions.frame))
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
     out.hint(f"cxr compare {bundle.folder}{flag}")
+
+
+def _train(out: Out, request: TrainRequest) -> Bundle:
+    # TensorFlow takes three seconds to load: only when there is something to train.
+    from cxr.local_baseline.train import train
+
+    epochs_heard = 0
+
+    def on_epoch(result: EpochResult) -> None:
+        nonlocal epochs_heard
+        epochs_heard += 1
+        out.say(result.line())
+
+    with out.progress(f"train {request.recipe}") as advance:
+        bundle = train(request, advance, on_epoch)
+    if not epochs_heard:
+        out.say(f"{bundle.folder} already holds this training: nothing was trained")
+    return bundle
 
 
 def _print_bundle(out: Out, bundle: Bundle) -> None:
