@@ -46,14 +46,16 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_train_then_train_again_then_evaluate(work: Path, run_cxr: RunCxr) -> None:
-    trained = run_cxr("baseline", "train", "--recipe", "edge", "--epochs", "1", "--json", cwd=work)
+    arguments = ("baseline", "train", "--recipe", "edge", "--epochs", "1", "--set", "dropout=0.1", "--json")
+    trained = run_cxr(*arguments, cwd=work)
     assert trained.returncode == 0, trained.stderr
     document = json.loads(trained.stdout)
     assert document["schema"] == "cxr.baseline.train"
     assert document["provenance"]["recipe"] == "edge"
     assert "epoch 1/1 loss" in trained.stderr
     assert "next: cxr baseline evaluate runs/edge" in trained.stderr
-    again = run_cxr("baseline", "train", "--recipe", "edge", "--epochs", "1", "--json", cwd=work)
+    assert document["provenance"]["overrides"] == {"dropout": 0.1}
+    again = run_cxr(*arguments, cwd=work)
     assert json.loads(again.stdout)["hash"] == document["hash"]
     assert "nothing was trained" in again.stderr
     assert "epoch 1/1" not in again.stderr
@@ -86,9 +88,11 @@ def test_recipes_are_listed(run_cxr: RunCxr) -> None:
         (("train", "--images", "nowhere"), "there is no folder of images nowhere"),
         (("train", "--recipe", "mobilenet-v2", "--weights", "gone.h5"), "there is no weights file gone.h5"),
         (("train", "--epochs", "0"), "at least one is needed"),
+        (("train", "--set", "batch_size=0"), "batch_size=0: it takes a whole number, 1 to 4096"),
+        (("train", "--set", "unfreeze_layers=3"), "has no fine-tuning stage"),
         (("evaluate", "xrays"), "is not a bundle"),
     ],
-    ids=["recipe", "manifest", "images", "weights", "epochs", "bundle"],
+    ids=["recipe", "manifest", "images", "weights", "epochs", "value", "stage", "bundle"],
 )
 def test_bad_input_is_one_line_what_next_and_exit_code_2(
     work: Path, run_cxr: RunCxr, arguments: tuple[str, ...], words: str

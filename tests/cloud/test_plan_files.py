@@ -94,8 +94,8 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
 
 OPTIONS = CustomOptions("cnn5", choose_hardware("g2-standard-24", replicas=2, spot=True), 3.5, 4, 9, overrides=("a=1",))
 SPACE = (
-    {"id": "learning-rate", "kind": "double", "minimum": 1e-5, "maximum": 1e-2, "scale": "log"},
-    {"id": "unfreeze-layers", "kind": "integer", "minimum": 0, "maximum": 40, "scale": "linear"},
+    {"id": "learning-rate", "kind": "double", "low": 1e-5, "high": 1e-2, "scale": "log"},
+    {"id": "unfreeze-layers", "kind": "integer", "low": 0, "high": 40, "scale": "linear"},
     {"id": "batch-size", "kind": "discrete", "values": [32, 16], "scale": "linear"},
     {"id": "optimizer", "kind": "categorical", "values": ["adam", "sgd"]},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxr.local_baseline.pipeline import TrainingData, augment, training_batches
+from cxr.local_baseline.pipeline import Shares, TrainingData, augment, training_batches
 from cxr.local_baseline.recipes import Augmentation
 from cxr.local_baseline.tensorflow_setup import load
 
@@ -25,11 +25,11 @@ def batches(data: TrainingData, *, seed: int = 1, augmentation: Augmentation | N
 
 def test_every_training_image_comes_once_an_epoch_with_its_label(data: TrainingData) -> None:
     seen = batches(data)
-    assert [len(images) for images, _, _ in seen] == [3, 3, 1, 3, 3, 1]
+    assert [len(images) for images, *_ in seen] == [2, 2, 3, 2, 2, 3]
     for epoch in (seen[:3], seen[3:]):
-        rows = np.concatenate([images[:, 0, 0, 0] for images, _, _ in epoch]).astype(int)
+        rows = np.concatenate([images[:, 0, 0, 0] for images, *_ in epoch]).astype(int)
         assert sorted(rows) == list(range(7))
-        assert (np.concatenate([labels for _, labels, _ in epoch]) == data.labels[rows]).all()
+        assert (np.concatenate([labels for _, labels, *_ in epoch]) == data.labels[rows]).all()
 
 
 def test_batches_depend_on_the_seed_alone(data: TrainingData) -> None:
@@ -38,6 +38,30 @@ def test_batches_depend_on_the_seed_alone(data: TrainingData) -> None:
     first, again, other = (batches(data, seed=seed, augmentation=zoom) for seed in (1, 1, 2))
     assert all((one[0] == two[0]).all() for one, two in zip(first, again, strict=True))
     assert not all((one[0] == two[0]).all() for one, two in zip(first, other, strict=True))
+
+
+def numpy_batches(data: TrainingData, **options: object) -> list[list[np.ndarray]]:
+    dataset = training_batches(data, Augmentation(zoom=0.3, shift=0.2), batch_size=3, epochs=2, seed=1, **options)
+    return [[part.numpy() for part in batch] for batch in dataset]
+
+
+def test_shares_of_a_batch_are_the_batch_augmentation_included(data: TrainingData) -> None:
+    data.images[:] = np.random.default_rng(0).integers(0, 255, data.images.shape)
+    whole = numpy_batches(data, weighted=True)
+    shared = [numpy_batches(data, weighted=True, shares=Shares(number, 1, 2)) for number in (0, 1)]
+    for batch, *parts in zip(whole, *shared, strict=True):
+        for number in range(3):
+            assert np.array_equal(np.concatenate([part[number] for part in parts]), batch[number])
+        rows = len(batch[1])
+        assert [part[3].tolist() for part in parts] == [[0, rows], [rows // 2, rows]]
+
+
+def test_batches_go_on_in_the_middle_of_an_epoch(data: TrainingData) -> None:
+    whole = numpy_batches(data, weighted=False)
+    rest = numpy_batches(data, weighted=False, start=(1, 1))
+    assert len(rest) == 2
+    for ours, theirs in zip(rest, whole[4:], strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
 def test_class_weights_balance_the_loss(data: TrainingData) -> None:

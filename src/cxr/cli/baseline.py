@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.compare.nouns import Row
     from cxr.local_baseline.fitting import EpochResult
+    from cxr.local_baseline.request import TrainRequest
 
 app = typer.Typer(
     help="Train and judge models on this machine.",
@@ -36,6 +37,10 @@ def train_command(
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")] = 7,
     weights: Annotated[str, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file.")] = "none",
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. last.learning_rate=0.0005."),
+    ] = None,
     images: Images = None,
     cache: CacheDir = None,
     name: Annotated[str | None, typer.Option("--name", help="The bundle's name [default: the recipe's].")] = None,
@@ -45,11 +50,13 @@ def train_command(
     """Train a recipe on the manifest's train split and write a bundle.
 
     The validation split chooses the best epoch and the threshold; the test split is not looked at. A finished bundle
-    of the same request is kept, not trained again. Research use, not a medical device.
+    of the same request is kept, not trained again. --set can be repeated; docs/baseline.md lists its keys. Research
+    use, not a medical device.
 
     Example: cxr baseline train --recipe cnn5 --manifest manifest.csv --out runs/cnn5
     """
     from cxr.local_baseline.cache import images_root
+    from cxr.local_baseline.overrides import parse_overrides
     from cxr.local_baseline.recipes import find_recipe
     from cxr.local_baseline.request import TrainRequest
     from cxr.manifests.manifest_file import read_manifest
@@ -57,6 +64,7 @@ def train_command(
 
     out = Out(as_json, quiet)
     find_recipe(recipe)
+    overrides = parse_overrides(sets or ())
     manifest = read_manifest(manifest_path)
     request = TrainRequest(
         manifest=manifest,
@@ -68,21 +76,9 @@ def train_command(
         seed=seed,
         weights=weights,
         name=name or recipe,
+        overrides=overrides,
     )
-    # TensorFlow takes three seconds to load: only when there is something to train.
-    from cxr.local_baseline.train import train
-
-    epochs_heard = 0
-
-    def on_epoch(result: EpochResult) -> None:
-        nonlocal epochs_heard
-        epochs_heard += 1
-        out.say(result.line())
-
-    with out.progress(f"train {recipe}") as advance:
-        bundle = train(request, advance, on_epoch)
-    if not epochs_heard:
-        out.say(f"{bundle.folder} already holds this training: nothing was trained")
+    bundle = _train(out, request)
     _print_bundle(out, bundle)
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
     out.hint(f"cxr baseline evaluate {bundle.folder}{flag}")
@@ -144,6 +140,24 @@ def evaluate_command(
     _print_row(out, row, manifest.classes, split, len(predictions.frame))
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
     out.hint(f"cxr compare {bundle.folder}{flag}")
+
+
+def _train(out: Out, request: TrainRequest) -> Bundle:
+    # TensorFlow takes three seconds to load: only when there is something to train.
+    from cxr.local_baseline.train import train
+
+    epochs_heard = 0
+
+    def on_epoch(result: EpochResult) -> None:
+        nonlocal epochs_heard
+        epochs_heard += 1
+        out.say(result.line())
+
+    with out.progress(f"train {request.recipe}") as advance:
+        bundle = train(request, advance, on_epoch)
+    if not epochs_heard:
+        out.say(f"{bundle.folder} already holds this training: nothing was trained")
+    return bundle
 
 
 def _print_bundle(out: Out, bundle: Bundle) -> None:

@@ -1,45 +1,31 @@
-"""One stage of training: compile, fit with the stage's schedule, watch the validation split, keep the best weights."""
+"""One stage of training: an explicit loop that watches the validation split, keeps the best weights, and can be left
+and taken up again at any step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from cxr.errors import Fault
-from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
+from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
+from cxr.local_baseline.epochs import EpochResult as EpochResult
+from cxr.local_baseline.epochs import StageState
+from cxr.local_baseline.pipeline import TrainingData, batch_bounds, steps_per_epoch, training_batches
 from cxr.local_baseline.recipes import Cosine, Plateau, Recipe, Stage
 from cxr.local_baseline.scoring import Probabilities, scorer
+from cxr.local_baseline.signals import deferred_sigterm
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.threshold import roc_auc
 
 #: Probabilities are kept this far from 0 and 1 in the logarithm.
 EPSILON = 1e-7
 
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """One line of training.csv. Losses are cross-entropies in nats (training: class-weighted); `val_auc` is one
-    class against the rest."""
-
-    stage: str
-    epoch: int
-    epochs: int
-    loss: float
-    val_loss: float
-    val_auc: float
-    val_accuracy: float
-    learning_rate: float
-
-    def line(self) -> str:
-        """What a log says of the epoch."""
-        return (
-            f"epoch {self.epoch}/{self.epochs} loss {self.loss:.4f} val_loss {self.val_loss:.4f} "
-            f"val_auc {self.val_auc:.4f} val_accuracy {self.val_accuracy:.4f}"
-        )
+Values = list[npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +36,27 @@ class StageResult:
     history: tuple[EpochResult, ...]
     best_epoch: int
     images_seen: int
+
+
+@dataclass(frozen=True)
+class StageSnapshot:
+    """All that decides how a stage goes on: its state, every variable of the model (weights, moving statistics, the
+    states of random layers) and of the optimizer, and the best epoch's weights."""
+
+    state: StageState
+    variables: Values
+    optimizer: Values
+    best: Values
+
+
+class StageMemory(Protocol):
+    """Where a stage's snapshots are kept."""
+
+    def restored(self) -> StageSnapshot | None:
+        """The one to begin from, or None to begin at the beginning."""
+
+    def keep(self, snapshot: StageSnapshot) -> None:
+        """Keep one."""
 
 
 OnStep = Callable[[int, float], None]
@@ -67,35 +74,45 @@ def fit_stage(
     seed: int,
     on_step: OnStep,
     on_epoch: OnEpoch,
+    replicas: Replicas = ALONE,
+    memory: StageMemory | None = None,
 ) -> StageResult:
     """Train `model` on `data` for at most `epochs`; at the end it has the weights with the least validation loss.
 
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
-    rounding of parallel sums. Raises Fault when the loss is not a number.
+    rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many
+    `replicas`. Raises Fault when the loss is not a number, UsageError when there are more replicas than images in a
+    batch, KeyboardInterrupt after a SIGTERM.
     """
-    keras = load().keras
     steps = steps_per_epoch(data, recipe.batch_size)
-    _compile(keras, model, stage, steps * epochs)
-    monitor = _monitor(keras, model, data, stage, positive, epochs, on_step, on_epoch)
-    stopping = keras.callbacks.EarlyStopping(
-        monitor="val_loss",
-        mode="min",
-        patience=stage.early_stopping.patience,
-        min_delta=stage.early_stopping.min_delta,
-        restore_best_weights=True,
-    )
-    batches = training_batches(
-        data, stage.augmentation, batch_size=recipe.batch_size, epochs=epochs, seed=seed, weighted=recipe.class_weights
-    )
-    model.fit(
-        batches,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=[monitor, *_schedule_callbacks(keras, stage), stopping],
-    )
-    return StageResult(tuple(monitor.history), int(stopping.best_epoch) + 1, len(monitor.history) * len(data.train))
+    replicas.check_batches(len(data.train) // steps)
+    with replicas.scope():
+        net = replicas.trainable(model)
+        optimizer = _optimizer(stage, steps * epochs)
+        optimizer.build(net.trainable_variables)
+    loop = _Loop(net, optimizer, data, stage, epochs, positive, replicas, memory)
+    state = loop.state
+    if not state.is_over(epochs, stage.early_stopping):
+        batches = replicas.iterate(
+            training_batches(
+                data,
+                stage.augmentation.times(recipe.augmentation_strength),
+                batch_size=recipe.batch_size,
+                epochs=epochs if replicas.strategy is None else None,
+                seed=seed,
+                weighted=recipe.class_weights,
+                shares=replicas.shares,
+                start=(state.epoch, state.step),
+            )
+        )
+        step = replicas.step(_replica_step(net, optimizer), batches)
+        while not state.is_over(epochs, stage.early_stopping):
+            loop.train_epoch(step, batches, recipe.batch_size, on_step)
+            loop.end_epoch(loop.score(), on_epoch)
+    net.set_weights(loop.best)
+    if net is not model:
+        copy_variables(net, model)
+    return StageResult(tuple(state.history), state.best_epoch, state.epoch * len(data.train))
 
 
 def validation_loss(probabilities: Probabilities, labels: Any) -> float:
@@ -104,7 +121,92 @@ def validation_loss(probabilities: Probabilities, labels: Any) -> float:
     return float(-np.log(np.clip(of_truth, EPSILON, 1.0)).mean())
 
 
-def _compile(keras: Any, model: Any, stage: Stage, total_steps: int) -> None:
+class _Loop:
+    """The moving parts of one stage. `state` and the variables of net and optimizer are consistent between steps."""
+
+    def __init__(
+        self,
+        net: Any,
+        optimizer: Any,
+        data: TrainingData,
+        stage: Stage,
+        epochs: int,
+        positive: int,
+        replicas: Replicas,
+        memory: StageMemory | None,
+    ) -> None:
+        self._net, self._optimizer, self._data, self._stage = net, optimizer, data, stage
+        self._epochs, self._positive, self._replicas = epochs, positive, replicas
+        self._memory = memory if replicas.is_chief else None
+        self._scores = scorer(net)
+        self.state, self.best = StageState(), net.get_weights()
+        snapshot = memory.restored() if memory is not None else None
+        if snapshot is not None:
+            self.state, self.best = snapshot.state, snapshot.best
+            _assign(net.variables, snapshot.variables)
+            _assign(optimizer.variables, snapshot.optimizer)
+
+    def train_epoch(self, step: Callable[..., Any], batches: Any, batch_size: int, on_step: OnStep) -> None:
+        """The rest of the epoch's steps. After a SIGTERM what was done so far is kept."""
+        images = len(self._data.train)
+        steps = steps_per_epoch(self._data, batch_size)
+        with deferred_sigterm() as asked_to_end:
+            while self.state.step < steps and not asked_to_end():
+                first, end = batch_bounds(images, steps, self.state.step)
+                loss = float(step(*next(batches)))
+                self._replicas.after_step(self._net)
+                if not math.isfinite(loss):
+                    raise Fault(
+                        f"the training loss became {loss} in epoch {self.state.epoch + 1}, step {self.state.step + 1}",
+                        hint="lower the learning rate, or look for broken images: cxr data check",
+                    )
+                self.state.add_step(loss, end - first)
+                on_step(self.state.step, self.state.loss)
+            if asked_to_end():
+                self._keep()
+
+    def score(self) -> Probabilities:
+        """Probabilities of the validation split, float64 [N, classes]. After a SIGTERM the epoch's steps are kept."""
+        rows = self._data.validation
+        try:
+            return self._replicas.gathered(rows, lambda mine: self._scores(self._data.images, mine))
+        except KeyboardInterrupt:
+            self._keep()
+            raise
+
+    def end_epoch(self, scores: Probabilities, on_epoch: OnEpoch) -> None:
+        """Judge the epoch, obey the stage's rules, tell and keep the result."""
+        truth = self._data.labels[self._data.validation]
+        result = EpochResult(
+            stage=self._stage.trains.value,
+            epoch=self.state.epoch + 1,
+            epochs=self._epochs,
+            loss=self.state.loss,
+            val_loss=validation_loss(scores, truth),
+            val_auc=roc_auc(scores[:, self._positive], truth == self._positive),
+            val_accuracy=float((scores.argmax(axis=1) == truth).mean()),
+            learning_rate=float(load().keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
+        )
+        with deferred_sigterm():
+            schedule = self._stage.schedule
+            if isinstance(schedule, Plateau) and self.state.on_plateau(result.val_loss, schedule):
+                self._optimizer.learning_rate = result.learning_rate * schedule.factor
+            if self.state.end_epoch(result, self._stage.early_stopping):
+                self.best = self._net.get_weights()
+            on_epoch(result)
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._memory is not None:
+            self._memory.keep(
+                StageSnapshot(
+                    self.state, values_of(self._net.variables), values_of(self._optimizer.variables), self.best
+                )
+            )
+
+
+def _optimizer(stage: Stage, total_steps: int) -> Any:
+    keras = load().keras
     rate: Any = stage.learning_rate
     if isinstance(stage.schedule, Cosine):
         warmup = round(stage.schedule.warmup_share * total_steps)
@@ -114,64 +216,35 @@ def _compile(keras: Any, model: Any, stage: Stage, total_steps: int) -> None:
             warmup_steps=warmup,
             decay_steps=max(total_steps - warmup, 1),
         )
-    loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy"
-    model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, jit_compile=False)  # XLA is 8 times slower here
+    return keras.optimizers.Adam(rate)
 
 
-def _schedule_callbacks(keras: Any, stage: Stage) -> list[Any]:
-    if not isinstance(stage.schedule, Plateau):
-        return []
-    return [
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss", mode="min", factor=stage.schedule.factor, patience=stage.schedule.patience
-        )
-    ]
+def _replica_step(net: Any, optimizer: Any) -> Callable[..., Any]:
+    """One replica's step: (images, labels, weights, place) -> its share of the batch's mean weighted cross-entropy.
+    The gradients of all replicas are summed by the optimizer."""
+    tf, losses = load().tf, load().keras.losses
+    sigmoid = net.output_shape[-1] == 1
+
+    def step(images: Any, labels: Any, weights: Any, place: Any) -> Any:
+        with tf.GradientTape() as tape:
+            scores = net(images, training=True)
+            if sigmoid:
+                each = losses.binary_crossentropy(tf.cast(labels, tf.float32)[:, None], scores)
+            else:
+                each = losses.sparse_categorical_crossentropy(labels, scores)
+            loss = tf.reduce_sum(each * weights) / tf.cast(place[1], tf.float32)
+        variables = net.trainable_variables
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    return step
 
 
-def _monitor(
-    keras: Any,
-    model: Any,
-    data: TrainingData,
-    stage: Stage,
-    positive: int,
-    epochs: int,
-    on_step: OnStep,
-    on_epoch: OnEpoch,
-) -> Any:
-    """The first callback: it scores the validation split exactly and puts the figures where the other callbacks
-    look."""
-    truth = data.labels[data.validation]
+def values_of(variables: Any) -> Values:
+    """The values of Keras variables, copied out."""
+    return [np.array(variable.numpy()) for variable in variables]
 
-    class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.history: list[EpochResult] = []
-            self._score = scorer(model)
 
-        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-            loss = float((logs or {}).get("loss", math.nan))
-            if not math.isfinite(loss):
-                raise Fault(
-                    f"the training loss became {loss} in epoch {len(self.history) + 1}, step {batch + 1}",
-                    hint="lower the learning rate, or look for broken images: cxr data check",
-                )
-            on_step(batch + 1, loss)
-
-        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-            logs = {} if logs is None else logs
-            scores = self._score(data.images, data.validation)
-            logs["val_loss"] = validation_loss(scores, truth)
-            result = EpochResult(
-                stage=stage.trains.value,
-                epoch=epoch + 1,
-                epochs=epochs,
-                loss=float(logs.get("loss", math.nan)),
-                val_loss=logs["val_loss"],
-                val_auc=roc_auc(scores[:, positive], truth == positive),
-                val_accuracy=float((scores.argmax(axis=1) == truth).mean()),
-                learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            )
-            self.history.append(result)
-            on_epoch(result)
-
-    return Monitor()
+def _assign(variables: Any, values: Values) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -36,36 +37,73 @@ class TrainingData:
         return (len(self.train) / (self.classes * np.maximum(counts, 1))).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The parts of every batch that a process reads: `local` of `of` equal parts, from number `first` on."""
+
+    first: int = 0
+    local: int = 1
+    of: int = 1
+
+
+WHOLE = Shares()
+
+
 def training_batches(
-    data: TrainingData, augmentation: Augmentation, *, batch_size: int, epochs: int, seed: int, weighted: bool
+    data: TrainingData,
+    augmentation: Augmentation,
+    *,
+    batch_size: int,
+    epochs: int | None,
+    seed: int,
+    weighted: bool,
+    shares: Shares = WHOLE,
+    start: tuple[int, int] = (0, 0),
 ) -> Any:
-    """A tf.data.Dataset of (float32 pixels or features, labels, weights): `epochs` passes, each in an order of its
-    own."""
+    """A tf.data.Dataset of (float32 pixels or features [B, ...], labels [B], weights [B], place): `epochs` passes
+    (None: without end), each in an order of its own, from the step `start` (epochs done, steps into the next) on.
+
+    Every batch comes as its parts in `shares`, one after the other; `place`, int64 [2], is the number of a part's first
+    image in the batch, and of the batch's images.
+    """
     tf = load().tf
     class_weights = data.class_weights() if weighted else np.ones(data.classes, np.float32)
+    steps = steps_per_epoch(data, batch_size)
+
+    def batches() -> Iterator[tuple[Any, ...]]:
+        for epoch in count(start[0]) if epochs is None else range(start[0], epochs):
+            order = np.random.default_rng((seed, epoch)).permutation(data.train)
+            for step in range(start[1] if epoch == start[0] else 0, steps):
+                rows = np.sort(order[slice(*batch_bounds(len(order), steps, step))])  # in the order of the file
+                key = np.array([seed, epoch * steps + step])
+                for share in range(shares.first, shares.first + shares.local):
+                    first, end = (len(rows) * edge // shares.of for edge in (share, share + 1))
+                    mine = rows[first:end]
+                    labels = data.labels[mine]
+                    yield data.images[mine], labels, class_weights[labels], np.array([first, len(rows)]), key
+
+    def finish(images: Any, labels: Any, weights: Any, place: Any, key: Any) -> Any:
+        return augment(tf.cast(images, tf.float32), augmentation, key, place), labels, weights, place
+
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=_signature(tf, data))
+    return dataset.map(finish, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def _signature(tf: Any, data: TrainingData) -> Any:
     spec = tf.TensorSpec
-    signature = (
+    return (
         spec((None, *data.images.shape[1:]), tf.as_dtype(data.images.dtype)),
         spec((None,), tf.int64),
         spec((None,), tf.float32),
         spec((2,), tf.int64),
+        spec((2,), tf.int64),
     )
 
-    def batches() -> Iterator[tuple[Any, ...]]:
-        step = 0
-        for epoch in range(epochs):
-            order = np.random.default_rng((seed, epoch)).permutation(data.train)
-            for start in range(0, len(order), batch_size):
-                rows = np.sort(order[start : start + batch_size])  # in the order of the file
-                labels = data.labels[rows]
-                yield data.images[rows], labels, class_weights[labels], np.array([seed, step])
-                step += 1
 
-    def finish(images: Any, labels: Any, weights: Any, key: Any) -> Any:
-        return augment(tf.cast(images, tf.float32), augmentation, key), labels, weights
-
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.map(finish, num_parallel_calls=2, deterministic=True).prefetch(4)
+def batch_bounds(images: int, steps: int, step: int) -> tuple[int, int]:
+    """Where a batch begins and ends in an epoch's order. The batches of an epoch are of equal size, give or take one
+    image: a last batch of a few left-overs would count as much as a full one, and be too small to share."""
+    return images * step // steps, images * (step + 1) // steps
 
 
 def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
@@ -73,17 +111,19 @@ def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
     return math.ceil(len(data.train) / batch_size)
 
 
-def augment(images: Any, augmentation: Augmentation, key: Any) -> Any:
+def augment(images: Any, augmentation: Augmentation, key: Any, place: Any = None) -> Any:
     """Randomly zoom, shift and flip a batch, float32 [N, H, W, C]; the edge pixels are repeated where the image ends.
 
-    `key` is an int64 tensor [2]: the same key gives the same changes.
+    `key` is an int64 tensor [2]: the same key gives the same changes. `place` (first, of) says which part of a batch
+    the images are: its changes are drawn for the whole batch, however many parts it comes in.
     """
     if augmentation == Augmentation():
         return images
     tf = load().tf
-    count = tf.shape(images)[0]
+    images_here = tf.shape(images, out_type=tf.int64)[0]
+    first, total = (0, images_here) if place is None else (place[0], place[1])
     height, width = float(images.shape[1]), float(images.shape[2])
-    draw = tf.random.stateless_uniform((count, 5), key, -1.0, 1.0)
+    draw = tf.random.stateless_uniform((total, 5), key, -1.0, 1.0)[first : first + images_here]
     scale_y = 1.0 + augmentation.zoom * draw[:, 0]
     scale_x = 1.0 + augmentation.zoom * draw[:, 1]
     if augmentation.horizontal_flip:

@@ -8,7 +8,7 @@ never more than `max_epochs`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cxr.bundle import Preprocessing
@@ -77,6 +77,10 @@ class Augmentation:
     shift: float = 0.0
     horizontal_flip: bool = False
 
+    def times(self, strength: float) -> Augmentation:
+        """The same changes, `strength` times as large."""
+        return replace(self, zoom=self.zoom * strength, shift=self.shift * strength)
+
 
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
@@ -102,7 +106,11 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One way to train a model. `scratch` are the stages with weights none, `pretrained` those with weights (empty:
-    has none)."""
+    has none).
+
+    `dropout` is the rate before the scores; `augmentation_strength` multiplies zoom and shift of every stage;
+    `unfreeze_layers` is how many of the backbone's last convolutions a fine-tuning stage trains (None: all).
+    """
 
     name: str
     summary: str
@@ -113,6 +121,9 @@ class Recipe:
     pretrained: tuple[Stage, ...] = ()
     batch_size: int = 32
     batch_norm_momentum: float = 0.9
+    dropout: float = 0.2
+    augmentation_strength: float = 1.0
+    unfreeze_layers: int | None = None
     class_weights: bool = True
     softmax: bool = False
     deviations: tuple[str, ...] = ()

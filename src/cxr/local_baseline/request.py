@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cxr.bundle import ModelFormat, Origin
 from cxr.errors import InputError, UsageError
 from cxr.files import sha256_of_file
-from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
+from cxr.local_baseline.overrides import Overrides, apply_overrides
+from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe, find_recipe
 from cxr.manifests.manifest import Manifest
 
 #: Raised when the same request would now train another model, so that finished bundles are not taken for it.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 DEFAULT_SEED = 7
 
 
@@ -22,7 +23,7 @@ DEFAULT_SEED = 7
 class TrainRequest:
     """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to; `epochs` None
     means what the recipe finds right for the data (given, it is the length of the recipe's last stage); `weights` is
-    none, imagenet or a file; `format` is keras or saved-model."""
+    none, imagenet or a file; `format` is keras or saved-model; `overrides` are the recipe's fields to change."""
 
     manifest: Manifest
     images: str
@@ -35,6 +36,12 @@ class TrainRequest:
     format: ModelFormat = ModelFormat.KERAS
     origin: Origin = Origin.BASELINE
     name: str = ""
+    overrides: Overrides = field(default_factory=dict)
+
+
+def recipe_of(request: TrainRequest) -> Recipe:
+    """The recipe that the request names, with its overrides. Raises UsageError for what there is not."""
+    return apply_overrides(find_recipe(request.recipe), request.overrides, request.weights)
 
 
 def check_request(request: TrainRequest, recipe: Recipe) -> None:
@@ -64,8 +71,8 @@ def check_request(request: TrainRequest, recipe: Recipe) -> None:
 
 
 def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
-    """sha256 (hex) of everything that decides the model: data, recipe, seed, epochs, the weights' bytes, format,
-    name."""
+    """sha256 (hex) of everything that decides the model: data, recipe with its overrides, seed, epochs, the weights'
+    bytes, format, name."""
     weights = request.weights
     if weights not in {NO_WEIGHTS, IMAGENET}:
         weights = sha256_of_file(Path(weights))

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from cxr.local_baseline.fitting import EpochResult, OnEpoch, fit_stage
+from cxr.local_baseline.checkpoints import Checkpoints
+from cxr.local_baseline.distribution import ALONE, Replicas
+from cxr.local_baseline.epochs import EpochResult
+from cxr.local_baseline.fitting import OnEpoch, fit_stage
 from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, Trains
+from cxr.local_baseline.resuming import RunMemory
 from cxr.local_baseline.scoring import batch_runner
 from cxr.local_baseline.tensorflow_setup import load
 
-HEAD_DROPOUT = 0.2
-
 Progress = Callable[[int, int, str], None]
+OnResume = Callable[[tuple[EpochResult, ...]], None]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained Keras model with its best weights. `seconds` is the time of all stages, validation included."""
+    """A trained Keras model with its best weights. `seconds` is the time of all stages, validation included, of an
+    interrupted training the time that is in its checkpoints."""
 
     model: Any
     history: tuple[EpochResult, ...]
@@ -39,6 +42,16 @@ class Plan:
 
     stages: tuple[tuple[Stage, int], ...]
     total_steps: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training has around it: its checkpoints, the replicas it runs on, and who is told, before anything else,
+    the epochs of an earlier process that it continues."""
+
+    checkpoints: Checkpoints | None = None
+    replicas: Replicas = field(default_factory=lambda: ALONE)
+    on_resume: OnResume = lambda history: None
 
 
 def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
@@ -60,22 +73,29 @@ def run_stages(
     positive: int,
     on_progress: Progress,
     on_epoch: OnEpoch,
+    surroundings: Surroundings | None = None,
 ) -> Trained:
-    """Build the recipe's model and train it. `on_progress(step, steps, note)` hears of every step of all stages.
+    """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
+    of every step of all stages.
 
     Raises Fault for a loss that is not a number, InputError for weights that do not fit.
     """
+    around = surroundings or Surroundings()
     load().keras.utils.set_random_seed(seed)
     model = build_model(recipe, data.classes, weights)
     plan = plan_stages(recipe, data, weights, epochs)
-    history: list[EpochResult] = []
-    best: tuple[float, Stage, int] | None = None
-    images_seen = steps_done = 0
-    started = time.monotonic()
-    for stage, length in plan.stages:
-        before = model.get_weights()
-        part, part_data = _part(model, data, stage)
-        teller = _Teller(on_progress, on_epoch, steps_done, plan.total_steps, steps_per_epoch(data, recipe.batch_size))
+    memory = RunMemory(model, around.checkpoints)
+    run = memory.run
+    around.replicas.check_same(memory.position)
+    if memory.told:
+        around.on_resume(memory.told)
+    per_epoch = steps_per_epoch(data, recipe.batch_size)
+    for number, (stage, length) in enumerate(plan.stages):
+        if number < run.stage:
+            continue
+        part, part_data = _part(model, data, stage, recipe)
+        done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
+        teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
         result = fit_stage(
             part,
             part_data,
@@ -86,20 +106,15 @@ def run_stages(
             seed=seed,
             on_step=teller.on_step,
             on_epoch=teller.on_epoch,
+            replicas=around.replicas,
+            memory=memory,
         )
-        steps_done += length * steps_per_epoch(data, recipe.batch_size)
         # A head sees features: each image went through the net once, however many epochs it trained.
-        images_seen += len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
-        history += result.history
-        loss = result.history[result.best_epoch - 1].val_loss
-        if best is None or loss <= best[0]:
-            best = (loss, stage, result.best_epoch)
-        else:
-            model.set_weights(before)  # the stage made it worse: keep what was
-    assert best is not None  # every recipe has a stage
-    seconds = time.monotonic() - started
+        seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
+        memory.end_stage(result, seen)
+    assert run.best_loss is not None  # every recipe has a stage
     bare = load().keras.Model(model.input, model.output, name=model.name)  # no optimizer: a third of the file
-    return Trained(bare, tuple(history), best[1].trains.value, best[2], images_seen, seconds)
+    return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
 
 
 class _Teller:
@@ -122,22 +137,33 @@ class _Teller:
         self._on_epoch(result)
 
 
-def _part(model: Any, data: TrainingData, stage: Stage) -> tuple[Any, TrainingData]:
+def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple[Any, TrainingData]:
     """What a stage trains (it shares its layers with `model`), and on what."""
     if stage.trains is Trains.HEAD:
-        return _head(model), _features(model, data)
+        return _head(model, recipe), _features(model, data)
     if stage.trains is Trains.FINE_TUNE:
-        keras = load().keras
-        for layer in model._flatten_layers(include_self=False, recursive=True):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False  # also makes it use its moving statistics
+        freeze(model, recipe.unfreeze_layers)
     return model, data
 
 
-def _head(model: Any) -> Any:
+def freeze(model: Any, unfreeze_layers: int | None) -> None:
+    """Leave to the optimizer the scores and the last `unfreeze_layers` convolutions of the backbone (None: all);
+    batch norm keeps its pretrained statistics throughout."""
+    layers = load().keras.layers
+    flat = list(model._flatten_layers(include_self=False, recursive=True))
+    for layer in flat:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False  # also makes it use its moving statistics
+    convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
+    frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
+    for layer in convolutions[:frozen]:
+        layer.trainable = False
+
+
+def _head(model: Any, recipe: Recipe) -> Any:
     keras = load().keras
     features = keras.Input(model.get_layer(FEATURES).output.shape[1:])
-    return keras.Model(features, model.get_layer(SCORES)(keras.layers.Dropout(HEAD_DROPOUT)(features)))
+    return keras.Model(features, model.get_layer(SCORES)(keras.layers.Dropout(recipe.dropout)(features)))
 
 
 def _features(model: Any, data: TrainingData) -> TrainingData:

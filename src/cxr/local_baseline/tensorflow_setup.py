@@ -19,6 +19,8 @@ from typing import Any
 
 from cxr.errors import missing_package
 
+#: Names the cluster of a training with several machines.
+CLUSTER_VARIABLE = "TF_CONFIG"
 #: Only errors: TensorFlow's start-up notes about CPU features and missing GPUs are no news to a user.
 LOG_LEVEL = "3"
 #: What TensorFlow writes to stderr while it loads, before it reads LOG_LEVEL: the notice and its info and warning
@@ -52,7 +54,8 @@ def load() -> Framework:
         except ImportError as error:
             raise missing_package(error.name or "tensorflow", "train") from error
         _use_all_cores(tf)
-        tf.constant(0)  # the first operation starts the runtime, which has notes of its own
+        if not os.environ.get(CLUSTER_VARIABLE):  # a cluster can only be joined before the first operation
+            tf.constant(0)  # it starts the runtime, which has notes of its own
     tf.get_logger().setLevel("ERROR")
     return Framework(tf, keras)
 

@@ -20,10 +20,10 @@ from cxr.local_baseline.cache import Progress, cached_images
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
 from cxr.local_baseline.pipeline import TrainingData
-from cxr.local_baseline.recipes import Recipe, find_recipe
-from cxr.local_baseline.request import TrainRequest, check_request, fingerprint
+from cxr.local_baseline.recipes import Recipe
+from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.scoring import scorer
-from cxr.local_baseline.stages import Trained, run_stages
+from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 from cxr.local_baseline.tensorflow_setup import versions
 from cxr.local_baseline.threshold import roc_auc, youden_threshold
 from cxr.manifests.manifest import Manifest
@@ -33,17 +33,22 @@ HISTORY_FILE = "training.csv"
 MODEL_PATHS = {ModelFormat.KERAS: "model.keras", ModelFormat.SAVED_MODEL: "saved_model"}
 
 
-def train(request: TrainRequest, on_progress: Progress, on_epoch: OnEpoch | None = None) -> Bundle:
+def train(
+    request: TrainRequest,
+    on_progress: Progress,
+    on_epoch: OnEpoch | None = None,
+    surroundings: Surroundings | None = None,
+) -> Bundle:
     """Train what `request` asks for and return the bundle at `request.output`.
 
     A finished bundle of the same request is returned untouched. Anything else at that place is replaced only when it
     is a bundle, and only when the new one is whole. `on_progress(done, total, note)` hears of decoding and of every
-    step, `on_epoch` of each epoch.
+    step, `on_epoch` of each epoch; `surroundings` are checkpoints to continue from and replicas to train on.
 
-    Raises UsageError (unknown recipe, weights for a recipe without any), InputError (a split or a file missing), Fault
-    (the loss is not a number, the disk is full).
+    Raises UsageError (unknown recipe or override, weights for a recipe without any), InputError (a split or a file
+    missing), Fault (the loss is not a number, the disk is full).
     """
-    recipe = find_recipe(request.recipe)
+    recipe = recipe_of(request)
     check_request(request, recipe)
     mark = fingerprint(request, recipe)
     finished = finished_bundle(request.output, mark)
@@ -61,6 +66,7 @@ def train(request: TrainRequest, on_progress: Progress, on_epoch: OnEpoch | None
             positive=positive,
             on_progress=on_progress,
             on_epoch=on_epoch or _ignore,
+            surroundings=surroundings,
         )
         write_history(trained.history, folder / HISTORY_FILE)
         _write_model(trained.model, request.format, folder)
@@ -133,6 +139,7 @@ def _describe(
         task="binary" if len(classes) == 2 else "multiclass",
         provenance={
             "recipe": recipe.name,
+            "overrides": dict(request.overrides),
             "seed": request.seed,
             "weights": _weights_in_words(request.weights),
             "epochs_requested": request.epochs,

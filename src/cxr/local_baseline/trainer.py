@@ -17,29 +17,36 @@ from pathlib import Path
 from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.cache import images_root
+from cxr.local_baseline.checkpoints import Checkpoints
+from cxr.local_baseline.distribution import Replicas, cluster_of, join
 from cxr.local_baseline.entry import run_process
-from cxr.local_baseline.fitting import EpochResult
-from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
-from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, fingerprint
-from cxr.local_baseline.train import train
+from cxr.local_baseline.epochs import EpochResult
+from cxr.local_baseline.overrides import HYPERPARAMETERS, Overrides, parse_overrides
+from cxr.local_baseline.recipes import NO_WEIGHTS
+from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, fingerprint, recipe_of
+from cxr.local_baseline.stages import Surroundings
+from cxr.local_baseline.tensorboard import TensorBoardLog
+from cxr.local_baseline.tensorflow_setup import CLUSTER_VARIABLE
+from cxr.local_baseline.train import finished_bundle, train
+from cxr.local_baseline.tuning_report import FILE_VARIABLE, METRICS, TRIAL_VARIABLE, TuningReport
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest, sidecar_of
 from cxr.storage import open_store
 
+#: Where a job's model, checkpoints and TensorBoard files go: variables that Vertex AI sets (gs:// URLs or folders).
 MODEL_DIR_VARIABLE = "AIP_MODEL_DIR"
+CHECKPOINT_VARIABLE = "AIP_CHECKPOINT_DIR"
+TENSORBOARD_VARIABLE = "AIP_TENSORBOARD_LOG_DIR"
 #: How many images are decoded between two lines of the log.
 DECODE_REPORT_IMAGES = 1000
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> None:
     """Train as the command line and the environment say; leave a complete bundle (SavedModel) in the model folder."""
-    options = _parse(arguments, os.environ if environment is None else environment)
-    if "://" in options.output:
-        with tempfile.TemporaryDirectory(prefix="cxr-trainer-") as work:
-            _train_into_bucket(options, Path(work))
-    else:
-        manifest, images = fetch_manifest(options.manifest, options.cache_dir)
-        _train(options, manifest, images, options.weights, Path(options.output))
+    job = os.environ if environment is None else environment
+    options = _parse(arguments, job)
+    with tempfile.TemporaryDirectory(prefix="cxr-trainer-") as work:
+        _run(options, job, Path(work))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ class TrainerOptions:
     weights: str
     name: str
     cache_dir: Path
+    overrides: Overrides
+    metric: str
 
 
 def fetch_manifest(location: str, cache_dir: Path) -> tuple[Manifest, str]:
@@ -71,29 +80,42 @@ def fetch_manifest(location: str, cache_dir: Path) -> tuple[Manifest, str]:
     return manifest, root if "://" in root else f"{base}/{root}".removesuffix("/.")
 
 
-def _train_into_bucket(options: TrainerOptions, work: Path) -> None:
-    """Train in a folder of this machine, then upload, bundle.json last: a half-uploaded model is no bundle."""
+def _run(options: TrainerOptions, job: Mapping[str, str], work: Path) -> None:
+    """Train in a folder of this machine; the chief's goes to the model's place, bundle.json last: a half-uploaded model
+    is no bundle."""
+    chief = cluster_of(job.get(CLUSTER_VARIABLE, "")).index == 0
+    away = "://" in options.output or not chief
     manifest, images = fetch_manifest(options.manifest, options.cache_dir)
-    weights = options.weights
-    if "://" in weights:
-        base, _, name = weights.rpartition("/")
-        open_store(base).get_file(name, work / name)
-        weights = str(work / name)
-    store = open_store(options.output)
-    request = _request(options, manifest, images, weights, work / "bundle")
-    recipe = find_recipe(request.recipe)
+    weights = _fetch_weights(options.weights, work)
+    request = _request(options, manifest, images, weights, work / "bundle" if away else Path(options.output))
+    recipe = recipe_of(request)
     check_request(request, recipe)
-    if _is_done(options.output, fingerprint(request, recipe)):
+    mark = fingerprint(request, recipe)
+    if _is_done(options.output, mark):
         print(f"the bundle is already at {options.output}", flush=True)
         return
-    bundle = _train(options, manifest, images, weights, work / "bundle")
-    for path in [*(file.path for file in bundle.info.files), BUNDLE_FILE]:
-        store.replace_file(path, bundle.folder / path)
-    print(f"uploaded the bundle to {options.output}", flush=True)
+    replicas = join(job)
+    with replicas.errors():
+        bundle = _train(request, job, replicas, mark, options.metric)
+    if away and chief:
+        store = open_store(options.output)
+        for path in [*(file.path for file in bundle.info.files), BUNDLE_FILE]:
+            store.replace_file(path, bundle.folder / path)
+        print(f"uploaded the bundle to {options.output}", flush=True)
+
+
+def _fetch_weights(weights: str, work: Path) -> str:
+    if "://" not in weights:
+        return weights
+    base, _, name = weights.rpartition("/")
+    open_store(base).get_file(name, work / name)
+    return str(work / name)
 
 
 def _is_done(output: str, mark: str) -> bool:
     """Whether a job that was started again has nothing left to do."""
+    if "://" not in output:
+        return finished_bundle(Path(output), mark) is not None
     try:
         described = json.loads(open_store(output).get_bytes(BUNDLE_FILE))
     except InputError:
@@ -101,10 +123,14 @@ def _is_done(output: str, mark: str) -> bool:
     return bool(described.get("provenance", {}).get("fingerprint") == mark)
 
 
-def _train(options: TrainerOptions, manifest: Manifest, images: str, weights: str, output: Path) -> Bundle:
-    print(f"training {options.recipe} on {len(manifest.split('train'))} images from {images}", flush=True)
-    teller = _Teller()
-    bundle = train(_request(options, manifest, images, weights, output), teller.on_progress, teller.on_epoch)
+def _train(request: TrainRequest, job: Mapping[str, str], replicas: Replicas, mark: str, metric: str) -> Bundle:
+    count = "" if replicas.count == 1 else f", on {replicas.count} replicas"
+    images = len(request.manifest.split("train"))
+    print(f"training {request.recipe} on {images} images from {request.images}{count}", flush=True)
+    teller = _Teller(job if replicas.is_chief else {}, metric)
+    place = job.get(CHECKPOINT_VARIABLE, "").rstrip("/")
+    surroundings = Surroundings(Checkpoints(place, mark, _say) if place else None, replicas, teller.on_resume)
+    bundle = train(request, teller.on_progress, teller.on_epoch, surroundings)
     provenance = bundle.info.provenance
     print(
         f"done in {provenance['training_seconds']} s, {provenance['images_per_second']} images/s, "
@@ -127,22 +153,44 @@ def _request(options: TrainerOptions, manifest: Manifest, images: str, weights: 
         format=ModelFormat.SAVED_MODEL,
         origin=Origin.CUSTOM_JOB,
         name=options.name,
+        overrides=options.overrides,
     )
 
 
-class _Teller:
-    """The job's log: a line now and then while decoding, then one line an epoch."""
+def _say(line: str) -> None:
+    print(line, flush=True)
 
-    def __init__(self) -> None:
+
+class _Teller:
+    """Whoever wants to hear of the training: the job's log (a line now and then while decoding, then one an epoch),
+    TensorBoard, and the tuning service."""
+
+    def __init__(self, job: Mapping[str, str], metric: str) -> None:
         self._next = DECODE_REPORT_IMAGES
+        self._epochs = 0
+        board, report = job.get(TENSORBOARD_VARIABLE, "").rstrip("/"), job.get(FILE_VARIABLE, "")
+        self._board = TensorBoardLog(board, _say) if board else None
+        self._report = TuningReport(Path(report), job.get(TRIAL_VARIABLE, "0"), metric) if report else None
 
     def on_progress(self, done: int, total: int, note: str) -> None:
         if note == "decoding" and done >= self._next:
-            print(f"decoded {done} of {total} images", flush=True)
+            _say(f"decoded {done} of {total} images")
             self._next = done + DECODE_REPORT_IMAGES
 
+    def on_resume(self, history: tuple[EpochResult, ...]) -> None:
+        _say(f"{len(history)} epochs were trained before")
+        self._epochs = len(history)
+        for result in history:
+            if self._report is not None:
+                self._report.on_epoch(result)
+
     def on_epoch(self, result: EpochResult) -> None:
-        print(result.line(), flush=True)
+        _say(result.line())
+        self._epochs += 1
+        if self._board is not None:
+            self._board.on_epoch(self._epochs, result)
+        if self._report is not None:
+            self._report.on_epoch(result)
 
 
 def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> TrainerOptions:
@@ -156,11 +204,19 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
     parser.add_argument("--weights", default=NO_WEIGHTS, help="none, imagenet, or the path or gs:// URL of a .h5 file")
     parser.add_argument("--name", default="", help="the bundle's name (default: the recipe's)")
     parser.add_argument("--output", default="", help=f"where the bundle goes (default: ${MODEL_DIR_VARIABLE})")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe: last.learning_rate=0.0005"
+    )
+    for name, key in HYPERPARAMETERS.items():
+        parser.add_argument(f"--{name}", metavar="VALUE", help=f"the same as --set {key}=VALUE, as tuning jobs say it")
+    parser.add_argument("--metric", choices=METRICS, default=METRICS[0], help="what a tuning job is told")
     parser.add_argument("--cache-dir", type=Path, default=Path(tempfile.gettempdir()) / "cxr-cache")
     given = parser.parse_args(arguments)
     output = given.output or environment.get(MODEL_DIR_VARIABLE, "")
     if not output:
         raise UsageError(f"there is no place for the model: {MODEL_DIR_VARIABLE} is not set", hint="or give --output")
+    flags = {key: getattr(given, name.replace("-", "_")) for name, key in HYPERPARAMETERS.items()}
+    tuned = [f"{key}={value}" for key, value in flags.items() if value is not None]
     return TrainerOptions(
         manifest=given.manifest,
         output=output.rstrip("/"),
@@ -170,6 +226,8 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
         weights=given.weights,
         name=given.name,
         cache_dir=given.cache_dir,
+        overrides=parse_overrides([*given.set, *tuned]),
+        metric=given.metric,
     )
 
 

@@ -18,7 +18,9 @@ from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
 from cxr.cloud.vertex.tuning import TuneOptions, plan_tune, tune_options_from
 from cxr.errors import UsageError
+from cxr.local_baseline.overrides import apply_overrides, parse_overrides
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
+from cxr.local_baseline.search_space import Parameter, default_space, read_space
 from cxr.manifests.manifest import Manifest
 
 Say = Callable[[str], None]
@@ -88,15 +90,28 @@ def check_recipe(recipe: str, weights: str, overrides: tuple[str, ...]) -> None:
     found = find_recipe(recipe)
     if not found.pretrained and weights != NO_WEIGHTS:
         raise UsageError(f"the recipe {recipe} has no pretrained weights", hint="leave --weights out")
+    apply_overrides(found, parse_overrides(overrides), weights)
 
 
 def search_space(path: Path | None, recipe: str, weights: str) -> tuple[Mapping[str, Any], ...]:
-    """The search space of a file, or the recipe's own, as plain data."""
-    raise NotImplementedError
+    """The search space of a file, or the recipe's own, as plain data. Raises InputError or UsageError for one that the
+    trainer would refuse."""
+    space = read_space(path) if path else default_space(recipe, weights)
+    if space.recipe != recipe:
+        raise UsageError(f"{path} is the search space of {space.recipe}", hint=f"--recipe {space.recipe}")
+    return tuple(_plain(parameter) for parameter in space.parameters)
+
+
+def _plain(parameter: Parameter) -> dict[str, Any]:
+    said: dict[str, Any] = {"id": parameter.id, "kind": str(parameter.kind)}
+    if parameter.values:
+        return {**said, "values": list(parameter.values), "scale": str(parameter.scale)}
+    return {**said, "low": parameter.low, "high": parameter.high, "scale": str(parameter.scale)}
 
 
 def _epochs(options: CustomOptions, manifest: Manifest) -> int:
-    return planned_epochs(find_recipe(options.recipe), max(1, len(manifest.split("train"))), options.weights)
+    recipe = apply_overrides(find_recipe(options.recipe), parse_overrides(options.overrides), options.weights)
+    return planned_epochs(recipe, max(1, len(manifest.split("train"))), options.weights)
 
 
 def _inputs(weights: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ METRIC = "val_auc"
 #: The service's limits (HyperparameterTuningJob).
 MAXIMUM_TRIALS, MAXIMUM_PARALLEL_TRIALS = 1000, 100
 
-#: A parameter of the search space as plain data: id, kind (double, integer, discrete, categorical), minimum and maximum
+#: A parameter of the search space as plain data: id, kind (double, integer, discrete, categorical), low and high
 #: or values, scale (linear, log).
 SpaceParameter = Mapping[str, Any]
 
@@ -68,7 +68,7 @@ class TuneOptions:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial as the service tells it; `value` is the metric's best measurement, None when it reported none."""
+    """One trial as the service tells it; `value` is its final measurement, None when it reported none."""
 
     id: str
     state: str
@@ -160,11 +160,14 @@ def submit_tune(
 
 
 def study_spec(space: Sequence[SpaceParameter]) -> dict[str, Any]:
-    """The service's StudySpec of a search space; its algorithm is the service's default (Bayesian optimisation)."""
+    """The service's StudySpec of a search space; its algorithm is the service's default (Bayesian optimisation).
+
+    The trainer reports the figure of the best epoch so far, so its last report is that of the bundle it leaves.
+    """
     return {
         "metrics": [{"metric_id": METRIC, "goal": "MAXIMIZE"}],
         "parameters": [_parameter(parameter) for parameter in space],
-        "measurement_selection_type": "BEST_MEASUREMENT",
+        "measurement_selection_type": "LAST_MEASUREMENT",
     }
 
 
@@ -202,7 +205,7 @@ def _parameter(parameter: SpaceParameter) -> dict[str, Any]:
     if kind not in {"double", "integer"}:
         raise UsageError(f"the search space's {parameter['id']!r} is of the unknown kind {kind!r}")
     number = float if kind == "double" else int
-    bounds = {"min_value": number(parameter["minimum"]), "max_value": number(parameter["maximum"])}
+    bounds = {"min_value": number(parameter["low"]), "max_value": number(parameter["high"])}
     return {**spec, "scale_type": scale, f"{kind}_value_spec": bounds}
 
 
@@ -210,7 +213,7 @@ def _range(parameter: SpaceParameter) -> str:
     if parameter.get("values"):
         return f"one of {', '.join(str(value) for value in parameter['values'])}"
     scale = ", logarithmic" if parameter.get("scale") == "log" else ""
-    return f"{parameter['minimum']:g} to {parameter['maximum']:g}{scale}"
+    return f"{parameter['low']:g} to {parameter['high']:g}{scale}"
 
 
 def _trial(trial: Any) -> Trial:

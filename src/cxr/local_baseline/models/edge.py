@@ -11,7 +11,6 @@ from cxr.local_baseline.tensorflow_setup import load
 #: (filters, stride) of each separable block.
 BLOCKS = ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1))
 STEM_FILTERS = 16
-DROPOUT = 0.2
 
 
 def edge_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
@@ -27,7 +26,7 @@ def edge_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
         x = _normalised(depthwise, x, recipe)
         x = _normalised(layers.Conv2D(filters, 1, use_bias=False, name=f"block{number}_pointwise"), x, recipe)
     x = layers.GlobalAveragePooling2D(name="average")(x)
-    return layers.Dropout(DROPOUT, name="dropout")(x)
+    return layers.Dropout(recipe.dropout, name="dropout")(x)
 
 
 def _normalised(layer: Any, x: Any, recipe: Recipe) -> Any:

@@ -11,7 +11,6 @@ from cxr.local_baseline.tensorflow_setup import load
 #: (filters, dropout) of each block.
 BLOCKS = ((32, 0.0), (64, 0.1), (64, 0.0), (128, 0.2), (256, 0.2))
 DENSE_UNITS = 128
-DENSE_DROPOUT = 0.2
 
 
 def five_block_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
@@ -27,4 +26,4 @@ def five_block_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
         x = layers.MaxPooling2D(2, padding="same", name=f"block{number}_pool")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(DENSE_UNITS, activation="relu", name="dense")(x)
-    return layers.Dropout(DENSE_DROPOUT, name="dense_dropout")(x)
+    return layers.Dropout(recipe.dropout, name="dense_dropout")(x)

@@ -9,7 +9,6 @@ from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
 from cxr.local_baseline.tensorflow_setup import load
 
 ALPHA = 0.35
-DROPOUT = 0.2
 
 
 def mobilenet_v2_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
@@ -22,7 +21,7 @@ def mobilenet_v2_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
     if weights == NO_WEIGHTS:
         _prepare_for_scratch(keras, backbone, recipe)
     x = keras.layers.GlobalAveragePooling2D(name="average")(backbone(scaled))
-    return keras.layers.Dropout(DROPOUT, name="dropout")(x)
+    return keras.layers.Dropout(recipe.dropout, name="dropout")(x)
 
 
 def _prepare_for_scratch(keras: Any, backbone: Any, recipe: Recipe) -> None:

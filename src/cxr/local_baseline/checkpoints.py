@@ -1,0 +1,131 @@
+"""Checkpoints in a bucket or a folder: one object each, whole or absent, of one training only.
+
+An object is a NumPy archive (.npz, no pickles; every member has a CRC) whose member `state` is JSON. Its name is the
+training's fingerprint and how far it is, so that the newest is the last by name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr.errors import CxrError, Interrupted, NotFound
+from cxr.storage import open_store
+
+#: How many are kept: the newest, and the one before it in case the newest cannot be read.
+KEPT = 2
+#: Raised when what a checkpoint holds changes.
+CHECKPOINT_VERSION = 1
+STATE = "state"
+#: Hex digits of the fingerprint in a name.
+MARK_DIGITS = 16
+NAME = re.compile(r"cxr-([0-9a-f]{16})-(\d{6})-(\d{8})\.npz")
+
+Arrays = dict[str, npt.NDArray[Any]]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`state` are plain JSON values, `arrays` named arrays."""
+
+    state: Mapping[str, Any]
+    arrays: Arrays
+
+
+class Checkpoints:
+    """The checkpoints of the training `fingerprint` at `url` (gs://, s3:// or a folder). `say` hears what a log should.
+
+    A place that cannot be written does not end a training that costs money by the minute: it is said, and tried again
+    at the next checkpoint.
+    """
+
+    def __init__(self, url: str, fingerprint: str, say: Say) -> None:
+        self._store = open_store(url)
+        self._fingerprint = fingerprint
+        self._say = say
+
+    def newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint of this training, or None. Those of other trainings are left alone, and said."""
+        names = self._names()
+        others = [name for name in names if not name.startswith(self._prefix)]
+        if others:
+            self._say(f"{len(others)} checkpoints at {self._store.url} are of another training: ignored")
+        for name in sorted(set(names) - set(others), reverse=True):
+            found = self._read(name)
+            if found is not None:
+                self._say(f"continuing from {self._store.url}/{name}")
+                return found
+        return None
+
+    def keep(self, epochs: int, step: int, checkpoint: Checkpoint) -> None:
+        """Write one that stands `step` steps into the epoch after `epochs` (of all stages), then drop the old ones."""
+        name = f"{self._prefix}{epochs:06d}-{step:08d}.npz"
+        try:
+            with tempfile.TemporaryDirectory(prefix="cxr-checkpoint-") as work:
+                path = Path(work) / name
+                self._write(path, checkpoint)
+                self._store.replace_file(name, path)
+            for old in sorted(name for name in self._names() if name.startswith(self._prefix))[:-KEPT]:
+                self._delete(old)
+        except Interrupted:
+            raise
+        except CxrError as error:
+            self._say(f"no checkpoint was written: {error.message}")
+
+    @property
+    def _prefix(self) -> str:
+        return f"cxr-{self._fingerprint[:MARK_DIGITS]}-"
+
+    def _names(self) -> list[str]:
+        return [info.name for info in self._store.list("cxr-") if NAME.fullmatch(info.name)]
+
+    def _write(self, path: Path, checkpoint: Checkpoint) -> None:
+        state = {"version": CHECKPOINT_VERSION, "fingerprint": self._fingerprint, **checkpoint.state}
+        text = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        members: dict[str, Any] = {STATE: text, **checkpoint.arrays}
+        with path.open("wb") as stream:
+            np.savez(stream, **members)
+
+    def _read(self, name: str) -> Checkpoint | None:
+        try:
+            with tempfile.TemporaryDirectory(prefix="cxr-checkpoint-") as work:
+                path = Path(work) / name
+                self._store.get_file(name, path)
+                with np.load(path, allow_pickle=False) as archive:
+                    arrays = {key: archive[key] for key in archive.files}
+            state = json.loads(arrays.pop(STATE).tobytes())
+        except NotFound:
+            return None
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
+            self._say(f"the checkpoint {name} is not whole and is ignored: {error}")
+            return None
+        if state.get("version") != CHECKPOINT_VERSION or state.get("fingerprint") != self._fingerprint:
+            self._say(f"the checkpoint {name} is of another training or version: ignored")
+            return None
+        return Checkpoint(state, arrays)
+
+    def _delete(self, name: str) -> None:
+        found = self._store.stat(name)
+        if found is not None:
+            self._store.delete(name, if_version=found.version)
+
+
+def packed(group: str, arrays: list[npt.NDArray[Any]]) -> Arrays:
+    """A list of arrays under names that `unpacked` finds again."""
+    return {f"{group}/{number:04d}": array for number, array in enumerate(arrays)}
+
+
+def unpacked(group: str, arrays: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """The list that was packed as `group`, in its order."""
+    return [arrays[name] for name in sorted(arrays) if name.startswith(f"{group}/")]

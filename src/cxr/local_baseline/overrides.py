@@ -1,0 +1,192 @@
+"""`--set KEY=VALUE`: a recipe with some of its data changed, checked for type and range.
+
+A key is a field of the recipe (`batch_size`), or a field of its stages behind the word for which of them: `stages` (all
+that run), `last`, or what they train (`whole`, `head`, `fine-tune`), as in `fine-tune.learning_rate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from cxr.errors import UsageError
+from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, Trains
+
+Value = bool | int | float
+Overrides = Mapping[str, Value]
+
+
+class Kind(StrEnum):
+    """What a knob takes."""
+
+    DOUBLE = "a number"
+    INTEGER = "a whole number"
+    SWITCH = "true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One field that can be set, from `low` to `high`, both included."""
+
+    kind: Kind
+    low: float = 0.0
+    high: float = 1.0
+
+    @property
+    def words(self) -> str:
+        """What may be given."""
+        return self.kind.value if self.kind is Kind.SWITCH else f"{self.kind.value}, {self.low:g} to {self.high:g}"
+
+
+#: Fields of the recipe.
+RECIPE_KNOBS: dict[str, Knob] = {
+    "augmentation_strength": Knob(Kind.DOUBLE, 0.0, 4.0),
+    "batch_norm_momentum": Knob(Kind.DOUBLE, 0.5, 0.999),
+    "batch_size": Knob(Kind.INTEGER, 1, 4096),
+    "class_weights": Knob(Kind.SWITCH),
+    "dropout": Knob(Kind.DOUBLE, 0.0, 0.9),
+    "unfreeze_layers": Knob(Kind.INTEGER, 0, 1000),
+}
+#: Fields of a stage.
+STAGE_KNOBS: dict[str, Knob] = {
+    "augmentation.shift": Knob(Kind.DOUBLE, 0.0, 0.4),
+    "augmentation.zoom": Knob(Kind.DOUBLE, 0.0, 0.4),
+    "budget.epochs": Knob(Kind.INTEGER, 1, 10_000),
+    "budget.max_epochs": Knob(Kind.INTEGER, 1, 10_000),
+    "budget.min_steps": Knob(Kind.INTEGER, 0, 10_000_000),
+    "early_stopping.min_delta": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "early_stopping.patience": Knob(Kind.INTEGER, 1, 10_000),
+    "learning_rate": Knob(Kind.DOUBLE, 1e-7, 1.0),
+    "schedule.factor": Knob(Kind.DOUBLE, 0.01, 0.99),
+    "schedule.patience": Knob(Kind.INTEGER, 1, 10_000),
+    "schedule.warmup_share": Knob(Kind.DOUBLE, 0.0, 0.9),
+}
+#: The words for all stages, and for the one whose length `--epochs` is.
+ALL, LAST = "stages", "last"
+#: Flags of the trainer, named as a tuning service names its parameters, and the keys that they are short for.
+HYPERPARAMETERS: dict[str, str] = {
+    "learning-rate": f"{LAST}.learning_rate",
+    "dropout": "dropout",
+    "batch-size": "batch_size",
+    "augmentation-strength": "augmentation_strength",
+    "unfreeze-layers": "unfreeze_layers",
+}
+#: Beyond this share of the side a chest leaves the image.
+MOST_ZOOM = 0.5
+
+
+def parse_overrides(texts: Iterable[str]) -> dict[str, Value]:
+    """Read `KEY=VALUE` texts; of a key given twice the last counts. Raises UsageError naming the key, and what it
+    takes."""
+    read: dict[str, Value] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text}: there is no '='", hint="--set batch_size=16")
+        read[key.strip()] = _value(key.strip(), value.strip())
+    return read
+
+
+def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recipe:
+    """The recipe with `overrides` in the stages that run with `weights`. Raises UsageError for what does not fit."""
+    pretrained = weights != NO_WEIGHTS and bool(recipe.pretrained)
+    stages = recipe.pretrained if pretrained else recipe.scratch
+    for key, value in overrides.items():
+        _check_range(key, knob_of(key), value)
+        if key in RECIPE_KNOBS:
+            if key == "unfreeze_layers" and all(stage.trains is not Trains.FINE_TUNE for stage in stages):
+                raise UsageError(
+                    f"unfreeze_layers: {recipe.name} with weights {weights} has no fine-tuning stage",
+                    hint="give pretrained weights: --weights imagenet, or a .h5 file",
+                )
+            changed: dict[str, Any] = {key: value}
+            recipe = replace(recipe, **changed)
+        else:
+            stages = _with_stages(recipe, stages, key, value)
+    _check_together(recipe, stages)
+    return replace(recipe, pretrained=stages) if pretrained else replace(recipe, scratch=stages)
+
+
+def knob_of(key: str) -> Knob:
+    """The knob that a key turns. Raises UsageError with the keys that there are."""
+    word, _, name = key.partition(".")
+    words = (ALL, LAST, *(trains.value for trains in Trains))
+    if key in RECIPE_KNOBS:
+        return RECIPE_KNOBS[key]
+    if word in words and name in STAGE_KNOBS:
+        return STAGE_KNOBS[name]
+    raise UsageError(
+        f"a recipe has no {key!r}; it has {', '.join(RECIPE_KNOBS)}, and of its stages "
+        f"({', '.join(words)}): {', '.join(STAGE_KNOBS)}",
+        hint="--set batch_size=16 --set last.learning_rate=0.0005",
+    )
+
+
+def _value(key: str, text: str) -> Value:
+    knob = knob_of(key)
+    try:
+        if knob.kind is Kind.SWITCH:
+            value: Value = {"true": True, "false": False}[text.lower()]
+        elif knob.kind is Kind.DOUBLE:
+            value = float(text)
+        else:
+            # A tuning service gives the values of a discrete parameter as 32.0.
+            value = int(text) if "." not in text else _whole(float(text))
+    except (KeyError, ValueError):
+        raise UsageError(f"{key}={text}: it takes {knob.words}") from None
+    _check_range(key, knob, value)
+    return value
+
+
+def _whole(number: float) -> int:
+    if not number.is_integer():
+        raise ValueError(number)
+    return int(number)
+
+
+def _check_range(key: str, knob: Knob, value: Value) -> None:
+    # Not `value < low or value > high`: that would let NaN through.
+    if knob.kind is not Kind.SWITCH and not knob.low <= value <= knob.high:
+        raise UsageError(f"{key}={value}: it takes {knob.words}")
+
+
+def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Value) -> tuple[Stage, ...]:
+    word, _, name = key.partition(".")
+    changed = [
+        _with_field(stage, name.split("."), value)
+        if (word in {ALL, stage.trains} or (word == LAST and stage is stages[-1])) and _has(stage, name)
+        else None
+        for stage in stages
+    ]
+    if not any(changed):
+        running = ", ".join(f"{stage.trains.value} ({type(stage.schedule).__name__.lower()})" for stage in stages)
+        raise UsageError(f"{key}: no stage of {recipe.name} has it; the stages that would run: {running}")
+    return tuple(new or old for new, old in zip(changed, stages, strict=True))
+
+
+def _has(stage: Stage, name: str) -> bool:
+    # A head is trained on features, which nothing zooms.
+    return stage.trains is not Trains.HEAD or not name.startswith("augmentation.")
+
+
+def _with_field(thing: Any, path: list[str], value: Value) -> Any:
+    """A copy with the field changed; None when it has no such field (a schedule is one of two kinds)."""
+    if path[0] not in {field.name for field in fields(thing)}:
+        return None
+    new = value if len(path) == 1 else _with_field(getattr(thing, path[0]), path[1:], value)
+    return None if new is None else replace(thing, **{path[0]: new})
+
+
+def _check_together(recipe: Recipe, stages: tuple[Stage, ...]) -> None:
+    for stage in stages:
+        if stage.budget.max_epochs < stage.budget.epochs:
+            raise UsageError(f"budget.max_epochs={stage.budget.max_epochs} is less than budget.epochs")
+        changes = stage.augmentation.times(recipe.augmentation_strength)
+        if max(changes.zoom, changes.shift) > MOST_ZOOM:
+            raise UsageError(
+                f"augmentation_strength={recipe.augmentation_strength:g}: images would change by more than "
+                f"{MOST_ZOOM:.0%} of their side",
+                hint="lower it, or augmentation.zoom and augmentation.shift",
+            )

@@ -1,0 +1,205 @@
+"""A search space as data: which hyperparameters a tuning job varies, and in which range. Read from and written to TOML.
+
+recipe = "mobilenet-v2"
+
+[[parameter]]
+id = "learning-rate"
+kind = "double"
+low = 0.0001
+high = 0.01
+scale = "log"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cxr.errors import InputError, UsageError
+from cxr.files import write_text_atomically
+from cxr.local_baseline.overrides import HYPERPARAMETERS, Kind, knob_of, parse_overrides
+from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+#: Values of a discrete or categorical parameter.
+MOST_VALUES = 100
+
+
+class ParameterKind(StrEnum):
+    """The kinds of parameter that tuning services know: a range of reals, of integers, a list of numbers in order, and
+    a list of words."""
+
+    DOUBLE = "double"
+    INTEGER = "integer"
+    DISCRETE = "discrete"
+    CATEGORICAL = "categorical"
+
+
+class Scale(StrEnum):
+    """How a range is searched."""
+
+    LINEAR = "linear"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One hyperparameter. `id` is the trainer's flag without its dashes; `low` and `high` (included) are of a double or
+    an integer, `values` of a discrete (numbers, rising) or a categorical (words) parameter."""
+
+    id: str
+    kind: ParameterKind
+    low: float = 0.0
+    high: float = 0.0
+    values: tuple[float | str, ...] = ()
+    scale: Scale = Scale.LINEAR
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """What is varied of one recipe."""
+
+    recipe: str
+    parameters: tuple[Parameter, ...]
+
+
+_LEARNING_RATE = Parameter("learning-rate", ParameterKind.DOUBLE, 1e-4, 1e-2, scale=Scale.LOG)
+_FINE_TUNING_RATE = Parameter("learning-rate", ParameterKind.DOUBLE, 1e-5, 1e-3, scale=Scale.LOG)
+_DROPOUT = Parameter("dropout", ParameterKind.DOUBLE, 0.0, 0.5)
+_BATCH_SIZE = Parameter("batch-size", ParameterKind.DISCRETE, values=(16, 32, 64))
+_AUGMENTATION = Parameter("augmentation-strength", ParameterKind.DOUBLE, 0.0, 2.0)
+#: MobileNetV2 has 52 convolutions.
+_UNFREEZE = Parameter("unfreeze-layers", ParameterKind.INTEGER, 0, 52)
+
+
+def default_space(recipe: str, weights: str = NO_WEIGHTS) -> SearchSpace:
+    """The space to search when none is given. Raises UsageError for an unknown recipe."""
+    common = (_DROPOUT, _BATCH_SIZE, _AUGMENTATION)
+    if find_recipe(recipe).pretrained and weights != NO_WEIGHTS:
+        return SearchSpace(recipe, (_FINE_TUNING_RATE, *common, _UNFREEZE))
+    return SearchSpace(recipe, (_LEARNING_RATE, *common))
+
+
+def check_space(space: SearchSpace) -> None:
+    """Raises UsageError for a parameter that the trainer does not know, or whose range it would refuse."""
+    find_recipe(space.recipe)
+    if not space.parameters:
+        raise UsageError("the search space has no parameter")
+    ids = [parameter.id for parameter in space.parameters]
+    for parameter in space.parameters:
+        if parameter.id not in HYPERPARAMETERS:
+            raise UsageError(f"there is no hyperparameter {parameter.id!r}; there are: {', '.join(HYPERPARAMETERS)}")
+        if ids.count(parameter.id) > 1:
+            raise UsageError(f"{parameter.id} stands twice in the search space")
+        _check_parameter(parameter)
+
+
+def read_space(path: Path) -> SearchSpace:
+    """Read and check a search space. Raises InputError naming the file and what is wrong in it."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the search space {path}: {error}") from error
+    try:
+        unknown = sorted(set(raw) - {"recipe", "parameter"})
+        if unknown:
+            raise UsageError(f"{unknown[0]!r} is not known; recipe and [[parameter]] are")
+        space = SearchSpace(_text(raw, "recipe"), tuple(_parameter(entry) for entry in raw.get("parameter", ())))
+        check_space(space)
+    except UsageError as error:
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+    return space
+
+
+def write_space(space: SearchSpace, path: Path) -> None:
+    """Write it as TOML, as `read_space` reads it."""
+    write_text_atomically(path, to_toml(space))
+
+
+def to_toml(space: SearchSpace) -> str:
+    """The text of the file."""
+    lines = [f'recipe = "{space.recipe}"']
+    for parameter in space.parameters:
+        lines += ["", "[[parameter]]", f'id = "{parameter.id}"', f'kind = "{parameter.kind}"']
+        if parameter.kind in {ParameterKind.DOUBLE, ParameterKind.INTEGER}:
+            whole = parameter.kind is ParameterKind.INTEGER
+            low, high = (int(edge) if whole else edge for edge in (parameter.low, parameter.high))
+            lines += [f"low = {low!r}", f"high = {high!r}"]
+        else:
+            words = (f'"{value}"' if isinstance(value, str) else repr(value) for value in parameter.values)
+            lines.append(f"values = [{', '.join(words)}]")
+        if parameter.scale is not Scale.LINEAR:
+            lines.append(f'scale = "{parameter.scale}"')
+    return "\n".join(lines) + "\n"
+
+
+def _parameter(raw: Any) -> Parameter:
+    if not isinstance(raw, Mapping):
+        raise UsageError("a parameter is a table: [[parameter]]")
+    name = _text(raw, "id")
+    unknown = sorted(set(raw) - {"id", "kind", "low", "high", "values", "scale"})
+    if unknown:
+        raise UsageError(f"{name}: {unknown[0]!r} is not known; id, kind, low, high, values and scale are")
+    values = raw.get("values", [])
+    if not isinstance(values, list) or any(not isinstance(v, str) and not _is_number(v) for v in values):
+        raise UsageError(f"{name}: values is a list of numbers or of words")
+    return Parameter(
+        id=name,
+        kind=_choice(ParameterKind, raw.get("kind"), f"{name}: kind"),
+        low=_number(raw.get("low", 0.0), f"{name}: low"),
+        high=_number(raw.get("high", 0.0), f"{name}: high"),
+        values=tuple(values),
+        scale=_choice(Scale, raw.get("scale", Scale.LINEAR), f"{name}: scale"),
+    )
+
+
+def _check_parameter(parameter: Parameter) -> None:
+    knob = knob_of(HYPERPARAMETERS[parameter.id])
+    ranged = parameter.kind in {ParameterKind.DOUBLE, ParameterKind.INTEGER}
+    if ranged and (parameter.values or not parameter.low < parameter.high):
+        raise UsageError(f"{parameter.id}: a {parameter.kind} parameter has a low and a higher high, and no values")
+    if not ranged and not 2 <= len(parameter.values) <= MOST_VALUES:
+        raise UsageError(f"{parameter.id}: a {parameter.kind} parameter has 2 to {MOST_VALUES} values")
+    if knob.kind is Kind.INTEGER and parameter.kind is ParameterKind.DOUBLE:
+        raise UsageError(f"{parameter.id} takes {knob.words}: it is an integer or a discrete parameter")
+    if parameter.kind is ParameterKind.INTEGER and not (parameter.low % 1 == 0 == parameter.high % 1):
+        raise UsageError(f"{parameter.id}: the edges of an integer parameter are whole numbers")
+    if parameter.scale is Scale.LOG and (not ranged or parameter.low <= 0):
+        raise UsageError(f"{parameter.id}: a logarithmic scale needs a range above 0")
+    if parameter.kind is ParameterKind.DISCRETE:
+        numbers = [value for value in parameter.values if not isinstance(value, str)]
+        if len(numbers) != len(parameter.values) or sorted(set(numbers)) != numbers:
+            raise UsageError(f"{parameter.id}: the values of a discrete parameter are rising numbers")
+    if parameter.kind is ParameterKind.CATEGORICAL and any(not isinstance(value, str) for value in parameter.values):
+        raise UsageError(f"{parameter.id}: the values of a categorical parameter are words")
+    for value in parameter.values or (parameter.low, parameter.high):
+        parse_overrides([f"{HYPERPARAMETERS[parameter.id]}={value}"])
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw.get(name)
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name!r} is missing")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any, what: str) -> float:
+    if not _is_number(value):
+        raise UsageError(f"{what} is a number, not {value!r}")
+    return float(value)
+
+
+def _choice(kind: type[Choice], value: Any, what: str) -> Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        raise UsageError(f"{what} is one of {', '.join(kind)}, not {value!r}") from None

@@ -1,0 +1,99 @@
+"""A process of its own for the tests of several replicas: trains a small net on made-up images, prints what came out.
+
+Arguments: `plain`, `mirrored` (two logical CPUs) or `cluster` (TF_CONFIG names it); then, if wanted, a folder for
+checkpoints and a number of epochs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cxr.local_baseline.checkpoints import Checkpoints
+from cxr.local_baseline.distribution import ALONE, Replicas, join
+from cxr.local_baseline.entry import run_process
+from cxr.local_baseline.pipeline import TrainingData
+from cxr.local_baseline.recipes import CNN5, Augmentation, Budget, EarlyStopping
+from cxr.local_baseline.stages import Surroundings, run_stages
+from cxr.local_baseline.tensorflow_setup import load
+
+EPOCHS = 2
+
+
+def recipe(epochs: int = EPOCHS) -> Any:
+    """The five-block net on 32x32, in batches of 6 or 7 images: shares of unequal size."""
+    stage = replace(
+        CNN5.scratch[0],
+        budget=Budget(epochs, 1, epochs),
+        early_stopping=EarlyStopping(epochs),
+        augmentation=Augmentation(zoom=0.1, shift=0.1),
+    )
+    contract = replace(CNN5.preprocessing, height=32, width=32)
+    return replace(CNN5, preprocessing=contract, scratch=(stage,), batch_size=8)
+
+
+def data() -> TrainingData:
+    """33 images to train on, 11 to validate, the second class brighter."""
+    labels = np.arange(44) % 2
+    pixels = np.random.default_rng(0).normal(90, 40, (44, 32, 32, 1)) + 30 * labels[:, None, None, None]
+    return TrainingData(pixels.clip(0, 255).astype(np.uint8), labels, np.arange(33), np.arange(33, 44), 2)
+
+
+def replicas(kind: str) -> Replicas:
+    """The replicas of this process."""
+    if kind == "cluster":
+        return join(os.environ)
+    if kind == "plain":
+        return ALONE
+    tf = load_with_two_cpus()
+    return Replicas(strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+
+
+def load_with_two_cpus() -> Any:
+    """TensorFlow with its processor cut in two, which it allows before it starts only."""
+    import tensorflow as tf
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    return load().tf
+
+
+def outcome(around: Surroundings, epochs: int) -> dict[str, Any]:
+    """Train; the history, and the weights' own figures."""
+    trained = run_stages(
+        recipe(epochs),
+        data(),
+        weights="none",
+        epochs=epochs,
+        seed=7,
+        positive=1,
+        on_progress=lambda done, total, note: None,
+        on_epoch=lambda result: None,
+        surroundings=around,
+    )
+    weights = trained.model.get_weights()
+    return {
+        "replicas": around.replicas.count,
+        "history": [[line.loss, line.val_loss, line.val_auc] for line in trained.history],
+        "best_epoch": trained.best_epoch,
+        "weights": [[float(values.mean()), float(values.std())] for values in weights],
+    }
+
+
+def main() -> None:
+    """Print one JSON object."""
+    here = replicas(sys.argv[1])
+    place = Checkpoints(sys.argv[2], "f" * 64, lambda line: None) if len(sys.argv) > 2 else None
+    epochs = int(sys.argv[3]) if len(sys.argv) > 3 else EPOCHS
+    with here.errors():
+        print(json.dumps(outcome(Surroundings(place, here), epochs)), flush=True)
+
+
+if __name__ == "__main__":
+    run_process(main)

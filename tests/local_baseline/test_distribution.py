@@ -1,0 +1,106 @@
+"""Several replicas come to what one comes to: the same history and the same weights, up to the rounding of sums."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr.errors import UsageError
+from cxr.local_baseline.distribution import ALONE, CURRENT, shared_layer
+from cxr.local_baseline.tensorflow_setup import load
+
+PROGRAM = Path(__file__).parent / "replica_process.py"
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    clean = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    return subprocess.Popen(command, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def start_cluster(*arguments: object) -> list[subprocess.Popen[str]]:
+    """A chief and a worker on this machine, as Vertex AI's TF_CONFIG names them."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    chief, worker = (f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+    for each in sockets:
+        each.close()
+    processes = []
+    for kind in ("chief", "worker"):
+        config = {"cluster": {"chief": [chief], "worker": [worker]}, "task": {"type": kind, "index": 0}}
+        processes.append(start("cluster", *arguments, TF_CONFIG=json.dumps({**config, "environment": "cloud"})))
+    return processes
+
+
+def assert_same(ours: dict[str, Any], alone: dict[str, Any]) -> None:
+    assert ours["best_epoch"] == alone["best_epoch"]
+    for mine, theirs in zip(ours["history"], alone["history"], strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-3, abs=1e-4)
+    for mine, theirs in zip(ours["weights"], alone["weights"], strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processors_of_a_machine_come_to_what_one_does() -> None:
+    alone, two = start("plain"), start("mirrored")
+    alone_outcome, outcome_of_two = outcome(alone), outcome(two)
+    assert (alone_outcome["replicas"], outcome_of_two["replicas"]) == (1, 2)
+    assert_same(outcome_of_two, alone_outcome)
+
+
+@pytest.mark.slow
+def test_two_machines_come_to_what_one_does_and_continue_together(tmp_path: Path) -> None:
+    alone = outcome(start("plain"))
+    for _ in range(2):  # the second time both find the chief's last checkpoint
+        chief, worker = (outcome(process) for process in start_cluster(tmp_path))
+        assert chief == worker
+        assert chief["replicas"] == 2
+        assert_same(chief, alone)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_a_machine_that_goes_away_ends_the_other(tmp_path: Path) -> None:
+    chief, worker = start_cluster(tmp_path, 100_000)
+    while not list(tmp_path.iterdir()):
+        assert chief.poll() is None, chief.communicate()
+        time.sleep(0.1)
+    worker.kill()
+    worker.communicate()
+    _, errors = chief.communicate(timeout=300)
+    assert chief.returncode == 1, errors
+    assert "another machine of this training went away" in errors
+    assert list(tmp_path.iterdir())
+
+
+def test_dropout_of_shares_is_that_of_the_whole_batch() -> None:
+    keras, tf = load().keras, load().tf
+    layer = keras.layers.Dropout(0.4, seed=3)
+    shared = shared_layer(layer)
+    batch = tf.constant(np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32))
+    parts = []
+    for first, end in ((0, 3), (3, 7)):
+        CURRENT.place = tf.constant([first, 7], tf.int64)
+        parts.append(shared(batch[first:end], training=True).numpy())
+    assert np.array_equal(np.concatenate(parts), layer(batch, training=True).numpy())
+    assert np.array_equal(shared(batch, training=False).numpy(), batch.numpy())
+
+
+def test_a_batch_is_never_smaller_than_the_replicas_it_is_for() -> None:
+    with pytest.raises(UsageError, match="batches of 0 images cannot be shared by 1 replicas"):
+        ALONE.check_batches(0)

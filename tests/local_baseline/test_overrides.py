@@ -1,0 +1,81 @@
+"""`--set`: what can be changed of a recipe, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxr.errors import UsageError
+from cxr.local_baseline.overrides import HYPERPARAMETERS, RECIPE_KNOBS, STAGE_KNOBS, apply_overrides, parse_overrides
+from cxr.local_baseline.recipes import CNN5, MOBILENET_V2, RECIPES, Recipe, Trains
+
+
+def changed(recipe: Recipe, *texts: str, weights: str = "none") -> Recipe:
+    return apply_overrides(recipe, parse_overrides(texts), weights)
+
+
+def test_fields_of_the_recipe_are_set() -> None:
+    recipe = changed(CNN5, "batch_size=16", "dropout=0.35", "class_weights=false", "augmentation_strength=2")
+    assert (recipe.batch_size, recipe.dropout, recipe.class_weights) == (16, 0.35, False)
+    assert recipe.scratch[0].augmentation.times(recipe.augmentation_strength).zoom == pytest.approx(0.2)
+    assert changed(CNN5) == CNN5
+
+
+@pytest.mark.parametrize(
+    ("key", "head", "last"),
+    [("stages", 0.01, 0.01), ("last", 3e-3, 0.01), ("head", 0.01, 2e-4), ("fine-tune", 3e-3, 0.01)],
+)
+def test_stages_are_named_by_what_they_train(key: str, head: float, last: float) -> None:
+    recipe = changed(MOBILENET_V2, f"{key}.learning_rate=0.01", weights="imagenet")
+    assert [stage.learning_rate for stage in recipe.pretrained] == [head, last]
+    assert recipe.scratch == MOBILENET_V2.scratch
+
+
+def test_a_head_on_features_is_never_augmented() -> None:
+    recipe = changed(MOBILENET_V2, "stages.augmentation.zoom=0.3", weights="imagenet")
+    zooms = {stage.trains: stage.augmentation.zoom for stage in recipe.pretrained}
+    assert zooms == {Trains.HEAD: 0.0, Trains.FINE_TUNE: 0.3}
+
+
+def test_a_tuning_service_may_give_whole_numbers_with_a_point_and_the_last_word_counts() -> None:
+    assert parse_overrides(["batch_size=64", "batch_size=32.0"]) == {"batch_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("batch_size", "there is no '='"),
+        ("batchsize=3", "a recipe has no 'batchsize'; it has augmentation_strength"),
+        ("scratch.learning_rate=1", "a recipe has no 'scratch.learning_rate'"),
+        ("stages.augmentation.horizontal_flip=true", "a recipe has no"),
+        ("batch_size=3.5", "batch_size=3.5: it takes a whole number, 1 to 4096"),
+        ("batch_size=0", "it takes a whole number, 1 to 4096"),
+        ("dropout=high", "dropout=high: it takes a number, 0 to 0.9"),
+        ("dropout=nan", "it takes a number"),
+        ("dropout=1", "it takes a number, 0 to 0.9"),
+        ("class_weights=yes", "it takes true or false"),
+        ("stages.learning_rate=-1", "it takes a number, 1e-07 to 1"),
+        ("fine-tune.learning_rate=0.1", "no stage of cnn5 has it; the stages that would run: whole (plateau)"),
+        ("stages.schedule.warmup_share=0.2", "no stage of cnn5 has it"),
+        ("unfreeze_layers=3", "cnn5 with weights none has no fine-tuning stage"),
+        ("stages.budget.epochs=40", "budget.max_epochs=30 is less than budget.epochs"),
+    ],
+)
+def test_what_does_not_fit_is_a_usage_error_that_says_what_does(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        changed(CNN5, text)
+    assert words in error.value.message
+
+
+def test_changes_that_would_cut_the_chest_off_are_refused_together() -> None:
+    with pytest.raises(UsageError, match="more than 50% of their side"):
+        changed(CNN5, "stages.augmentation.zoom=0.3", "augmentation_strength=2")
+
+
+def test_the_table_of_knobs_covers_fields_that_exist() -> None:
+    for recipe in RECIPES.values():
+        assert all(hasattr(recipe, name) for name in RECIPE_KNOBS)
+    for name in STAGE_KNOBS:
+        group, _, field = name.rpartition(".")
+        stages = [stage for recipe in RECIPES.values() for stage in (*recipe.scratch, *recipe.pretrained)]
+        assert any(hasattr(getattr(stage, group) if group else stage, field) for stage in stages)
+    assert set(HYPERPARAMETERS.values()) <= {*RECIPE_KNOBS, "last.learning_rate"}

@@ -1,0 +1,93 @@
+"""Search spaces as TOML: written and read back, and checked against what the trainer takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cxr.errors import InputError, UsageError
+from cxr.local_baseline.recipes import RECIPES
+from cxr.local_baseline.search_space import (
+    Parameter,
+    ParameterKind,
+    Scale,
+    SearchSpace,
+    check_space,
+    default_space,
+    read_space,
+    write_space,
+)
+
+
+@pytest.mark.parametrize("weights", ["none", "imagenet"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_default_space_is_written_and_read_back(recipe: str, weights: str, tmp_path: Path) -> None:
+    space = default_space(recipe, weights)
+    check_space(space)
+    write_space(space, tmp_path / "space.toml")
+    assert read_space(tmp_path / "space.toml") == space
+
+
+def test_unfreezing_is_searched_only_where_something_is_frozen() -> None:
+    def names(recipe: str, weights: str) -> set[str]:
+        return {parameter.id for parameter in default_space(recipe, weights).parameters}
+
+    assert "unfreeze-layers" in names("mobilenet-v2", "backbone.h5")
+    assert "unfreeze-layers" not in names("mobilenet-v2", "none") | names("cnn5", "none")
+
+
+RATE = Parameter("learning-rate", ParameterKind.DOUBLE, 1e-4, 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        (replace(RATE, id="momentum"), "there is no hyperparameter 'momentum'; there are: learning-rate"),
+        (replace(RATE, high=1e-5), "has a low and a higher high"),
+        (replace(RATE, low=0.0, scale=Scale.LOG), "a logarithmic scale needs a range above 0"),
+        (replace(RATE, high=3.0), "it takes a number, 1e-07 to 1"),
+        (Parameter("batch-size", ParameterKind.DOUBLE, 8, 64), "it is an integer or a discrete parameter"),
+        (Parameter("unfreeze-layers", ParameterKind.INTEGER, 0.5, 9), "the edges of an integer parameter are whole"),
+        (Parameter("batch-size", ParameterKind.DISCRETE, values=(32,)), "has 2 to 100 values"),
+        (Parameter("batch-size", ParameterKind.DISCRETE, values=(32, 16)), "are rising numbers"),
+        (Parameter("batch-size", ParameterKind.DISCRETE, values=(16, 32.5)), "it takes a whole number"),
+        (Parameter("dropout", ParameterKind.CATEGORICAL, values=("0.1", "much")), "it takes a number"),
+    ],
+    ids=lambda value: value.id if isinstance(value, Parameter) else "",
+)
+def test_what_the_trainer_would_refuse_is_refused_before_it_costs(parameter: Parameter, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        check_space(SearchSpace("cnn5", (parameter,)))
+    assert words in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("recipe = ", "cannot read the search space"),
+        ('recipe = "resnet"', "there is no recipe 'resnet'"),
+        ('recipe = "cnn5"', "has no parameter"),
+        ('recipe = "cnn5"\ntrials = 3', "'trials' is not known"),
+        ('recipe = "cnn5"\n[[parameter]]\nid = "dropout"\nkind = "real"', "dropout: kind is one of double, integer"),
+        ('recipe = "cnn5"\n[[parameter]]\nid = "dropout"\nkind = "double"\nmin = 0', "'min' is not known"),
+        ('recipe = "cnn5"\n[[parameter]]\nid = "dropout"\nkind = "double"\nlow = "0"', "low is a number"),
+    ],
+    ids=["toml", "recipe", "empty", "key", "kind", "field", "type"],
+)
+def test_a_bad_file_is_named_with_what_is_wrong(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_space(path)
+    assert str(path) in error.value.message
+    assert words in error.value.message
+
+
+def test_a_search_space_is_read_without_tensorflow() -> None:
+    code = "import sys, cxr.local_baseline.search_space; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"tensorflow", "keras", "numpy", "pandas", "google.cloud.storage"}.isdisjoint(loaded)
