@@ -40,17 +40,19 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def storage_client(server_url: str) -> Iterator[storage.Client]:
+def storage_client(server_url: str) -> storage.Client:
     """The unmodified storage SDK, pointed at the server the documented way."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in process.environment(server_url).items():
             patch.setenv(name, value)
-        yield storage.Client(project=PROJECT, credentials=AnonymousCredentials())
+        return storage.Client(project=PROJECT, credentials=AnonymousCredentials())
 
 
 @pytest.fixture
-def bucket(storage_client: storage.Client) -> storage.Bucket:
-    """A new, empty bucket."""
+def bucket(server_url: str, storage_client: storage.Client, monkeypatch: pytest.MonkeyPatch) -> storage.Bucket:
+    """A new, empty bucket; clients that the test makes go to the same server."""
+    for name, value in process.environment(server_url).items():
+        monkeypatch.setenv(name, value)
     location = os.environ.get("CXR_CONTRACT_BUCKET_LOCATION", REGION)
     return storage_client.create_bucket(f"cxr-contract-{uuid.uuid4().hex[:12]}", location=location)
 
