@@ -25,7 +25,7 @@ demo: $(STAMP) ## The whole way on the local emulator [DATA=folder of X-rays] [W
 	$(BIN)/cxr demo $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(ARGS)
 
 test: $(STAMP) ## The tests (minutes)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(ARGS)
 
 test-slow: $(STAMP) ## The long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
