@@ -25,6 +25,8 @@ ASSUMED_IMAGES_PER_SECOND: Mapping[str | None, float] = {
 }
 #: Decoding a full-size X-ray, a second on one machine; assumed.
 ASSUMED_DECODED_PER_SECOND = 100.0
+#: Of a request and of a job's details, what says nothing about how long the same work takes.
+_APART = frozenset({"seed", "trainer", "image", "timeout_hours", "online"})
 #: Of what the second and every further accelerator adds, this share arrives; assumed.
 SCALING = 0.8
 
@@ -70,7 +72,7 @@ def like_before(jobs: Iterable[Job], request: Mapping[str, Any], manifest_hash: 
 
 
 def _comparable(request: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in request.items() if key not in {"seed", "trainer", "image", "timeout_hours"}}
+    return {key: value for key, value in request.items() if key not in _APART}
 
 
 def _hours(job: Job) -> float | None:
