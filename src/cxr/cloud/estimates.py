@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cxr.cloud.offers import Hardware
 
 if TYPE_CHECKING:
+    from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job
 
 #: Pulling an image of several gigabytes and installing the trainer; assumed.
@@ -59,13 +60,18 @@ def expected_run(hardware: Hardware, work: Work) -> Expectation:
     return Expectation(STARTUP_HOURS + seconds / 3600, f"assumed {rate:.0f} images a second, not measured")
 
 
-def like_before(jobs: Iterable[Job], request: Mapping[str, Any], manifest_hash: str) -> Expectation | None:
-    """The running time of the last successful job of the same request (but for its seed) and manifest."""
+def like_before(
+    jobs: Iterable[Job], request: Mapping[str, Any], manifest_hash: str, where: Connection
+) -> Expectation | None:
+    """The running time of the last successful job of the same request (but for its seed) and manifest at that place: a
+    rehearsal on the emulator says nothing about Google's machines."""
     wanted = _comparable(request)
     hours = [
         _hours(job)
         for job in jobs
-        if job.succeeded and job.manifest_hash == manifest_hash and _comparable(job.details) == wanted
+        if job.succeeded
+        and (job.on, job.region, job.manifest_hash) == (where.on, where.region, manifest_hash)
+        and _comparable(job.details) == wanted
     ]
     known = [value for value in hours if value is not None]
     return Expectation(known[-1], "as long as the last such job") if known else None

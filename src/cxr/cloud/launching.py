@@ -60,7 +60,7 @@ def launch(
     that it has made before, so it is called again (`on_trouble` hears why) when the service did not answer. Two
     launches of one plan from the same folder wait for each other.
     """
-    with _only_one(journal, plan.job_id):
+    with only_one(journal, plan.job_id):
         known = journal.get(plan.job_id)
         if known and known.resource:
             return Launch(known, fresh=False)
@@ -72,7 +72,8 @@ def launch(
 
 
 @contextmanager
-def _only_one(journal: Journal, job_id: str) -> Iterator[None]:
+def only_one(journal: Journal, job_id: str) -> Iterator[None]:
+    """Nobody else of this working folder is in a block of the same name meanwhile."""
     folder = journal.path.parent / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / job_id, os.O_RDWR | os.O_CREAT, 0o666)

@@ -29,6 +29,7 @@ class SavedPlan:
     request: Mapping[str, Any]
     attempt: int
     worst_usd: float
+    job: str
     inputs: Mapping[str, str]
 
 
@@ -38,10 +39,21 @@ def plan_document(plan: LaunchPlan, inputs: Mapping[str, str]) -> dict[str, Any]
 
 
 def write_plan(plan: LaunchPlan, inputs: Mapping[str, str], path: Path) -> None:
-    """Save a plan. Raises NotAllowed or Fault when the file cannot be written."""
+    """Save a plan, in place of an earlier one if need be. Raises UsageError for a file that is something else,
+    NotAllowed or Fault when it cannot be written."""
+    if path.exists() and not _is_plan(path):
+        raise UsageError(f"{path} is there and is no launch plan", hint="choose another name for the plan")
     document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **plan_document(plan, inputs)}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_plan(path: Path) -> bool:
+    try:
+        document = json.loads(path.read_bytes()) if path.stat().st_size <= MAXIMUM_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("schema") == SCHEMA
 
 
 def read_plan(path: Path, kind: JobKind) -> SavedPlan:
@@ -51,7 +63,7 @@ def read_plan(path: Path, kind: JobKind) -> SavedPlan:
         document = json.loads(raw) if len(raw) <= MAXIMUM_BYTES else None
     except OSError as error:
         raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise InputError(f"{path} is not a saved launch plan", hint=f"save one: cxr cloud train {kind} --plan {path}")
@@ -65,10 +77,11 @@ def read_plan(path: Path, kind: JobKind) -> SavedPlan:
             manifest_hash=str(document["manifest_hash"]),
             request=dict(document["request"]),
             attempt=_count(document["attempt"]),
-            worst_usd=float(document["cost"]["worst_usd"]),
+            worst_usd=_amount(document["cost"]["worst_usd"]),
+            job=str(document["job"]),
             inputs=_texts(document.get("inputs", {})),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is not a whole launch plan: {error!r}", hint="make the plan anew") from error
     if saved.kind is not kind:
         raise UsageError(
@@ -80,6 +93,8 @@ def read_plan(path: Path, kind: JobKind) -> SavedPlan:
 def check_same(saved: SavedPlan, plan: LaunchPlan) -> None:
     """Raises CheckFailed, naming what differs, unless `plan` (made now, from the same inputs) is the saved one."""
     differences = [*_differences(saved, plan)]
+    if not differences and saved.job != plan.job_id:
+        differences = [f"it was named {saved.job} and is {plan.job_id}"]
     if differences:
         raise CheckFailed(
             f"{saved.path} no longer says what would be launched: {'; '.join(differences)}",
@@ -111,6 +126,12 @@ def _texts(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
         raise ValueError("a table of texts is needed")
     return value
+
+
+def _amount(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError("a cost must be a number")
+    return float(value)
 
 
 def _count(value: Any) -> int:

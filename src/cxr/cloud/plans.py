@@ -38,7 +38,8 @@ class Cost:
 
     def sentence(self, *, billed: bool) -> str:
         """The worst case in words; `billed` is False where nothing is (the emulator)."""
-        source = f"{self.price.usd_per_hour:.4g} USD an hour, read {self.price.read_on}"
+        region = f" in {self.price.region}" if self.price.region else ""
+        source = f"{self.price.usd_per_hour:.4g} USD an hour{region}, read {self.price.read_on}"
         where = "" if billed else "nothing here; on Google "
         return f"{where}at most {self.worst_usd:,.2f} USD ({self.worst_hours:g} h at {source})"
 

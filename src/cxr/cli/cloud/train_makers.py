@@ -49,7 +49,9 @@ def custom_maker(options: Callable[[], CustomOptions], weights: str, *, on_step:
             context.manifest,
             options,
             prices=context.prices,
-            expectation=like_before(context.journal.jobs(), options.request(), context.manifest.hash),
+            expectation=like_before(
+                context.journal.jobs(), options.request(), context.manifest.hash, context.connection
+            ),
             epochs=_epochs(options, context.manifest),
             attempt=attempt,
         )

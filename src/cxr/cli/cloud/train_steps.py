@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from cxr.cli.cloud.check import check_launch
 from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
 from cxr.cli.cloud.train_options import LaunchWishes
 from cxr.cli.out import Out
-from cxr.errors import InputError, NotAllowed, UsageError
+from cxr.errors import InputError, JobFailed, NotAllowed, UsageError
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def _plan_only(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, 
     if wishes.save_to is not None:
         write_plan(plan, inputs, wishes.save_to)
         out.say(f"saved the plan to {wishes.save_to}")
-        out.hint(f"cxr cloud train {plan.kind} --apply {wishes.save_to}")
+        command = f"cxr cloud train {plan.kind} --apply {shlex.quote(str(wishes.save_to))}"
+        out.hint(CloudFlags(state_dir=flags.state_dir, prices=flags.prices).command(command))
     out.result("cloud.plan", plan_document(plan, inputs))
 
 
@@ -147,7 +149,15 @@ def _show(out: Out, plan: LaunchPlan) -> None:
 
 
 def _check_cost(plan: LaunchPlan, max_cost: float | None) -> None:
-    if max_cost is not None and plan.cost.worst_usd > max_cost:
+    if max_cost is None:
+        return
+    priced = plan.cost.price.region
+    if priced not in {None, plan.connection.region}:
+        raise NotAllowed(
+            f"--max-cost {max_cost:g} cannot be kept: the price is that of {priced}, not of {plan.connection.region}",
+            hint="put the region's own prices into a file: --prices FILE; see cxr cloud prices",
+        )
+    if plan.cost.worst_usd > max_cost:
         raise NotAllowed(
             f"this may cost {plan.cost.worst_usd:,.2f} USD, more than --max-cost {max_cost:g}",
             hint="a smaller budget, timeout, machine or number of trials; or a higher --max-cost",
@@ -158,8 +168,13 @@ def _report(out: Out, flags: CloudFlags, launched: Launch, plan: LaunchPlan) -> 
     job = launched.job
     if launched.fresh:
         out.say(f"launched {job.id}: {job.resource}")
+    elif job.succeeded:
+        out.say(f"this plan is already {job.id} ({job.state}); launch it anew with --again, as a new plan")
     elif job.finished:
-        out.say(f"this plan is already {job.id} ({job.state}); launch it anew with --again")
+        raise JobFailed(
+            f"this plan was launched before, and {job.id} is {job.state}: {job.error or 'the service gave no reason'}",
+            hint=f"a new plan is the next attempt: cxr cloud train {job.kind} --plan FILE",
+        )
     else:
         out.say(f"this plan is already {job.id} ({job.state}); to launch it anew, end that: cxr cloud cancel {job.id}")
     out.hint(flags.follow_up(f"cxr cloud wait {job.id}"))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import WITHOUT_RESULT
 from cxr.cloud.launching import Submitted
 from cxr.cloud.offers import AUTOML_REGIONS, AutoMLOffer, automl_offer
 from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
 from cxr.cloud.prices import PriceTable, price_table
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
 from cxr.cloud.vertex.datasets import check_labels, dataset_display_name
+from cxr.cloud.vertex.found import find_launched
 from cxr.cloud.vertex.imports import import_file_name
 from cxr.errors import CheckFailed, InputError, UsageError
 from cxr.manifests.manifest import Manifest
@@ -115,15 +115,11 @@ def _notes(connection: Connection, offer: AutoMLOffer) -> Iterator[str]:
 
 def submit_automl(plan: LaunchPlan, dataset: str) -> Submitted:
     """Create the training pipeline and return its resource name at once. An earlier pipeline of the same plan (a
-    crash came between creation and journal) that has not failed is found by its label and returned instead."""
+    crash came between creation and journal) is found by its label and returned instead."""
     connection = plan.connection
+    if earlier := find_launched(plan):
+        return Submitted(earlier.resource, found=True)
     client = pipeline_client(connection)
-    with google_errors("look for the training pipeline"):
-        request = {"parent": connection.parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
-        earlier = list(client.list_training_pipelines(request=request, timeout=REQUEST_TIMEOUT_S))
-    for pipeline in earlier:
-        if pipeline.state.name.removeprefix("PIPELINE_STATE_") not in WITHOUT_RESULT:
-            return Submitted(str(pipeline.name), found=True)
     with google_errors("create the training pipeline"):
         pipeline = client.create_training_pipeline(
             request={"parent": connection.parent, "training_pipeline": _pipeline(plan, dataset)},

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import WITHOUT_RESULT, Job
+from cxr.cloud.journal import Job
 from cxr.cloud.launching import Submitted
 from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
 from cxr.cloud.prediction_prices import BATCH_NODE_HOUR, WORST_FACTOR, batch_estimate
@@ -15,6 +15,7 @@ from cxr.cloud.prices import HourlyPrice
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.datasets import missing_objects
+from cxr.cloud.vertex.found import find_launched
 from cxr.errors import CheckFailed, Fault, InputError
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google_errors import google_errors
@@ -83,20 +84,16 @@ def check_pictures_uploaded(connection: Connection, manifest: Manifest) -> None:
 
 
 def submit_batch(plan: LaunchPlan, manifest: Manifest, *, on_step: Callable[[str], None]) -> Submitted:
-    """Write the instances, create the job, return its resource name at once. An earlier job of the same plan that has
-    not failed is found by its label and returned instead."""
+    """Write the instances, create the job, return its resource name at once. An earlier job of the same plan is
+    found by its label and returned instead."""
     connection = plan.connection
-    client = job_client(connection)
-    with google_errors("look for the batch prediction"):
-        request = {"parent": connection.parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
-        earlier = list(client.list_batch_prediction_jobs(request=request, timeout=REQUEST_TIMEOUT_S))
-    for job in earlier:
-        if job.state.name.removeprefix("JOB_STATE_") not in WITHOUT_RESULT:
-            return Submitted(str(job.name), found=True)
+    if earlier := find_launched(plan):
+        return Submitted(earlier.resource, found=True)
     pictures = pictures_of(manifest)
     on_step(f"writing {len(pictures):,} instances")
     store = connection.store(f"predictions/{plan.job_id}")
     store.replace_bytes(INSTANCES_FILE, _instances(connection, pictures).encode(), content_type="application/jsonl")
+    client = job_client(connection)
     with google_errors("create the batch prediction"):
         job = client.create_batch_prediction_job(
             request={"parent": connection.parent, "batch_prediction_job": _resource(plan, len(manifest.classes))},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr.cloud.offers import Hardware
+from cxr.cloud.offers import Hardware, choose_hardware
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.uploading import put_manifest
 from cxr.cloud.wheel import WHEEL_NAME, build_wheel
@@ -82,13 +82,13 @@ def options_from(request: Any, weights: str) -> CustomOptions:
     """The options that a saved plan's request was made of; `weights` is a word or the path of the file now. Raises
     InputError when the request is not whole."""
     try:
-        hardware = Hardware(
+        hardware = choose_hardware(
             str(request["machine"]),
-            request["accelerator"],
-            int(request["gpus"]),
-            int(request["replicas"]),
-            bool(request["spot"]),
-            int(request["disk_gb"]),
+            gpus=int(request["gpus"]),
+            accelerator=request["accelerator"],
+            replicas=int(request["replicas"]),
+            spot=bool(request["spot"]),
+            disk_gb=int(request["disk_gb"]),
         )
         epochs = request["epochs"]
         return CustomOptions(
@@ -101,7 +101,7 @@ def options_from(request: Any, weights: str) -> CustomOptions:
             image=str(request["image"]),
             overrides=tuple(str(one) for one in request["overrides"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.estimates import Expectation, Work, expected_run
-from cxr.cloud.journal import WITHOUT_RESULT
 from cxr.cloud.launching import Submitted
 from cxr.cloud.offers import Hardware
 from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
@@ -20,6 +19,7 @@ from cxr.cloud.vertex.container import (
     job_spec,
     send_inputs,
 )
+from cxr.cloud.vertex.found import find_launched
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google_errors import google_errors
 
@@ -76,14 +76,9 @@ def submit_custom(
     plan: LaunchPlan, manifest: Manifest, options: CustomOptions, *, on_step: Callable[[str], None]
 ) -> Submitted:
     """Send the wheel, the manifest (and a weights file), create the job, return its resource name at once. An earlier
-    job of the same plan that has not failed is found by its label and returned instead."""
-    client = job_client(plan.connection)
-    with google_errors("look for the custom job"):
-        request = {"parent": plan.connection.parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
-        earlier = list(client.list_custom_jobs(request=request, timeout=REQUEST_TIMEOUT_S))
-    for job in earlier:
-        if job.state.name.removeprefix("JOB_STATE_") not in WITHOUT_RESULT:
-            return Submitted(str(job.name), found=True)
+    job of the same plan is found by its label and returned instead."""
+    if earlier := find_launched(plan):
+        return Submitted(earlier.resource, found=True)
     on_step("sending the trainer and the manifest")
     weights = send_inputs(plan, manifest, options)
     body: dict[str, Any] = {
@@ -91,6 +86,7 @@ def submit_custom(
         "labels": plan.labels,
         "job_spec": job_spec(plan, options, weights),
     }
+    client = job_client(plan.connection)
     with google_errors("create the custom job"):
         job = client.create_custom_job(
             request={"parent": plan.connection.parent, "custom_job": body}, timeout=REQUEST_TIMEOUT_S

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Journal
+from cxr.cloud.launching import only_one
 from cxr.cloud.plans import manifest_label
 from cxr.cloud.uploading import check_location
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
@@ -98,8 +99,16 @@ def ensure_dataset(
     """Find the manifest's dataset, or make and fill it. An import that is still at work (an earlier run was closed) is
     waited for; a dataset left half-filled is filled.
 
-    Raises InputError when an image was not uploaded; partial failures of the import are in the answer.
+    Two processes of one folder wait for each other. Raises InputError when an image was not uploaded; partial failures
+    of the import are in the answer.
     """
+    with only_one(journal, import_id(connection, manifest)):
+        return _ensure(connection, journal, manifest, on_step)
+
+
+def _ensure(
+    connection: Connection, journal: Journal, manifest: Manifest, on_step: Callable[[str], None]
+) -> DatasetState:
     state = find_dataset(connection, manifest)
     if state and state.complete:
         return state

@@ -8,11 +8,12 @@ from dataclasses import replace
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.launching import Launch, Submitted, launch, next_attempt
-from cxr.cloud.plans import LaunchPlan
+from cxr.cloud.plans import JobKind, LaunchPlan
 from cxr.cloud.vertex.automl import submit_automl
 from cxr.cloud.vertex.container import CustomOptions, job_output_url
 from cxr.cloud.vertex.custom import submit_custom
 from cxr.cloud.vertex.datasets import DatasetState, check_complete, check_uploaded, ensure_dataset
+from cxr.cloud.vertex.found import find_launched
 from cxr.cloud.vertex.jobs import refresh
 from cxr.cloud.vertex.tuning import TuneOptions, submit_tune
 from cxr.errors import Unreachable
@@ -22,14 +23,24 @@ Say = Callable[[str], None]
 
 
 def latest_attempt(connection: Connection, journal: Journal, plan: LaunchPlan, *, again: bool) -> LaunchPlan:
-    """The attempt to launch or to find, by what the service says now of those that the journal takes for unfinished."""
+    """The attempt to launch or to find, by what the service says now: of those that the journal takes for unfinished,
+    and of those that it does not know (launched from another folder, or the journal is lost), which are then written
+    down."""
     while True:
         plan = next_attempt(journal, plan, again=again)
         known = journal.get(plan.job_id)
-        if known is None or not known.resource or known.finished:
+        if known is None or not known.resource:
+            seen = find_launched(plan)
+            if seen is None:
+                return plan
+            noted = {"resource": seen.resource, "state": "PENDING", "output_url": _output_url(plan)}
+            known = journal.update(known or journal.intend(plan), **noted)
+        if known.finished or not refresh(connection, journal, known).finished:
             return plan
-        if not refresh(connection, journal, known).finished:
-            return plan
+
+
+def _output_url(plan: LaunchPlan) -> str:
+    return job_output_url(plan) if plan.kind in {JobKind.CUSTOM, JobKind.TUNE} else ""
 
 
 def launch_automl(

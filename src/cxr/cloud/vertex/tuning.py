@@ -8,7 +8,7 @@ from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.estimates import expected_run
-from cxr.cloud.journal import WITHOUT_RESULT, Job
+from cxr.cloud.journal import Job
 from cxr.cloud.launching import Submitted
 from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
 from cxr.cloud.prices import PriceTable, price_table
@@ -23,6 +23,7 @@ from cxr.cloud.vertex.container import (
     send_inputs,
 )
 from cxr.cloud.vertex.custom import hardware_notes, work_of
+from cxr.cloud.vertex.found import find_launched
 from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google_errors import google_errors
@@ -83,8 +84,9 @@ def tune_options_from(request: Any, weights: str) -> TuneOptions:
     """The options that a saved plan's request was made of. Raises InputError when the request is not whole."""
     try:
         space = tuple(dict(parameter) for parameter in request["space"])
+        study_spec(space)
         trials, parallel = int(request["trials"]), int(request["parallel"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
     return TuneOptions(options_from(request, weights), space, trials, parallel)
 
@@ -133,15 +135,10 @@ def plan_tune(
 def submit_tune(
     plan: LaunchPlan, manifest: Manifest, options: TuneOptions, *, on_step: Callable[[str], None]
 ) -> Submitted:
-    """Send what the trials need, create the job, return its resource name at once. An earlier job of the same plan that
-    has not failed is found by its label and returned instead."""
-    client, parent = job_client(plan.connection), plan.connection.parent
-    with google_errors("look for the tuning job"):
-        request = {"parent": parent, "filter": f'labels.cxr-run="{plan.job_id}"'}
-        earlier = list(client.list_hyperparameter_tuning_jobs(request=request, timeout=REQUEST_TIMEOUT_S))
-    for job in earlier:
-        if job.state.name.removeprefix("JOB_STATE_") not in WITHOUT_RESULT:
-            return Submitted(str(job.name), found=True)
+    """Send what the trials need, create the job, return its resource name at once. An earlier job of the same plan is
+    found by its label and returned instead."""
+    if earlier := find_launched(plan):
+        return Submitted(earlier.resource, found=True)
     on_step("sending the trainer and the manifest")
     weights = send_inputs(plan, manifest, options.trial)
     body = {
@@ -152,6 +149,7 @@ def submit_tune(
         "study_spec": study_spec(options.space),
         "trial_job_spec": job_spec(plan, options.trial, weights),
     }
+    client, parent = job_client(plan.connection), plan.connection.parent
     with google_errors("create the tuning job"):
         job = client.create_hyperparameter_tuning_job(
             request={"parent": parent, "hyperparameter_tuning_job": body}, timeout=REQUEST_TIMEOUT_S
