@@ -104,6 +104,28 @@ def test_more_than_max_cost_is_not_launched_and_not_saved(run_cxr: Run, data: Pa
     assert run_cxr(*wanted, "--yes", cwd=data).returncode == 3
 
 
+def test_max_cost_is_not_promised_at_another_regions_price(run_cxr: Run, data: Path) -> None:
+    elsewhere = ("cloud", "train", "custom", "--region", "europe-west4", "--max-cost", "100", "--plan")
+    refused = run_cxr(*elsewhere, cwd=data)
+    assert (refused.returncode, "the price is that of us-central1" in refused.stderr) == (3, True)
+    assert run_cxr("cloud", "train", "custom", "--seed", "-1", "--plan", cwd=data).returncode == 2
+
+
+def test_a_plan_whose_job_was_cancelled_is_not_called_launched(run_cxr: Run, data: Path) -> None:
+    plan = ("cloud", "train", "custom", "--recipe", "cnn5", "--seed", "77", "--plan")
+    said(run_cxr(*plan, "cancelled plan.json", "--json", cwd=data))
+    hint = run_cxr(*plan, "cancelled plan.json", cwd=data).stderr
+    assert "--apply 'cancelled plan.json'" in hint
+    apply = ("cloud", "train", "custom", "--apply", "cancelled plan.json", "--yes", "--json")
+    job = said(run_cxr(*apply, cwd=data))["job"]
+    said(run_cxr("cloud", "cancel", job, "--yes", "--json", cwd=data))
+    assert run_cxr("cloud", "wait", job, cwd=data).returncode == 4
+    refused = run_cxr(*apply, cwd=data)
+    assert refused.returncode == 4
+    assert f"{job} is CANCELLED" in refused.stderr
+    assert "cxr cloud train custom --plan FILE" in refused.stderr
+
+
 @pytest.mark.parametrize("kind", ["automl", "custom", "tune"])
 def test_the_whole_plan_for_google_needs_no_network(run_cxr: Run, data: Path, tmp_path: Path, kind: str) -> None:
     alone = ["unshare", "--user", "--net", "--map-root-user"]

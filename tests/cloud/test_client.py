@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ import requests
 
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
-from cxr.cloud.journal import Journal
+from cxr.cloud.journal import Job, Journal
 from cxr.cloud.offers import choose_hardware
 from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
@@ -247,3 +248,40 @@ def test_an_import_that_the_journal_never_heard_of_is_waited_for(
     assert made.complete
     operations = dataset_client(uploaded).transport.operations_client.list_operations(made.resource, "")
     assert sum("ImportData" in operation.metadata.type_url for operation in operations) == 1
+
+
+def _ended(connection: Connection, journal: Journal, job: Job) -> Job:
+    cancel_job(connection, job)
+    return poll(
+        lambda: refresh(connection, journal, journal.find(job.id)), lambda now: now.finished, longest_pause_s=0.5
+    )
+
+
+def test_the_second_attempt_is_found_when_the_journal_is_lost(
+    uploaded: Connection, manifest: Manifest, journal: Journal, tmp_path: Path
+) -> None:
+    options = CustomOptions("cnn5", L4, seed=31)
+    first = plan_custom(uploaded, manifest, options)
+    _ended(uploaded, journal, launch_custom(journal, first, manifest, options, on_step=silent).job)
+    second = latest_attempt(uploaded, journal, first, again=False)
+    at_work = launch_custom(journal, second, manifest, options, on_step=silent)
+    assert (second.attempt, at_work.fresh) == (2, True)
+
+    other = Journal(tmp_path / "other" / "jobs.jsonl")
+    found = latest_attempt(uploaded, other, first, again=False)
+    assert found.job_id == second.job_id
+    launched = launch_custom(other, found, manifest, options, on_step=silent)
+    assert (launched.fresh, launched.job.resource) == (False, at_work.job.resource)
+    assert next((job.id, job.state) for job in other.jobs()) == (first.job_id, "CANCELLED")
+    cancel_job(uploaded, at_work.job)
+
+
+def test_two_processes_make_one_dataset(uploaded: Connection, manifest: Manifest, journal: Journal) -> None:
+    other = make_validation(manifest, seed=22)
+    _faults(uploaded, {"operation": "aiplatform.datasets.create", "action": "latency", "seconds": 0.5})
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(lambda _: ensure_dataset(uploaded, journal, other, on_step=silent), range(2)))
+    finally:
+        _faults(uploaded)
+    assert len({state.resource for state in both}) == 1

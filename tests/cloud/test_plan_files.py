@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr.cloud.connection import Connection
+from cxr.cloud.estimates import Expectation, like_before
+from cxr.cloud.journal import Job
 from cxr.cloud.offers import choose_hardware
 from cxr.cloud.plan_files import check_same, read_plan, write_plan
 from cxr.cloud.plans import Cost, JobKind, LaunchPlan
@@ -99,6 +101,61 @@ SPACE = (
     {"id": "batch-size", "kind": "discrete", "values": [32, 16], "scale": "linear"},
     {"id": "optimizer", "kind": "categorical", "values": ["adam", "sgd"]},
 )
+
+
+def test_a_file_that_is_something_else_is_not_replaced(tmp_path: Path, saved: Path) -> None:
+    mine = tmp_path / "manifest.csv"
+    mine.write_text("path,label\n")
+    with pytest.raises(UsageError, match="is there and is no launch plan"):
+        write_plan(PLAN, {}, mine)
+    assert mine.read_text() == "path,label\n"
+    write_plan(PLAN, {}, saved)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("cost", {"worst_usd": float("nan")}, "a cost must be a number"),
+        ("job", "automl-0000000000", "it was named automl-0000000000"),
+        ("attempt", True, "attempt must be a number"),
+    ],
+)
+def test_a_plan_that_was_changed_by_hand_is_refused(saved: Path, key: str, value: Any, words: str) -> None:
+    saved.write_text(json.dumps({**json.loads(saved.read_text()), key: value}))
+    with pytest.raises(CxrError, match=words):
+        check_same(read_plan(saved, JobKind.AUTOML), PLAN)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"accelerator": "NVIDIA_H100", "gpus": 8}, "has NVIDIA_L4, not NVIDIA_H100"),
+        ({"gpus": float("inf")}, "not whole"),
+        ({"machine": "x9"}, "'x9' is not known"),
+    ],
+)
+def test_hardware_that_does_not_exist_is_refused_in_a_saved_plan(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(CxrError, match=words):
+        options_from({**OPTIONS.request(), **change}, "none")
+
+
+def test_a_space_without_its_range_is_refused_in_a_saved_plan() -> None:
+    request = TuneOptions(OPTIONS, SPACE, 6, 3).request() | {"space": [{"id": "x", "kind": "double"}]}
+    with pytest.raises(InputError, match="not whole"):
+        tune_options_from(request, "none")
+
+
+def test_a_rehearsal_says_nothing_about_the_time_on_google() -> None:
+    request = OPTIONS.request()
+    times = {"state": "SUCCEEDED", "started": "2026-11-21T10:00:00+00:00", "ended": "2026-11-21T10:30:00+00:00"}
+    where = {"project": "p", "region": "us-central1", "bucket": "b", "prefix": "c"}
+    job = Job(
+        "custom-1", JobKind.CUSTOM, Target.GCP, **where, manifest_hash="f", fingerprint="", details=request, **times
+    )
+    again = {**request, "seed": 10}
+    assert like_before([job], again, "f", WHERE) == Expectation(0.5, "as long as the last such job")
+    assert like_before([replace(job, on=Target.EMULATOR)], again, "f", WHERE) is None
+    assert like_before([job], {**again, "epochs": 9}, "f", WHERE) is None
 
 
 def test_options_survive_their_request() -> None:
