@@ -17,12 +17,14 @@ from job_site import STAND_IN, JobSite, Said, wait_until
 
 from cxr.cloud.connection import connect
 from cxr.cloud.emulator.process import ensure_running, stop
+from cxr.cloud.plans import place_label
 from cxr.cloud.storage_prices import automl_nodes_price, storage_price
 from cxr.cloud.vertex.clients import dataset_client, endpoint_client, job_client, model_client, pipeline_client
 from cxr.settings import Settings
 from cxr.storage.buckets import create_private_bucket
 
 HASH, OTHER_HASH = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+IMPORT = "import-0000000000"
 FOREVER = "exec sleep 600"
 
 
@@ -41,6 +43,9 @@ class Place(JobSite):
     def clean(self, *args: str) -> Said:
         where = ["--project", self.connection.project, "--bucket", self.connection.bucket]
         return self.cxr("clean", *args, *where)
+
+    def labels(self, run: str, manifest: str = HASH) -> dict[str, str]:
+        return {"cxr-run": run, "cxr-manifest": manifest[:32], "cxr-place": place_label(self.connection)}
 
     def left(self) -> dict[str, int]:
         """How many resources there are of each sort, labelled or not."""
@@ -78,22 +83,18 @@ def place(settings: Settings) -> Iterator[Place]:
     Place(folder, connection).emulator("faults")
 
 
-def labels(run: str, manifest: str = HASH) -> dict[str, str]:
-    return {"cxr-run": run, "cxr-manifest": manifest[:32]}
-
-
 def sorts(listed: list[dict[str, Any]]) -> list[str]:
     return [one["sort"] for one in listed]
 
 
 def test_a_whole_run_is_listed_with_its_price_and_deleted_in_order(place: Place) -> None:
     run, custom = "automl-00000000aa", "custom-00000000bb"
-    dataset = place.dataset(labels={"cxr-manifest": HASH[:32]})
-    _, model = place.automl(dataset, labels=labels(run))
-    place.endpoint(model, labels=labels(run), models=2)
-    done = place.custom("true", labels=labels(custom), out=f"{place.connection.base_url}/jobs/{custom}")
+    dataset = place.dataset(labels=place.labels(IMPORT))
+    _, model = place.automl(dataset, labels=place.labels(run))
+    place.endpoint(model, labels=place.labels(run), models=2)
+    done = place.custom("true", labels=place.labels(custom), out=f"{place.connection.base_url}/jobs/{custom}")
     place.wait(done)
-    running = place.custom(FOREVER, labels=labels("custom-00000000cc"))
+    running = place.custom(FOREVER, labels=place.labels("custom-00000000cc"))
     for name in (f"jobs/{custom}/model/bundle.json", f"exports/{run}/a/model.tflite", f"import/{HASH[:16]}.jsonl"):
         place.put(name, b"x" * 1000)
     place.put("jobs/custom-00000000cc/manifest.csv")
@@ -137,10 +138,10 @@ def test_a_whole_run_is_listed_with_its_price_and_deleted_in_order(place: Place)
 
 
 def test_a_dataset_goes_with_the_last_run_of_its_manifest(place: Place) -> None:
-    place.dataset(labels={"cxr-manifest": HASH[:32]})
+    place.dataset(labels=place.labels(IMPORT))
     jobs = []
     for run in ("custom-00000000a1", "custom-00000000a2"):
-        resource = place.custom("true", labels=labels(run))
+        resource = place.custom("true", labels=place.labels(run))
         place.wait(resource)
         place.put(f"jobs/{run}/model/x")
         where = ["--project", place.connection.project, "--bucket", place.connection.bucket]
@@ -155,8 +156,8 @@ def test_a_dataset_goes_with_the_last_run_of_its_manifest(place: Place) -> None:
 
 
 def test_what_fails_does_not_stop_the_rest_and_the_next_run_goes_on(place: Place) -> None:
-    place.dataset(labels={"cxr-manifest": HASH[:32]})
-    place.wait(place.custom("true", labels=labels("custom-00000000d1")))
+    place.dataset(labels=place.labels(IMPORT))
+    place.wait(place.custom("true", labels=place.labels("custom-00000000d1")))
     for number in range(3):
         place.put(f"jobs/custom-00000000d1/{number}")
     refused = {"action": "status", "status": 403}
@@ -206,7 +207,7 @@ def test_a_saved_list_is_applied_exactly_and_spares_what_has_changed_since(place
 
 def test_a_model_on_an_endpoint_of_somebody_else_stays(place: Place) -> None:
     dataset = place.dataset()
-    _, model = place.automl(dataset, labels=labels("automl-00000000f1"))
+    _, model = place.automl(dataset, labels=place.labels("automl-00000000f1"))
     place.endpoint(model)
     listed = place.clean("--all", "--dry-run", "--json").data
     (kept,) = listed["kept"]
@@ -216,8 +217,8 @@ def test_a_model_on_an_endpoint_of_somebody_else_stays(place: Place) -> None:
 
 
 def test_credentials_that_run_out_end_a_clean_up_and_the_next_run_goes_on(place: Place) -> None:
-    place.dataset(labels={"cxr-manifest": HASH[:32]})
-    place.wait(place.custom("true", labels=labels("custom-0000000081")))
+    place.dataset(labels=place.labels(IMPORT))
+    place.wait(place.custom("true", labels=place.labels("custom-0000000081")))
     place.put("jobs/custom-0000000081/x")
     place.emulator(
         "faults", {"rules": [{"operation": "aiplatform.datasets.delete", "action": "status", "status": 401}]}
@@ -236,8 +237,8 @@ def test_credentials_that_run_out_end_a_clean_up_and_the_next_run_goes_on(place:
 
 @pytest.mark.slow
 def test_a_killed_clean_up_goes_on_at_the_next_run(place: Place) -> None:
-    place.dataset(labels={"cxr-manifest": HASH[:32]})
-    place.wait(place.custom("true", labels=labels("custom-0000000091")))
+    place.dataset(labels=place.labels(IMPORT))
+    place.wait(place.custom("true", labels=place.labels("custom-0000000091")))
     place.put("jobs/custom-0000000091/x")
     stalled = {"operation": "aiplatform.datasets.delete", "action": "stall", "seconds": 60}
     place.emulator("faults", {"rules": [stalled]})

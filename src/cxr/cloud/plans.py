@@ -12,6 +12,9 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.prices import HourlyPrice, Price
 
+#: The label that says for which bucket and prefix something was made.
+PLACE_LABEL = "cxr-place"
+
 
 class JobKind(StrEnum):
     """What runs elsewhere and is followed through the journal: trainings, a batch prediction, a dataset's import."""
@@ -114,7 +117,11 @@ class LaunchPlan:
     @property
     def labels(self) -> dict[str, str]:
         """Labels for every resource that the launch makes (at most 63 characters each)."""
-        return {"cxr-run": self.job_id, "cxr-manifest": manifest_label(self.manifest_hash)}
+        return {
+            "cxr-run": self.job_id,
+            "cxr-manifest": manifest_label(self.manifest_hash),
+            PLACE_LABEL: place_label(self.connection),
+        }
 
     def rows(self) -> list[tuple[str, str]]:
         """What a user reads before saying yes."""
@@ -158,3 +165,9 @@ class LaunchPlan:
 def manifest_label(manifest_hash: str) -> str:
     """A manifest's hash as a legal label value."""
     return manifest_hash[:32]
+
+
+def place_label(connection: Connection) -> str:
+    """Bucket and prefix as a legal label value: projects are shared, and so is what stands in them."""
+    place = json.dumps({"bucket": connection.bucket, "prefix": connection.prefix}, sort_keys=True)
+    return hashlib.sha256(place.encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
-from cxr.cloud.plans import manifest_label
+from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR
 from cxr.cloud.scores import Picture, Scores
 from cxr.cloud.vertex import endpoints
@@ -143,7 +143,11 @@ def _deployed(connection: Connection, journal: Journal, job: Job, model: str, ma
     """The endpoint's name when the model is on it: found, or made."""
     found = endpoint_of(connection, journal, job)
     if found is None:
-        labels = {"cxr-run": job.id, "cxr-manifest": manifest_label(manifest_hash)}
+        labels = {
+            "cxr-run": job.id,
+            "cxr-manifest": manifest_label(manifest_hash),
+            PLACE_LABEL: place_label(connection),
+        }
         say("making an endpoint")
         begun = endpoints.begin_endpoint(connection, job.id, labels)
         resource = begun.name.partition("/operations/")[0]

@@ -11,7 +11,7 @@ import typer
 from cxr.cli.cloud.common import CloudFlags, connection_of, open_connection, open_journal
 from cxr.cli.options import Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir, Yes
 from cxr.cli.out import Out
-from cxr.errors import Fault, UsageError
+from cxr.errors import Fault, NotFound, UsageError
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -60,22 +60,26 @@ def clean(
 
     Example: cxr cloud clean --all --dry-run
     """
-    from cxr.cloud.cleaning.plan_file import write_clean_plan
+    from cxr.cloud.cleaning.plan_file import check_replaceable, write_clean_plan
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     settings = flags.settings()
     journal = open_journal(settings)
+    if plan_file is not None:
+        check_replaceable(plan_file)
     if apply is not None:
         if job or manifest or everything or images or keep_models or plan_file:
             raise UsageError("--apply FILE stands alone: the saved list says what is deleted", hint="add only --yes")
         connection, plan = _saved(apply, flags, out)
     else:
+        if not all(job or []):
+            raise UsageError("an empty name is no job's", hint="see the names: cxr cloud jobs")
         named = [journal.find(name) for name in job or []]
         _check_choice(named, manifest, everything, images)
         connection = _place(named, settings, out)
         scope = _scope(named, manifest, everything, images)
         plan = _find(connection, journal, scope, settings, out, keep_models)
-        _explain_attached(named, plan, out)
+        _explain_attached(named, plan, connection, flags, out)
     _show(plan, connection, out)
     if plan_file is not None:
         write_clean_plan(plan, plan_file)
@@ -135,9 +139,7 @@ def _find(
 
     prices = price_table(Path(settings.prices) if settings.prices else None)
     what, images = scope
-    return find_leftovers(
-        connection, journal.jobs(), what, prices, keep_models=keep_models, images=images, on_step=out.say
-    )
+    return find_leftovers(connection, journal, what, prices, keep_models=keep_models, images=images, on_step=out.say)
 
 
 def _saved(path: Path, flags: CloudFlags, out: Out) -> tuple[Connection, CleanPlan]:
@@ -211,11 +213,32 @@ def _delete(connection: Connection, journal: Journal, plan: CleanPlan, out: Out)
         )
 
 
-def _explain_attached(named: list[Job], plan: CleanPlan, out: Out) -> None:
+def _explain_attached(named: list[Job], plan: CleanPlan, connection: Connection, flags: CloudFlags, out: Out) -> None:
     found = {one.run for one in plan.leftovers}
     for job in named:
-        if job.attached and job.id not in found:
+        if not job.attached or job.id in found:
+            continue
+        run = _run_on_service(connection, job)
+        if run is None:
+            out.warn(f"{job.id} is not on the service any more")
+        elif run:
+            command = flags.follow_up(f"cxr cloud clean {run}")
+            out.warn(f"{job.id} carries the label of {run}, and goes with that: {command}")
+        else:
             out.warn(f"{job.id} carries no label of cxr: what it left is somebody else's and is not touched")
+
+
+def _run_on_service(connection: Connection, job: Job) -> str | None:
+    """The run that the job's own label names, "" without one; None when the service does not know the job."""
+    from cxr.cloud.vertex.attaching import RUN_LABEL
+    from cxr.cloud.vertex.job_kinds import SERVICES
+    from cxr.storage.google_errors import google_errors
+
+    try:
+        with google_errors(f"ask for {job.id}"):
+            return SERVICES[job.kind].get(connection, job.resource).labels.get(RUN_LABEL, "")
+    except NotFound:
+        return None
 
 
 def _payload(plan: CleanPlan, connection: Connection) -> dict[str, Any]:

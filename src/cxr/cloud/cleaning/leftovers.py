@@ -24,6 +24,7 @@ class Sort(StrEnum):
 
 
 ORDER = {sort: number for number, sort in enumerate(Sort)}
+JOB_SORTS = frozenset({Sort.AUTOML, Sort.TUNE, Sort.CUSTOM, Sort.BATCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class ImageChoice:
-    """Which objects below `images/` go too: those of these paths, or (None) all."""
+    """Which objects below `images/` go too: those of these paths, or (None) of the manifest that lies beside them."""
 
     paths: frozenset[str] | None = None
 

@@ -9,18 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Sort
-from cxr.errors import InputError
+from cxr.errors import InputError, UsageError
 from cxr.files import atomic_path
 from cxr.storage import ObjectInfo
 
 SCHEMA, SCHEMA_VERSION = "cxr.cloud.clean-plan", 1
+MAXIMUM_HEADER_BYTES = 1_000_000
 
 
 def write_clean_plan(plan: CleanPlan, path: Path) -> None:
-    """Save a plan."""
+    """Save a plan. Raises what `check_replaceable` raises."""
+    check_replaceable(path)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         for line in _lines(plan):
             stream.write(json.dumps(line) + "\n")
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises UsageError for a file that is there and is not a saved clean-up itself."""
+    if path.exists() and not _is_clean_plan(path):
+        raise UsageError(f"{path} is there and is no saved clean-up", hint="choose another name for the list")
+
+
+def _is_clean_plan(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            header = json.loads(stream.readline(MAXIMUM_HEADER_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(header, dict) and header.get("schema") == SCHEMA
 
 
 def read_clean_plan(path: Path) -> CleanPlan:

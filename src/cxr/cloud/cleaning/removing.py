@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from cxr.cloud.cleaning.at_work import AtWork, read_at_work
 from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Sort
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import SUCCEEDED, Journal
@@ -23,6 +25,8 @@ from cxr.storage.google_errors import LOGIN_HINT, google_errors
 #: Objects that are deleted at once.
 WIDTH = 16
 SLICE = 16 * WIDTH
+#: How long an answer to the question what is at work is taken to hold.
+FRESH_S = 60.0
 _KINDS = {
     Sort.AUTOML: JobKind.AUTOML,
     Sort.CUSTOM: JobKind.CUSTOM,
@@ -43,22 +47,50 @@ class Removal:
 
 
 def remove_all(connection: Connection, journal: Journal, plan: CleanPlan, *, on_progress: Progress) -> list[Removal]:
-    """Delete what the plan dooms, in its order, and write to the journal what is gone as it goes.
+    """Delete what the plan dooms, in its order, and write to the journal what is gone as it goes. What a job uses that
+    has started since the plan was made stays, and so does a manifest while images that it names do.
 
-    Failures are in the answer. Raises NotAllowed only when the credentials have run out: then all the rest would fail
-    as well. Running it again with the same plan, or a new one, goes on where this was interrupted.
+    Failures are in the answer. Raises NotAllowed when the credentials have run out (then all the rest would fail as
+    well), and what the services' listings raise. Running it again with the same plan, or a new one, goes on where this
+    was interrupted.
     """
     done: list[Removal] = []
     doomed = plan.doomed
+    watch = _Watch(connection, journal)
     for number, leftover in enumerate(doomed):
         what = f"{leftover.sort} {leftover.short_name}"
         on_progress(number, len(doomed), what)
-        removal = _remove(connection, leftover, partial(_tell_slice, on_progress, number, len(doomed), what))
+        failure = watch.reason(leftover) or _unfinished(connection, leftover, done)
+        on_slice = partial(_tell_slice, on_progress, number, len(doomed), what)
+        removal = Removal(leftover, (failure,)) if failure else _remove(connection, leftover, on_slice)
         if not removal.failures:
             _note(journal, leftover)
         done.append(removal)
     on_progress(len(doomed), len(doomed), "")
     return done
+
+
+class _Watch:
+    """What is at work, asked again when it was asked a while ago."""
+
+    def __init__(self, connection: Connection, journal: Journal) -> None:
+        self._connection, self._journal = connection, journal
+        self._read_at, self._at_work = 0.0, AtWork((), "")
+
+    def reason(self, leftover: Leftover) -> str:
+        """Why a leftover must not be deleted now, "" when it may."""
+        if not self._read_at or time.monotonic() - self._read_at > FRESH_S:
+            self._at_work, self._read_at = read_at_work(self._connection, self._journal), time.monotonic()
+        why = self._at_work.reason(leftover)
+        return f"in use since the list was saved: {why}" if why else ""
+
+
+def _unfinished(connection: Connection, leftover: Leftover, done: list[Removal]) -> str:
+    # The next run finds the images by their manifest.
+    images = f"{connection.base_url}/images"
+    beside = leftover.sort is Sort.OBJECTS and leftover.name == connection.base_url
+    left = beside and any(removal.failures for removal in done if removal.leftover.name == images)
+    return "images that it names are still there" if left else ""
 
 
 def _tell_slice(on_progress: Progress, number: int, total: int, what: str, objects: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Journal
 from cxr.cloud.launching import only_one
-from cxr.cloud.plans import manifest_label
+from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.uploading import check_location
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.imports import import_id, run_import
@@ -38,7 +38,8 @@ class DatasetState:
 
 
 def find_dataset(connection: Connection, manifest: Manifest) -> DatasetState | None:
-    """The newest dataset that carries this manifest's label, if any."""
+    """The newest dataset that carries this manifest's label, if any. One of another bucket or prefix is not taken: its
+    images are there, and are deleted there."""
     client = dataset_client(connection)
     with google_errors("list the datasets"):
         found = client.list_datasets(
@@ -48,7 +49,9 @@ def find_dataset(connection: Connection, manifest: Manifest) -> DatasetState | N
             },
             timeout=REQUEST_TIMEOUT_S,
         )
-        datasets = sorted(found, key=lambda dataset: dataset.create_time, reverse=True)
+        place = place_label(connection)
+        ours = [dataset for dataset in found if dataset.labels.get(PLACE_LABEL, place) == place]
+        datasets = sorted(ours, key=lambda dataset: dataset.create_time, reverse=True)
     expected = expected_items(manifest)
     return DatasetState(datasets[0].name, int(datasets[0].data_item_count), expected) if datasets else None
 
@@ -152,7 +155,11 @@ def _create(connection: Connection, manifest: Manifest) -> str:
                 "dataset": {
                     "display_name": dataset_display_name(manifest),
                     "metadata_schema_uri": METADATA_SCHEMA,
-                    "labels": {"cxr-run": import_id(connection, manifest), "cxr-manifest": label},
+                    "labels": {
+                        "cxr-run": import_id(connection, manifest),
+                        "cxr-manifest": label,
+                        PLACE_LABEL: place_label(connection),
+                    },
                 },
             },
             timeout=REQUEST_TIMEOUT_S,
