@@ -6,81 +6,30 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from job_site import STAND_IN, JobSite, Said, wait_until
+from clean_site import HASH, IMPORT, Place, cleaning_emulator, new_place
+from job_site import wait_until
 
-from cxr.cloud.connection import connect
-from cxr.cloud.emulator.process import ensure_running, stop
-from cxr.cloud.plans import place_label
 from cxr.cloud.storage_prices import automl_nodes_price, storage_price
-from cxr.cloud.vertex.clients import dataset_client, endpoint_client, job_client, model_client, pipeline_client
 from cxr.settings import Settings
-from cxr.storage.buckets import create_private_bucket
 
-HASH, OTHER_HASH = "0123456789abcdef" * 4, "fedcba9876543210" * 4
-IMPORT = "import-0000000000"
 FOREVER = "exec sleep 600"
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    settings = Settings(state_dir=tmp_path_factory.mktemp("cleaning") / ".cxr")
-    ensure_running(settings.emulator_dir, idle_exit_seconds=300, max_running_jobs=8, stand_in=STAND_IN)
-    yield settings
-    stop(settings.emulator_dir)
-
-
-@dataclass(frozen=True)
-class Place(JobSite):
-    """A project and bucket of its own on the shared emulator."""
-
-    def clean(self, *args: str) -> Said:
-        where = ["--project", self.connection.project, "--bucket", self.connection.bucket]
-        return self.cxr("clean", *args, *where)
-
-    def labels(self, run: str, manifest: str = HASH) -> dict[str, str]:
-        return {"cxr-run": run, "cxr-manifest": manifest[:32], "cxr-place": place_label(self.connection)}
-
-    def left(self) -> dict[str, int]:
-        """How many resources there are of each sort, labelled or not."""
-        parent = self.connection.parent
-        return {
-            "datasets": len(list(dataset_client(self.connection).list_datasets(parent=parent))),
-            "pipelines": len(list(pipeline_client(self.connection).list_training_pipelines(parent=parent))),
-            "jobs": len(list(job_client(self.connection).list_custom_jobs(parent=parent))),
-            "models": len(list(model_client(self.connection).list_models(parent=parent))),
-            "endpoints": len(list(endpoint_client(self.connection).list_endpoints(parent=parent))),
-        }
-
-    def endpoint(self, model: str, *, labels: dict[str, str] | None = None, models: int = 1) -> str:
-        client = endpoint_client(self.connection)
-        described = {"display_name": "e", "labels": labels or {}}
-        name = str(client.create_endpoint(parent=self.connection.parent, endpoint=described).result(20).name)
-        for _ in range(models):
-            nodes = {"min_replica_count": 1, "max_replica_count": 1}
-            deployed = {"model": model, "display_name": "d", "automatic_resources": nodes}
-            client.deploy_model(endpoint=name, deployed_model=deployed, traffic_split={"0": 100}).result(20)
-        return name
-
-    def wait(self, resource: str) -> None:
-        client = job_client(self.connection)
-        wait_until(lambda: client.get_custom_job(name=resource).state.name == "JOB_STATE_SUCCEEDED")
+    with cleaning_emulator(tmp_path_factory.mktemp("cleaning")) as settings:
+        yield settings
 
 
 @pytest.fixture
 def place(settings: Settings) -> Iterator[Place]:
-    name = f"p-{uuid.uuid4().hex[:10]}"
-    folder = settings.state_dir.parent
-    connection = connect(replace(settings, project=name, bucket=name))
-    create_private_bucket(name, region=connection.region, endpoint=connection.endpoint, project=name)
-    yield Place(folder, connection)
-    Place(folder, connection).emulator("faults")
+    with new_place(settings) as place:
+        yield place
 
 
 def sorts(listed: list[dict[str, Any]]) -> list[str]:
@@ -187,11 +136,15 @@ def test_a_saved_list_is_applied_exactly_and_spares_what_has_changed_since(place
     plan = tmp_path / "clean.jsonl"
     for name in ("a", "b"):
         place.put(f"jobs/custom-00000000e1/{name}")
-    place.put("images/1.jpeg")
     place.put("builds/image-0123456789/context.tar.gz")
-    said = place.clean("--all", "--images", "--plan", str(plan))
-    assert said.code == 0, said.error
-    assert len(place.names()) == 4
+    for _ in range(2):  # a saved list is replaced by a new one, and only that
+        said = place.clean("--all", "--plan", str(plan))
+        assert said.code == 0, said.error
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    assert place.clean("--all", "--plan", str(notes)).code == 2
+    assert notes.read_text() == "mine"
+    assert len(place.names()) == 3
     place.connection.store().replace_bytes("jobs/custom-00000000e1/a", b"written since")
     place.put("jobs/custom-00000000e1/new")
     applied = place.cxr("clean", "--apply", str(plan), "--yes")
@@ -258,6 +211,7 @@ def test_a_killed_clean_up_goes_on_at_the_next_run(place: Place) -> None:
     ("args", "words"),
     [
         ([], "say what to clean up"),
+        ([""], "name"),
         (["--all", "--manifest", "manifest.csv"], "exclude each other"),
         (["--apply", "plan", "--all"], "stands alone"),
         (["--apply", "pyproject.toml"], "cannot read the plan"),

@@ -165,7 +165,8 @@ def _launches(connection: Connection, journal: Sequence[Job], held: set[str]) ->
     for job in journal:
         waiting = not job.resource and not job.finished
         if is_here(job, connection) and waiting and job.id not in held and _is_young(job):
-            again = "run cxr cloud dataset" if job.kind is JobKind.IMPORT else "launch it again, or cxr cloud attach --all"
+            filling = job.kind is JobKind.IMPORT
+            again = "run cxr cloud dataset" if filling else "launch it again, or cxr cloud attach --all"
             because = f"the launch of {job.id} was not answered: {again}; it no longer counts after a day"
             yield _launching(connection, job.id, job, because)
     for run in sorted(held):
