@@ -88,11 +88,12 @@ def test_recipes_are_listed(run_cxr: RunCxr) -> None:
         (("train", "--images", "nowhere"), "there is no folder of images nowhere"),
         (("train", "--recipe", "mobilenet-v2", "--weights", "gone.h5"), "there is no weights file gone.h5"),
         (("train", "--epochs", "0"), "at least one is needed"),
+        (("train", "--seed", "4294967296"), "the seed 4294967296: it takes a whole number, 0 to 4294967295"),
         (("train", "--set", "batch_size=0"), "batch_size=0: it takes a whole number, 1 to 4096"),
         (("train", "--set", "unfreeze_layers=3"), "has no fine-tuning stage"),
         (("evaluate", "xrays"), "is not a bundle"),
     ],
-    ids=["recipe", "manifest", "images", "weights", "epochs", "value", "stage", "bundle"],
+    ids=["recipe", "manifest", "images", "weights", "epochs", "seed", "value", "stage", "bundle"],
 )
 def test_bad_input_is_one_line_what_next_and_exit_code_2(
     work: Path, run_cxr: RunCxr, arguments: tuple[str, ...], words: str

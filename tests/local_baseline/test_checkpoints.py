@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cxr.errors import Fault
 from cxr.local_baseline.checkpoints import KEPT, Checkpoint, Checkpoints, packed, unpacked
 
 MARK, OTHER = "a" * 64, "b" * 64
@@ -37,7 +39,7 @@ def test_what_is_kept_is_found_again_exactly(tmp_path: Path) -> None:
     arrays = unpacked("best", newest.arrays)
     assert [array.dtype for array in arrays] == [np.float64, np.int64]
     assert np.array_equal(arrays[0], np.full((2, 3), 0.1))
-    assert said == [f"continuing from {tmp_path}/cxr-{'a' * 16}-000001-00000000.npz"]
+    assert said == [f"continuing from {tmp_path}/cxr-{'a' * 16}-v1-000001-00000000.npz"]
 
 
 def test_the_newest_is_the_furthest_and_a_few_are_kept(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_those_of_another_training_are_left_alone_and_said(tmp_path: Path) -> No
         theirs.keep(epochs, 0, checkpoint(epochs))
     ours, said = places(tmp_path)
     assert ours.newest() is None
-    assert said == [f"2 checkpoints at {tmp_path} are of another training: ignored"]
+    assert said == [f"2 checkpoints at {tmp_path} are of another training or version: ignored"]
     for epochs in (1, 2, 3):
         ours.keep(epochs, 0, checkpoint(epochs))
     assert (newest_value(tmp_path), newest_value(tmp_path, OTHER)) == (3, 9)
@@ -95,3 +97,61 @@ def test_a_place_that_cannot_be_written_is_said_and_ends_nothing(tmp_path: Path)
     kept.keep(1, 0, checkpoint(1))
     assert len(said) == 1
     assert said[0].startswith("no checkpoint was written: ")
+
+
+def test_a_new_one_stays_and_damaged_ones_that_are_further_go(tmp_path: Path) -> None:
+    for epochs in (7, 8):
+        places(tmp_path)[0].keep(epochs, 0, checkpoint(epochs))
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"broken")
+    kept, said = places(tmp_path)
+    assert kept.newest() is None
+    assert len(said) == 2
+    for epochs in (1, 2):
+        kept.keep(epochs, 0, checkpoint(epochs))
+        assert newest_value(tmp_path) == epochs
+    assert [path.name[-19:] for path in sorted(tmp_path.iterdir())] == ["000001-00000000.npz", "000002-00000000.npz"]
+
+
+def test_one_that_nobody_looked_at_never_displaces_the_one_just_written(tmp_path: Path) -> None:
+    for epochs in (7, 8):
+        places(tmp_path)[0].keep(epochs, 0, checkpoint(epochs))
+    places(tmp_path)[0].keep(1, 0, checkpoint(1))
+    assert [path.name[-19:-13] for path in sorted(tmp_path.iterdir())] == ["000001", "000008"]
+
+
+def test_those_of_another_version_are_left_alone_and_said(tmp_path: Path) -> None:
+    others = [tmp_path / f"cxr-{'a' * 16}-{version}000009-00000000.npz" for version in ("", "v2-")]
+    for path in others:
+        path.write_bytes(b"of another program")
+    kept, said = places(tmp_path)
+    assert kept.newest() is None
+    assert said == [f"2 checkpoints at {tmp_path} are of another training or version: ignored"]
+    for epochs in (1, 2, 3):
+        kept.keep(epochs, 0, checkpoint(epochs))
+    assert newest_value(tmp_path) == 3
+    assert all(path.exists() for path in others)
+
+
+def test_no_byte_of_damage_is_taken_for_anything_else(tmp_path: Path) -> None:
+    places(tmp_path)[0].keep(1, 0, Checkpoint({}, {}))
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for where in (*range(32), *range(len(whole) - 80, len(whole))):  # a member's header, and the directory
+        path.write_bytes(whole[:where] + bytes([whole[where] ^ 0xFF]) + whole[where + 1 :])
+        found = places(tmp_path)[0].newest()
+        assert found is None or found.state["fingerprint"] == MARK
+
+
+def test_a_temporary_disk_that_fails_is_said_in_writing_and_a_fault_in_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, said = places(tmp_path)
+    kept.keep(1, 0, checkpoint(1))
+    with monkeypatch.context() as here:
+        here.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        kept.keep(2, 0, checkpoint(2))
+        with pytest.raises(Fault, match="cannot be read here"):
+            places(tmp_path)[0].newest()
+    assert [line.partition(": ")[0] for line in said] == ["no checkpoint was written"]
+    assert newest_value(tmp_path) == 1

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr.errors import UsageError
-from cxr.local_baseline.distribution import ALONE, CURRENT, shared_layer
+from cxr.errors import Fault, UsageError
+from cxr.local_baseline.distribution import ALONE, CURRENT, Cluster, Replicas, shared_layer
 from cxr.local_baseline.tensorflow_setup import load
 
 PROGRAM = Path(__file__).parent / "replica_process.py"
@@ -104,3 +104,16 @@ def test_dropout_of_shares_is_that_of_the_whole_batch() -> None:
 def test_a_batch_is_never_smaller_than_the_replicas_it_is_for() -> None:
     with pytest.raises(UsageError, match="batches of 0 images cannot be shared by 1 replicas"):
         ALONE.check_batches(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"),
+    [
+        *((name, Fault) for name in ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError")),
+        *((name, None) for name in ("ResourceExhaustedError", "InvalidArgumentError", "InternalError")),
+    ],
+)
+def test_only_errors_of_the_network_are_another_machine(name: str, raised: type[Exception] | None) -> None:
+    error = getattr(load().tf.errors, name)
+    with pytest.raises(raised or error, match="went away" if raised else "words"), Replicas(Cluster(2, 1)).errors():
+        raise error(None, None, "words")

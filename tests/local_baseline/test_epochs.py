@@ -19,6 +19,13 @@ def epoch(number: int, val_loss: float, *, val_auc: float = 0.5, stage: str = "w
     return EpochResult(stage, number, 9, 1.0, val_loss, val_auc, 0.5, 1e-3)
 
 
+RULES = {"whole": EarlyStopping(9)}
+
+
+def no_words(line: str) -> None:
+    raise AssertionError(line)
+
+
 def test_a_stage_is_over_when_patience_is() -> None:
     state, rule = StageState(), EarlyStopping(patience=2, min_delta=0.1)
     best = [state.end_epoch(epoch(number, loss), rule) for number, loss in enumerate((1.0, 0.8, 0.75, 0.71), start=1)]
@@ -47,15 +54,16 @@ def test_a_state_survives_json() -> None:
 
 def test_the_best_epoch_is_the_one_the_bundle_would_hold() -> None:
     head = [epoch(1, 0.5, stage="head"), epoch(2, 0.5, stage="head")]
-    assert best_so_far(head) == head[0]
+    rules = {"head": EarlyStopping(9), "fine-tune": EarlyStopping(9)}
+    assert best_so_far(head, rules) == head[0]
     worse, equal = epoch(1, 0.6, stage="fine-tune"), epoch(2, 0.5, stage="fine-tune")
-    assert best_so_far([*head, worse]) == head[0]
-    assert best_so_far([*head, worse, equal]) == equal
+    assert best_so_far([*head, worse], rules) == head[0]
+    assert best_so_far([*head, worse, equal], rules) == equal
 
 
 def test_a_trial_reports_the_best_epoch_so_far(tmp_path: Path) -> None:
     path = tmp_path / "reports" / "metrics"
-    report = TuningReport(path, "3", "val_auc")
+    report = TuningReport(path, "3", "val_auc", RULES, no_words)
     for number, (loss, auc) in enumerate([(0.5, 0.8), (0.7, 0.9), (0.4, 0.85)], start=1):
         report.on_epoch(epoch(number, loss, val_auc=auc))
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -63,11 +71,35 @@ def test_a_trial_reports_the_best_epoch_so_far(tmp_path: Path) -> None:
     assert [(line["val_auc"], line["global_step"]) for line in lines] == [("0.8", "1"), ("0.8", "2"), ("0.85", "3")]
     assert {line["trial"] for line in lines} == {"3"}
     assert set(lines[0]) == {"timestamp", "trial", "val_auc", "global_step", "checkpoint_path"}
-    again = TuningReport(path, "3", "val_loss")
+    again = TuningReport(path, "3", "val_loss", RULES, no_words)
     for number in range(1, MOST_LINES + 3):
         again.on_epoch(epoch(number, 0.1))
     kept = [json.loads(line)["global_step"] for line in path.read_text().splitlines()]
     assert kept == [str(number) for number in range(3, MOST_LINES + 3)]
+
+
+def test_a_trial_reports_what_the_bundle_holds_when_a_small_gain_counts_for_nothing(tmp_path: Path) -> None:
+    rule, state = EarlyStopping(9, min_delta=0.01), StageState()
+    report = TuningReport(tmp_path / "metrics", "1", "val_auc", {"whole": rule}, no_words)
+    for result in (epoch(1, 0.5, val_auc=0.7), epoch(2, 0.495, val_auc=0.9)):
+        state.end_epoch(result, rule)
+        report.on_epoch(result)
+    assert state.best_epoch == 1
+    assert json.loads((tmp_path / "metrics").read_text().splitlines()[-1])["val_auc"] == "0.7"
+
+
+def test_a_report_that_cannot_be_written_is_said_and_made_good(tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = tmp_path / "reports"
+    folder.write_text("")
+    report = TuningReport(folder / "metrics", "1", "val_auc", RULES, said.append)
+    report.on_epoch(epoch(1, 0.5))
+    assert [line.partition(": ")[0] for line in said] == ["the tuning service was not told of the epoch"]
+    folder.unlink()
+    for number in (2, 3):
+        report.on_epoch(epoch(number, 0.5))
+    lines = [json.loads(line)["global_step"] for line in (folder / "metrics").read_text().splitlines()]
+    assert (lines, len(said)) == (["1", "2", "3"], 1)
 
 
 def config(kind: str, index: int, **cluster: list[str]) -> str:

@@ -66,6 +66,13 @@ def test_what_does_not_fit_is_a_usage_error_that_says_what_does(text: str, words
     assert words in error.value.message
 
 
+def test_a_batch_norm_that_is_frozen_takes_no_momentum() -> None:
+    assert changed(MOBILENET_V2, "batch_norm_momentum=0.8").batch_norm_momentum == 0.8
+    with pytest.raises(UsageError, match="batch_norm_momentum: with weights imagenet") as error:
+        changed(MOBILENET_V2, "batch_norm_momentum=0.8", weights="imagenet")
+    assert error.value.hint
+
+
 def test_changes_that_would_cut_the_chest_off_are_refused_together() -> None:
     with pytest.raises(UsageError, match="more than 50% of their side"):
         changed(CNN5, "stages.augmentation.zoom=0.3", "augmentation_strength=2")

@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ import pytest
 from cxr.bundle import Bundle, ModelFormat, Origin, read_bundle
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.cache import cached_images
+from cxr.local_baseline.distribution import Replicas
 from cxr.local_baseline.request import TrainRequest
+from cxr.local_baseline.stages import Surroundings
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train
 from cxr.manifests.manifest import Manifest, new_manifest
@@ -121,6 +124,24 @@ def test_a_folder_with_other_files_is_not_replaced(small_request: TrainRequest, 
     with pytest.raises(UsageError, match="holds other files"):
         train(replace(small_request, output=tmp_path), silent)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_a_usage_error(
+    small_request: TrainRequest, tmp_path: Path, seed: int
+) -> None:
+    with pytest.raises(UsageError, match=f"the seed {seed}: it takes a whole number, 0 to 4294967295"):
+        train(replace(small_request, seed=seed, output=tmp_path / "run"), silent)
+
+
+def test_more_replicas_than_images_in_a_batch_are_refused_before_decoding(
+    small_request: TrainRequest, tmp_path: Path
+) -> None:
+    many = Surroundings(replicas=Replicas(strategy=SimpleNamespace(num_replicas_in_sync=25)))
+    request = replace(small_request, output=tmp_path / "run", cache_dir=tmp_path / "cache")
+    with pytest.raises(UsageError, match="batches of 24 images cannot be shared by 25 replicas"):
+        train(request, silent, surroundings=many)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_recipe_is_a_usage_error(small_request: TrainRequest) -> None:

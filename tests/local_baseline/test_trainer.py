@@ -125,11 +125,12 @@ def test_the_images_root_follows_the_manifest(small_manifest: Manifest, tmp_path
     [
         (("--recipe", "resnet", "--output", "out"), 2, "there is no recipe 'resnet'"),
         (("--recipe", "cnn5"), 2, "AIP_MODEL_DIR is not set"),
+        (("--recipe", "cnn5", "--output", "out", "--seed=-1"), 2, "the seed -1: it takes a whole number"),
         (("--recipe", "cnn5", "--output", "out", "--set", "stages.rate=1"), 2, "a recipe has no 'stages.rate'"),
         (("--recipe", "cnn5", "--output", "out", "--learning-rate=9"), 2, "it takes a number, 1e-07 to 1"),
         (("--recipe", "cnn5", "--output", "out", "--manifest", "gone.csv"), 2, "there is no manifest gone.csv"),
     ],
-    ids=["recipe", "output", "key", "value", "manifest"],
+    ids=["recipe", "output", "seed", "key", "value", "manifest"],
 )
 def test_an_error_is_one_line_and_an_exit_code(
     small_manifest: Manifest, arguments: tuple[str, ...], code: int, words: str

@@ -58,12 +58,13 @@ def train_command(
     from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.overrides import parse_overrides
     from cxr.local_baseline.recipes import find_recipe
-    from cxr.local_baseline.request import TrainRequest
+    from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.manifest_file import read_manifest
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
     find_recipe(recipe)
+    check_seed(seed)
     overrides = parse_overrides(sets or ())
     manifest = read_manifest(manifest_path)
     request = TrainRequest(

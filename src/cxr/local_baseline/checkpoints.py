@@ -1,11 +1,12 @@
 """Checkpoints in a bucket or a folder: one object each, whole or absent, of one training only.
 
 An object is a NumPy archive (.npz, no pickles; every member has a CRC) whose member `state` is JSON. Its name is the
-training's fingerprint and how far it is, so that the newest is the last by name.
+training's fingerprint, the version of what it holds and how far it is, so that the newest is the last by name.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import tempfile
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxr.errors import CxrError, Interrupted, NotFound
+from cxr.errors import Fault, NotFound
+from cxr.local_baseline.failures import only_said, words_of
 from cxr.storage import open_store
 
 #: How many are kept: the newest, and the one before it in case the newest cannot be read.
@@ -29,7 +31,9 @@ CHECKPOINT_VERSION = 1
 STATE = "state"
 #: Hex digits of the fingerprint in a name.
 MARK_DIGITS = 16
-NAME = re.compile(r"cxr-([0-9a-f]{16})-(\d{6})-(\d{8})\.npz")
+NAME = re.compile(r"cxr-([0-9a-f]{16})-(?:v\d+-)?(\d{6})-(\d{8})\.npz")
+#: What reading damaged bytes raises; RuntimeError is zipfile's for a flag that it does not know.
+DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, RuntimeError)
 
 Arrays = dict[str, npt.NDArray[Any]]
 Say = Callable[[str], None]
@@ -46,21 +50,27 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of the training `fingerprint` at `url` (gs://, s3:// or a folder). `say` hears what a log should.
 
-    A place that cannot be written does not end a training that costs money by the minute: it is said, and tried again
-    at the next checkpoint.
+    A place that cannot be written, or a full temporary disk, does not end a training that costs money by the minute: it
+    is said, and tried again at the next checkpoint.
     """
 
     def __init__(self, url: str, fingerprint: str, say: Say) -> None:
         self._store = open_store(url)
         self._fingerprint = fingerprint
         self._say = say
+        self._damaged: set[str] = set()
+        self._foreign: set[str] = set()
 
     def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint of this training, or None. Those of other trainings are left alone, and said."""
+        """The newest whole checkpoint of this training, or None. Those of other trainings are left alone, and said.
+
+        Raises Fault, and what a Store does, when one cannot be fetched or read for another reason than damage: to begin
+        again would cost what it holds.
+        """
         names = self._names()
         others = [name for name in names if not name.startswith(self._prefix)]
         if others:
-            self._say(f"{len(others)} checkpoints at {self._store.url} are of another training: ignored")
+            self._say(f"{len(others)} checkpoints at {self._store.url} are of another training or version: ignored")
         for name in sorted(set(names) - set(others), reverse=True):
             found = self._read(name)
             if found is not None:
@@ -69,26 +79,34 @@ class Checkpoints:
         return None
 
     def keep(self, epochs: int, step: int, checkpoint: Checkpoint) -> None:
-        """Write one that stands `step` steps into the epoch after `epochs` (of all stages), then drop the old ones."""
+        """Write one that stands `step` steps into the epoch after `epochs` (of all stages), then drop the old ones and
+        those that were found damaged."""
         name = f"{self._prefix}{epochs:06d}-{step:08d}.npz"
-        try:
+        with only_said(self._say, "no checkpoint was written"):
             with tempfile.TemporaryDirectory(prefix="cxr-checkpoint-") as work:
                 path = Path(work) / name
                 self._write(path, checkpoint)
                 self._store.replace_file(name, path)
-            for old in sorted(name for name in self._names() if name.startswith(self._prefix))[:-KEPT]:
-                self._delete(old)
-        except Interrupted:
-            raise
-        except CxrError as error:
-            self._say(f"no checkpoint was written: {error.message}")
+            with only_said(self._say, "old checkpoints were not removed"):
+                self._prune(name)
 
     @property
     def _prefix(self) -> str:
-        return f"cxr-{self._fingerprint[:MARK_DIGITS]}-"
+        return f"cxr-{self._fingerprint[:MARK_DIGITS]}-v{CHECKPOINT_VERSION}-"
 
     def _names(self) -> list[str]:
         return [info.name for info in self._store.list("cxr-") if NAME.fullmatch(info.name)]
+
+    def _prune(self, written: str) -> None:
+        """Leave `written` and, of the others that were not found damaged, the newest."""
+        self._damaged.discard(written)
+        self._foreign.discard(written)
+        ours = sorted(name for name in self._names() if name.startswith(self._prefix) and name not in self._foreign)
+        others = [name for name in ours if name != written]
+        sound = [name for name in others if name not in self._damaged]
+        for name in others:
+            if name not in sound[-(KEPT - 1) :]:
+                self._delete(name)
 
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:
         state = {"version": CHECKPOINT_VERSION, "fingerprint": self._fingerprint, **checkpoint.state}
@@ -102,16 +120,26 @@ class Checkpoints:
             with tempfile.TemporaryDirectory(prefix="cxr-checkpoint-") as work:
                 path = Path(work) / name
                 self._store.get_file(name, path)
-                with np.load(path, allow_pickle=False) as archive:
-                    arrays = {key: archive[key] for key in archive.files}
-            state = json.loads(arrays.pop(STATE).tobytes())
+                data = path.read_bytes()
         except NotFound:
             return None
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
+        except OSError as error:
+            raise Fault(
+                f"the checkpoint {self._store.url}/{name} cannot be read here: {words_of(error)}",
+                hint="look at this machine's temporary folder, then start the job again",
+            ) from error
+        try:
+            # From memory: zipfile seeks where a damaged directory says, which a file answers with an OSError.
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+            state = json.loads(arrays.pop(STATE).tobytes())
+        except DAMAGE as error:
             self._say(f"the checkpoint {name} is not whole and is ignored: {error}")
+            self._damaged.add(name)
             return None
         if state.get("version") != CHECKPOINT_VERSION or state.get("fingerprint") != self._fingerprint:
             self._say(f"the checkpoint {name} is of another training or version: ignored")
+            self._foreign.add(name)
             return None
         return Checkpoint(state, arrays)
 

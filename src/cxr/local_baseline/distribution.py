@@ -127,13 +127,16 @@ class Replicas:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raises Fault when another process of the training went away, which TensorFlow says in words of its own."""
+        """Raises Fault when another process of the training went away, which TensorFlow says in words of its own. Its
+        other errors (no memory, a wrong shape) are this process's own and stay what they are."""
         if self.cluster.processes == 1:
             yield
             return
+        errors = load().tf.errors
+        gone = (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError)
         try:
             yield
-        except load().tf.errors.OpError as error:
+        except gone as error:
             first = str(error.message).strip().splitlines()[0] if error.message else type(error).__name__
             raise Fault(
                 f"another machine of this training went away: {first}",

@@ -31,7 +31,7 @@ from cxr.local_baseline.fitting import EpochResult
 from cxr.local_baseline.models.build import without_scaling
 from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import EDGE, NO_WEIGHTS
-from cxr.local_baseline.request import DEFAULT_SEED
+from cxr.local_baseline.request import DEFAULT_SEED, check_seed
 from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.stages import Trained, plan_stages, run_stages
 from cxr.storage import open_store
@@ -199,6 +199,7 @@ def _parse(arguments: Sequence[str] | None) -> EdgeOptions:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
     given = parser.parse_args(arguments)
+    check_seed(given.seed)
     if given.budget_milli_node_hours < 1 or (given.epochs is not None and given.epochs < 1):
         raise UsageError("the budget and the epochs must be at least 1")
     return EdgeOptions(

@@ -6,8 +6,9 @@ ReduceLROnPlateau, on the validation loss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from cxr.local_baseline.recipes import EarlyStopping, Plateau
@@ -100,14 +101,17 @@ class StageState:
         return cls(**{**raw, "history": [EpochResult(**line) for line in raw["history"]]})
 
 
-def best_so_far(history: list[EpochResult] | tuple[EpochResult, ...]) -> EpochResult:
-    """The epoch whose weights the bundle would hold if training ended now: in a stage the first one of the least
-    validation loss, and a later stage's when it is no worse."""
+def best_so_far(history: Sequence[EpochResult], rules: Mapping[str, EarlyStopping]) -> EpochResult:
+    """The epoch whose weights the bundle would hold if training ended now: of each stage the one that its rule in
+    `rules` (by what the stage trains) takes for the best, and a later stage's when it is no worse."""
     best: EpochResult | None = None
-    for result in history:
-        same_stage = best is not None and best.stage == result.stage
-        if best is None or result.val_loss < best.val_loss or (not same_stage and result.val_loss == best.val_loss):
-            best = result
+    for stage, results in groupby(history, key=lambda result: result.stage):
+        state = StageState()
+        for result in results:
+            state.end_epoch(result, rules[stage])
+        of_stage = state.history[state.best_epoch - 1]
+        if best is None or of_stage.val_loss <= best.val_loss:
+            best = of_stage
     if best is None:
         raise ValueError("no epoch has been trained")
     return best

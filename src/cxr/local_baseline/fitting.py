@@ -15,7 +15,13 @@ from cxr.errors import Fault
 from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
 from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
-from cxr.local_baseline.pipeline import TrainingData, batch_bounds, steps_per_epoch, training_batches
+from cxr.local_baseline.pipeline import (
+    TrainingData,
+    batch_bounds,
+    smallest_batch,
+    steps_per_epoch,
+    training_batches,
+)
 from cxr.local_baseline.recipes import Cosine, Plateau, Recipe, Stage
 from cxr.local_baseline.scoring import Probabilities, scorer
 from cxr.local_baseline.signals import deferred_sigterm
@@ -24,6 +30,7 @@ from cxr.local_baseline.threshold import roc_auc
 
 #: Probabilities are kept this far from 0 and 1 in the logarithm.
 EPSILON = 1e-7
+NO_NUMBER_HINT = "lower the learning rate, or look for broken images: cxr data check"
 
 Values = list[npt.NDArray[Any]]
 
@@ -81,11 +88,11 @@ def fit_stage(
 
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
     rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many
-    `replicas`. Raises Fault when the loss is not a number, UsageError when there are more replicas than images in a
+    `replicas`. Raises Fault when a loss is not a number, UsageError when there are more replicas than images in a
     batch, KeyboardInterrupt after a SIGTERM.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
-    replicas.check_batches(len(data.train) // steps)
+    replicas.check_batches(smallest_batch(len(data.train), recipe.batch_size))
     with replicas.scope():
         net = replicas.trainable(model)
         optimizer = _optimizer(stage, steps * epochs)
@@ -158,7 +165,7 @@ class _Loop:
                 if not math.isfinite(loss):
                     raise Fault(
                         f"the training loss became {loss} in epoch {self.state.epoch + 1}, step {self.state.step + 1}",
-                        hint="lower the learning rate, or look for broken images: cxr data check",
+                        hint=NO_NUMBER_HINT,
                     )
                 self.state.add_step(loss, end - first)
                 on_step(self.state.step, self.state.loss)
@@ -175,14 +182,17 @@ class _Loop:
             raise
 
     def end_epoch(self, scores: Probabilities, on_epoch: OnEpoch) -> None:
-        """Judge the epoch, obey the stage's rules, tell and keep the result."""
+        """Judge the epoch, obey the stage's rules, keep and tell the result."""
         truth = self._data.labels[self._data.validation]
+        val_loss = validation_loss(scores, truth)
+        if not math.isfinite(val_loss):
+            raise Fault(f"the validation loss became {val_loss} in epoch {self.state.epoch + 1}", hint=NO_NUMBER_HINT)
         result = EpochResult(
             stage=self._stage.trains.value,
             epoch=self.state.epoch + 1,
             epochs=self._epochs,
             loss=self.state.loss,
-            val_loss=validation_loss(scores, truth),
+            val_loss=val_loss,
             val_auc=roc_auc(scores[:, self._positive], truth == self._positive),
             val_accuracy=float((scores.argmax(axis=1) == truth).mean()),
             learning_rate=float(load().keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
@@ -193,8 +203,9 @@ class _Loop:
                 self._optimizer.learning_rate = result.learning_rate * schedule.factor
             if self.state.end_epoch(result, self._stage.early_stopping):
                 self.best = self._net.get_weights()
-            on_epoch(result)
+            # Before anybody is told: what the telling meets cannot cost the epoch.
             self._keep()
+            on_epoch(result)
 
     def _keep(self) -> None:
         if self._memory is not None:

@@ -101,6 +101,12 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
                     f"unfreeze_layers: {recipe.name} with weights {weights} has no fine-tuning stage",
                     hint="give pretrained weights: --weights imagenet, or a .h5 file",
                 )
+            if key == "batch_norm_momentum" and pretrained:
+                raise UsageError(
+                    f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained "
+                    "statistics, there is no momentum",
+                    hint="leave it out, or train from scratch: --weights none",
+                )
             changed: dict[str, Any] = {key: value}
             recipe = replace(recipe, **changed)
         else:

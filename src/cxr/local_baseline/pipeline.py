@@ -111,6 +111,11 @@ def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
     return math.ceil(len(data.train) / batch_size)
 
 
+def smallest_batch(images: int, batch_size: int) -> int:
+    """Images in the smallest batch of a training split of `images`."""
+    return images // math.ceil(images / batch_size)
+
+
 def augment(images: Any, augmentation: Augmentation, key: Any, place: Any = None) -> Any:
     """Randomly zoom, shift and flip a batch, float32 [N, H, W, C]; the edge pixels are repeated where the image ends.
 

@@ -128,6 +128,10 @@ class Recipe:
     softmax: bool = False
     deviations: tuple[str, ...] = ()
 
+    def stages_with(self, weights: str) -> tuple[Stage, ...]:
+        """The stages that run with `weights`."""
+        return self.scratch if weights == NO_WEIGHTS else self.pretrained
+
     @property
     def weights(self) -> str:
         """What `--weights` may be, in words."""

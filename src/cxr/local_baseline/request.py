@@ -17,6 +17,8 @@ from cxr.manifests.manifest import Manifest
 #: Raised when the same request would now train another model, so that finished bundles are not taken for it.
 TRAINING_VERSION = 2
 DEFAULT_SEED = 7
+#: NumPy's and Keras's generators take seeds from 0 to this.
+LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,15 @@ def recipe_of(request: TrainRequest) -> Recipe:
     return apply_overrides(find_recipe(request.recipe), request.overrides, request.weights)
 
 
+def check_seed(seed: int) -> None:
+    """Raises UsageError for a seed that no generator takes."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"the seed {seed}: it takes a whole number, 0 to {LARGEST_SEED}")
+
+
 def check_request(request: TrainRequest, recipe: Recipe) -> None:
     """Raises UsageError or InputError, before anything is decoded, for what cannot be trained."""
+    check_seed(request.seed)
     if request.epochs is not None and request.epochs < 1:
         raise UsageError(f"{request.epochs} epochs: at least one is needed")
     if request.weights != NO_WEIGHTS and not recipe.pretrained:

@@ -14,7 +14,7 @@ from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
 from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
-from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, Trains
+from cxr.local_baseline.recipes import Recipe, Stage, Trains
 from cxr.local_baseline.resuming import RunMemory
 from cxr.local_baseline.scoring import batch_runner
 from cxr.local_baseline.tensorflow_setup import load
@@ -56,7 +56,7 @@ class Surroundings:
 
 def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
     """The recipe's stages with their lengths for this data; `epochs`, when given, is the last stage's length."""
-    stages = recipe.scratch if weights == NO_WEIGHTS else recipe.pretrained
+    stages = recipe.stages_with(weights)
     lengths = [stage.budget.epochs_for(len(data.train), recipe.batch_size) for stage in stages]
     if epochs is not None:
         lengths[-1] = epochs

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cxr.errors import CxrError, Interrupted
 from cxr.local_baseline.epochs import EpochResult
+from cxr.local_baseline.failures import only_said
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.storage import open_store
 
@@ -19,20 +19,28 @@ class TensorBoardLog:
     """The scalars of each epoch at `url` (gs://, s3:// or a folder); the step is the epoch, counted over all stages.
 
     TensorFlow's own file system is not used for buckets: it would find neither another endpoint nor our retries. A
-    place that cannot be written does not end the training: `say` hears of it.
+    place that cannot be written, or a full temporary disk, does not end the training: `say` hears of it.
     """
 
     def __init__(self, url: str, say: Callable[[str], None]) -> None:
         self._store = open_store(url)
         self._say = say
-        self._folder = tempfile.TemporaryDirectory(prefix="cxr-tensorboard-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._writer: Any = None
 
     def on_epoch(self, step: int, result: EpochResult) -> None:
         """Write one epoch's scalars and send the file."""
+        with only_said(self._say, "TensorBoard's file was not sent", load().tf.errors.OpError):
+            for path in self._written(step, result).iterdir():
+                self._store.replace_file(path.name, path)
+
+    def _written(self, step: int, result: EpochResult) -> Path:
+        """The folder of the file here, with the epoch added."""
         tf = load().tf
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(self._folder.name)
+        if self._folder is None:
+            folder = tempfile.TemporaryDirectory(prefix="cxr-tensorboard-")
+            self._writer = tf.summary.create_file_writer(folder.name)
+            self._folder = folder
         # What tf.summary.scalar writes; that itself needs the package tensorboard, which TensorFlow no longer brings.
         metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
         metadata.plugin_data.plugin_name = "scalars"
@@ -40,10 +48,4 @@ class TensorBoardLog:
             for name in SCALARS:
                 tf.summary.write(name, tf.constant(getattr(result, name), tf.float32), metadata=metadata)
         self._writer.flush()
-        try:
-            for path in Path(self._folder.name).iterdir():
-                self._store.replace_file(path.name, path)
-        except Interrupted:
-            raise
-        except CxrError as error:
-            self._say(f"TensorBoard's file was not sent: {error.message}")
+        return Path(self._folder.name)

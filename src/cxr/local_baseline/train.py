@@ -19,7 +19,7 @@ from cxr.folders import replaced_folder
 from cxr.local_baseline.cache import Progress, cached_images
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
-from cxr.local_baseline.pipeline import TrainingData
+from cxr.local_baseline.pipeline import TrainingData, smallest_batch
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.scoring import scorer
@@ -45,11 +45,13 @@ def train(
     is a bundle, and only when the new one is whole. `on_progress(done, total, note)` hears of decoding and of every
     step, `on_epoch` of each epoch; `surroundings` are checkpoints to continue from and replicas to train on.
 
-    Raises UsageError (unknown recipe or override, weights for a recipe without any), InputError (a split or a file
-    missing), Fault (the loss is not a number, the disk is full).
+    Raises UsageError (unknown recipe or override, weights for a recipe without any, more replicas than images in a
+    batch), InputError (a split or a file missing), Fault (the loss is not a number, the disk is full).
     """
     recipe = recipe_of(request)
     check_request(request, recipe)
+    if surroundings is not None:
+        surroundings.replicas.check_batches(smallest_batch(len(_rows(request.manifest, "train")), recipe.batch_size))
     mark = fingerprint(request, recipe)
     finished = finished_bundle(request.output, mark)
     if finished:

@@ -22,8 +22,8 @@ from cxr.local_baseline.distribution import Replicas, cluster_of, join
 from cxr.local_baseline.entry import run_process
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.overrides import HYPERPARAMETERS, Overrides, parse_overrides
-from cxr.local_baseline.recipes import NO_WEIGHTS
-from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, fingerprint, recipe_of
+from cxr.local_baseline.recipes import NO_WEIGHTS, EarlyStopping
+from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, check_seed, fingerprint, recipe_of
 from cxr.local_baseline.stages import Surroundings
 from cxr.local_baseline.tensorboard import TensorBoardLog
 from cxr.local_baseline.tensorflow_setup import CLUSTER_VARIABLE
@@ -127,7 +127,8 @@ def _train(request: TrainRequest, job: Mapping[str, str], replicas: Replicas, ma
     count = "" if replicas.count == 1 else f", on {replicas.count} replicas"
     images = len(request.manifest.split("train"))
     print(f"training {request.recipe} on {images} images from {request.images}{count}", flush=True)
-    teller = _Teller(job if replicas.is_chief else {}, metric)
+    rules = {stage.trains.value: stage.early_stopping for stage in recipe_of(request).stages_with(request.weights)}
+    teller = _Teller(job if replicas.is_chief else {}, metric, rules)
     place = job.get(CHECKPOINT_VARIABLE, "").rstrip("/")
     surroundings = Surroundings(Checkpoints(place, mark, _say) if place else None, replicas, teller.on_resume)
     bundle = train(request, teller.on_progress, teller.on_epoch, surroundings)
@@ -165,12 +166,14 @@ class _Teller:
     """Whoever wants to hear of the training: the job's log (a line now and then while decoding, then one an epoch),
     TensorBoard, and the tuning service."""
 
-    def __init__(self, job: Mapping[str, str], metric: str) -> None:
+    def __init__(self, job: Mapping[str, str], metric: str, rules: Mapping[str, EarlyStopping]) -> None:
         self._next = DECODE_REPORT_IMAGES
         self._epochs = 0
         board, report = job.get(TENSORBOARD_VARIABLE, "").rstrip("/"), job.get(FILE_VARIABLE, "")
         self._board = TensorBoardLog(board, _say) if board else None
-        self._report = TuningReport(Path(report), job.get(TRIAL_VARIABLE, "0"), metric) if report else None
+        self._report: TuningReport | None = None
+        if report:
+            self._report = TuningReport(Path(report), job.get(TRIAL_VARIABLE, "0"), metric, rules, _say)
 
     def on_progress(self, done: int, total: int, note: str) -> None:
         if note == "decoding" and done >= self._next:
@@ -212,6 +215,7 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
     parser.add_argument("--metric", choices=METRICS, default=METRICS[0], help="what a tuning job is told")
     parser.add_argument("--cache-dir", type=Path, default=Path(tempfile.gettempdir()) / "cxr-cache")
     given = parser.parse_args(arguments)
+    check_seed(given.seed)
     output = given.output or environment.get(MODEL_DIR_VARIABLE, "")
     if not output:
         raise UsageError(f"there is no place for the model: {MODEL_DIR_VARIABLE} is not set", hint="or give --output")
