@@ -54,8 +54,8 @@ class Scores:
         names, values = _listed(prediction.get("displayNames")), _listed(prediction.get("confidences"))
         if len(names) != len(values) or {str(name) for name in names} != set(self.classes) or _repeats(names):
             raise CheckFailed(
-                f"the service answered {', '.join(sorted(map(str, names))) or 'nothing'} with {len(values)} confidences "
-                f"for {path}, the manifest's labels are {', '.join(self.classes)}",
+                f"the service answered {', '.join(sorted(map(str, names))) or 'nothing'} for {path}, with "
+                f"{len(values)} confidences; the manifest's labels are {', '.join(self.classes)}",
                 hint="name the manifest that the model was trained on: --manifest",
             )
         found = {str(name): value for name, value in zip(names, values, strict=True)}
