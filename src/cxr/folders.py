@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cxr.bundle import BUNDLE_FILE
-from cxr.errors import Fault, NotAllowed, UsageError
+from cxr.bundle import BUNDLE_FILE, read_bundle
+from cxr.errors import Fault, InputError, NotAllowed, UsageError
 
 PART_SUFFIX = ".part"
+#: What desktops leave in every folder that somebody looks at.
+DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     What a killed process left beside it is removed first. A bundle or an empty folder at that place is replaced at the
     end. Raises UsageError when something else is there, NotAllowed or Fault when it cannot be written.
     """
-    _check_replaceable(folder)
+    check_replaceable(folder)
     _remove_leftovers(folder)
     part = folder.parent / f".{folder.name}.{socket.gethostname()}.{os.getpid()}{PART_SUFFIX}"
     try:
@@ -38,11 +40,49 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _check_replaceable(folder: Path) -> None:
-    if folder.is_file():
-        raise UsageError(f"{folder} is a file", hint="choose a folder with --out")
+def check_replaceable(folder: Path) -> None:
+    """Raises UsageError when something else than a bundle is at that place, or somebody stands in it, NotAllowed when
+    it cannot be written: all that can be known before there is anything to write."""
+    check_writable(folder)
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"{folder} is the folder that this program runs in, or above it: it cannot be replaced",
+            hint="choose another folder with --out",
+        )
     if folder.is_dir() and any(folder.iterdir()) and not (folder / BUNDLE_FILE).is_file():
         raise UsageError(f"{folder} holds other files than a bundle", hint="choose another folder with --out")
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UsageError when `folder` or what should hold it is a file, NotAllowed when it cannot be made."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="choose a folder with --out")
+    above = next(one for one in folder.absolute().parents if one.exists())
+    if not above.is_dir():
+        raise UsageError(f"{folder} cannot be a folder: {above} is a file", hint="choose a folder with --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise NotAllowed(f"no permission to write {folder}", hint="choose another place with --out")
+
+
+def check_own_files(folder: Path) -> None:
+    """Raises UsageError for a bundle with files beside it that are none of its own, which would go with it."""
+    if not (folder / BUNDLE_FILE).is_file():
+        return
+    try:
+        own = {file.path for file in read_bundle(folder, verify=False).info.files} | {BUNDLE_FILE}
+    except InputError as error:
+        raise UsageError(
+            f"which files in {folder} are the bundle's cannot be read: {error.message}",
+            hint="choose another --out, or remove that folder yourself",
+        ) from error
+    found = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+    foreign = [name for path in found if (name := path.relative_to(folder).as_posix()) not in own]
+    foreign = [name for name in foreign if name.rpartition("/")[2] not in DESKTOP_FILES]
+    if foreign:
+        raise UsageError(
+            f"{folder} holds {len(foreign):,} files that are not the bundle's and would go, the first is {foreign[0]}",
+            hint="move them away, or choose another --out",
+        )
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -68,6 +108,9 @@ def _swap(part: Path, folder: Path) -> None:
         part.rename(folder)
         return
     old = part.with_suffix(".old" + PART_SUFFIX)
-    folder.rename(old)
+    try:
+        folder.rename(old)
+    except OSError as error:  # a mount, say
+        raise Fault(f"cannot replace {folder}: {error.strerror or error}", hint="choose another --out") from error
     part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)

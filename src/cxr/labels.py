@@ -18,5 +18,10 @@ def positive_class(classes: Sequence[str]) -> str:
     return (findings or list(classes))[-1]
 
 
+def task_of(classes: Sequence[str]) -> str:
+    """What a bundle says that its model does: binary for two classes, else multiclass."""
+    return "binary" if len(classes) == 2 else "multiclass"
+
+
 def _plain(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())

@@ -10,7 +10,7 @@ import pytest
 from service_site import LABELS, Site
 
 from cxr.bundle import ModelFormat, read_bundle
-from cxr.cloud.evaluating import curve
+from cxr.cloud.evaluating import confusion, curve
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
 from cxr.cloud.scores import Picture, Scores
@@ -51,6 +51,34 @@ def test_the_services_figures_come_as_json_and_csv_and_are_called_its_own(site: 
     assert "stand-in" in ended.stderr
     assert "0.910" in ended.stdout
     assert site.cxr("cloud", "evaluate", mobile.id, "--out", "figures", "--json").document["au_prc"] == 0.91
+
+
+def test_a_folder_of_somebody_elses_files_takes_no_figures(site: Site, mobile: Job) -> None:
+    (site.folder / "mine").mkdir()
+    (site.folder / "mine" / "metrics.csv").write_text("my own")
+    refused = site.cxr("cloud", "evaluate", mobile.id, "--out", "mine")
+    assert (refused.code, (site.folder / "mine" / "metrics.csv").read_text()) == (2, "my own")
+    assert site.cxr("cloud", "evaluate", mobile.id, "--out", "manifest.csv/x").code == 2
+    other = json.loads((site.folder / "figures" / "evaluation.json").read_text()) | {"job": "automl-other"}
+    (site.folder / "mine" / "evaluation.json").write_text(json.dumps(other))
+    assert site.cxr("cloud", "evaluate", mobile.id, "--out", "mine").code == 2
+    (site.folder / "mine" / "evaluation.json").write_text(json.dumps(other | {"job": mobile.id}))
+    assert site.cxr("cloud", "evaluate", mobile.id, "--out", "mine").code == 0
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        {"annotationSpecs": [{"displayName": "a"}], "rows": [[1], [2]]},
+        {"annotationSpecs": [{"displayName": "a"}], "rows": [[1, 2]]},
+        {"annotationSpecs": [{"displayName": "a"}], "rows": [["many"]]},
+        {"annotationSpecs": [{"displayName": "a"}], "rows": [[float("nan")]]},
+    ],
+    ids=["rows", "columns", "words", "nan"],
+)
+def test_a_confusion_matrix_that_does_not_fit_is_no_bug_of_ours(matrix: dict[str, object]) -> None:
+    with pytest.raises(CheckFailed, match="the service's"):
+        confusion({"confusionMatrix": matrix})
 
 
 def test_zeros_that_the_service_leaves_out_are_zeros() -> None:
@@ -116,6 +144,62 @@ def test_a_batch_whose_journal_is_lost_is_found_by_its_label(site: Site, cloud: 
     assert [one.resource for one in batches(site)] == [job.resource]
 
 
+def test_rows_that_nobody_asked_for_and_second_answers_are_refused(site: Site, cloud: Job) -> None:
+    (job,) = batches(site)
+    store = site.connection.open(str(site.ended(job).progress["output_directory"]))
+    (name,) = (info.name for info in store.list() if "predictions" in info.name)
+    line = json.loads(store.get_bytes(name).splitlines()[0])
+    foreign = {**line, "instance": {"content": f"{site.connection.images_url}/train/NORMAL/IM-0000-0001.png"}}
+    twice = {**line, "prediction": {**line["prediction"], "confidences": [0.25, 0.75]}}
+    batch = ("cloud", "evaluate", cloud.id, "--predict", "batch", "-m", "manifest.csv", "--out", "odd", "--yes")
+    for data, said in (
+        (json.dumps(foreign).encode(), "which is no test image of this manifest"),
+        (json.dumps(twice).encode(), "answered twice"),
+        (b"\xff\xfe{}\n", "is not UTF-8"),
+    ):
+        store.replace_bytes("zzz_00009.jsonl", data)
+        ended = site.cxr(*batch)
+        assert (ended.code, said in ended.stderr) == (5, True), ended.stderr
+    store.delete("zzz_00009.jsonl")
+    assert not (site.folder / "odd").exists()
+
+
+def test_only_predictions_of_the_same_job_are_replaced_and_nobodys_files_go(site: Site, cloud: Job) -> None:
+    batch = ("cloud", "evaluate", cloud.id, "--predict", "batch", "-m", "manifest.csv", "--out", "answers", "--yes")
+    note = site.folder / "answers" / "notes.txt"
+    note.write_text("mine")
+    for more in ((), ("--force",)):
+        ended = site.cxr(*batch, *more)
+        assert (ended.code, "the first is notes.txt" in ended.stderr) == (2, True)
+    note.unlink()
+    described = site.folder / "answers" / "bundle.json"
+    mine = described.read_text()
+    described.write_text(mine.replace(cloud.id, "automl-other"))
+    refused = site.cxr(*batch)
+    assert (refused.code, "--force" in refused.stderr) == (2, True)
+    assert site.cxr(*batch, "--force").code == 0
+    assert json.loads(described.read_text())["provenance"]["job"] == cloud.id
+
+
+def test_the_model_of_a_batch_is_looked_for_where_it_is(site: Site, cloud: Job) -> None:
+    (job,) = batches(site)
+    ended = site.cxr("cloud", "evaluate", job.id)
+    assert (ended.code, "trained no model" in ended.stderr) == (2, True)
+    state = f"--state-dir {site.settings.state_dir}"
+    assert f"cxr cloud evaluate {cloud.id} --predict batch --manifest manifest.csv {state}" in ended.stderr
+
+
+def test_after_a_batch_was_made_again_the_newest_is_the_one_that_counts(site: Site, cloud: Job) -> None:
+    batch = ("cloud", "evaluate", cloud.id, "--predict", "batch", "-m", "manifest.csv", "--out", "new one", "--yes")
+    (first,) = batches(site)
+    assert site.cxr(*batch, "--again").code == 0
+    (second,) = (job for job in batches(site) if job.id != first.id)
+    ended = site.cxr(*batch)
+    assert (ended.code, f"found {second.id}" in ended.stderr) == (0, True)
+    assert read_bundle(site.folder / "new one").info.provenance["batch_job"] == second.id
+    assert "next: cxr compare 'new one' --manifest manifest.csv" in ended.stderr
+
+
 def test_predictions_of_another_manifest_are_refused(site: Site, cloud: Job) -> None:
     other = site.write_down(replace(cloud, id="automl-other", manifest_hash="f" * 64))
     ended = site.cxr("cloud", "evaluate", other.id, "--predict", "batch", "-m", "manifest.csv", "--yes")
@@ -132,6 +216,25 @@ def test_images_that_do_not_fit_into_a_request_are_refused_and_not_made_smaller(
     check_requests([small])
     with pytest.raises(CheckFailed, match=r"1 of 2 images do not fit .* b\.png \(1\.20 MB"):
         check_requests([small, large])
+
+
+@pytest.mark.parametrize(
+    "confidences",
+    [[float("nan"), 0.5], [7.3, -6.3], [0.0, 0.0], [0.9, 0.2], [0.9], [None, 0.1], ["0.5", 0.5], [True, 0.0], None],
+    ids=str,
+)
+def test_what_is_no_set_of_probabilities_becomes_none(confidences: object) -> None:
+    with pytest.raises(CheckFailed, match=r"a\.png"):
+        Scores(LABELS).add("a.png", {"displayNames": list(LABELS), "confidences": confidences})
+
+
+def test_a_one_of_32_bits_may_be_a_little_more_and_an_answer_may_be_repeated() -> None:
+    scores = Scores(LABELS)
+    for _ in range(2):
+        scores.add("a.png", {"displayNames": list(LABELS), "confidences": [1.0000001, 0]})
+    assert scores.rows == {"a.png": (1.0, 0.0)}
+    with pytest.raises(CheckFailed, match="answered twice"):
+        scores.add("a.png", {"displayNames": list(LABELS), "confidences": [0.9, 0.1]})
 
 
 def test_answers_with_other_labels_and_missing_answers_are_no_predictions() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -23,11 +22,15 @@ from cxr.bundle import (
     read_bundle,
     write_bundle,
 )
+from cxr.cloud.exporting.automl import bundle_info
+from cxr.cloud.exporting.cost import cost_of
+from cxr.cloud.exporting.formats import parse_formats
 from cxr.cloud.exporting.records import ExportRecord, ExportRecords
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
 from cxr.cloud.vertex.models import begin_export, get_model
 from cxr.cloud.vertex.outputs import best_trial
+from cxr.cloud.vertex.run_times import trial_hours
 
 GREY = Preprocessing(224, 224, 3)
 
@@ -65,6 +68,24 @@ def test_every_format_is_checked_and_scored_and_comes_with_its_contract(site: Si
     assert "stand-in" in ended.stderr
 
 
+def test_a_bundle_of_tfjs_alone_says_that_who_feeds_it_scales(site: Site, job: Job) -> None:
+    ended = site.cxr("cloud", "export", job.id, "--to", "tf-js,edgetpu-tflite", "--out", "js")
+    assert ended.code == 0, ended.stderr
+    info = read_bundle(site.folder / "js").info
+    assert (info.format, info.preprocessing.scale_inside_model) == (ModelFormat.TFJS, False)
+    assert info.provenance["verification"]["edgetpu-tflite"]["scores_of_one_image"] == pytest.approx(
+        [0.27, 0.73], abs=0.01
+    )
+    assert "next: cxr compare" not in ended.stderr
+
+
+def test_a_file_that_is_not_the_bundles_is_not_removed_with_it(site: Site, job: Job) -> None:
+    (site.folder / "js" / "note.txt").write_text("mine")
+    ended = site.cxr("cloud", "export", job.id, "--to", "tf-js", "--out", "js", "--force")
+    assert (ended.code, "the first is note.txt" in ended.stderr) == (2, True)
+    assert (site.folder / "js" / "note.txt").read_text() == "mine"
+
+
 def test_an_export_that_is_in_the_bucket_is_found_without_a_record_and_made_anew_on_request(
     site: Site, job: Job
 ) -> None:
@@ -78,6 +99,22 @@ def test_an_export_that_is_in_the_bucket_is_found_without_a_record_and_made_anew
     assert site.cxr("cloud", "export", job.id, "--to", "tflite", "--out", "third", "--again").code == 2
     assert site.cxr("cloud", "export", job.id, "--to", "tflite", "--out", "third", "--again", "--force").code == 0
     assert len(exported(site, job, "tflite")) == len(times) + 1
+
+
+def test_the_bundles_positive_class_and_task_are_those_of_the_labels_in_any_order(site: Site, job: Job) -> None:
+    folder = site.folder / "labelled"
+    (folder / "tflite").mkdir(parents=True)
+    (folder / "tflite" / "model.tflite").write_bytes(b"model")
+    formats, model = parse_formats(["tflite"]), get_model(site.connection, job.model)
+    found = [
+        bundle_info(job, model, folder, formats, labels, site.manifest.hash)
+        for labels in (("bacteria", "virus"), ("virus", "bacteria"), ("virus", "normal", "bacteria"))
+    ]
+    assert [(one.positive_class, one.task) for one in found] == [
+        ("virus", "binary"),
+        ("virus", "binary"),
+        ("virus", "multiclass"),
+    ]
 
 
 def test_an_export_begun_by_a_process_that_died_is_waited_for_and_not_begun_again(site: Site, job: Job) -> None:
@@ -181,6 +218,24 @@ def test_what_a_custom_job_wrote_is_scored_before_it_is_a_bundle(site: Site) -> 
     assert not (site.folder / "bad").exists()
 
 
+def test_a_tuning_jobs_hours_are_those_of_its_trials_and_spot_is_a_bound(site: Site) -> None:
+    types = pytest.importorskip("google.cloud.aiplatform_v1").types
+
+    def at(hour: int) -> str:
+        return f"2026-11-20T{hour}:00:00Z"
+
+    trials = [
+        types.Trial({"start_time": at(10), "end_time": at(12)}),
+        types.Trial({"start_time": at(10), "end_time": at(11)}),
+        types.Trial({"state": "REQUESTED"}),
+    ]
+    assert trial_hours(trials) == 3.0
+    tuned = trained(site, "tune-gone", b"", kind=JobKind.TUNE, progress={"trial_hours": 3.0}, details={"spot": True})
+    tuned = replace(tuned, resource=f"{site.connection.parent}/hyperparameterTuningJobs/404")
+    cost = cost_of(site.connection, tuned)
+    assert (cost["hours"], cost["hours_are"], cost["actual_is_at_most"]) == (3.0, "hours of trials", True)
+
+
 def test_a_job_started_elsewhere_needs_its_manifest_named(site: Site, job: Job) -> None:
     attached = site.write_down(replace(job, id="automl-attached", manifest_hash="", attached=True))
     unnamed = site.cxr("cloud", "export", attached.id, "--to", "tflite", "--out", "attached")
@@ -188,9 +243,6 @@ def test_a_job_started_elsewhere_needs_its_manifest_named(site: Site, job: Job) 
     named = site.cxr("cloud", "export", attached.id, "--to", "tflite", "--out", "attached", "-m", "manifest.csv")
     assert named.code == 0, named.stderr
     assert read_bundle(site.folder / "attached").info.manifest_hash == site.manifest.hash
-    shutil.copy(site.folder / "manifest.csv", site.folder / "other.csv")
-    header = json.loads((site.folder / "manifest.json").read_text())
-    (site.folder / "other.json").write_text(json.dumps(header))
     other = trained(site, "custom-attached", tflite(LABELS, (0.0, 1.0)), manifest_hash="f" * 64, attached=True)
     wrong = site.cxr("cloud", "export", other.id, "--out", "wrong", "-m", "manifest.csv")
     assert (wrong.code, "not comparable" in wrong.stderr) == (5, True)

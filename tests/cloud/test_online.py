@@ -6,15 +6,17 @@ import csv
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from service_site import Site, wait_until
 
 from cxr.bundle import ModelFormat, read_bundle
 from cxr.cloud.journal import Job
+from cxr.cloud.launching import only_one
 from cxr.cloud.serving import ONLINE
 from cxr.cloud.vertex.clients import endpoint_client
-from cxr.cloud.vertex.endpoints import begin_endpoint, find_endpoint
+from cxr.cloud.vertex.endpoints import begin_endpoint, cancel_quietly, find_endpoint
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,74 @@ def test_a_service_that_is_away_for_a_moment_is_asked_again(site: Site, cloud: J
         assert site.cxr(*online(cloud, "--out", "again", "--yes")).code == 0
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"path": ":undeployModel", "action": "status", "status": 503, "times": 1},
+        {"path": ":undeployModel", "action": "status", "status": 429, "times": 1},
+        {"path": ":undeployModel", "action": "reset", "after": True, "times": 1},
+        {"path": "endpoints/", "method": "DELETE", "action": "status", "status": 429, "times": 1},
+    ],
+    ids=["undeploy-503", "undeploy-429", "undeploy-answer-lost", "delete-429"],
+)
+def test_a_removal_that_is_refused_for_a_moment_is_tried_again(site: Site, cloud: Job, rule: dict[str, Any]) -> None:
+    with site.faults(rule):
+        ended = site.cxr(*online(cloud, "--out", "refused", "--yes"))
+    assert (ended.code, endpoints(site)) == (0, []), ended.stderr
+    assert "asking again" in ended.stderr
+
+
+def test_an_endpoint_that_is_empty_and_stays_is_said_to_cost_nothing(site: Site, cloud: Job) -> None:
+    with site.faults({"path": "endpoints/", "method": "DELETE", "action": "status", "status": 403}):
+        ended = site.cxr(*online(cloud, "--out", "empty", "--yes"))
+    assert (ended.code, "nothing is deployed to it and it costs nothing" in ended.stderr) == (1, True)
+    assert read_bundle(site.folder / "empty").info.provenance["job"] == cloud.id
+    assert site.cxr("cloud", "evaluate", cloud.id, "--remove-endpoint", "--yes").code == 0
+    assert endpoints(site) == []
+
+
+def test_every_endpoint_with_the_jobs_label_is_removed(site: Site, cloud: Job) -> None:
+    for _ in range(2):
+        begin_endpoint(site.connection, cloud.id, {"cxr-run": cloud.id})
+    assert len(endpoints(site)) == 2
+    removed = site.cxr("cloud", "evaluate", cloud.id, "--remove-endpoint", "--yes", "--json")
+    assert (removed.code, len(removed.document["endpoints"]), endpoints(site)) == (0, 2, [])
+
+
+def test_an_endpoint_that_another_program_uses_is_left_alone(site: Site, cloud: Job) -> None:
+    with only_one(site.journal, f"online-{cloud.id}"):
+        for ended in (
+            site.cxr(*online(cloud, "--out", "second", "--yes")),
+            site.cxr("cloud", "evaluate", cloud.id, "--remove-endpoint", "--yes"),
+        ):
+            assert (ended.code, "another program of this folder is using the endpoint" in ended.stderr) == (2, True)
+    assert endpoints(site) == []
+
+
+def test_what_would_stop_it_in_the_end_stops_it_before_anything_is_billed(site: Site, cloud: Job) -> None:
+    (site.folder / "afile").write_text("x")
+    image = site.folder / "images" / next(iter(site.manifest.split("test")["path"]))
+    kept = image.read_bytes()
+    refused = [site.cxr(*online(cloud, "--out", where, "--yes")) for where in ("afile", "afile/below", ".")]
+    refused.append(site.cxr(*online(cloud, "--images", "nowhere", "--yes")))
+    refused.append(site.cxr(*online(cloud, "--remove-endpoint", "--yes")))
+    try:
+        image.unlink()
+        refused.append(site.cxr(*online(cloud, "--yes")))
+        image.write_bytes(kept + b"x")
+        refused.append(site.cxr(*online(cloud, "--yes")))
+    finally:
+        image.write_bytes(kept)
+    assert [(one.code, "endpoint\n" in one.stderr) for one in refused] == [(2, False)] * 7
+    assert "--images nowhere is no folder" in refused[3].stderr
+    assert "is not the image that was scanned" in refused[6].stderr
+
+
+def test_a_cancellation_that_cannot_be_delivered_is_no_error(site: Site) -> None:
+    with site.faults({"path": ":cancel", "action": "reset"}):
+        cancel_quietly(site.connection, f"{site.connection.parent}/operations/1")
+
+
 def test_what_cannot_be_removed_is_told_with_its_price_and_the_command(site: Site, cloud: Job) -> None:
     with site.faults({"path": ":undeployModel", "action": "status", "status": 403}):
         ended = site.cxr(*online(cloud, "--out", "stuck", "--yes"))
@@ -72,7 +142,9 @@ def test_what_cannot_be_removed_is_told_with_its_price_and_the_command(site: Sit
     assert name in ended.stderr
     assert "1.375 USD an hour" in ended.stderr
     assert site.journal.find(cloud.id).details[ONLINE]["endpoint"] == name
-    assert f"cxr cloud evaluate {cloud.id} --remove-endpoint" in ended.stderr
+    hint = f"  next: cxr cloud evaluate {cloud.id} --remove-endpoint --state-dir {site.settings.state_dir}"
+    assert hint in ended.stderr
+    assert read_bundle(site.folder / "stuck").info.provenance["job"] == cloud.id  # it was paid for
     removed = site.cxr("cloud", "evaluate", cloud.id, "--remove-endpoint", "--yes")
     assert (removed.code, endpoints(site)) == (0, [])
 
@@ -91,15 +163,18 @@ def test_an_endpoint_that_is_kept_is_used_again_and_removed_on_request(site: Sit
 
 
 def test_an_endpoint_of_a_process_that_died_before_the_journal_is_found_by_its_label(site: Site, cloud: Job) -> None:
-    begun = begin_endpoint(site.connection, cloud.id, {"cxr-run": cloud.id})
+    begin_endpoint(site.connection, cloud.id, {"cxr-run": cloud.id})
+    assert len(endpoints(site)) == 1
     ended = site.cxr(*online(cloud, "--out", "found", "--yes"))
     assert ended.code == 0, ended.stderr
     assert "making an endpoint" not in ended.stderr
     assert endpoints(site) == []
-    assert begun.name
 
 
-def test_ctrl_c_removes_the_endpoint_and_says_how_to_go_on(site: Site, cloud: Job) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_remove_the_endpoint_and_say_how_to_go_on(
+    site: Site, cloud: Job, sent: signal.Signals
+) -> None:
     command = [*online(cloud, "--out", "unfinished", "--yes"), "--state-dir", str(site.settings.state_dir)]
     with site.faults({"path": ":predict", "action": "latency", "seconds": 1}):
         process = subprocess.Popen(
@@ -111,7 +186,7 @@ def test_ctrl_c_removes_the_endpoint_and_says_how_to_go_on(site: Site, cloud: Jo
             return found is not None and bool(found.deployed)
 
         wait_until(deployed)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 6, said
     assert endpoints(site) == []

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cxr.cloud.vertex.evaluations import LABEL_DIMENSION, Evaluation
-from cxr.files import write_text_atomically
+from cxr.errors import CheckFailed, UsageError
+from cxr.files import atomic_path
+from cxr.folders import check_writable
 
 RAW_FILE, CURVE_FILE, CONFUSION_FILE, SLICES_FILE = "evaluation.json", "metrics.csv", "confusion.csv", "slices.csv"
 #: The threshold whose row is shown: the service's default.
@@ -46,12 +50,12 @@ class Confusion:
 def curve(metrics: Mapping[str, Any]) -> list[CurvePoint]:
     """The precision-recall curve, by rising threshold. The service leaves zeros out, a threshold of 0 among them."""
     points = []
-    for one in metrics.get("confidenceMetrics", []):
-        precision, recall = float(one.get("precision", 0)), float(one.get("recall", 0))
+    for one in metrics.get("confidenceMetrics") or []:
+        precision, recall = _number(one.get("precision", 0)), _number(one.get("recall", 0))
         f1 = one.get("f1Score")
         if f1 is None:
             f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-        points.append(CurvePoint(float(one.get("confidenceThreshold", 0)), precision, recall, float(f1)))
+        points.append(CurvePoint(_number(one.get("confidenceThreshold", 0)), precision, recall, _number(f1)))
     return sorted(points, key=lambda point: point.threshold)
 
 
@@ -61,10 +65,16 @@ def shown_point(points: Sequence[CurvePoint]) -> CurvePoint | None:
 
 
 def confusion(metrics: Mapping[str, Any]) -> Confusion:
-    """The confusion matrix (empty when the service sent none)."""
-    matrix = metrics.get("confusionMatrix", {})
-    labels = tuple(str(one.get("displayName", one.get("id", ""))) for one in matrix.get("annotationSpecs", []))
-    rows = tuple(tuple(round(float(count)) for count in _counts(row)) for row in matrix.get("rows", []))
+    """The confusion matrix (empty when the service sent none). Raises CheckFailed for one that does not fit its
+    labels."""
+    matrix = metrics.get("confusionMatrix") or {}
+    labels = tuple(str(one.get("displayName", one.get("id", ""))) for one in matrix.get("annotationSpecs") or [])
+    rows = tuple(tuple(_count(count) for count in _counts(row)) for row in matrix.get("rows") or [])
+    if rows and not len(rows) == len(labels) == min(map(len, rows)) == max(map(len, rows)):
+        raise CheckFailed(
+            f"the service's confusion matrix has {len(rows)} rows of {', '.join(str(len(row)) for row in rows)} counts "
+            f"for {len(labels)} labels"
+        )
     return Confusion(labels, rows)
 
 
@@ -101,15 +111,46 @@ def write_evaluation(evaluation: Evaluation, folder: Path, *, about: Mapping[str
         ],
         CONFUSION_FILE: [
             ["truth", *matrix.labels],
-            *([label, *row] for label, row in zip(matrix.labels, matrix.rows, strict=True)),
+            *([label, *row] for label, row in zip(matrix.labels if matrix.rows else (), matrix.rows, strict=True)),
         ],
         SLICES_FILE: [columns, *([one[column] for column in columns] for one in slices)],
     }
     document = {**about, "evaluation": evaluation.as_json()}
-    write_text_atomically(folder / RAW_FILE, json.dumps(document, indent=2) + "\n")
-    for name, rows in tables.items():
-        write_text_atomically(folder / name, _csv(rows))
+    texts = {name: _csv(rows) for name, rows in tables.items()} | {RAW_FILE: json.dumps(document, indent=2) + "\n"}
+    with ExitStack() as written:
+        # All four are written before the first takes its name, and the one that names the job takes it first.
+        for name, text in texts.items():
+            written.enter_context(atomic_path(folder / name)).write_text(text, encoding="utf-8")
     return [folder / name for name in (RAW_FILE, *tables)]
+
+
+def check_figures_place(folder: Path, job_id: str) -> None:
+    """Raises UsageError for a folder that holds something and not the figures of the same job, which are replaced."""
+    check_writable(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        there = json.loads((folder / RAW_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        there = None
+    if not isinstance(there, dict) or there.get("job") != job_id:
+        raise UsageError(
+            f"{folder} is not empty and holds no evaluation of {job_id}", hint="choose another folder with --out"
+        )
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise CheckFailed(f"the service's evaluation has {value!r} where a number belongs") from None
+
+
+def _count(value: Any) -> int:
+    number = _number(value)
+    if not math.isfinite(number):
+        raise CheckFailed(f"the service's evaluation counts {value!r} items")
+    return round(number)
 
 
 def _counts(row: Any) -> Sequence[Any]:

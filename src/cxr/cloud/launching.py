@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.waiting import poll
-from cxr.errors import Unreachable
+from cxr.errors import CxrError, Unreachable
 
 #: How long a submission is tried while the service does not answer, or has had too many requests in a minute.
 SUBMIT_PATIENCE_S = 150.0
@@ -71,14 +71,29 @@ def launch(
         return Launch(job, fresh=not submitted.found)
 
 
+def teller(say: Callable[[str], None]) -> Callable[[Unreachable], None]:
+    """Says why something is tried again, each reason once."""
+    said: set[str] = set()
+
+    def tell(error: Unreachable) -> None:
+        if error.message not in said:
+            said.add(error.message)
+            say(f"asking again: {error.message}")
+
+    return tell
+
+
 @contextmanager
-def only_one(journal: Journal, job_id: str) -> Iterator[None]:
-    """Nobody else of this working folder is in a block of the same name meanwhile."""
+def only_one(journal: Journal, job_id: str, *, busy: CxrError | None = None) -> Iterator[None]:
+    """Nobody else of this working folder is in a block of the same name meanwhile: waited for, or `busy` is raised."""
     folder = journal.path.parent / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / job_id, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise busy or AssertionError("a lock that is waited for does not refuse") from None
         yield
     finally:
         os.close(descriptor)

@@ -24,6 +24,9 @@ MIME_TYPES: Mapping[str, str] = {
 }
 _ENDINGS = {"JPG": "JPEG", "TIF": "TIFF"}
 SPLIT = "test"
+#: How far a confidence may lie outside of 0..1, and the confidences of an image from adding up to one.
+OUTSIDE = 1e-3
+SUM_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,28 @@ class Scores:
     failures: dict[str, str] = field(default_factory=dict)
 
     def add(self, path: str, prediction: Mapping[str, Any]) -> None:
-        """Take one answer (`displayNames` and `confidences`, in any order). Raises CheckFailed for other labels."""
-        names = [str(name) for name in prediction.get("displayNames", [])]
-        found = dict(zip(names, (float(value) for value in prediction.get("confidences", [])), strict=True))
-        if set(found) != set(self.classes):
+        """Take one answer (`displayNames` and `confidences`, in any order). Raises CheckFailed for other labels, for
+        what are no probabilities, and for a second answer that is not the first."""
+        names, values = _listed(prediction.get("displayNames")), _listed(prediction.get("confidences"))
+        if len(names) != len(values) or {str(name) for name in names} != set(self.classes) or _repeats(names):
             raise CheckFailed(
-                f"the service answered {', '.join(sorted(found)) or 'nothing'} for {path}, the manifest's labels are "
-                f"{', '.join(self.classes)}",
+                f"the service answered {', '.join(sorted(map(str, names))) or 'nothing'} for {path}, with "
+                f"{len(values)} confidences; the manifest's labels are {', '.join(self.classes)}",
                 hint="name the manifest that the model was trained on: --manifest",
             )
+        found = {str(name): value for name, value in zip(names, values, strict=True)}
+        if not _are_probabilities(values):
+            said = ", ".join(f"{name} {value}" for name, value in found.items())
+            raise CheckFailed(
+                f"the service's answer for {path} is no set of probabilities: {said}", hint="predict it anew: --again"
+            )
         # Confidences are 32-bit floats: a one may come back as a little more.
-        self.rows[path] = tuple(min(1.0, max(0.0, found[name])) for name in self.classes)
+        row = tuple(min(1.0, max(0.0, float(found[name]))) for name in self.classes)
+        if self.rows.setdefault(path, row) != row:
+            raise CheckFailed(
+                f"the service answered twice for {path}, not the same: {self.rows[path]}, {row}",
+                hint="predict it anew: --again",
+            )
 
     def check_complete(self, pictures: Sequence[Picture]) -> None:
         """Raises CheckFailed, with the first reason, when an image has no answer."""
@@ -67,6 +81,21 @@ class Scores:
                 f"{len(missing):,} of {len(pictures):,} images were not scored, the first is {missing[0]}: {reason}",
                 hint="mend or take out those images, scan and upload again; or run it anew: --again",
             )
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _repeats(names: Sequence[Any]) -> bool:
+    return len({str(name) for name in names}) != len(names)
+
+
+def _are_probabilities(values: Sequence[Any]) -> bool:
+    if not all(isinstance(value, float | int) and not isinstance(value, bool) for value in values):
+        return False
+    inside = all(-OUTSIDE <= value <= 1 + OUTSIDE for value in values)  # False for NaN
+    return inside and abs(sum(values) - 1) <= SUM_TOLERANCE
 
 
 def pictures_of(manifest: Manifest) -> list[Picture]:

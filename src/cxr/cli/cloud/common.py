@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr.cli.out import Out
+from cxr.errors import CxrError
 from cxr.settings import Settings, Target, load_settings
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job, Journal
     from cxr.storage import Listing
+
+#: A command on a job inside a sentence: up to a comma, a semicolon or the end.
+_JOB_COMMAND = re.compile(r"cxr cloud (?:evaluate|export|status|wait|logs|jobs)(?: [^\s,;]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,17 @@ class CloudFlags:
     def follow_up(self, command: str) -> str:
         """`command`, which works on a job, with the only flag that such commands take."""
         return CloudFlags(state_dir=self.state_dir).command(command)
+
+
+@contextmanager
+def hints_for(flags: CloudFlags) -> Iterator[None]:
+    """Commands on jobs in the hints of errors raised inside get the flag with which they work where this one did."""
+    try:
+        yield
+    except CxrError as error:
+        if error.hint and "--state-dir" not in error.hint:
+            error.hint = _JOB_COMMAND.sub(lambda found: flags.follow_up(found.group()), error.hint)
+        raise
 
 
 def open_connection(settings: Settings, out: Out) -> Connection:

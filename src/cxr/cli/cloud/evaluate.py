@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
+from cxr.cli.cloud.common import CloudFlags, connection_of, hints_for, open_journal
 from cxr.cli.options import Json, Quiet, StateDir, Yes
 from cxr.cli.out import Out
 from cxr.errors import UsageError
@@ -72,21 +72,26 @@ def evaluate(
     out, flags = Out(json=json, quiet=quiet), CloudFlags(state_dir=state_dir)
     if predict is None and (keep or again or dry_run or max_cost is not None):
         raise UsageError("--keep, --again, --dry-run and --max-cost go with --predict", hint="--predict batch")
+    if remove_endpoint and predict is not None:
+        raise UsageError("--remove-endpoint removes and predicts nothing", hint="leave out --predict, or call it twice")
+    if images is not None and predict is not Way.ONLINE:
+        raise UsageError("--images goes with --predict online: batches read the bucket", hint="leave out --images")
     if predict is not None and manifest is None:
         raise UsageError("--predict scores a manifest's test images", hint="--manifest manifest.csv")
     settings = flags.settings()
     journal = open_journal(settings)
     found = journal.find(job)
     connection = connection_of(found, settings, out)
-    found = refresh(connection, journal, found)
-    if remove_endpoint:
-        predict_steps.remove_endpoint(out, connection, journal, found, yes=yes)
-    elif predict is None or manifest is None:
-        target = folder or Path("runs") / f"{found.id}-evaluation"
-        evaluation_steps.fetch_evaluation(out, connection, found, target)
-    else:
-        target = folder or Path("runs") / f"{found.id}-predictions"
-        wishes = predict_steps.PredictWishes(
-            predict.value, manifest, images, target, max_cost, keep, again, force, dry_run, yes
-        )
-        predict_steps.Predicting(out, flags, connection, journal, found, wishes).run()
+    with hints_for(flags):
+        found = refresh(connection, journal, found)
+        if remove_endpoint:
+            predict_steps.remove_endpoint(out, flags, connection, journal, found, yes=yes)
+        elif predict is None or manifest is None:
+            target = folder or Path("runs") / f"{found.id}-evaluation"
+            evaluation_steps.fetch_evaluation(out, connection, found, target)
+        else:
+            target = folder or Path("runs") / f"{found.id}-predictions"
+            wishes = predict_steps.PredictWishes(
+                predict.value, manifest, images, target, max_cost, keep, again, force, dry_run, yes
+            )
+            predict_steps.Predicting(out, flags, connection, journal, found, wishes).run()

@@ -28,6 +28,7 @@ def fetch_evaluation(out: Out, connection: Connection, job: Job, folder: Path) -
     from cxr.cloud.evaluating import (
         NOTE,
         STAND_IN_NOTE,
+        check_figures_place,
         confusion,
         curve,
         label_slices,
@@ -40,6 +41,7 @@ def fetch_evaluation(out: Out, connection: Connection, job: Job, folder: Path) -
     from cxr.cloud.vertex.pipelines import model_of
 
     check_has_model(job)
+    check_figures_place(folder, job.id)
     model = get_model(connection, model_of(connection, job))
     evaluation = get_evaluation(connection, model.resource)
     stand_in = is_stand_in(model)

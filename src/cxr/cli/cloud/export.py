@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal, show_plan
+from cxr.cli.cloud.common import CloudFlags, connection_of, hints_for, open_journal, show_plan
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import Interrupted
@@ -81,18 +81,19 @@ def export(
     journal = open_journal(settings)
     found = journal.find(job)
     connection = connection_of(found, settings, out)
-    found = refresh(connection, journal, found)
-    out.say(f"{found.id}: {found.state}")
     target = folder or Path("runs") / found.id
-    show_plan(out, "export", _plan(found, connection, to.split(","), target))
-    options = _options(wishes, settings.state_dir / RECORDS)
-    try:
-        with out.progress("exporting") as advance:
-            exported = export_job(connection, found, target, options, on_progress=advance, say=out.say)
-    except (KeyboardInterrupt, Interrupted):
-        raise Interrupted(
-            "what was begun on the service goes on; nothing is at --out yet", hint=wishes.command(found, flags)
-        ) from None
+    with hints_for(flags):
+        found = refresh(connection, journal, found)
+        out.say(f"{found.id}: {found.state}")
+        show_plan(out, "export", _plan(found, connection, to.split(","), target))
+        options = _options(wishes, settings.state_dir / RECORDS)
+        try:
+            with out.progress("exporting") as advance:
+                exported = export_job(connection, found, target, options, on_progress=advance, say=out.say)
+        except (KeyboardInterrupt, Interrupted):
+            raise Interrupted(
+                "what was begun on the service goes on; nothing is at --out yet", hint=wishes.command(found, flags)
+            ) from None
     journal.update(found, exported_to=str(target))
     _tell(out, exported, target, manifest)
 
@@ -121,6 +122,8 @@ def _plan(job: Job, connection: Connection, formats: Sequence[str], target: Path
 
 
 def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None) -> None:
+    from cxr.bundle import ModelFormat
+
     info = exported.bundle.info
     size = sum(file.size for file in info.files)
     out.table(
@@ -132,7 +135,10 @@ def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None) -> 
     if info.stand_in:
         out.warn("this model is the emulator's stand-in for AutoML, not Google's")
     out.say(f"cost: {_cost_in_words(info.cost or {})}")
-    out.hint(f"cxr compare {target} --manifest {manifest or 'manifest.csv'}")
+    if info.format is ModelFormat.TFJS:
+        out.say("cxr compare scores no tf-js model: export tflite or saved-model too, to see this one in its table")
+    else:
+        out.hint(f"cxr compare {shlex.quote(str(target))} --manifest {shlex.quote(str(manifest or 'manifest.csv'))}")
     out.result(
         "cloud.export",
         {
@@ -153,5 +159,6 @@ def _cost_in_words(cost: Any) -> str:
     hours = "" if cost.get("hours") is None else f"{cost['hours']:.3g} {cost['hours_are']}"
     if not cost.get("billed"):
         return f"nothing here ({hours or 'no hours reported'}; on Google {worst})"
-    actual = "not known" if cost.get("actual_usd") is None else f"{cost['actual_usd']:,.2f} USD"
+    bound = "at most " if cost.get("actual_is_at_most") else ""
+    actual = "not known" if cost.get("actual_usd") is None else f"{bound}{cost['actual_usd']:,.2f} USD"
     return f"{actual} ({hours or 'no hours reported'}; {worst})"

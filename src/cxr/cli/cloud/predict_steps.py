@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.evaluation_steps import check_has_model
 from cxr.cli.cloud.wait import wait_for
-from cxr.cli.out import Out
+from cxr.cli.out import Advance, Out
 from cxr.errors import Interrupted, JobFailed, NotAllowed, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from cxr.cli.cloud.service_predictions import Answered
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.scores import Picture
+    from cxr.cloud.scores import Scores
+    from cxr.cloud.serving import Served
     from cxr.cloud.vertex.models import ServiceModel
     from cxr.manifests.manifest import Manifest
 
@@ -39,12 +42,13 @@ class PredictWishes:
     dry_run: bool
     yes: bool
 
-    def command(self, job: Job, flags: CloudFlags) -> str:
-        """The command that goes on where this one stopped."""
+    def command(self, job: Job, flags: CloudFlags, *, again: bool = False) -> str:
+        """The command that goes on where this one stopped; with `again` one that had begun nothing anew yet."""
         parts = [f"cxr cloud evaluate {job.id} --predict {self.way} --manifest {shlex.quote(str(self.manifest))}"]
         parts += [f"--images {shlex.quote(str(self.images))}"] if self.images else []
         parts += [f"--out {shlex.quote(str(self.folder))}"]
         parts += ["--keep"] if self.keep else []
+        parts += ["--again"] if again else []
         parts += ["--force"] if self.force else []
         return flags.follow_up(" ".join(parts))
 
@@ -70,10 +74,11 @@ class Predicting:
         from cxr.manifests.manifest_file import read_manifest
 
         check_has_model(self.job)
-        check_place(self.wishes.folder, force=self.wishes.force)
+        resource = model_of(self.connection, self.job)
+        check_place(self.wishes.folder, self.job.id, force=self.wishes.force)
         manifest = read_manifest(self.wishes.manifest)
         known_manifest(self.job, manifest.hash)
-        model = get_model(self.connection, model_of(self.connection, self.job))
+        model = get_model(self.connection, resource)
         check_model_manifest(model, manifest.hash)
         if not (model.in_batches if self.wishes.way == "batch" else model.online):
             raise UsageError(
@@ -81,21 +86,31 @@ class Predicting:
                 hint=f"judge it here: cxr cloud export {self.job.id}, then cxr compare",
             )
         way = self._batch if self.wishes.way == "batch" else self._online
+        way(manifest, model)
+
+    @contextmanager
+    def _resumable(self, batch: str = "") -> Iterator[None]:
+        """Ctrl-C inside tells the command that goes on: with --again as long as the new `batch` was not launched."""
         try:
-            way(manifest, model)
+            yield
         except (KeyboardInterrupt, Interrupted) as error:
+            known = self.journal.get(batch) if batch else None
+            again = bool(batch) and self.wishes.again and not (known and known.resource)
             said = error.message if isinstance(error, Interrupted) else "stopped by Ctrl-C"
-            raise Interrupted(said, hint=self.wishes.command(self.job, self.flags)) from None
+            raise Interrupted(said, hint=self.wishes.command(self.job, self.flags, again=again)) from None
 
     def _batch(self, manifest: Manifest, model: ServiceModel) -> None:
         from cxr.cli.cloud.common import open_journal
-        from cxr.cloud.launching import launch
+        from cxr.cloud.launching import launch, teller
         from cxr.cloud.vertex import batch_prediction
-        from cxr.cloud.vertex.launches import latest_attempt
+        from cxr.cloud.vertex.launches import latest_attempt, newest_attempt
 
         out, connection, journal = self.out, self.connection, self.journal
         plan = batch_prediction.plan_batch(connection, manifest, model.resource, self.job.id)
-        plan = latest_attempt(connection, journal, plan, again=self.wishes.again)
+        if self.wishes.again:
+            plan = latest_attempt(connection, journal, plan, again=True)
+        else:
+            plan = newest_attempt(connection, journal, plan)
         known = journal.get(plan.job_id)
         running = known is not None and bool(known.resource)
         if not running or self.wishes.dry_run:
@@ -106,29 +121,32 @@ class Predicting:
         if not running:
             self._check_cost(plan.cost.worst_usd)
             out.confirm(f"Launch {plan.job_id}?", yes=self.wishes.yes)
-        launched = launch(
-            journal,
-            plan,
-            lambda: batch_prediction.submit_batch(plan, manifest, on_step=out.say),
-            prepare=lambda: batch_prediction.check_pictures_uploaded(connection, manifest),
-            output_url=batch_prediction.output_url(plan),
-        )
-        out.say(f"{'launched' if launched.fresh else 'found'} {launched.job.id}: {launched.job.resource}")
-        settings = self.flags.settings()
-        ended = wait_for(open_journal(settings).find(launched.job.id), settings, out)
-        if not ended.succeeded:
-            raise JobFailed(
-                f"{ended.id} is {ended.state}: {ended.error or 'the service gave no reason'}",
-                hint=f"cxr cloud status {ended.id}",
+        with self._resumable(plan.job_id):
+            launched = launch(
+                journal,
+                plan,
+                lambda: batch_prediction.submit_batch(plan, manifest, on_step=out.say),
+                prepare=lambda: batch_prediction.check_pictures_uploaded(connection, manifest),
+                output_url=batch_prediction.output_url(plan),
+                on_trouble=teller(out.say),
             )
-        scores = batch_prediction.read_scores(connection, ended, manifest)
-        hours = batch_prediction.billed_hours(connection, ended)
-        cost = plan.cost
-        answered = self._answered(model, hours, cost.price.usd_per_hour, cost.worst_usd, ended)
-        self._finish(manifest, scores, answered)
+            out.say(f"{'launched' if launched.fresh else 'found'} {launched.job.id}: {launched.job.resource}")
+            settings = self.flags.settings()
+            ended = wait_for(open_journal(settings).find(launched.job.id), settings, out)
+            if not ended.succeeded:
+                raise JobFailed(
+                    f"{ended.id} is {ended.state}: {ended.error or 'the service gave no reason'}",
+                    hint=self.flags.follow_up(f"cxr cloud status {ended.id}"),
+                )
+            scores = batch_prediction.read_scores(connection, ended, manifest)
+            hours = batch_prediction.billed_hours(connection, ended)
+            cost = plan.cost
+            answered = self._answered(model, hours, cost.price.usd_per_hour, cost.worst_usd, ended)
+            self._finish(manifest, scores, answered)
         journal.update(ended, exported_to=str(self.wishes.folder))
 
     def _online(self, manifest: Manifest, model: ServiceModel) -> None:
+        from cxr.cli.cloud.pictures import place_of
         from cxr.cloud import serving
         from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR, online_estimate
         from cxr.cloud.scores import pictures_of
@@ -136,7 +154,7 @@ class Predicting:
         out, connection = self.out, self.connection
         pictures = pictures_of(manifest)
         serving.check_requests(pictures)
-        read = self._reader(manifest)
+        place = place_of(connection, manifest, pictures, self.wishes.images)
         price = ONLINE_NODE_HOUR.usd_per_hour
         estimate = online_estimate(len(pictures))
         there = serving.endpoint_of(connection, self.journal, self.job)
@@ -146,7 +164,7 @@ class Predicting:
             ("on", connection.place),
             ("model", model.resource),
             ("manifest", manifest.hash[:16]),
-            ("images", f"{len(pictures):,}, one a request, as they are"),
+            ("images", f"{len(pictures):,}, one a request, as they are, from {place.name}"),
             ("endpoint", there.resource if there else "one is made, the model deployed to one node"),
             ("price", f"{free}{price:g} USD an hour while it is there, read {ONLINE_NODE_HOUR.read_on}"),
             ("cost", f"{free}about {price * estimate.expected_hours:,.2f} USD ({estimate.basis})"),
@@ -160,41 +178,58 @@ class Predicting:
             return
         self._check_cost(price * estimate.worst_hours)
         out.confirm(f"Deploy the model for {price:g} USD an hour?", yes=self.wishes.yes)
-        since = time.monotonic()
-        with (
-            serving.serving(
-                connection, self.journal, self.job, model.resource, manifest.hash, keep=self.wishes.keep, say=out.say
-            ) as served,
-            out.progress("scoring") as advance,
-        ):
-            scores = serving.score_online(connection, served, pictures, manifest.classes, read, on_progress=advance)
-        if self.wishes.keep:
-            out.warn(f"{served.resource} is still there, for {price:g} USD an hour. Remove it: {remove}")
-        hours = (time.monotonic() - since) / 3600
-        self._finish(manifest, scores, self._answered(model, hours, price, price * estimate.worst_hours))
+        with self._resumable():
+            worst = price * estimate.worst_hours
+            self._serve(
+                manifest,
+                model,
+                worst,
+                remove,
+                lambda served, advance: serving.score_online(
+                    connection, served, pictures, manifest.classes, place.read, on_progress=advance
+                ),
+            )
 
-    def _reader(self, manifest: Manifest) -> Any:
-        """Reads an image's bytes where they are: the folder of the manifest (or --images), else the bucket."""
-        import hashlib
+    def _serve(
+        self,
+        manifest: Manifest,
+        model: ServiceModel,
+        worst_usd: float,
+        remove: str,
+        score: Callable[[Served, Advance], Scores],
+    ) -> None:
+        """Score while there is an endpoint. The answers are paid for: they come home before it is told that the
+        endpoint could not be removed."""
+        from cxr.cloud import serving
+        from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR
 
-        from cxr.errors import ChangedOnDisk, InputError
-
-        root = self.wishes.images or (None if manifest.is_remote else manifest.root)
-        store = self.connection.store("images")
-
-        def read(picture: Picture) -> bytes:
-            if root is None or not root.is_dir():
-                data = store.get_bytes(picture.path)
-            else:
-                try:
-                    data = (root / picture.path).read_bytes()
-                except OSError as error:
-                    raise InputError(f"cannot read {root / picture.path}: {error.strerror}") from error
-            if picture.sha256 and hashlib.sha256(data).hexdigest() != picture.sha256:
-                raise ChangedOnDisk(f"{picture.path} is not the image that was scanned", hint="cxr data scan DIR")
-            return data
-
-        return read
+        out, price, since = self.out, ONLINE_NODE_HOUR.usd_per_hour, time.monotonic()
+        scores: Scores | None = None
+        left: serving.StillThere | None = None
+        try:
+            with (
+                serving.serving(
+                    self.connection,
+                    self.journal,
+                    self.job,
+                    model.resource,
+                    manifest.hash,
+                    keep=self.wishes.keep,
+                    say=out.say,
+                    remove_command=remove,
+                ) as served,
+                out.progress("scoring") as advance,
+            ):
+                scores = score(served, advance)
+        except serving.StillThere as error:
+            left = error
+        if scores is not None:
+            hours = (time.monotonic() - since) / 3600
+            self._finish(manifest, scores, self._answered(model, hours, price, worst_usd))
+            if self.wishes.keep and left is None:
+                out.warn(f"{served.resource} is still there, for {price:g} USD an hour. Remove it: {remove}")
+        if left is not None:
+            raise left
 
     def _check_cost(self, worst_usd: float) -> None:
         if self.wishes.max_cost is not None and worst_usd > self.wishes.max_cost:
@@ -224,7 +259,7 @@ class Predicting:
         name = "automl-stand-in" if stand_in else "automl"
         return Answered(name, stand_in, self.wishes.way, provenance, cost)
 
-    def _finish(self, manifest: Manifest, scores: Any, answered: Answered) -> None:
+    def _finish(self, manifest: Manifest, scores: Scores, answered: Answered) -> None:
         from cxr.cli.cloud.service_predictions import write_answers
 
         bundle: Bundle = write_answers(self.wishes.folder, manifest, scores, answered)
@@ -235,7 +270,7 @@ class Predicting:
         )
         if answered.stand_in:
             out.warn("this model is the emulator's stand-in for AutoML, not Google's")
-        out.hint(f"cxr compare {folder} --manifest {self.wishes.manifest}")
+        out.hint(f"cxr compare {shlex.quote(str(folder))} --manifest {shlex.quote(str(self.wishes.manifest))}")
         out.result(
             "cloud.predict",
             {
@@ -252,16 +287,19 @@ class Predicting:
         )
 
 
-def remove_endpoint(out: Out, connection: Connection, journal: Journal, job: Job, *, yes: bool) -> None:
+def remove_endpoint(
+    out: Out, flags: CloudFlags, connection: Connection, journal: Journal, job: Job, *, yes: bool
+) -> None:
     """`cxr cloud evaluate JOB --remove-endpoint`."""
     from cxr.cloud import serving
 
-    found = serving.endpoint_of(connection, journal, job)
-    if found is None:
-        out.say(f"there is no endpoint of {job.id}")
+    found = [one.resource for one in serving.endpoints_of(connection, journal, job)]
+    if found:
+        out.confirm(f"Remove {', '.join(found)}?", yes=yes)
     else:
-        out.confirm(f"Remove {found.resource}?", yes=yes)
-    removed = serving.remove_endpoint(connection, journal, job, say=out.say)
-    if removed and found:
-        out.say(f"removed {found.resource}")
-    out.result("cloud.remove-endpoint", {"job": job.id, "endpoint": found.resource if found else None})
+        out.say(f"there is no endpoint of {job.id}")
+    command = flags.follow_up(f"cxr cloud evaluate {job.id} --remove-endpoint")
+    removed = serving.remove_endpoint(connection, journal, job, say=out.say, remove_command=command)
+    if removed:
+        out.say(f"removed {', '.join(removed)}")
+    out.result("cloud.remove-endpoint", {"job": job.id, "endpoint": next(iter(removed), None), "endpoints": removed})

@@ -21,7 +21,8 @@ from cxr.compare.predictions import (
 )
 from cxr.compare.versions import installed_versions
 from cxr.errors import InputError, UsageError
-from cxr.folders import replaced_folder
+from cxr.folders import check_own_files, check_replaceable, check_writable, replaced_folder
+from cxr.labels import task_of
 from cxr.manifests.manifest import Manifest
 
 #: The folder of the predictions in their bundle.
@@ -39,16 +40,22 @@ class Answered:
     cost: Mapping[str, Any]
 
 
-def check_place(folder: Path, *, force: bool) -> None:
-    """Raises UsageError for a folder that holds something else than predictions, unless `force` and it is a bundle."""
-    if not folder.is_dir() or not any(folder.iterdir()) or force:
-        return
-    try:
-        there = read_bundle(folder, verify=False).info.format
-    except InputError:
-        there = None
-    if there is not ModelFormat.PREDICTIONS:
+def check_place(folder: Path, job_id: str, *, force: bool) -> None:
+    """Raises UsageError for a folder that holds something else than predictions of the job's model, unless `force` and
+    it is a bundle; also when there are files that are not the bundle's. NotAllowed where nothing can be written."""
+    check_writable(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not force and not _is_of(folder, job_id):
         raise UsageError(f"{folder} is not empty", hint="choose another --out, or replace the bundle there: --force")
+    check_replaceable(folder)
+    check_own_files(folder)
+
+
+def _is_of(folder: Path, job_id: str) -> bool:
+    try:
+        there = read_bundle(folder, verify=False).info
+    except InputError:
+        return False
+    return there.format is ModelFormat.PREDICTIONS and there.provenance.get("job") == job_id
 
 
 def write_answers(folder: Path, manifest: Manifest, scores: Scores, answered: Answered) -> Bundle:
@@ -60,7 +67,7 @@ def write_answers(folder: Path, manifest: Manifest, scores: Scores, answered: An
         bundle_hash="",  # the bundle is written after its predictions
         bundle_name=answered.name,
         manifest_hash=manifest.hash,
-        task="binary",
+        task=task_of(scores.classes),
         split=SPLIT,
         classes=scores.classes,
         latency_ms=None,
@@ -76,6 +83,7 @@ def write_answers(folder: Path, manifest: Manifest, scores: Scores, answered: An
         model_path=FOLDER,
         classes=scores.classes,
         positive_class=manifest.positive_class,
+        task=task_of(scores.classes),
         preprocessing=AUTOML_PREPROCESSING,
         threshold=SERVICE_THRESHOLD,
         manifest_hash=manifest.hash,

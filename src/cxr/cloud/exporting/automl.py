@@ -11,7 +11,7 @@ from cxr.bundle import BundleInfo, ModelFormat, Origin, Threshold, write_bundle
 from cxr.cloud.connection import Connection
 from cxr.cloud.exporting.artefacts import Artefact, collect
 from cxr.cloud.exporting.cost import cost_of
-from cxr.cloud.exporting.formats import AUTOML_PREPROCESSING, ExportFormat, scored_format
+from cxr.cloud.exporting.formats import ExportFormat, preprocessing_of, scored_format
 from cxr.cloud.exporting.labels import Labels, agreed_labels, labels_in_files
 from cxr.cloud.exporting.records import ExportRecords
 from cxr.cloud.exporting.structure import broken, check_structure, model_file
@@ -21,7 +21,7 @@ from cxr.cloud.plans import manifest_label
 from cxr.cloud.vertex.models import ServiceModel, get_model
 from cxr.cloud.vertex.pipelines import model_of
 from cxr.errors import InputError, MissingPackage, RulerMismatch
-from cxr.labels import positive_class
+from cxr.labels import positive_class, task_of
 from cxr.storage.transfer.download import download_all
 from cxr.version import __version__
 
@@ -73,7 +73,7 @@ def automl_bundle(
     on_progress(steps - 1, steps, "checking")
     classes = _classes(folder, formats, options.scorer)
     structure = {one.name: check_structure(folder / one.name, one, len(classes)) for one in formats}
-    info = _info(job, model, folder, formats, classes, manifest_hash)
+    info = bundle_info(job, model, folder, formats, classes, manifest_hash)
     verified = verify_formats(folder, info, formats, structure, options.scorer)
     provenance: dict[str, Any] = {
         **_provenance(job, model, artefacts),
@@ -108,7 +108,7 @@ def _classes(folder: Path, formats: tuple[ExportFormat, ...], scorer: Scorer) ->
     return agreed_labels(found)
 
 
-def _info(
+def bundle_info(
     job: Job,
     model: ServiceModel,
     folder: Path,
@@ -116,6 +116,7 @@ def _info(
     classes: Labels,
     manifest_hash: str,
 ) -> BundleInfo:
+    """What the bundle says of the exported files in `folder`, whose outputs are in the order of `classes`."""
     scored = scored_format(formats)
     stand_in = is_stand_in(model)
     return BundleInfo(
@@ -124,8 +125,10 @@ def _info(
         format=scored.scored_as or ModelFormat.TFJS,
         model_path=model_file(folder / scored.name, scored).relative_to(folder).as_posix(),
         classes=classes,
-        positive_class=positive_class(classes),
-        preprocessing=AUTOML_PREPROCESSING,
+        # In the order of the manifest, so that it is the same whatever the order of the outputs.
+        positive_class=positive_class(sorted(classes)),
+        task=task_of(classes),
+        preprocessing=preprocessing_of(scored),
         threshold=SERVICE_THRESHOLD,
         manifest_hash=manifest_hash,
         stand_in=stand_in,

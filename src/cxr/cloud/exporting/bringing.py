@@ -15,7 +15,7 @@ from cxr.cloud.exporting.verification import Scorer, Verification
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
 from cxr.errors import JobFailed, RulerMismatch, UsageError
-from cxr.folders import replaced_folder
+from cxr.folders import check_own_files, check_replaceable, replaced_folder
 
 Progress = Callable[[int, int, str], None]
 #: Hexadecimal digits of a manifest's whole hash; a label holds fewer.
@@ -69,6 +69,8 @@ def export_job(
         raise UsageError(f"{job.id} trained no model: it is of kind {job.kind}", hint=hint)
     if folder.is_dir() and any(folder.iterdir()) and not options.replace:
         raise UsageError(f"{folder} is not empty", hint="choose another --out, or replace the bundle there: --force")
+    check_replaceable(folder)
+    check_own_files(folder)
     known = known_manifest(job, options.manifest_hash)
     with replaced_folder(folder) as staging:
         if job.kind is JobKind.AUTOML:

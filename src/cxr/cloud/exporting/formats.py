@@ -7,7 +7,7 @@ Google publishes for them (input scaling).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cxr.bundle import ModelFormat, Preprocessing
@@ -118,6 +118,11 @@ def scored_format(formats: Sequence[ExportFormat]) -> ExportFormat:
     """The one that the bundle is scored through."""
     names = {one.name for one in formats}
     return EXPORT_FORMATS[next(name for name in SCORING_ORDER if name in names)]
+
+
+def preprocessing_of(one: ExportFormat) -> Preprocessing:
+    """The contract of one format: all are fed the same pixels, and not all scale them inside the model."""
+    return replace(AUTOML_PREPROCESSING, scale_inside_model=bool(one.contract["scale_inside_model"]))
 
 
 def our_names(service_ids: Sequence[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cxr.bundle import Bundle, BundleInfo
-from cxr.cloud.exporting.formats import ExportFormat
+from cxr.cloud.exporting.formats import ExportFormat, preprocessing_of
 from cxr.cloud.exporting.structure import broken, is_compiled, model_file
 from cxr.errors import CheckFailed, InputError, MissingPackage
 
@@ -85,7 +85,8 @@ def _verify(folder: Path, info: BundleInfo, one: ExportFormat, structure: str, s
     model = model_file(folder / one.name, one)
     if model.is_file() and is_compiled(model):
         return Verification(one.name, f"{structure}, not run")
-    as_this = replace(info, format=one.scored_as, model_path=model.relative_to(folder).as_posix())
+    path, contract = model.relative_to(folder).as_posix(), preprocessing_of(one)
+    as_this = replace(info, format=one.scored_as, model_path=path, preprocessing=contract)
     try:
         scores = tuple(float(value) for value in scorer.score(Bundle(folder, as_this)))
     except MissingPackage as error:

@@ -104,26 +104,30 @@ def submit_batch(plan: LaunchPlan, manifest: Manifest, *, on_step: Callable[[str
 
 def read_scores(connection: Connection, job: Job, manifest: Manifest) -> Scores:
     """The probabilities that a finished batch prediction wrote. Raises CheckFailed when an image of the test split has
-    none, Fault when the service wrote nothing."""
+    none, has two that differ, or one was answered that was not asked for; Fault when the service wrote nothing."""
     with google_errors(f"ask for {job.id}"):
         resource = job_client(connection).get_batch_prediction_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
     directory = str(resource.output_info.gcs_output_directory).rstrip("/")
     if not directory:
         raise Fault(f"{job.id}: the service did not say where it wrote the predictions")
-    scores = Scores(manifest.classes)
+    scores, pictures = Scores(manifest.classes), pictures_of(manifest)
+    asked = {picture.path for picture in pictures}
     prefix = f"{connection.images_url}/"
     for name, line in _lines(connection, directory):
         instance = line.get("instance")
         url = str(instance.get("content", "")) if isinstance(instance, dict) else ""
-        if not url.startswith(prefix):
-            raise CheckFailed(f"{directory}/{name} tells of {url or 'no image'}, which is not of this manifest")
         path = url.removeprefix(prefix)
+        if not url.startswith(prefix) or path not in asked:
+            raise CheckFailed(
+                f"{directory}/{name} tells of {url or 'no image'}, which is no {SPLIT} image of this manifest",
+                hint="predict it anew: --again",
+            )
         prediction = line.get("prediction")
         if isinstance(prediction, dict):
             scores.add(path, prediction)
         else:
             scores.failures[path] = _reason(line)
-    scores.check_complete(pictures_of(manifest))
+    scores.check_complete(pictures)
     return scores
 
 
@@ -167,7 +171,11 @@ def _lines(connection: Connection, directory: str) -> Iterator[tuple[str, dict[s
     if not names:
         raise Fault(f"there are no predictions at {directory}")
     for name in names:
-        for number, text in enumerate(store.get_bytes(name).decode("utf-8").splitlines(), 1):
+        try:
+            lines = store.get_bytes(name).decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            raise CheckFailed(f"{directory}/{name} is not UTF-8", hint="predict it anew: --again") from error
+        for number, text in enumerate(lines, 1):
             try:
                 line = json.loads(text) if text.strip() else None
             except ValueError as error:

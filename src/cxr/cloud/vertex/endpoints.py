@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,8 @@ from cxr.cloud.prediction_prices import ONLINE_NODES
 from cxr.cloud.scores import Picture
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, endpoint_client, prediction_client
 from cxr.cloud.vertex.long_running import Operation, operation_of
-from cxr.errors import NotFound
-from cxr.storage.google_errors import google_errors
+from cxr.errors import CheckFailed, CxrError, NotFound
+from cxr.storage.google_errors import google_errors, polling_errors
 
 #: The largest online request (Vertex AI quotas). Images travel in base64, which is a third longer than they are.
 LARGEST_REQUEST_BYTES = 1_500_000
@@ -33,18 +34,23 @@ class Endpoint:
         return self.resource.split("/")[3]
 
 
-def find_endpoint(connection: Connection, run: str) -> Endpoint | None:
-    """The endpoint that was made for a job, by its label `cxr-run`, whoever made it."""
-    with google_errors("look for the endpoint"):
+def find_endpoints(connection: Connection, run: str) -> list[Endpoint]:
+    """The endpoints that were made for a job, by their label `cxr-run`, whoever made them."""
+    with polling_errors("look for the endpoint"):
         request = {"parent": connection.parent, "filter": f'labels.cxr-run="{run}"'}
         found = list(endpoint_client(connection).list_endpoints(request=request, timeout=REQUEST_TIMEOUT_S))
-    return _endpoint(found[0]) if found else None
+    return [_endpoint(one) for one in found]
+
+
+def find_endpoint(connection: Connection, run: str) -> Endpoint | None:
+    """The first of them."""
+    return next(iter(find_endpoints(connection, run)), None)
 
 
 def get_endpoint(connection: Connection, resource: str) -> Endpoint | None:
     """An endpoint by its name; None when there is none of it."""
     try:
-        with google_errors("read the endpoint"):
+        with polling_errors("read the endpoint"):
             return _endpoint(endpoint_client(connection).get_endpoint(name=resource, timeout=REQUEST_TIMEOUT_S))
     except NotFound:
         return None
@@ -77,7 +83,7 @@ def begin_deployment(connection: Connection, endpoint: str, model: str, name: st
 
 def begin_undeployment(connection: Connection, endpoint: str, deployed: str) -> Operation:
     """Begin to take a model off its endpoint."""
-    with google_errors("undeploy the model"):
+    with polling_errors("undeploy the model"):
         request = {"endpoint": endpoint, "deployed_model_id": deployed}
         begun = endpoint_client(connection).undeploy_model(request=request, timeout=REQUEST_TIMEOUT_S)
     return operation_of(begun.operation)
@@ -85,19 +91,15 @@ def begin_undeployment(connection: Connection, endpoint: str, deployed: str) -> 
 
 def begin_deletion(connection: Connection, endpoint: str) -> Operation:
     """Begin to delete an endpoint that nothing is deployed to."""
-    with google_errors("delete the endpoint"):
+    with polling_errors("delete the endpoint"):
         begun = endpoint_client(connection).delete_endpoint(name=endpoint, timeout=REQUEST_TIMEOUT_S)
     return operation_of(begun.operation)
 
 
 def cancel_quietly(connection: Connection, operation: str) -> None:
     """Ask for the end of an operation; one that has ended or cannot be ended is left alone."""
-    from google.api_core.exceptions import GoogleAPICallError
-
-    try:
+    with suppress(CxrError), google_errors("cancel the operation"):
         endpoint_client(connection).cancel_operation(request={"name": operation}, timeout=REQUEST_TIMEOUT_S)
-    except GoogleAPICallError:
-        return
 
 
 def request_bytes(size: int) -> int:
@@ -118,7 +120,10 @@ def ask(connection: Connection, endpoint: str, picture: Picture, data: bytes, cl
             parameters=json_format.ParseDict(_parameters(classes)["parameters"], struct_pb2.Value()),
             timeout=REQUEST_TIMEOUT_S,
         )
-    found: dict[str, Any] = json_format.MessageToDict(type(answer).pb(answer))
+    try:
+        found: dict[str, Any] = json_format.MessageToDict(type(answer).pb(answer))
+    except json_format.Error as error:  # a confidence that is no number
+        raise CheckFailed(f"the service's answer for {picture.path} cannot be read: {error}") from error
     first = found.get("predictions", [{}])[0]
     return first if isinstance(first, Mapping) else {}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
-from cxr.cloud.launching import Launch, Submitted, launch, next_attempt
+from cxr.cloud.launching import Launch, Submitted, launch, next_attempt, teller
 from cxr.cloud.plans import JobKind, LaunchPlan
 from cxr.cloud.vertex.automl import submit_automl
 from cxr.cloud.vertex.container import CustomOptions, job_output_url
@@ -16,7 +16,6 @@ from cxr.cloud.vertex.datasets import DatasetState, check_complete, check_upload
 from cxr.cloud.vertex.found import find_launched
 from cxr.cloud.vertex.jobs import refresh
 from cxr.cloud.vertex.tuning import TuneOptions, submit_tune
-from cxr.errors import Unreachable
 from cxr.manifests.manifest import Manifest
 
 Say = Callable[[str], None]
@@ -28,15 +27,34 @@ def latest_attempt(connection: Connection, journal: Journal, plan: LaunchPlan, *
     down."""
     while True:
         plan = next_attempt(journal, plan, again=again)
-        known = journal.get(plan.job_id)
-        if known is None or not known.resource:
-            seen = find_launched(plan)
-            if seen is None:
-                return plan
-            noted = {"resource": seen.resource, "state": "PENDING", "output_url": _output_url(plan)}
-            known = journal.update(known or journal.intend(plan), **noted)
-        if known.finished or not refresh(connection, journal, known).finished:
+        before = journal.get(plan.job_id)
+        job = _launched(connection, journal, plan)
+        if job is None or not job.finished or (before is not None and before.finished):
             return plan
+
+
+def newest_attempt(connection: Connection, journal: Journal, plan: LaunchPlan) -> LaunchPlan:
+    """The newest attempt that is at work or has succeeded, when there are several; else the one that `latest_attempt`
+    would launch."""
+    chosen = latest_attempt(connection, journal, plan, again=False)
+    later = replace(chosen, attempt=chosen.attempt + 1)
+    while job := _launched(connection, journal, later):
+        if job.succeeded or not job.finished:
+            chosen = later
+        later = replace(later, attempt=later.attempt + 1)
+    return chosen
+
+
+def _launched(connection: Connection, journal: Journal, plan: LaunchPlan) -> Job | None:
+    """The plan's job as the service says now, None when it was never launched."""
+    known = journal.get(plan.job_id)
+    if known is None or not known.resource:
+        seen = find_launched(plan)
+        if seen is None:
+            return None
+        noted = {"resource": seen.resource, "state": "PENDING", "output_url": _output_url(plan)}
+        known = journal.update(known or journal.intend(plan), **noted)
+    return known if known.finished else refresh(connection, journal, known)
 
 
 def _output_url(plan: LaunchPlan) -> str:
@@ -60,7 +78,7 @@ def launch_automl(
     def submit() -> Submitted:
         return submit_automl(plan, dataset[0].resource)
 
-    launched = launch(journal, plan, submit, prepare=prepare, on_trouble=_teller(on_step))
+    launched = launch(journal, plan, submit, prepare=prepare, on_trouble=teller(on_step))
     return _adopted(plan.connection, journal, launched)
 
 
@@ -88,20 +106,9 @@ def _launch_trainer(
     def prepare() -> None:
         check_uploaded(plan.connection, manifest)
 
-    url, on_trouble = job_output_url(plan), _teller(on_step)
+    url, on_trouble = job_output_url(plan), teller(on_step)
     launched = launch(journal, plan, submit, prepare=prepare, output_url=url, on_trouble=on_trouble)
     return _adopted(plan.connection, journal, launched)
-
-
-def _teller(on_step: Say) -> Callable[[Unreachable], None]:
-    said: set[str] = set()
-
-    def tell(error: Unreachable) -> None:
-        if error.message not in said:
-            said.add(error.message)
-            on_step(f"asking again: {error.message}")
-
-    return tell
 
 
 def _adopted(connection: Connection, journal: Journal, launched: Launch) -> Launch:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cxr.cloud.waiting import poll
 from cxr.errors import JobFailed
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google_errors import polling_errors
 
 OPERATION_TIMEOUT_S = 2 * 3600.0
 
@@ -39,7 +39,7 @@ def operation_of(raw: Any) -> Operation:
 
 def look_at_operation(client: Any, name: str) -> Operation:
     """Ask any of the service's clients for an operation. Raises NotFound when it is forgotten."""
-    with google_errors(f"ask for the operation {name.rpartition('/')[2]}"):
+    with polling_errors(f"ask for the operation {name.rpartition('/')[2]}"):
         return operation_of(client.get_operation(request={"name": name}))
 
 

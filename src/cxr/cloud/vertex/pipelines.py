@@ -13,6 +13,12 @@ from cxr.storage.google_errors import google_errors
 def model_of(connection: Connection, job: Job) -> str:
     """The resource name of the model that an AutoML job trained. Raises UsageError for a job of another kind, whose
     model is a file in the bucket and no resource of the service."""
+    if job.kind in (JobKind.BATCH, JobKind.IMPORT):
+        by = job.details.get("trained_by")
+        hint = f"its answers come home with: cxr cloud evaluate {by} --predict batch --manifest manifest.csv"
+        raise UsageError(
+            f"{job.id} trained no model: it is of kind {job.kind}", hint=hint if by else "which did: cxr cloud jobs"
+        )
     if job.kind is not JobKind.AUTOML:
         raise UsageError(
             f"the model of {job.id} is in the bucket, the service has none of it",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client, pipeline_cli
 from cxr.errors import NotFound
 from cxr.storage.google_errors import google_errors
 
-NODE_HOURS, WALL_HOURS = "node hours", "hours of run time"
+NODE_HOURS, WALL_HOURS, TRIAL_HOURS = "node hours", "hours of run time", "hours of trials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def automl_run_time(connection: Connection, job: Job) -> RunTime:
 
 
 def custom_run_time(connection: Connection, job: Job) -> RunTime:
-    """From start to end of a custom or tuning job."""
+    """From start to end of a custom job; of a tuning job the sum over its trials, which run side by side."""
     client = job_client(connection)
     look = client.get_hyperparameter_tuning_job if job.kind is JobKind.TUNE else client.get_custom_job
     try:
@@ -46,12 +46,23 @@ def custom_run_time(connection: Connection, job: Job) -> RunTime:
             found = look(name=job.resource, timeout=REQUEST_TIMEOUT_S)
     except NotFound:
         return _from_journal(job)
+    if job.kind is JobKind.TUNE:
+        return RunTime(trial_hours(found.trials), TRIAL_HOURS)
     if not found.start_time or not found.end_time:
         return _from_journal(job)
     return RunTime((found.end_time - found.start_time).total_seconds() / 3600, WALL_HOURS)
 
 
+def trial_hours(trials: Iterable[Any]) -> float:
+    """Hours that trials ran, one after the other; those that never began count nothing."""
+    ended = (trial for trial in trials if trial.start_time and trial.end_time)
+    return sum(float((trial.end_time - trial.start_time).total_seconds()) for trial in ended) / 3600
+
+
 def _from_journal(job: Job) -> RunTime:
+    if job.kind is JobKind.TUNE:
+        told = job.progress.get("trial_hours")
+        return RunTime(float(told) if told is not None else None, TRIAL_HOURS)
     if not job.started or not job.ended:
         return RunTime(None, WALL_HOURS)
     seconds = (datetime.fromisoformat(job.ended) - datetime.fromisoformat(job.started)).total_seconds()
