@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from emulator_server import Server
+from emulator_server import Server, wait_until
 from google.auth.credentials import AnonymousCredentials
 
 from cxr.cloud.emulator.jobs import pip_shim
@@ -79,13 +81,54 @@ def test_objects_and_folders_are_under_gcs_for_reading_only(server: Server) -> N
     for name in ("data/a.txt", "data/deep/b.txt", "data2/c.txt"):
         server.put("mount", name, name.encode())
     script = (
-        "cat /gcs/mount/data/a.txt; echo; cd /gcs/mount/data && find . -type f | sort; test -e ../data2 || echo alone"
+        "cat /gcs/mount/data/a.txt; echo; cd /gcs/mount/data && find . -type f | sort; test -e ../data2 || echo alone;"
+        " ls -l a.txt | cut -c 1-10"
     )
     job = server.custom_job("sh", "-c", script)
     server.wait_for(job, "SUCCEEDED")
-    assert [text for _, text in log_lines(server, job)] == ["data/a.txt", "./a.txt", "./deep/b.txt", "alone"]
-    copy = server.state / "jobs" / job.rpartition("/")[2] / "attempt-1" / "gcs" / "mount" / "data" / "a.txt"
-    assert oct(copy.stat().st_mode)[-3:] == "444"
+    assert [text for _, text in log_lines(server, job)] == [
+        "data/a.txt",
+        "./a.txt",
+        "./deep/b.txt",
+        "alone",
+        "-r--r--r--",
+    ]
+
+
+def test_what_an_attempt_worked_with_goes_with_its_end_and_all_with_the_job(server: Server) -> None:
+    server.bucket("mount")
+    server.put("mount", "tidy/a.txt", b"a")
+    job = server.custom_job("sh", "-c", "cat /gcs/mount/tidy/a.txt > work.bin")
+    server.wait_for(job, "SUCCEEDED")
+    folder = server.state / "jobs" / job.rpartition("/")[2]
+    wait_until(lambda: not {"gcs", "site", "work"} & {path.name for path in (folder / "attempt-1").iterdir()})
+    assert (folder / "attempt-1" / "log.jsonl").exists()
+    server.done(server.ok("DELETE", job))
+    assert not folder.exists()
+
+
+def test_of_an_object_and_a_folder_of_one_name_the_folder_is_seen(server: Server) -> None:
+    server.bucket("mount")
+    for name in ("twice", "twice%2Fe"):
+        server.put("mount", name, b"x")
+    job = server.custom_job("sh", "-c", "ls /gcs/mount/twice")
+    assert server.wait_for(job, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
+    assert log_lines(server, job) == [("INFO", "e")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to an ancestor")
+def test_a_process_that_left_the_session_ends_with_its_job(server: Server, tmp_path: Path) -> None:
+    script = (
+        f"setsid setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 987' & while [ ! -s {tmp_path}/pid ]; do :; done"
+    )
+    server.wait_for(server.custom_job("sh", "-c", script), "SUCCEEDED")
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_a_long_last_line_is_cut_in_the_error(server: Server) -> None:
+    job = server.custom_job("sh", "-c", "head -c 50000 /dev/zero | tr '\\0' b >&2; exit 3")
+    message = server.wait_for(job, "FAILED")["error"]["message"]
+    assert 2000 < len(message) < 2500
 
 
 def test_the_environment_is_the_services(server: Server) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import shlex
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,6 +21,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform
 from google.cloud import aiplatform_v1 as v1
 from google.protobuf import json_format
+
+from cxr.cloud.emulator import process
+from cxr.cloud.emulator.jobs.scorers import ScorerError, ScorerPool
 
 BUCKET = "endpoint-bucket"
 AUTOMATIC = {"automaticResources": {"minReplicaCount": 1, "maxReplicaCount": 1}}
@@ -165,6 +171,54 @@ def test_a_bad_prediction_is_refused(server: Server, served: str, body: dict[str
 def test_a_program_that_dies_at_once_is_an_internal_error_with_its_last_word(server: Server, served: str) -> None:
     answer = server.call("POST", f"{served}:predict", {"instances": [instance(b"die")]})
     refused(answer, "INTERNAL", "the scorer has died")
+
+
+def test_an_endpoint_of_the_same_name_elsewhere_has_its_own_program(server: Server, model: str) -> None:
+    answers = {}
+    for labels, region in ((("NORMAL", "PNEUMONIA"), "us-central1"), (("A", "B"), "europe-west4")):
+        there = Server(server.state, server.url, f"projects/p/locations/{region}")
+        found = model if region == "us-central1" else there.model(there.dataset("elsewhere", labels=labels), "CLOUD")
+        there.done(there.ok("POST", f"{there.parent}/endpoints?endpointId=same-name", {"displayName": "e"}))
+        endpoint = f"{there.parent}/endpoints/same-name"
+        deploy(there, endpoint, found, deployedModel={"model": found, "id": "1", **AUTOMATIC})
+        answers[region] = there.ok("POST", f"{endpoint}:predict", {"instances": [instance(b"##..")]})
+    assert len({program.pid for program in scorers(server)}) >= 2
+    assert answers["europe-west4"]["predictions"][0]["displayNames"] == ["A", "B"]
+
+
+def test_programs_that_hang_hold_up_nothing_else_and_end_with_the_server(start: Start) -> None:
+    script = "import subprocess, sys, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
+    server = start(scorer=shlex.join([sys.executable, "-c", script]))
+    endpoint = new_endpoint(server)
+    deploy(server, endpoint, server.model(server.dataset(BUCKET), "CLOUD"))
+    body = {"instances": [instance(b"#" * 400_000)]}  # more than a pipe holds
+
+    def ask(_: int) -> int:
+        try:
+            return server.call("POST", f"{endpoint}:predict", body).status_code
+        except requests.ConnectionError:
+            return 0
+
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(ask, number) for number in range(20)]  # more than there are handlers
+        wait_until(lambda: any(program.children() for program in scorers(server)))
+        (program,) = scorers(server)
+        (child,) = program.children()
+        assert server.ok("GET", endpoint)["name"] == endpoint
+        assert not any(future.done() for future in asked)
+        process.stop(server.state)
+        assert {future.result() for future in asked} <= {0, 500}
+    assert has_ended(program)
+    wait_until(lambda: has_ended(child))
+
+
+def test_a_program_has_its_seconds_to_read_and_to_answer(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    pool = ScorerPool(command, {}, tmp_path, idle_seconds=1, answer_seconds=0.2)
+    with pytest.raises(ScorerError, match="no answer within"):
+        pool.ask("key/with/slashes", tmp_path, [{"content": "#" * 1_000_000}])
+    assert [path.suffix for path in tmp_path.iterdir()] == [".log"]
+    pool.stop()
 
 
 @pytest.fixture(scope="module")

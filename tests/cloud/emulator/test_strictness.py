@@ -51,6 +51,7 @@ def test_a_value_of_the_wrong_type_is_an_invalid_argument(server: Server) -> Non
         ),
         ({"trainingTaskInputs": {"modelType": "MOBILE_TF_LOW_LATENCY_1", "budgetMilliNodeHours": 1.5e5}}, "100,000"),
         ({"trainingTaskInputs": {"modelType": "CLOUD", "budgetMilliNodeHours": 9000.5}}, "whole number"),
+        ({"trainingTaskInputs": {"modelType": "CLOUD", "budgetMilliNodeHours": False}}, "whole number"),
     ],
 )
 def test_a_bad_training_pipeline_is_refused(server: Server, dataset: str, change: dict[str, Any], words: str) -> None:
@@ -158,9 +159,53 @@ def test_what_is_not_implemented_says_so_by_name(server: Server, method: str, pa
         ),
     ],
 )
-def test_a_bad_custom_job_is_refused(server: Server, pool: dict[str, Any], words: str) -> None:
+def test_a_bad_worker_pool_is_refused(server: Server, pool: dict[str, Any], words: str) -> None:
     body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": [pool]}}
     refused(server.call("POST", f"{server.parent}/customJobs", body), "INVALID_ARGUMENT", words)
+
+
+CONTAINER = {"imageUri": "x/y", "command": ["true"]}
+GOOD_POOL = {"replicaCount": "1", "machineSpec": {"machineType": "n1-standard-4"}, "containerSpec": CONTAINER}
+PACKAGE = {"executorImageUri": "x/y", "pythonModule": "m"}
+
+
+@pytest.mark.parametrize(
+    ("pool", "spec", "words"),
+    [
+        ({"containerSpec": {**CONTAINER, "env": [{"name": "A=B", "value": "x"}]}}, {}, "'A=B'"),
+        ({"containerSpec": {**CONTAINER, "env": [{"name": "A", "value": "x\0"}]}}, {}, "NUL"),
+        ({"containerSpec": {**CONTAINER, "args": ["a\0"]}}, {}, "NUL"),
+        ({}, {"scheduling": {"timeout": "100000000000s"}}, "year"),
+        ({"pythonPackageSpec": {**PACKAGE, "packageUris": ["gs://b/pkg/.."]}}, {}, "gs://b/pkg/.."),
+        ({"pythonPackageSpec": {**PACKAGE, "packageUris": ["gs://b/../x.whl"]}}, {}, "x.whl"),
+    ],
+)
+def test_a_job_that_could_never_start_is_refused(
+    server: Server, pool: dict[str, Any], spec: dict[str, Any], words: str
+) -> None:
+    chosen = {
+        key: value for key, value in GOOD_POOL.items() if key != "containerSpec" or "pythonPackageSpec" not in pool
+    }
+    body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": [{**chosen, **pool}], **spec}}
+    refused(server.call("POST", f"{server.parent}/customJobs", body), "INVALID_ARGUMENT", words)
+
+
+def test_more_replicas_than_this_machine_bears_are_refused(server: Server) -> None:
+    pools = [GOOD_POOL, {**GOOD_POOL, "replicaCount": "100"}]
+    body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": pools}}
+    refused(server.call("POST", f"{server.parent}/customJobs", body), "INVALID_ARGUMENT", "101 replicas")
+
+
+def test_nothing_is_changed_by_a_link(server: Server) -> None:
+    job = server.custom_job("sleep", "600")
+    for method, verb in (("GET", "cancel"), ("GET", "delete"), ("POST", "delete"), ("PUT", "cancel")):
+        refused(server.call(method, f"{job}:{verb}", {}), "NOT_FOUND", verb)
+    assert server.ok("GET", job)["state"] in {"JOB_STATE_PENDING", "JOB_STATE_RUNNING"}
+    server.ok("POST", f"{job}:cancel", {})
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        answer = requests.get(f"{server.url}/v1/{job}", headers={"Sec-Fetch-Site": site}, timeout=20)
+        assert (site, answer.status_code) == (site, status)
+    server.wait_for(job, "CANCELLED")
 
 
 def test_web_pages_are_refused(server: Server) -> None:

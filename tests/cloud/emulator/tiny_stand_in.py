@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 BEHAVIOURS = {1001: "fail", 1002: "hang", 1003: "die-once", 1004: "slow", 1005: "incomplete", 1006: "always-die"}
+BEHAVIOURS |= {1007: "not-a-number", 1008: "bad-slices"}
 
 
 def main() -> int:
@@ -36,6 +37,11 @@ def main() -> int:
     if behaviour == "slow":
         time.sleep(2.0)
     _write(arguments, items, complete=behaviour != "incomplete")
+    if behaviour == "not-a-number":
+        metrics = json.loads((arguments.output / "evaluation.json").read_text())
+        (arguments.output / "evaluation.json").write_text(json.dumps({**metrics, "auPrc": float("nan")}))
+    if behaviour == "bad-slices":
+        (arguments.output / "slices.json").write_text('[{"displayName": "NORMAL"}]')
     return 0
 
 

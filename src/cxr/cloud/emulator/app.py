@@ -28,6 +28,8 @@ from cxr.cloud.emulator.operation_names import moves_bytes, operation_name
 HANDLER_THREADS = 16
 #: Requests that only wait for something may be many, and keep no other from its thread.
 WAITING_THREADS = 256
+#: Predictions take as long as the programs that make them: they keep each other waiting, and nobody else.
+PREDICTING_THREADS = 32
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class Application:
         self._counts = RequestCounts()
         self._threads = ThreadPoolExecutor(HANDLER_THREADS, thread_name_prefix="handler")
         self._waiting_threads = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="waiting")
+        self._predicting_threads = ThreadPoolExecutor(PREDICTING_THREADS, thread_name_prefix="predicting")
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         self._last_request = time.monotonic()
@@ -304,7 +307,8 @@ class Application:
 
     async def _dispatch_to_thread(self, exchange: Exchange, request: Request) -> None:
         operation = exchange.note.operation
-        threads = self._waiting_threads if operation.endswith(".wait") else self._threads
+        verb = operation.rpartition(".")[2]
+        threads = {"wait": self._waiting_threads, "predict": self._predicting_threads}.get(verb, self._threads)
         response = await asyncio.get_running_loop().run_in_executor(threads, self._respond, request, operation)
         try:
             self._answer(exchange, response)

@@ -80,7 +80,8 @@ def refused_client(headers: Mapping[str, str]) -> Response | None:
     A custom job runs any command, and faults and objects are anybody's who can ask: no web page that a browser has
     open may, by its own name or by one that it lets point here. The SDKs send no Origin and use the address itself.
     """
-    if "origin" not in headers and headers.get("host", "").rpartition(":")[0] in LOOPBACK:
+    is_own = headers.get("sec-fetch-site", "none") in {"none", "same-origin"}  # what a browser says of an image, say
+    if is_own and "origin" not in headers and headers.get("host", "").rpartition(":")[0] in LOOPBACK:
         return None
     error = RpcError(Code.PERMISSION_DENIED, "The emulator answers programs on this machine, not web pages.")
     return error.response()

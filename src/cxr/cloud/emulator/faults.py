@@ -160,7 +160,7 @@ def _rule(raw: object, where: str) -> Rule:
     if seconds is None and action in _TIMED:
         raise FaultError(f"{where}.seconds: {action} needs it")
     per, probability = fields.get("per", "server"), _number(fields, "probability", where)
-    if per not in {"server", "object"}:
+    if per not in ("server", "object"):
         raise FaultError(f"{where}.per: 'server' or 'object' is needed, not {per!r}")
     if probability is not None and probability > 1:
         raise FaultError(f"{where}.probability: a number from 0 to 1 is needed")

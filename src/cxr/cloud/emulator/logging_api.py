@@ -41,17 +41,19 @@ def list_entries(context: VertexContext, body: Mapping[str, Any]) -> dict[str, A
     unknown = sorted(set(body) - KNOWN_FIELDS)
     if unknown:
         raise invalid_argument(f'Invalid JSON payload received. Unknown name "{unknown[0]}".')
-    wanted = parse_filter(str(body.get("filter", "")), FIELDS)
-    projects = {str(name).removeprefix("projects/") for name in body.get("resourceNames", [])}
+    for key in ("filter", "orderBy", "pageToken"):
+        if not isinstance(body.get(key) or "", str):
+            raise invalid_argument(f"Invalid value for {key}: a text is needed.", field=key)
+    wanted = parse_filter(body.get("filter") or "", FIELDS)
+    projects = {name.removeprefix("projects/") for name in _texts(body, "resourceNames")}
+    projects |= set(_texts(body, "projectIds"))
     entries = [entry for entry in _entries(context, projects, wanted) if wanted.matches(entry)]
     order = str(body.get("orderBy") or "timestamp asc")
     if order not in {"timestamp", "timestamp asc", "timestamp desc"}:
         raise invalid_argument(f"Invalid order_by {order!r}.", field="order_by")
     entries.sort(key=lambda entry: (entry["timestamp"], entry["insertId"]), reverse=order.endswith("desc"))
     start = _offset(str(body.get("pageToken") or ""))
-    size = min(int(body.get("pageSize") or DEFAULT_PAGE), MAX_PAGE)
-    if size < 0:
-        raise invalid_argument("page_size must not be negative.", field="page_size")
+    size = _size(body.get("pageSize") or DEFAULT_PAGE)
     page: dict[str, Any] = {"entries": entries[start : start + size]} if entries[start:] else {}
     if start + size < len(entries):
         page["nextPageToken"] = base64.urlsafe_b64encode(f"from:{start + size}".encode()).decode()
@@ -103,12 +105,28 @@ def _job_entries(project: str, job_id: str, trial: str, folder: Path) -> Iterato
                 }
 
 
+def _texts(body: Mapping[str, Any], key: str) -> list[str]:
+    value = body.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise invalid_argument(f"Invalid value for {key}: a list of texts is needed.", field=key)
+    return value
+
+
+def _size(value: Any) -> int:
+    # Numbers of protocol buffers may be texts in JSON.
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise invalid_argument(f"Invalid page size {value!r}.", field="page_size")
+    return min(value, MAX_PAGE)
+
+
 def _offset(token: str) -> int:
     if not token:
         return 0
     try:
         kind, _, number = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-        if kind == "from":
+        if kind == "from" and 0 <= int(number) < 2**63:
             return int(number)
     except (binascii.Error, UnicodeError, ValueError):
         pass

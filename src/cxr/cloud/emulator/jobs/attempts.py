@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ CLAIM_SECONDS = 30.0
 _START_TOLERANCE_SECONDS = 1.0
 
 
+#: What container_launch lays out for a replica to work with.
+BULKY = ("gcs", "packages", "site", "work")
 PRIMARY_TASK = "workerpool0-0"
 
 
@@ -137,6 +140,13 @@ def kill_leftovers(folder: Path) -> None:
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if os.getpgid(process.pid) == who["pid"]:
                 process.kill()
+
+
+def tidy(folder: Path) -> None:
+    """Remove what an attempt that has ended leaves and nobody reads: copies of objects, site and work folders."""
+    for place in (folder, *folder.glob("workerpool*-*")):
+        for name in BULKY:
+            shutil.rmtree(place / name, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

@@ -141,10 +141,15 @@ def _materialised(storage: StorageContext, text: str, root: Path) -> str:
 
     def copied(found: re.Match[str]) -> str:
         bucket, name = found.group(1), (found.group(2) or "").lstrip("/")
-        for row in objects_below(storage, bucket, name):
+        rows = objects_below(storage, bucket, name)
+        # Of an object and a folder with one name, the folder is seen, as Cloud Storage FUSE has it.
+        folders = {str(parent) for row in rows for parent in PurePosixPath(row["name"]).parents}
+        for row in rows:
             inside = row["name"] == name or not name or name.endswith("/") or row["name"].startswith(name + "/")
             parts = PurePosixPath(row["name"]).parts
             if not inside or ".." in parts or row["name"].startswith("/") or row["name"].endswith("/"):
+                continue
+            if str(PurePosixPath(row["name"])) in folders:
                 continue
             target = root / bucket / row["name"]
             target.parent.mkdir(parents=True, exist_ok=True)

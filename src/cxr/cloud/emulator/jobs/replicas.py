@@ -15,6 +15,8 @@ from typing import IO, Any
 import psutil
 
 MAX_LINE_BYTES = 64 * 1024
+#: Of a last line on stderr, so much stands in a job's error.
+MAX_WORDS = 2000
 DRAIN_SECONDS = 5.0
 #: How long a replica has between SIGTERM and SIGKILL when the job ends without it.
 GRACE_SECONDS = 5.0
@@ -39,7 +41,7 @@ class LineLog:
         line = json.dumps({"time": moment, "task": task, "stream": name, "text": text}).encode() + b"\n"
         with self._lock:
             if name == "stderr" and text.strip():
-                self.last_stderr[task] = text.strip()
+                self.last_stderr[task] = text.strip()[:MAX_WORDS]
             self._stream.write(line)
 
 
@@ -69,8 +71,9 @@ class Replica:
                 restore_signals=True,
                 preexec_fn=_default_signals,
             )
-        except OSError as error:
-            self._log.write(self._task, "stderr", f"cannot start {self._what['argv'][0]!r}: {error.strerror}")
+        except (OSError, ValueError) as error:  # ValueError: what no program can be given, a NUL for one
+            reason = getattr(error, "strerror", None) or str(error)
+            self._log.write(self._task, "stderr", f"cannot start {self._what['argv'][0]!r}: {reason}")
             return False
         self.run += 1
         for source, name in ((process.stdout, "stdout"), (process.stderr, "stderr")):

@@ -7,12 +7,15 @@ server that was killed finds out from these files, later, how the job went.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import queue
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,11 +25,15 @@ from typing import Any
 
 import psutil
 
-from cxr.cloud.emulator.jobs.replicas import LineLog, Replica
+from cxr.cloud.emulator.jobs.replicas import GRACE_SECONDS, LineLog, Replica
 
 LAUNCH, CLAIM, EXIT, LOG = "launch.json", "pid.json", "exit.json", "log.jsonl"
 #: What a replica says that could not be started at all, as a shell does.
 NOT_STARTED = 127
+#: <linux/prctl.h>.
+PR_SET_CHILD_SUBREAPER = 36
+#: How often processes are looked for that were begun while the others were ended.
+MOST_ROUNDS = 5
 
 
 def main(folder: Path) -> int:
@@ -36,6 +43,7 @@ def main(folder: Path) -> int:
     # A cancellation is sent to the whole group; this process stays to write down how the job took it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _adopt_orphans()
     launch = json.loads((folder / LAUNCH).read_text(encoding="utf-8"))
     with (folder / LOG).open("ab", buffering=0) as log:
         write_atomically(folder / EXIT, _Cluster(launch, LineLog(log)).run())
@@ -104,6 +112,7 @@ class _Cluster:
             replica.ask_to_end()
         for replica in self._replicas.values():
             replica.end()
+        _end_descendants()
         for replica in self._replicas.values():
             replica.drain()
         ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -135,7 +144,7 @@ class _Cluster:
     def _patience(self) -> float | None:
         moments = [self._deadline, self._interruption.due if self._interruption else None]
         known = [moment for moment in moments if moment is not None]
-        return max(0.0, min(known) - time.monotonic()) if known else None
+        return min(max(0.0, min(known) - time.monotonic()), threading.TIMEOUT_MAX) if known else None
 
     def _timed_out(self) -> _Result:
         for replica in self._replicas.values():
@@ -155,6 +164,32 @@ class _Cluster:
         interruption.due = time.monotonic() + interruption.seconds
         if interruption.count <= 0:
             self._interruption = None
+
+
+def _adopt_orphans() -> None:
+    """A descendant whose parent is gone becomes this process's child, as of a container's first process (Linux)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_descendants() -> None:
+    """End whatever is left, as a container's end does: also what left the session."""
+    for _ in range(MOST_ROUNDS):
+        left = [child for child in psutil.Process().children(recursive=True) if _is_at_work(child)]
+        if not left:
+            return
+        for child in left:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        psutil.wait_procs(left, GRACE_SECONDS)
+
+
+def _is_at_work(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 if __name__ == "__main__":

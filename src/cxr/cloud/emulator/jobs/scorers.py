@@ -7,13 +7,16 @@ nobody asks; the next question starts it anew.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ class _Scorer:
 class _Place:
     lock: threading.Lock = field(default_factory=threading.Lock)
     scorer: _Scorer | None = None
+    is_closed: bool = False
 
 
 class ScorerPool:
@@ -59,14 +63,17 @@ class ScorerPool:
         self._stopped = False
 
     def ask(self, key: str, model: Path, instances: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-        """The answers to instances, in their order. Raises ScorerError; the next call starts a new program."""
+        """The answers to instances, in their order. Raises ScorerError; the next call starts a new program.
+
+        Each answer has its seconds, and so has the wait for the program while it answers others.
+        """
         with self._lock:
             place = self._places.setdefault(key, _Place())
-        with place.lock:
+        with self._held(place):
             for is_last in (place.scorer is None, True):
                 try:
                     if place.scorer is None:
-                        place.scorer = self._start(key, model)
+                        place.scorer = self._start(key, place, model)
                     return [self._answer(place.scorer, instance) for instance in instances]
                 except (OSError, EOFError, ValueError) as error:  # gone, or not talking in lines of JSON
                     ended, place.scorer = place.scorer, None
@@ -81,8 +88,10 @@ class ScorerPool:
         with self._lock:
             place = self._places.pop(key, None)
         if place is not None:
-            with place.lock:
-                scorer, place.scorer = place.scorer, None
+            place.is_closed = True
+            with contextlib.suppress(ScorerError), self._held(place):
+                pass  # it is idle now
+            scorer, place.scorer = place.scorer, None
             if scorer is not None:
                 _end(scorer)
 
@@ -92,16 +101,25 @@ class ScorerPool:
             self._stopped = True
             places, self._places = list(self._places.values()), {}
         for place in places:
+            place.is_closed = True
             scorer = place.scorer
             if scorer is not None:
-                scorer.process.kill()
-                scorer.process.wait()
+                _kill(scorer.process)
 
-    def _start(self, key: str, model: Path) -> _Scorer:
-        if self._stopped:
-            raise ScorerError("the server stops")
+    @contextmanager
+    def _held(self, place: _Place) -> Iterator[None]:
+        if not place.lock.acquire(timeout=self._answer_seconds):
+            raise ScorerError(f"it is busy, and was for {self._answer_seconds:g} seconds")
+        try:
+            yield
+        finally:
+            place.lock.release()
+
+    def _start(self, key: str, place: _Place, model: Path) -> _Scorer:
+        if self._stopped or place.is_closed:
+            raise ScorerError("the server stops" if self._stopped else "the model was undeployed")
         self._log_dir.mkdir(parents=True, exist_ok=True)
-        log = self._log_dir / f"{key}.log"
+        log = self._log_dir / log_name(key)
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 [*self._command, "--model", str(model.resolve())],
@@ -109,27 +127,46 @@ class ScorerPool:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=self._environment,
+                bufsize=0,
                 start_new_session=True,
             )
+        assert process.stdin is not None
+        os.set_blocking(process.stdin.fileno(), False)
         return _Scorer(process, log)
 
     def _answer(self, scorer: _Scorer, instance: Mapping[str, str]) -> dict[str, Any]:
         stdin, stdout = scorer.process.stdin, scorer.process.stdout
         assert stdin is not None
         assert stdout is not None
-        stdin.write(json.dumps(instance).encode() + b"\n")
-        stdin.flush()
+        unsent = memoryview(json.dumps(instance).encode() + b"\n")
         deadline = time.monotonic() + self._answer_seconds
-        while b"\n" not in scorer.kept:
-            if not select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        while unsent or b"\n" not in scorer.kept:
+            patience = max(0.0, deadline - time.monotonic())
+            readable, writable, _ = select.select([stdout], [stdin] if unsent else [], [], patience)
+            if not readable and not writable:
                 raise TimeoutError(f"no answer within {self._answer_seconds:g} seconds")
-            piece = os.read(stdout.fileno(), 1 << 16)
-            if not piece:
-                raise EOFError("the program has ended")
-            scorer.kept += piece
+            if writable:
+                unsent = unsent[os.write(stdin.fileno(), unsent) :]
+            if readable:
+                piece = os.read(stdout.fileno(), 1 << 16)
+                if not piece:
+                    raise EOFError("the program has ended")
+                scorer.kept += piece
         line, _, scorer.kept = scorer.kept.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def log_name(key: str) -> str:
+    """The file of what a program writes to stderr; a key is a resource's name and no file's."""
+    return f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.log"
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # its session is its own
+    process.wait()
 
 
 def _end(scorer: _Scorer) -> str:
@@ -139,10 +176,8 @@ def _end(scorer: _Scorer) -> str:
         assert pipe is not None
         with contextlib.suppress(OSError):  # what was not written yet cannot be any more
             pipe.close()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    _kill(process)
     lines = scorer.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

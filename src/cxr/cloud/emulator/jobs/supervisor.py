@@ -6,12 +6,13 @@ takes no slot. Each kind of job says what to launch and what its end means; only
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -100,6 +101,10 @@ def end_managed(connection: sqlite3.Connection, name: str) -> None:
         request_cancel(connection, child)
 
 
+def _is_to_end(connection: sqlite3.Connection, name: str) -> bool:
+    return bool(connection.execute("SELECT cancel_requested FROM jobs WHERE name=?", (name,)).fetchone()[0])
+
+
 class Supervisor:
     """One thread for all jobs of a server."""
 
@@ -119,6 +124,7 @@ class Supervisor:
         self._stopping = False
         self._wrappers: dict[str, subprocess.Popen[bytes]] = {}
         self._kill_at: dict[str, float] = {}
+        self._free_slots = 0
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -135,12 +141,7 @@ class Supervisor:
         self._wake.set()
         self._thread.join()
         for job in self._jobs("running"):
-            attempts.kill(attempt_folder(job.folder, job.attempt))
-            if attempts.state_of(attempt_folder(job.folder, job.attempt)) is AttemptState.ENDED:
-                continue  # it was done in that moment: the next server reads how it ended
-            with self._database.write() as connection:
-                self._kinds[job.kind].waiting(connection, job.name)
-                connection.execute("UPDATE jobs SET phase='waiting' WHERE name=?", (job.name,))
+            self._safely(self._put_back, job)
         for wrapper in self._wrappers.values():
             wrapper.wait()
 
@@ -156,22 +157,57 @@ class Supervisor:
 
     def _tick(self) -> bool:
         for job in self._jobs("running"):
-            self._watch(job)
+            self._safely(self._watch, job)
         for job in self._jobs("managed"):
-            self._manage(job)
-        slots = self._settings.max_running_jobs - len(self._jobs("running"))
+            self._safely(self._manage, job)
+        self._free_slots = self._settings.max_running_jobs - len(self._jobs("running"))
         for job in self._jobs("waiting"):
-            if job.cancel_requested:
-                self._end_cancelled(job)
-            elif self._stopping or self._is_held(job):
-                continue
-            elif job.kind in self._coordinators:
-                self._begin(job)
-            elif slots > 0:
-                slots -= 1
-                self._launch(job)
+            self._safely(self._take_up, job)
         phases = "SELECT 1 FROM jobs WHERE phase IN ('waiting','running','managed') LIMIT 1"
         return self._database.read.execute(phases).fetchone() is not None
+
+    def _safely(self, step: Callable[[_Job], None], job: _Job) -> None:
+        """Do a step of one job; when that raises, this job fails and the others go on."""
+        try:
+            step(job)
+        except sqlite3.OperationalError:
+            log.exception("%s: the database cannot be used now", job.name)  # a full disk, say: tried again
+        except Exception:
+            log.exception("%s: supervising it failed", job.name)
+            self._give_up(job)
+
+    def _give_up(self, job: _Job) -> None:
+        """FAILED; when not even that can be written down, at least out of the way of the others."""
+        attempt = job.attempt + (job.phase == "waiting")  # the one that a launch was about
+        with contextlib.suppress(OSError, ValueError):
+            attempts.kill(attempt_folder(job.folder, attempt))
+        try:
+            self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
+        except Exception:
+            log.exception("%s: its end cannot be written down", job.name)
+            with contextlib.suppress(sqlite3.Error), self._database.write() as connection:
+                self._done(connection, job)
+
+    def _put_back(self, job: _Job) -> None:
+        folder = attempt_folder(job.folder, job.attempt)
+        attempts.kill(folder)
+        if attempts.state_of(folder) is AttemptState.ENDED:
+            return  # it was done in that moment: the next server reads how it ended
+        with self._database.write() as connection:
+            self._kinds[job.kind].waiting(connection, job.name)
+            connection.execute("UPDATE jobs SET phase='waiting' WHERE name=?", (job.name,))
+        attempts.tidy(folder)
+
+    def _take_up(self, job: _Job) -> None:
+        if job.cancel_requested:
+            self._end_cancelled(job)
+        elif self._stopping or self._is_held(job):
+            return
+        elif job.kind in self._coordinators:
+            self._begin(job)
+        elif self._free_slots > 0:
+            self._free_slots -= 1
+            self._launch(job)
 
     def _is_held(self, job: _Job) -> bool:
         """Whether a job must not start, because that was asked for; stock-outs end here."""
@@ -190,6 +226,8 @@ class Supervisor:
         try:
             coordinator.prepare(job.name)
             with self._database.write() as connection:
+                if _is_to_end(connection, job.name):
+                    return  # cancelled meanwhile: the next look ends it
                 connection.execute("UPDATE jobs SET phase='managed' WHERE name=?", (job.name,))
                 outcomes.begin_now(connection, job.name)
                 coordinator.begin(connection, job.name)
@@ -215,6 +253,9 @@ class Supervisor:
                         request_cancel(connection, child)
         elif script is not None and script.outcome == "fail" and script.is_due(time.time() - script.since):
             self._end_failed(job, script.error)
+        elif not unfinished_children(self._database.read, job.name):
+            # The last child's end and the job's are one transaction, unless that could not be written down.
+            self._end_failed(job, RpcError(Code.INTERNAL, "Internal error: its jobs ended without a result."))
 
     def _watch(self, job: _Job) -> None:
         folder = attempt_folder(job.folder, job.attempt)
@@ -239,6 +280,7 @@ class Supervisor:
             self._end(job, folder)
         else:
             self._lost(job, counts=mine)
+        attempts.tidy(folder)
 
     def _launch(self, job: _Job) -> None:
         attempt = job.attempt + 1
@@ -256,6 +298,8 @@ class Supervisor:
             self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
             return
         with self._database.write() as connection:
+            if _is_to_end(connection, job.name):
+                return  # cancelled while it was prepared: the next look ends it
             connection.execute("UPDATE jobs SET phase='running', attempt=? WHERE name=?", (attempt, job.name))
             kind.started(connection, job.name)
         self._wrappers[job.name] = attempts.launch(folder, what)

@@ -74,7 +74,7 @@ def _policy(project: str, now: Circumstances) -> JsonObject:
 def _parsed(target: message.Message, request: Request) -> dict[str, Any]:
     try:
         json_format.ParseDict(json_object(request.body.read()), target)
-    except (json_format.ParseError, ValueError, TypeError) as error:
+    except (json_format.Error, ValueError, TypeError, AttributeError) as error:
         raise _invalid(error) from None
     parsed: dict[str, Any] = json_format.MessageToDict(target)
     return parsed

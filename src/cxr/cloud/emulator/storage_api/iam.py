@@ -41,15 +41,20 @@ def set_policy(context: StorageContext, request: Request, name: str) -> Response
         raise invalid(f"Unknown name {unknown[0]!r}")
     bindings = wanted.get("bindings", [])
     _check_bindings(bindings)
+    etag, version = wanted.get("etag", ""), wanted.get("version", 1)
+    if not isinstance(etag, str | None):
+        raise invalid("Invalid value for etag: a text is needed.")
+    if isinstance(version, bool) or not isinstance(version, int) or version not in (0, 1, 3):
+        raise invalid("Invalid value for version: 0, 1 or 3 is needed.")
     with context.database.write() as connection:
         bucket = find_bucket(connection, name)
         policy = _policy(connection, bucket)
-        if wanted.get("etag") not in {None, policy["etag"]}:
+        if etag not in (None, "", policy["etag"]):
             raise StorageError(412, "conditionNotMet", "The policy was changed meanwhile: its etag is another one.")
         if _is_private(bucket) and any(PUBLIC & set(binding["members"]) for binding in bindings):
             raise StorageError(412, "conditionNotMet", "Public access prevention is enforced for this bucket.")
         number = int(policy["etag"][2:-1]) + 1
-        stored = {"version": int(wanted.get("version", 1)), "etag": f"CA{number}=", "bindings": bindings}
+        stored = {"version": version or 1, "etag": f"CA{number}=", "bindings": bindings}
         put_document(connection, policy_name(name), stored)
         answer = _policy(connection, bucket)
     return json_response(answer)

@@ -17,10 +17,11 @@ from typing import Any
 
 from cxr.cloud.emulator.errors import Code, RpcError
 from cxr.cloud.emulator.jobs.attempts import Launch, Outcome
+from cxr.cloud.emulator.jobs.replicas import MAX_WORDS
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.vertex_api.automl_task import AutoMLInputs, check_inputs
 from cxr.cloud.emulator.vertex_api.call import VertexContext
-from cxr.cloud.emulator.vertex_api.evaluations import EVALUATION_FILE, insert_evaluation
+from cxr.cloud.emulator.vertex_api.evaluations import EVALUATION_FILE, evaluation_of, insert_evaluation
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
 from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert
 from cxr.cloud.emulator.vertex_api.splits import split_items
@@ -77,11 +78,22 @@ class AutoMLJob:
 
     def started(self, connection: sqlite3.Connection, name: str) -> None:
         """RUNNING; the start time is that of the first attempt."""
-        change(connection, name, lambda pipeline: _running(pipeline, "PIPELINE_STATE_RUNNING"))
+
+        def edit(pipeline: JsonObject) -> None:
+            if pipeline["state"] != "PIPELINE_STATE_CANCELLING":
+                pipeline["state"] = "PIPELINE_STATE_RUNNING"
+            pipeline.setdefault("startTime", now())
+
+        change(connection, name, edit)
 
     def waiting(self, connection: sqlite3.Connection, name: str) -> None:
-        """PENDING again."""
-        change(connection, name, lambda pipeline: pipeline.update(state="PIPELINE_STATE_PENDING"))
+        """PENDING again, unless it is being cancelled."""
+
+        def edit(pipeline: JsonObject) -> None:
+            if pipeline["state"] != "PIPELINE_STATE_CANCELLING":
+                pipeline["state"] = "PIPELINE_STATE_PENDING"
+
+        change(connection, name, edit)
 
     def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
         """The exit code, then the files; good ones move to the model's folder."""
@@ -94,6 +106,11 @@ class AutoMLJob:
             missing = self._missing(name, output)
             if missing:
                 return RpcError(Code.INTERNAL, f"Training ended without its result {missing}.")
+            try:
+                evaluation_of(_model_name(name), output)
+            except (ValueError, KeyError, TypeError, RpcError) as error:
+                words = f"Training ended with an evaluation that cannot be used: {error}"
+                return RpcError(Code.INTERNAL, words[:MAX_WORDS])
             _move(output, target)
         return None
 
@@ -176,11 +193,6 @@ def _model(pipeline_name: str, pipeline: Mapping[str, Any], inputs: AutoMLInputs
 
 def _model_reference(model: Mapping[str, Any]) -> JsonObject:
     return {key: model[key] for key in ("name", "displayName", "labels", "versionId", "versionAliases")}
-
-
-def _running(resource: JsonObject, state: str) -> None:
-    resource["state"] = state
-    resource.setdefault("startTime", now())
 
 
 def _ended(resource: JsonObject, state: str, error: RpcError) -> None:

@@ -124,11 +124,11 @@ def check_inputs(inputs: Any) -> AutoMLInputs:
 
 def _whole_number(value: Any) -> int | None:
     # JSON writes 64-bit numbers as texts, google.protobuf.Value as doubles; zero is "not set" in both.
-    if value in (None, "", 0, "0"):
+    if not isinstance(value, bool) and value in (None, "", 0, "0"):
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0.5
     if isinstance(value, bool) or not number.is_integer():
         raise invalid_argument(

@@ -63,14 +63,20 @@ class BatchPredictionJob:
         """RUNNING; the start time is that of the first attempt."""
 
         def edit(job: JsonObject) -> None:
-            job["state"] = "JOB_STATE_RUNNING"
+            if job["state"] != "JOB_STATE_CANCELLING":
+                job["state"] = "JOB_STATE_RUNNING"
             job.setdefault("startTime", now())
 
         change(connection, name, edit)
 
     def waiting(self, connection: sqlite3.Connection, name: str) -> None:
-        """PENDING again."""
-        change(connection, name, lambda job: job.update(state="JOB_STATE_PENDING"))
+        """PENDING again, unless it is being cancelled."""
+
+        def edit(job: JsonObject) -> None:
+            if job["state"] != "JOB_STATE_CANCELLING":
+                job["state"] = "JOB_STATE_PENDING"
+
+        change(connection, name, edit)
 
     def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
         """The exit code, then the scores, which become objects."""
@@ -153,7 +159,7 @@ def _texts(storage: StorageContext, job: Mapping[str, Any]) -> Iterator[str]:
             raise not_found(f"The input file {uri} does not exist.")
         for row in found:
             try:
-                yield from read_object(storage, row).decode("utf-8").splitlines()
+                yield from read_object(storage, row).decode("utf-8").split("\n")
             except UnicodeDecodeError:
                 raise invalid_argument(f"gs://{bucket}/{row['name']} is not UTF-8.") from None
 
@@ -186,7 +192,8 @@ def _write(path: Path, lines: Sequence[JsonObject]) -> None:
 
 
 def _read(path: Path) -> list[JsonObject]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # splitlines() would also cut at U+2028 and the like, which JSON may have in its texts.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _end(job: JsonObject, state: str, error: RpcError | None) -> None:

@@ -17,7 +17,7 @@ from cxr.cloud.emulator.vertex_api.custom_jobs import ENDED
 from cxr.cloud.emulator.vertex_api.machines import check_machine
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
 from cxr.cloud.emulator.vertex_api.model_names import VERSION, name_without_version
-from cxr.cloud.emulator.vertex_api.operations import delete_at_once
+from cxr.cloud.emulator.vertex_api.operations import delete_job
 from cxr.cloud.emulator.vertex_api.predictions import prediction_parameters
 from cxr.cloud.emulator.vertex_api.resource_store import (
     COMMON_FIELDS,
@@ -27,7 +27,6 @@ from cxr.cloud.emulator.vertex_api.resource_store import (
     list_page,
     listed,
     new_id,
-    remove,
 )
 
 KIND = "batch"
@@ -107,7 +106,7 @@ def delete_batch_job(context: VertexContext, call: Call) -> JsonObject:
     if state not in ENDED:
         raise failed_precondition(f"The job {call.name} is in state {state}; cancel it first.")
     # The SDK's REST transport knows no operations below this kind of job: only those of the location.
-    return delete_at_once(context, call.name, lambda connection: remove(connection, call.name), parent=call.parent)
+    return delete_job(context, call.name, parent=call.parent)
 
 
 def unsupported_resources(kind: str, model_name: str) -> RpcError:

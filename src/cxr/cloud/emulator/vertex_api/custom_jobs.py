@@ -14,12 +14,13 @@ from cxr.cloud.emulator.jobs.container import ContainerJob, container_launch
 from cxr.cloud.emulator.jobs.supervisor import add_job, request_cancel
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
-from cxr.cloud.emulator.vertex_api.operations import delete_at_once
-from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert, list_page, listed, new_id, remove
+from cxr.cloud.emulator.vertex_api.operations import delete_job
+from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert, list_page, listed, new_id
 from cxr.cloud.emulator.vertex_api.worker_pools import check_job_spec, replicas_of, timeout_seconds
 
 KIND = "custom"
 ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
+CANCELLING = "JOB_STATE_CANCELLING"
 _OUTPUT_ONLY = ("name", "state", "error", "createTime", "startTime", "endTime", "updateTime", "webAccessUris")
 
 
@@ -78,7 +79,7 @@ def cancel_custom_job(context: VertexContext, call: Call) -> JsonObject:
         state = find(connection, call.name)["state"]
         if state in ENDED:
             raise failed_precondition(f"The custom job {call.name} is in state {state} and cannot be cancelled.")
-        change(connection, call.name, lambda job: job.update(state="JOB_STATE_CANCELLING"))
+        change(connection, call.name, lambda job: job.update(state=CANCELLING))
         request_cancel(connection, call.name)
     context.wake_jobs()
     return {}
@@ -89,7 +90,7 @@ def delete_custom_job(context: VertexContext, call: Call) -> JsonObject:
     state = find(context.read, call.name)["state"]
     if state not in ENDED:
         raise failed_precondition(f"The custom job {call.name} is in state {state}; cancel it first.")
-    return delete_at_once(context, call.name, lambda connection: remove(connection, call.name))
+    return delete_job(context, call.name)
 
 
 class CustomJob:
@@ -121,14 +122,20 @@ class CustomJob:
         """RUNNING; the start time is that of the first attempt."""
 
         def edit(job: JsonObject) -> None:
-            job["state"] = "JOB_STATE_RUNNING"
+            if job["state"] != CANCELLING:
+                job["state"] = "JOB_STATE_RUNNING"
             job.setdefault("startTime", now())
 
         self._tell(connection, change(connection, name, edit))
 
     def waiting(self, connection: sqlite3.Connection, name: str) -> None:
-        """PENDING again."""
-        self._tell(connection, change(connection, name, lambda job: job.update(state="JOB_STATE_PENDING")))
+        """PENDING again, unless it is being cancelled."""
+
+        def edit(job: JsonObject) -> None:
+            if job["state"] != CANCELLING:
+                job["state"] = "JOB_STATE_PENDING"
+
+        self._tell(connection, change(connection, name, edit))
 
     def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
         """The exit code, in the service's words."""

@@ -157,7 +157,10 @@ class CustomPipeline:
             message = f'There are no files under "{folder}" to copy.'
             return RpcError(Code.INVALID_ARGUMENT, message).status()
         model = _model(pipeline, folder)
-        insert(connection, model["name"], model["name"].rpartition("/")[0], model)
+        try:
+            insert(connection, model["name"], model["name"].rpartition("/")[0], model)
+        except RpcError as taken:  # another pipeline or an upload has made a model of this id meanwhile
+            return taken.status()
         kept = ("name", "displayName", "labels", "versionId", "versionAliases", "artifactUri")
         pipeline["modelToUpload"] |= {key: model[key] for key in kept if key in model}
         return None

@@ -109,8 +109,8 @@ def undeploy_model(context: VertexContext, call: Call) -> JsonObject:
 
 
 def scorer_key(endpoint: str, deployed_id: str) -> str:
-    """What the program of a deployed model is known by; also its log's name."""
-    return f"{endpoint.rpartition('/')[2]}-{deployed_id}"
+    """What the program of a deployed model is known by: ids are chosen by callers, only full names are unique."""
+    return f"{endpoint}/deployedModels/{deployed_id}"
 
 
 def _forget_reference(connection: sqlite3.Connection, endpoint: Mapping[str, Any], deployed_id: str) -> None:

@@ -24,9 +24,13 @@ DIMENSION = "annotationSpec"
 SLICE_FIELDS = {**COMMON_FIELDS, "slice.dimension": "slice.dimension", "slice.value": "slice.value"}
 
 
-def insert_evaluation(connection: sqlite3.Connection, model_name: str, folder: Path) -> None:
-    """Store a new model's evaluation, and a slice for each label."""
+def evaluation_of(model_name: str, folder: Path) -> tuple[JsonObject, list[JsonObject]]:
+    """A new model's evaluation and a slice for each label (without names), from what its training left.
+
+    Raises ValueError, KeyError, TypeError or RpcError for files that are not what they should be.
+    """
     moment = now()
+    annotation_specs(folder)
     evaluation = {
         "name": f"{model_name}/evaluations/{model_name.rpartition('/')[2]}",
         "metricsSchemaUri": METRICS_SCHEMA,
@@ -37,24 +41,34 @@ def insert_evaluation(connection: sqlite3.Connection, model_name: str, folder: P
     slices = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     if slices:
         evaluation["sliceDimensions"] = [DIMENSION]
-    insert(connection, evaluation["name"], f"{model_name}/evaluations", parse(types.ModelEvaluation, evaluation))
-    collection = f"{evaluation['name']}/slices"
-    for part in slices:
-        found = {
-            "name": f"{collection}/{new_id(connection)}",
+    parts = [
+        {
             "slice": {"dimension": DIMENSION, "value": part["displayName"]},
             "metricsSchemaUri": METRICS_SCHEMA,
             "metrics": part["metrics"],
             "createTime": moment,
         }
-        insert(connection, found["name"], collection, parse(types.ModelEvaluationSlice, found))
+        for part in slices
+    ]
+    return parse(types.ModelEvaluation, evaluation), [parse(types.ModelEvaluationSlice, part) for part in parts]
+
+
+def insert_evaluation(connection: sqlite3.Connection, model_name: str, folder: Path) -> None:
+    """Store a new model's evaluation, and a slice for each label."""
+    evaluation, slices = evaluation_of(model_name, folder)
+    insert(connection, evaluation["name"], f"{model_name}/evaluations", evaluation)
+    collection = f"{evaluation['name']}/slices"
+    for part in slices:
+        name = f"{collection}/{new_id(connection)}"
+        insert(connection, name, collection, {"name": name, **part})
 
 
 def annotation_specs(folder: Path) -> list[JsonObject]:
     """`{"id", "displayName"}` of a model's labels, in the order of its scores."""
     metrics = json.loads((folder / EVALUATION_FILE).read_text(encoding="utf-8"))
-    specs: list[JsonObject] = metrics["confusionMatrix"]["annotationSpecs"]
-    return specs
+    return [
+        {"id": spec["id"], "displayName": spec["displayName"]} for spec in metrics["confusionMatrix"]["annotationSpecs"]
+    ]
 
 
 def list_evaluations(context: VertexContext, call: Call) -> JsonObject:

@@ -17,15 +17,21 @@ from cxr.cloud.emulator.jobs.container import METRIC_FILE
 from cxr.cloud.emulator.vertex_api.messages import JsonObject
 from cxr.cloud.emulator.vertex_api.study import Study
 
+MAX_STEP = 2**63 - 1
 
-def measurements_in(attempt_folder: Path, metric: str, started: str) -> list[JsonObject]:
-    """The measurements of a metric, as they were reported; lines that are not one are passed over."""
+
+def measurements_in(attempt_folder: Path, metric: str, started: str, ended: str) -> list[JsonObject]:
+    """The measurements of a metric, as they were reported; lines that are not one are passed over.
+
+    None is from before the trial's start or after its end, whatever its time says (milliseconds, for one).
+    """
     try:
-        lines = (attempt_folder / METRIC_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (attempt_folder / METRIC_FILE).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return []
     begun = datetime.fromisoformat(started).timestamp()
-    return [found for line in lines if (found := _measurement(line, metric, begun)) is not None]
+    longest = max(0.0, datetime.fromisoformat(ended).timestamp() - begun)
+    return [found for line in lines if (found := _measurement(line, metric, begun, longest)) is not None]
 
 
 def final_measurement(measurements: Sequence[JsonObject], study: Study) -> JsonObject | None:
@@ -38,18 +44,19 @@ def final_measurement(measurements: Sequence[JsonObject], study: Study) -> JsonO
     return max(measurements, key=lambda item: sign * float(item["metrics"][0]["value"]))
 
 
-def _measurement(line: str, metric: str, begun: float) -> JsonObject | None:
+def _measurement(line: str, metric: str, begun: float, longest: float) -> JsonObject | None:
     try:
         entry = json.loads(line)
         value = float(entry[metric])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     if not math.isfinite(value):
         return None
-    elapsed = max(0.0, _number(entry.get("timestamp")) - begun)
+    elapsed = min(max(0.0, _number(entry.get("timestamp")) - begun), longest)
+    step = min(max(0, int(_number(entry.get("global_step")))), MAX_STEP)
     return {
         "elapsedDuration": f"{elapsed:.6f}s",
-        "stepCount": str(int(_number(entry.get("global_step")))),
+        "stepCount": str(step),
         "metrics": [{"metricId": metric, "value": value}],
     }
 
@@ -57,6 +64,6 @@ def _measurement(line: str, metric: str, begun: float) -> JsonObject | None:
 def _number(raw: Any) -> float:
     try:
         number = float(raw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0
     return number if math.isfinite(number) else 0.0

@@ -45,6 +45,8 @@ with _package_without_clients():
     types: Any = importlib.import_module(f"{_PACKAGE}.types")
 
 JsonObject = dict[str, Any]
+#: What protocol buffers raise for JSON that is no message: beside their own errors, whatever their code runs into.
+_UNREADABLE = (json_format.Error, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def parse(kind: Any, body: JsonObject) -> JsonObject:
@@ -53,9 +55,9 @@ def parse(kind: Any, body: JsonObject) -> JsonObject:
     target = kind.pb(kind())
     try:
         json_format.ParseDict(body, target)
-    except (json_format.ParseError, ValueError, TypeError) as error:
+        return to_json(target)
+    except _UNREADABLE as error:
         raise invalid_argument(f"Invalid JSON payload received. {error}") from None
-    return to_json(target)
 
 
 def to_json(value: message.Message, *, integer_enums: bool = False) -> JsonObject:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sqlite3
 import threading
 import time
@@ -17,9 +18,10 @@ from cxr.cloud.emulator.errors import ApiError, Code, RpcError, failed_precondit
 from cxr.cloud.emulator.state.database import Database, next_serial
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, checked_operation, now, packed, packed_empty, types
-from cxr.cloud.emulator.vertex_api.resource_store import new_id
+from cxr.cloud.emulator.vertex_api.resource_store import new_id, remove
 
 MAX_WAIT_SECONDS = 60.0
+RETRY_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 #: Does an operation's work from its input; gives (response or None for Empty, changes of the metadata).
@@ -88,6 +90,13 @@ def delete_at_once(
         operation = begin(connection, parent or name, "delete", types.DeleteOperationMetadata)
         forget(connection)
         finish(connection, operation["name"])
+    return operation
+
+
+def delete_job(context: VertexContext, name: str, *, parent: str | None = None) -> JsonObject:
+    """As `delete_at_once`, of a job that has ended: its files go with it."""
+    operation = delete_at_once(context, name, lambda connection: remove(connection, name), parent=parent)
+    shutil.rmtree(context.settings.jobs_dir / name.rpartition("/")[2], ignore_errors=True)
     return operation
 
 
@@ -170,7 +179,21 @@ class OperationWorker:
             if row is None:
                 self._wake.wait()
             else:
-                self._do(row["name"], row["kind"], json.loads(row["input"]))
+                self._safely(row["name"], row["kind"], json.loads(row["input"]))
+
+    def _safely(self, name: str, kind: str, work_input: JsonObject) -> None:
+        """Do one operation; when its end cannot be written down as it is, it ends with an error."""
+        try:
+            self._do(name, kind, work_input)
+        except Exception:
+            log.exception("the end of operation %s cannot be written down", name)
+            error = RpcError(Code.INTERNAL, "The emulator failed; see its server.log.")
+            try:
+                with self._database.write() as connection:
+                    finish(connection, name, error=error.status())
+            except Exception:
+                log.exception("operation %s stays", name)
+                self._wake.wait(RETRY_SECONDS)  # a full disk, say: tried again
 
     def _do(self, name: str, kind: str, work_input: JsonObject) -> None:
         metadata: JsonObject = {}

@@ -10,7 +10,7 @@ from cxr.cloud.emulator.vertex_api import custom_pipelines
 from cxr.cloud.emulator.vertex_api.automl_task import check_inputs, check_task
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
-from cxr.cloud.emulator.vertex_api.operations import delete_at_once
+from cxr.cloud.emulator.vertex_api.operations import delete_job
 from cxr.cloud.emulator.vertex_api.resource_store import (
     COMMON_FIELDS,
     change,
@@ -19,7 +19,6 @@ from cxr.cloud.emulator.vertex_api.resource_store import (
     list_page,
     listed,
     new_id,
-    remove,
 )
 from cxr.cloud.emulator.vertex_api.splits import check_split
 
@@ -104,4 +103,4 @@ def delete_pipeline(context: VertexContext, call: Call) -> JsonObject:
     state = find(context.read, call.name)["state"]
     if state not in ENDED:
         raise failed_precondition(f"The pipeline {call.name} is in state {state}; cancel it first.")
-    return delete_at_once(context, call.name, lambda connection: remove(connection, call.name))
+    return delete_job(context, call.name)

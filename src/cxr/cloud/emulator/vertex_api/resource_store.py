@@ -107,7 +107,7 @@ def listed(key: str, page: tuple[list[JsonObject], str | None]) -> dict[str, Any
 
 
 def _page_size(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise invalid_argument(f"Invalid page size {text!r}.", field="page_size")
     return min(int(text) or DEFAULT_PAGE, MAX_PAGE)
 
@@ -115,7 +115,7 @@ def _page_size(text: str) -> int:
 def _serial(token: str) -> int:
     try:
         kind, _, number = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-        if kind == "before":
+        if kind == "before" and 0 <= int(number) < 2**63:
             return int(number)
     except (binascii.Error, UnicodeError, ValueError):
         pass

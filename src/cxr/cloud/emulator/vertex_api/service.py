@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cxr.cloud.emulator.errors import unimplemented
+from cxr.cloud.emulator.errors import not_found, unimplemented
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.jobs.scorers import ScorerPool
 from cxr.cloud.emulator.jobs.supervisor import Supervisor
@@ -75,6 +75,11 @@ OPERATION_METHODS: dict[str, Method] = {
 }
 
 
+#: The methods without a verb, and the verbs that are asked for by GET.
+_PLAIN = {"create", "get", "list", "patch", "delete"}
+_GET_VERBS = {"listVersions"}
+
+
 class VertexService:
     """Vertex AI and Cloud Logging of one emulator."""
 
@@ -128,6 +133,8 @@ class VertexService:
         call = _call(request)
         if call is None:
             raise unimplemented(f"{request.method} {request.raw_path}")
+        if call.verb and not _is_method(request.method, call.verb):
+            raise not_found(f"There is no method {request.method} {request.raw_path}.")
         if "operations" in call.path[::2]:
             return json_response(_operation_method(call)(self._context, call))
         known = METHODS.get(call.rest_method.removeprefix("projects.locations."))
@@ -154,6 +161,11 @@ class VertexService:
 
     def _wake_jobs(self) -> None:
         self._supervisor.wake()
+
+
+def _is_method(method: str, verb: str) -> bool:
+    """Whether a verb is asked for as it should be: what changes anything, by POST, so that no link or image can."""
+    return verb in _GET_VERBS if method == "GET" else method == "POST" and verb not in _PLAIN
 
 
 def _operation_method(call: Call) -> Method:

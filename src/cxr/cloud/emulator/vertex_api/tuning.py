@@ -16,8 +16,8 @@ from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_displa
 from cxr.cloud.emulator.vertex_api.custom_jobs import ENDED, insert_custom_job
 from cxr.cloud.emulator.vertex_api.measurements import final_measurement, measurements_in
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
-from cxr.cloud.emulator.vertex_api.operations import delete_at_once
-from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert, list_page, listed, new_id, remove
+from cxr.cloud.emulator.vertex_api.operations import delete_job
+from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert, list_page, listed, new_id
 from cxr.cloud.emulator.vertex_api.study import check_counts, study_of
 from cxr.cloud.emulator.vertex_api.suggestions import as_argument, suggestion
 from cxr.cloud.emulator.vertex_api.worker_pools import check_job_spec, with_arguments
@@ -80,7 +80,7 @@ def delete_tuning_job(context: VertexContext, call: Call) -> JsonObject:
     state = find(context.read, call.name)["state"]
     if state not in ENDED:
         raise failed_precondition(f"The tuning job {call.name} is in state {state}; cancel it first.")
-    return delete_at_once(context, call.name, lambda connection: remove(connection, call.name))
+    return delete_job(context, call.name)
 
 
 class TuningJob:
@@ -180,13 +180,14 @@ def _follow(job: JsonObject, trial: JsonObject, child: JsonObject, attempt_folde
         trial["infeasibleReason"] = child.get("error", {}).get("message", "The trial was cancelled.")
         return
     study = study_of(job["studySpec"])
-    measured = measurements_in(attempt_folder, study.metric, trial["startTime"])
+    measured = measurements_in(attempt_folder, study.metric, trial["startTime"], trial["endTime"])
     final = final_measurement(measured, study)
     if final is None:
         trial["state"] = "INFEASIBLE"
         trial["infeasibleReason"] = f"The trial reported no measurement of {study.metric!r}."
         return
-    trial.update(state="SUCCEEDED", finalMeasurement=final, measurements=measured)
+    ended = {**trial, "state": "SUCCEEDED", "finalMeasurement": final, "measurements": measured}
+    trial.update(parse(types.Trial, ended))  # what is stored must be readable
 
 
 def _too_many_failures(job: JsonObject, trial: JsonObject, child: JsonObject) -> RpcError | None:

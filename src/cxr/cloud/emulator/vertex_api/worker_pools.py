@@ -7,7 +7,8 @@ https://cloud.google.com/vertex-ai/docs/training/distributed-training (the four 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cxr.cloud.emulator.errors import failed_precondition, invalid_argument, not_found, unimplemented
@@ -20,6 +21,12 @@ from cxr.cloud.emulator.vertex_api.machines import check_machine
 MAX_POOLS = 4
 MAX_ENVIRONMENT = 100
 MAX_PACKAGES = 100
+#: Replicas of one job. No limit is documented; more processes would do this machine harm.
+MAX_REPLICAS = 100
+#: A year. The service's own limit may be shorter.
+MAX_TIMEOUT_SECONDS = 366 * 24 * 3600.0
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PACKAGE = re.compile(r"gs://[^/]+/.+\.(?:whl|tar\.gz|zip)")
 MIN_DISK_GB, MAX_DISK_GB = 100, 64_000
 DEFAULT_TIMEOUT_SECONDS = 7 * 24 * 3600.0
 #: What would need another service than this one.
@@ -38,6 +45,14 @@ def check_job_spec(storage: StorageContext, spec: Mapping[str, Any], region: str
             raise unimplemented(f"custom jobs with {key}")
     if int(pools[0].get("replicaCount", 0)) != 1:
         raise invalid_argument("The first worker pool needs a replica_count of 1.", field="worker_pool_specs[0]")
+    replicas = sum(int(pool.get("replicaCount", 0)) for pool in pools)
+    if replicas > MAX_REPLICAS:
+        raise invalid_argument(
+            f"There are {replicas:,} replicas; at most {MAX_REPLICAS} are allowed here.",
+            field=f"{field}.worker_pool_specs",
+        )
+    if any("\0" in text for text in _texts(spec)):
+        raise invalid_argument("A text holds a NUL character.", field=field)
     for number, pool in enumerate(pools):
         if pool:
             _check_pool(pool, f"worker_pool_specs[{number}]")
@@ -121,8 +136,11 @@ def _check_pool(pool: Mapping[str, Any], field: str) -> None:
         if len(uris) > MAX_PACKAGES:
             raise invalid_argument(f"At most {MAX_PACKAGES} package URIs are allowed.", field=field)
         for uri in uris:
-            if not uri.startswith("gs://"):
-                raise invalid_argument(f"{uri!r} is not a gs:// path.", field="python_package_spec.package_uris")
+            if not _PACKAGE.fullmatch(uri) or ".." in uri.split("/"):
+                raise invalid_argument(
+                    f"{uri!r} is not the gs:// path of a package (.whl, .tar.gz or .zip).",
+                    field="python_package_spec.package_uris",
+                )
         task = package
     else:
         task = require(pool, "containerSpec", f"{field}.container_spec")
@@ -136,6 +154,9 @@ def _check_environment(variables: Sequence[Mapping[str, Any]], field: str) -> No
     names = [item.get("name", "") for item in variables]
     if not all(names):
         raise invalid_argument("An environment variable needs a name.", field=f"{field}.env")
+    bad = next((name for name in names if not _ENVIRONMENT_NAME.fullmatch(name)), None)
+    if bad is not None:
+        raise invalid_argument(f"The environment variable's name {bad!r} is not a C identifier.", field=f"{field}.env")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise invalid_argument(f"The environment variable {repeated[0]!r} is set twice.", field=f"{field}.env")
@@ -154,6 +175,20 @@ def _check_scheduling(scheduling: Mapping[str, Any], field: str) -> None:
     for key, name in (("timeout", "timeout"), ("maxWaitDuration", "max_wait_duration")):
         if key in scheduling and _seconds(scheduling[key]) < 0:
             raise invalid_argument(f"{name} must not be negative.", field=f"{field}.{name}")
+        if key in scheduling and _seconds(scheduling[key]) > MAX_TIMEOUT_SECONDS:
+            raise invalid_argument(f"{name} is longer than a year.", field=f"{field}.{name}")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (key, *_texts(item))
+    elif isinstance(value, Sequence):
+        for item in value:
+            yield from _texts(item)
 
 
 def _seconds(duration: str | None) -> float:
