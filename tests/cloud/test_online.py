@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from cxr.bundle import ModelFormat, read_bundle
 from cxr.cloud.journal import Job
 from cxr.cloud.launching import only_one
 from cxr.cloud.serving import ONLINE
+from cxr.cloud.signals import heard_as_ctrl_c
 from cxr.cloud.vertex.clients import endpoint_client
 from cxr.cloud.vertex.endpoints import begin_endpoint, cancel_quietly, find_endpoint
 
@@ -171,7 +173,20 @@ def test_an_endpoint_of_a_process_that_died_before_the_journal_is_found_by_its_l
     assert endpoints(site) == []
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_heard_once_and_the_handler_comes_back(sent: signal.Signals) -> None:
+    before = signal.getsignal(sent)
+    with heard_as_ctrl_c():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), sent)
+        os.kill(os.getpid(), sent)  # a closed terminal sends several
+    with heard_as_ctrl_c() as do_not_hear:
+        do_not_hear()
+        os.kill(os.getpid(), sent)
+    assert signal.getsignal(sent) is before
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
 def test_ctrl_c_and_a_closed_terminal_remove_the_endpoint_and_say_how_to_go_on(
     site: Site, cloud: Job, sent: signal.Signals
 ) -> None:
