@@ -137,6 +137,7 @@ def test_what_is_not_implemented_says_so_by_name(server: Server, method: str, pa
         ({"replicaCount": "1"}, "machine_spec"),
         ({"replicaCount": "1", "machineSpec": {"machineType": "huge"}}, "huge"),
         ({"replicaCount": "1", "machineSpec": {"machineType": "g2-standard-5"}}, "g2-standard-5"),
+        ({"replicaCount": "1", "machineSpec": {"machineType": "n1-bogus-4"}}, "n1-bogus-4"),
         (
             {
                 "replicaCount": "1",
@@ -194,6 +195,36 @@ def test_more_replicas_than_this_machine_bears_are_refused(server: Server) -> No
     pools = [GOOD_POOL, {**GOOD_POOL, "replicaCount": "100"}]
     body = {"displayName": "c", "jobSpec": {"workerPoolSpecs": pools}}
     refused(server.call("POST", f"{server.parent}/customJobs", body), "INVALID_ARGUMENT", "101 replicas")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("projects/p/locations/mars-north9/endpoints", "NOT_FOUND", "mars-north9"),
+        ("projects/p/locations/us-central1/models?bogus=1", "INVALID_ARGUMENT", "bogus"),
+        ("projects/p/locations/us-central1/models?orderBy=nonsense%20xyz", "UNIMPLEMENTED", "nonsense"),
+        ("projects/p/locations/us-central1/models?readMask=name", "UNIMPLEMENTED", "readMask"),
+    ],
+)
+def test_nonsense_in_a_listings_address_is_refused(server: Server, path: str, status: str, words: str) -> None:
+    refused(server.call("GET", path), status, words)
+
+
+def test_a_listing_is_ordered_as_asked(server: Server) -> None:
+    there = "projects/p/locations/europe-west9/endpoints"
+    for name in ("b", "c", "a"):
+        server.done(server.ok("POST", there, {"displayName": name}))
+
+    def names(query: str) -> list[str]:
+        seen, token = [], ""
+        while token is not None:
+            page = server.ok("GET", f"{there}?pageSize=2&{query}&pageToken={token}&$alt=json&prettyPrint=false")
+            seen += [item["displayName"] for item in page["endpoints"]]
+            token = page.get("nextPageToken")
+        return seen
+
+    assert names("orderBy=display_name") == ["a", "b", "c"]
+    assert names("orderBy=create_time%20desc") == names("") == ["a", "c", "b"]
 
 
 def test_nothing_is_changed_by_a_link(server: Server) -> None:

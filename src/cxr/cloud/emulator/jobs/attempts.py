@@ -144,9 +144,10 @@ def kill_leftovers(folder: Path) -> None:
 
 def tidy(folder: Path) -> None:
     """Remove what an attempt that has ended leaves and nobody reads: copies of objects, site and work folders."""
-    for place in (folder, *folder.glob("workerpool*-*")):
-        for name in BULKY:
-            shutil.rmtree(place / name, ignore_errors=True)
+    with contextlib.suppress(OSError):  # its job may be deleted at this moment
+        for place in (folder, *folder.glob("workerpool*-*")):
+            for name in BULKY:
+                shutil.rmtree(place / name, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

@@ -178,9 +178,11 @@ class Supervisor:
 
     def _give_up(self, job: _Job) -> None:
         """FAILED; when not even that can be written down, at least out of the way of the others."""
-        attempt = job.attempt + (job.phase == "waiting")  # the one that a launch was about
+        row = self._database.read.execute("SELECT phase, attempt FROM jobs WHERE name=?", (job.name,)).fetchone()
+        if row is None or row["phase"] == "done":
+            return  # it has ended, and what went wrong came after that
         with contextlib.suppress(OSError, ValueError):
-            attempts.kill(attempt_folder(job.folder, attempt))
+            attempts.kill(attempt_folder(job.folder, row["attempt"]))
         try:
             self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
         except Exception:
@@ -189,8 +191,7 @@ class Supervisor:
                 self._done(connection, job)
 
     def _put_back(self, job: _Job) -> None:
-        folder = attempt_folder(job.folder, job.attempt)
-        attempts.kill(folder)
+        attempts.kill(folder := attempt_folder(job.folder, job.attempt))
         if attempts.state_of(folder) is AttemptState.ENDED:
             return  # it was done in that moment: the next server reads how it ended
         with self._database.write() as connection:

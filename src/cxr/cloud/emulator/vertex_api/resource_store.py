@@ -10,13 +10,22 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cxr.cloud.emulator.errors import Code, RpcError, invalid_argument, not_found
+from cxr.cloud.emulator.errors import Code, RpcError, invalid_argument, not_found, unimplemented
 from cxr.cloud.emulator.state.database import next_serial
 from cxr.cloud.emulator.vertex_api.filtering import parse_filter
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
+#: What a listing can be ordered by.
+ORDERS = {
+    "create_time": "createTime",
+    "createTime": "createTime",
+    "update_time": "updateTime",
+    "updateTime": "updateTime",
+    "display_name": "displayName",
+    "displayName": "displayName",
+}
 #: What resources can be filtered by: https://cloud.google.com/vertex-ai/docs/reference/rest (each list method).
 COMMON_FIELDS = {
     "name": "name",
@@ -77,7 +86,12 @@ def list_page(
     query: Mapping[str, str],
     fields: Mapping[str, str] = COMMON_FIELDS,
 ) -> tuple[list[JsonObject], str | None]:
-    """One page of a collection, newest first, and the token of the next. Raises 400 for a bad filter, size or token."""
+    """One page of a collection, newest first or as orderBy says, and the token of the next.
+
+    Raises 400 for a bad filter, size or token, 501 for another order than those of ORDERS.
+    """
+    if query.get("orderBy"):
+        return _ordered_page(connection, collection, query, fields)
     wanted = parse_filter(query.get("filter", ""), fields).matches
     limit = _page_size(query.get("pageSize", "0"))
     before = _serial(query["pageToken"]) if query.get("pageToken") else 2**62
@@ -91,10 +105,25 @@ def list_page(
         if not wanted(body):
             continue
         if len(page) == limit:
-            return page, base64.urlsafe_b64encode(f"before:{last}".encode()).decode()
+            return page, _token("before", last)
         page.append(body)
         last = row["serial"]
     return page, None
+
+
+def _ordered_page(
+    connection: sqlite3.Connection, collection: str, query: Mapping[str, str], fields: Mapping[str, str]
+) -> tuple[list[JsonObject], str | None]:
+    key, _, direction = query["orderBy"].strip().partition(" ")
+    if key not in ORDERS or direction.strip() not in ("", "asc", "desc"):
+        raise unimplemented(f"order_by {query['orderBy']!r}")
+    wanted, limit = parse_filter(query.get("filter", ""), fields).matches, _page_size(query.get("pageSize", "0"))
+    start = _serial(query["pageToken"], "from") if query.get("pageToken") else 0
+    rows = connection.execute("SELECT body FROM resources WHERE collection=? ORDER BY serial", (collection,))
+    found = [body for row in rows if wanted(body := json.loads(row["body"]))]
+    found.sort(key=lambda body: str(body.get(ORDERS[key], "")), reverse=direction.strip() == "desc")
+    end = start + limit
+    return found[start:end], _token("from", end) if end < len(found) else None
 
 
 def listed(key: str, page: tuple[list[JsonObject], str | None]) -> dict[str, Any]:
@@ -112,10 +141,14 @@ def _page_size(text: str) -> int:
     return min(int(text) or DEFAULT_PAGE, MAX_PAGE)
 
 
-def _serial(token: str) -> int:
+def _token(kind: str, number: int) -> str:
+    return base64.urlsafe_b64encode(f"{kind}:{number}".encode()).decode()
+
+
+def _serial(token: str, wanted: str = "before") -> int:
     try:
         kind, _, number = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-        if kind == "before" and 0 <= int(number) < 2**63:
+        if kind == wanted and 0 <= int(number) < 2**63:
             return int(number)
     except (binascii.Error, UnicodeError, ValueError):
         pass

@@ -28,6 +28,7 @@ from cxr.cloud.emulator.vertex_api import (
 from cxr.cloud.emulator.vertex_api.automl_job import AutoMLJob, program_environment
 from cxr.cloud.emulator.vertex_api.batch_job import BatchPredictionJob
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext
+from cxr.cloud.emulator.vertex_api.call_checks import check_call
 from cxr.cloud.emulator.vertex_api.importing import import_work
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, json_object, types, with_integer_enums
 from cxr.cloud.emulator.vertex_api.prediction_methods import PREDICTION_METHODS
@@ -135,6 +136,7 @@ class VertexService:
             raise unimplemented(f"{request.method} {request.raw_path}")
         if call.verb and not _is_method(request.method, call.verb):
             raise not_found(f"There is no method {request.method} {request.raw_path}.")
+        check_call(call)
         if "operations" in call.path[::2]:
             return json_response(_operation_method(call)(self._context, call))
         known = METHODS.get(call.rest_method.removeprefix("projects.locations."))
