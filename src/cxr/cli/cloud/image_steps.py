@@ -77,13 +77,13 @@ def _build(out: Out, flags: CloudFlags, wishes: ImageWishes, files: dict[str, by
 
 def _start(out: Out, settings: Settings, plan: BuildPlan, wishes: ImageWishes, files: dict[str, bytes]) -> None:
     from cxr.cloud.building.context import packed
-    from cxr.cloud.building.records import WITHOUT_IMAGE, BuildRecords
+    from cxr.cloud.building.records import BuildRecords
     from cxr.cloud.building.service import start_build
     from cxr.storage.buckets import find_bucket
 
     where, records = plan.connection, BuildRecords(settings.state_dir)
     known = records.get(plan.id)
-    if known is not None and known.resource and known.state not in WITHOUT_IMAGE:
+    if known is not None and known.started:
         out.say(f"this build is already {known.id} ({known.state})")
         _follow(out, where, records, known, wait=wishes.wait)
         return
