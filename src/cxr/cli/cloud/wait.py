@@ -96,9 +96,10 @@ def wait_for_all(jobs: Sequence[Job], settings: Settings, out: Out, *, timeout_s
 def _poll(
     jobs: Sequence[Job], waiting: Sequence[Job], settings: Settings, out: Out, timeout_s: float | None
 ) -> list[Job]:
+    from cxr.cloud.journal import Journal
     from cxr.cloud.waiting import poll_all
 
-    journal = open_journal(settings)
+    journal = Journal(settings.journal_path)
     places = {job.id: connection_of(job, settings, out) for job in waiting}
     look = _looker(journal, places)
     longest = LONGEST_PAUSE_S if any(place.billed for place in places.values()) else LONGEST_LOCAL_PAUSE_S
