@@ -21,10 +21,8 @@ from cxr.settings import Target
 
 CONNECTION = Connection(Target.EMULATOR, "p", "us-central1", "bucket", "cxr", "http://127.0.0.1:1")
 
-WHOLE = {
-    "kind": "custom", "on": "gcp", "project": "p", "region": "us-central1", "bucket": "b", "prefix": "", "manifest_hash": "",
-    "fingerprint": "",
-}  # fmt: skip
+WHOLE = dict.fromkeys(("project", "region", "bucket", "prefix", "manifest_hash", "fingerprint"), "")
+WHOLE |= {"kind": "custom", "on": "gcp"}
 
 
 def make_plan(seed: int = 1) -> LaunchPlan:

@@ -14,6 +14,8 @@ from cxr.cloud.journal import Job, Journal
 from cxr.cloud.offers import Hardware, ModelType
 from cxr.cloud.plans import JobKind, manifest_label
 from cxr.cloud.prices import PriceTable, price_table
+from cxr.cloud.vertex.container import MAXIMUM_TIMEOUT_HOURS
+from cxr.cloud.vertex.job_facts import DEFAULT_DISK_GB
 from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, Seen
 from cxr.cloud.vertex.jobs import changes_of
 from cxr.errors import CxrError, RulerMismatch, UsageError
@@ -95,8 +97,8 @@ def attach(
 def attach_all(
     connection: Connection, journal: Journal, *, manifest_hash: str = "", prices: PriceTable | None = None
 ) -> list[Attached]:
-    """Every job of the project and region that carries cxr's label and is not in the journal: what a crash between
-    creation and journal left, and what was launched from other folders."""
+    """Every job of the project and region that carries cxr's label and is not in the journal: what was launched from
+    other folders, and what a crash between creation and journal left, whose entry is then made whole."""
     found: list[Attached] = []
     prices = prices or price_table()
     for kind, service in SERVICES.items():
@@ -109,6 +111,11 @@ def attach_all(
             if taken.fresh:
                 found.append(taken)
     return found
+
+
+def unanswered_jobs(journal: Journal) -> list[Job]:
+    """The jobs that were about to be launched when the program ended, and that the service lists by their label."""
+    return [job for job in journal.jobs() if not job.resource and not job.finished and job.kind is not JobKind.IMPORT]
 
 
 def _take(
@@ -224,15 +231,19 @@ def _same(one: str, other: str) -> bool:
 
 
 def _usd_per_hour(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -> float:
-    """At most, all replicas together (of one trial); 0 when the table does not know: then no cost is shown rather than
-    a wrong one."""
+    """At most, all replicas together (of one trial); 0 when the table does not know, or the machines are not all the
+    same: then no cost is shown rather than a wrong one."""
     try:
         if kind is JobKind.AUTOML:
             return prices.automl(ModelType(asked.get("model_type", ""))).at_most.usd_per_hour
         if not asked.get("machine"):
             return 0.0
         hardware = Hardware(
-            asked["machine"], asked.get("accelerator"), int(asked.get("gpus", 0)), int(asked.get("replicas", 1))
+            asked["machine"],
+            asked.get("accelerator"),
+            int(asked.get("gpus", 0)),
+            int(asked.get("replicas", 1)),
+            disk_gb=int(asked.get("disk_gb", DEFAULT_DISK_GB)),
         )
         return prices.hardware(hardware).at_most.usd_per_hour
     except (KeyError, ValueError, UsageError):
@@ -242,7 +253,9 @@ def _usd_per_hour(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -
 def _worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
     if kind is JobKind.AUTOML:
         return float(asked.get("budget_milli_node_hours", 0)) / 1000
-    hours = float(asked.get("timeout_hours") or 0.0)
+    if kind not in {JobKind.CUSTOM, JobKind.TUNE}:
+        return 0.0
+    hours = float(asked.get("timeout_hours") or MAXIMUM_TIMEOUT_HOURS)
     return hours * float(asked.get("trials") or 1) if kind is JobKind.TUNE else hours
 
 
