@@ -98,8 +98,8 @@ class Journal:
         return self._read()[1]
 
     def find(self, job_id: str) -> Job:
-        """The job of that id, or of the only id that starts so (its kind, the dash and at least one more character: not
-        by chance). Raises UsageError naming those there are."""
+        """The job of that id, or of the only id that begins so: by its kind, the dash and one character at least.
+        Raises UsageError naming those there are."""
         jobs = self.jobs()
         begun = [job for job in jobs if job.id.startswith(job_id)]
         matches = [job for job in begun if job.id == job_id] or begun

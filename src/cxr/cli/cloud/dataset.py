@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from cxr.cli.options import (
     Yes,
 )
 from cxr.cli.out import Out
+
+if TYPE_CHECKING:
+    from cxr.cloud.vertex.datasets import DatasetState
 
 
 def dataset(
@@ -72,6 +75,14 @@ def dataset(
         show_plan(out, "fill the dataset that is there" if found else "make a dataset and import the images", rows)
         out.confirm("Go on?", yes=yes)
         state = ensure_dataset(connection, open_journal(flags.settings()), read, on_step=out.say)
+    _tell(out, state, made=found is None)
+    if not allow_partial:
+        check_complete(state)
+    partial = "" if state.complete else " --allow-partial"
+    out.hint(flags.command(f"cxr cloud train automl --manifest {shlex.quote(str(manifest))}{partial}"))
+
+
+def _tell(out: Out, state: DatasetState, *, made: bool) -> None:
     for failure in state.partial_failures:
         out.warn(f"not imported: {failure}")
     out.table(("dataset", "images", "expected"), [(state.resource, state.items, state.expected_items)])
@@ -81,12 +92,8 @@ def dataset(
             "resource": state.resource,
             "items": state.items,
             "expected_items": state.expected_items,
-            "made": found is None,
+            "made": made,
             "complete": state.complete,
             "partial_failures": list(state.partial_failures),
         },
     )
-    if not allow_partial:
-        check_complete(state)
-    partial = "" if state.complete else " --allow-partial"
-    out.hint(flags.command(f"cxr cloud train automl --manifest {shlex.quote(str(manifest))}{partial}"))

@@ -15,7 +15,9 @@ from cxr.errors import CxrError
 
 #: The flags that say where a command works.
 PLACE = ("--on", "--project", "--region", "--bucket", "--prefix", "--state-dir")
-_COMMAND = re.compile(r"cxr cloud ((?:train )?[a-z]+)")
+#: A command with the id of a job, if one follows.
+_COMMAND = re.compile(r"cxr cloud ((?:train )?[a-z]+)(?: [a-z]+-\w+)?")
+_ALONE = re.compile(r"cxr cloud [^;:,]*")
 
 
 class PlacedGroup(TyperGroup):
@@ -46,8 +48,10 @@ class PlacedGroup(TyperGroup):
                 for flag, value in given.items()
                 if flag in taken and f" {flag} " not in hint[match.end() : until]
             ]
-            pieces += [hint[end : match.end()], *flags]
-            end = match.end()
+            # Behind the name and the job, where prose cannot be in the way; behind everything where there is no prose.
+            at = len(hint) if _ALONE.fullmatch(hint) else match.end()
+            pieces += [hint[end:at], *flags]
+            end = at
         return "".join([*pieces, hint[end:]])
 
     def _options_of(self, path: Sequence[str]) -> set[str]:

@@ -148,7 +148,7 @@ def _take(
     number = seen.resource.rsplit("/", 1)[-1]
     job_id = run if run and run not in taken else f"{kind}-{number}"
     where = _place_of(connection, seen)
-    usd_per_hour = _usd_per_hour(prices, kind, seen.details)
+    usd_per_hour = hourly_price(prices, kind, seen.details)
     job = Job(
         id=job_id,
         kind=kind,
@@ -163,7 +163,7 @@ def _take(
         created=seen.created,
         output_url=seen.output_url,
         usd_per_hour=usd_per_hour,
-        worst_case_usd=usd_per_hour * _worst_hours(kind, seen.details),
+        worst_case_usd=usd_per_hour * worst_hours(kind, seen.details),
         attached=True,
         details=dict(seen.details),
     )
@@ -230,7 +230,7 @@ def _same(one: str, other: str) -> bool:
     return one.split("/")[2:] == other.split("/")[2:]
 
 
-def _usd_per_hour(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -> float:
+def hourly_price(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -> float:
     """At most, all replicas together (of one trial); 0 when the table does not know, or the machines are not all the
     same: then no cost is shown rather than a wrong one."""
     try:
@@ -250,7 +250,8 @@ def _usd_per_hour(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -
         return 0.0
 
 
-def _worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
+def worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
+    """Hours that a job is paid for at most, without a timeout those after which the service ends it; 0: not known."""
     if kind is JobKind.AUTOML:
         return float(asked.get("budget_milli_node_hours", 0)) / 1000
     if kind not in {JobKind.CUSTOM, JobKind.TUNE}:
