@@ -19,10 +19,11 @@ pytest.importorskip("google.cloud.service_usage_v1", reason='needs the extra: pi
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from PIL import Image
+from typer.testing import CliRunner
 
-from cxr.cli.cloud.check import check
+from cxr.cli.main import app
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
-from cxr.errors import UsageError
+from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.scan import scan
 
@@ -95,9 +96,69 @@ def test_permission_is_exit_code_3_and_every_finding_is_in_the_json(cxr: Cxr, ur
 
 
 def test_an_unknown_kind_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="lunch") as raised:
-        check(kind="lunch")
-    assert "automl, custom, tune" in str(raised.value.hint)
+    refused = CliRunner().invoke(app, ["cloud", "check", "--for", "lunch"]).exception
+    assert isinstance(refused, UsageError)
+    assert "lunch" in refused.message
+    assert "automl, custom, tune" in str(refused.hint)
+
+
+def checked(folder: Path, *args: str) -> dict[str, dict[str, str]]:
+    """The findings of a check made in this process, by what was checked."""
+    where = ["--state-dir", str(folder / ".cxr"), "--manifest", str(folder / "manifest.csv")]
+    where = where[:2] if "--plan" in args else where
+    result = CliRunner().invoke(app, ["cloud", "check", *args, *where, "--json"])
+    return {one["check"]: one for one in json.loads(result.stdout)["findings"]}
+
+
+def test_a_tuning_job_is_checked_with_all_its_trials(folder: Path, url: str) -> None:
+    found = checked(folder, "--for", "tune")
+    assert "10 trials, 2 at once" in found["machine"]["cause"]
+    assert "at most 8.40 USD for 10 h" in found["price"]["cause"]
+    assert found["quota"]["cause"].startswith("2 x NVIDIA_L4 wanted")
+    wanted = ("--trials", "30", "--parallel", "5", "--trial-timeout-hours", "0.5", "--disk-gb", "500")
+    found = checked(folder, "--for", "tune", "--machine", "n1-standard-4", "--accelerator", "NVIDIA_TESLA_T4", *wanted)
+    assert "at most 11.32 USD for 15 h" in found["price"]["cause"]  # 15 h x (0.2185 + 0.4025 + 500 GB x 0.1955 / 730)
+    assert found["quota"]["cause"].startswith("5 x NVIDIA_TESLA_T4 wanted")
+    assert checked(folder, "--for", "tune", "--trials", "2", "--parallel", "3")["machine"]["level"] == "error"
+    refused = CliRunner().invoke(app, ["cloud", "check", "--for", "tune", "--replicas", "2"]).exception
+    assert isinstance(refused, UsageError)
+    assert "--parallel" in str(refused.hint)
+
+
+def test_the_price_of_another_region_is_a_warning(folder: Path, url: str, tmp_path: Path) -> None:
+    found = checked(folder, "--for", "custom", "--region", "europe-west1")["price"]
+    assert found["level"] == "warning"
+    assert "the price of us-central1, not of europe-west1" in found["cause"]
+    assert "--prices FILE" in found["next"]
+    own = tmp_path / "own.toml"
+    entry = 'read_on = "2026-11-21"\nsource = "our contract"\nregion = "europe-west1"\nusd_per_hour = 2.0\n'
+    own.write_text(f"[machines.g2-standard-4]\n{entry}")
+    found = checked(folder, "--for", "custom", "--region", "europe-west1", "--prices", str(own))["price"]
+    assert (found["level"], "at most 4.05 USD" in found["cause"]) == ("ok", True)
+
+
+def test_a_saved_plan_is_checked_exactly(folder: Path, url: str, tmp_path: Path) -> None:
+    plan, manifest = str(tmp_path / "plan.json"), str(folder / "manifest.csv")
+    wanted = ["--trials", "6", "--parallel", "3", "--machine", "g2-standard-24", "--bucket", "planned-1"]
+    where = ["--state-dir", str(folder / ".cxr"), "--manifest", manifest]
+    made = CliRunner().invoke(app, ["cloud", "train", "tune", *wanted, *where, "--recipe", "cnn5", "--plan", plan])
+    assert made.exit_code == 0, made.stderr
+    worst = json.loads(Path(plan).read_text())["worst_case_usd"]
+    found = checked(folder, "--plan", plan)
+    assert f"at most {worst:,.2f} USD for 6 h" in found["price"]["cause"]
+    assert found["quota"]["cause"].startswith("6 x NVIDIA_L4 wanted")
+    assert found["bucket"]["resource"] == "gs://planned-1"
+    assert found["bucket"]["next"].endswith(f" --bucket planned-1 --state-dir {folder / '.cxr'}")
+    for args, words in ((["--machine", "g2-standard-4"], "--machine"), (["--for", "custom"], "plan of a tune job")):
+        refused = CliRunner().invoke(app, ["cloud", "check", "--plan", plan, *args]).exception
+        assert isinstance(refused, UsageError)
+        assert words in refused.message
+    document = json.loads(Path(plan).read_text())
+    del document["request"]["machine"]
+    Path(plan).write_text(json.dumps({**document, "manifest_hash": "0" * 64}))
+    refused = CliRunner().invoke(app, ["cloud", "check", "--plan", plan]).exception
+    assert isinstance(refused, InputError)
+    assert "'machine'" in refused.message
 
 
 def test_an_upload_is_refused_before_anything_is_listed(cxr: Cxr, url: str) -> None:

@@ -7,6 +7,7 @@ import tarfile
 import uuid
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,34 @@ def test_a_build_whose_record_was_lost_is_found_by_its_tag(
     again = start_build(BuildRecords(tmp_path / "other"), made, packed(FILES), make_bucket=False)
     assert again.resource == first.resource
     requests.post(f"{work.endpoint}/v1/{first.resource}:cancel", json={}, timeout=20)
+
+
+def test_two_processes_that_start_the_same_build_start_one(work: Connection, records: BuildRecords) -> None:
+    made = plan(work, name="twice")
+    start_build(records, plan(work, name="bucket"), packed(FILES), make_bucket=True)
+    slow = {"operation": "cloudbuild.builds.list", "action": "latency", "seconds": 0.5}
+    requests.put(f"{work.endpoint}/_emulator/faults", json={"rules": [slow]}, timeout=20).raise_for_status()
+    try:
+        with ThreadPoolExecutor(2) as both:  # the lock is a file's: it parts threads as it parts processes
+            jobs = [
+                both.submit(start_build, BuildRecords(records.state_dir), made, packed(FILES), make_bucket=False)
+                for _ in range(2)
+            ]
+            resources = {job.result().resource for job in jobs}
+    finally:
+        requests.delete(f"{work.endpoint}/_emulator/faults", timeout=20)
+    assert len(resources) == 1
+    listed = requests.get(
+        f"{work.endpoint}/v1/{work.parent}/builds", params={"filter": f'tags="{made.id}"'}, timeout=20
+    )
+    assert len(listed.json()["builds"]) == 1
+
+
+@pytest.mark.parametrize("start", ["", "image", "image-"])
+def test_too_little_of_an_id_names_no_build(work: Connection, records: BuildRecords, start: str) -> None:
+    records.intend(plan(work, name="alone"))
+    with pytest.raises(UsageError, match="was not started from this folder"):
+        records.find(start)
 
 
 def test_a_build_that_failed_says_why_and_is_started_anew(work: Connection, records: BuildRecords) -> None:

@@ -9,6 +9,8 @@ import pytest
 from google.cloud.aiplatform_v1 import types
 
 from cxr.cloud.plans import JobKind
+from cxr.cloud.prices import price_table
+from cxr.cloud.vertex.attaching import hourly_price, worst_hours
 from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, ResourceJobs, Seen, code_name
 
 NAME = "projects/1/locations/us-central1"
@@ -76,6 +78,46 @@ def test_a_tuning_job_tells_its_best_trial_by_its_own_goal() -> None:
 def test_a_job_without_anything_set_is_read_without_guesses() -> None:
     seen = read(JobKind.CUSTOM, types.CustomJob(name=f"{NAME}/customJobs/1", state="JOB_STATE_PENDING"))
     assert (seen.started, seen.ended, seen.error, seen.error_code, dict(seen.details)) == ("", "", "", "", {})
+
+
+def pool(machine: str, replicas: int, *, gpus: int = 0, disk_gb: int = 0) -> dict[str, Any]:
+    spec: dict[str, Any] = {"machineType": machine}
+    if gpus:
+        spec |= {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": gpus}
+    return {"machineSpec": spec, "replicaCount": replicas, "diskSpec": {"bootDiskSizeGb": disk_gb}}
+
+
+@pytest.mark.parametrize(
+    ("pools", "timeout", "details", "usd", "hours"),
+    [
+        (
+            [pool("n1-standard-4", 1, gpus=1, disk_gb=730), pool("n1-standard-4", 3, gpus=1, disk_gb=200)],
+            "7200s",
+            {"machine": "n1-standard-4", "accelerator": "NVIDIA_TESLA_T4", "gpus": 1, "replicas": 4, "disk_gb": 730},
+            4 * (0.2185 + 0.4025 + 0.1955),
+            2,
+        ),
+        ([pool("n1-standard-4", 1)], "", {"machine": "n1-standard-4", "replicas": 1, "disk_gb": 100}, 0.2453, 168),
+        (
+            [pool("n1-standard-4", 1), pool("g2-standard-4", 2)],
+            "",
+            {"machines": "1 x n1-standard-4 + 2 x g2-standard-4", "disk_gb": 100},
+            0,
+            168,
+        ),
+        ([pool("n1-standard-4", 1), pool("n1-standard-4", 1, gpus=2)], "", {}, 0, 168),
+    ],
+    ids=["equal", "no timeout", "machines", "accelerators"],
+)
+def test_machines_are_priced_when_they_are_all_the_same(
+    pools: list[dict[str, Any]], timeout: str, details: dict[str, Any], usd: float, hours: float
+) -> None:
+    spec = {"workerPoolSpecs": pools, "scheduling": {"timeout": timeout} if timeout else {}}
+    seen = read(JobKind.CUSTOM, types.CustomJob.from_json(json.dumps({"jobSpec": spec})))
+    assert details.items() <= seen.details.items()
+    assert hourly_price(price_table(), JobKind.CUSTOM, seen.details) == pytest.approx(usd, abs=1e-4)
+    assert worst_hours(JobKind.CUSTOM, seen.details) == hours
+    assert worst_hours(JobKind.TUNE, {**seen.details, "trials": 3}) == 3 * hours
 
 
 def test_codes_have_names() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from cxr.errors import InputError, UsageError
 from cxr.settings import Target
 
 CONNECTION = Connection(Target.EMULATOR, "p", "us-central1", "bucket", "cxr", "http://127.0.0.1:1")
+
+WHOLE = dict.fromkeys(("project", "region", "bucket", "prefix", "manifest_hash", "fingerprint"), "")
+WHOLE |= {"kind": "custom", "on": "gcp"}
 
 
 def make_plan(seed: int = 1) -> LaunchPlan:
@@ -91,6 +96,39 @@ def test_a_job_is_found_by_the_beginning_of_its_id(journal: Journal) -> None:
     assert journal.find(job.id[:10]).id == job.id
     with pytest.raises(UsageError, match="not in the journal"):
         journal.find("nothing")
+
+
+@pytest.mark.parametrize("said", ["", "c", "custom", "custom-"])
+def test_too_little_of_an_id_names_no_job(journal: Journal, said: str) -> None:
+    journal.intend(make_plan())
+    with pytest.raises(UsageError, match="too short to name a job"):
+        journal.find(said)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"state": "RUNNING"}, "the entry of the job 'x' is incomplete, kind, on, project"),
+        ({**WHOLE, "kind": "lunch"}, "is damaged, 'lunch' is not a valid JobKind"),
+        ({**WHOLE, "progress": None}, "is damaged, progress is None"),
+    ],
+    ids=["incomplete", "kind", "type"],
+)
+def test_a_job_that_is_not_whole_is_told_and_passed_over_and_kept(
+    journal: Journal, entry: dict[str, object], words: str
+) -> None:
+    job = journal.intend(make_plan())
+    with journal.path.open("a") as stream:
+        stream.write(json.dumps({**entry, "id": "x"}) + "\n")
+    journal.update(job, state="RUNNING")
+    assert [one.id for one in journal.jobs()] == [job.id]
+    (problem,) = journal.problems
+    assert f"{journal.path}, line 2: " in problem
+    assert words in problem
+    assert '"id": "x"' in journal.path.read_text()
+    # What was missing may still come: the lines then make a whole job.
+    journal.add(replace(job, id="x"))
+    assert (journal.find("x").state, journal.problems) == ("INTENDED", [])
 
 
 def test_the_same_plan_is_launched_once(journal: Journal) -> None:

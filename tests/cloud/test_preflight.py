@@ -267,7 +267,7 @@ def test_an_image_that_is_missing_or_other_than_scanned_is_named(uploaded: Conne
     assert images.level is Level.ERROR
     assert f"1 of {len(manifest.frame):,} images" in images.cause
     assert path in images.cause
-    assert images.next == "cxr cloud upload --manifest m.csv"
+    assert images.next == f"cxr cloud upload --manifest m.csv --bucket {uploaded.bucket}"
 
 
 def test_the_listing_of_a_check_is_one(uploaded: Connection, manifest: Manifest) -> None:

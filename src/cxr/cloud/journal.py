@@ -1,7 +1,8 @@
 """The Job noun and its journal: every remote name is written here before the program waits for anything.
 
 The journal is one JSON object a line, only ever appended to, under a file lock; a torn last line (a crash in the middle
-of a write) is ignored. A job is the sum of its lines. The file is its owner's alone and never holds a credential.
+of a write) is ignored. A job is the sum of its lines; one whose lines do not make a whole job is passed over, told as a
+problem, and kept. The file is its owner's alone and never holds a credential.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ WITHOUT_RESULT = frozenset({"FAILED", "CANCELLED", "EXPIRED", "GONE"})
 SUCCEEDED = "SUCCEEDED"
 #: Resource names, errors and the bucket's name are nobody else's business on a shared machine.
 PRIVATE = 0o600
+#: A field's annotation -> what its values in the journal are.
+_TYPES = {"str": str, "float": int | float, "bool": bool, "dict[str, Any]": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ class Job:
         return self.state == SUCCEEDED
 
 
+_FIELDS = {one.name: one for one in fields(Job)}
+_NEEDED = [one.name for one in _FIELDS.values() if one.default is MISSING and one.default_factory is MISSING]
+
+
 class Journal:
     """The jobs of this working folder."""
 
@@ -82,20 +89,26 @@ class Journal:
         self.path = path
 
     def jobs(self) -> list[Job]:
-        """All jobs, oldest first."""
-        merged: dict[str, dict[str, Any]] = {}
-        for line in self._lines():
-            merged.setdefault(line["id"], {}).update(line)
-        return [_job_from(values) for values in merged.values()]
+        """All whole jobs, oldest first."""
+        return self._read()[0]
+
+    @property
+    def problems(self) -> list[str]:
+        """The jobs that are passed over because their lines do not make a whole job: which, where, and why."""
+        return self._read()[1]
 
     def find(self, job_id: str) -> Job:
-        """The job of that id, or of the only id that starts so. Raises UsageError naming those there are."""
+        """The job of that id, or of the only id that begins so: by its kind, the dash and one character at least.
+        Raises UsageError naming those there are."""
         jobs = self.jobs()
-        matches = [job for job in jobs if job.id == job_id] or [job for job in jobs if job.id.startswith(job_id)]
-        if len(matches) == 1:
+        begun = [job for job in jobs if job.id.startswith(job_id)]
+        matches = [job for job in begun if job.id == job_id] or begun
+        long_enough = _is_beginning(job_id) or any(job.id == job_id for job in begun)
+        if len(matches) == 1 and long_enough:
             return matches[0]
         known = ", ".join(job.id for job in jobs) or "none yet"
         many = "is not the start of one job only" if matches else "is not in the journal"
+        many = many if long_enough or not matches else "is too short to name a job"
         raise UsageError(f"job {job_id!r} {many} ({self.path})", hint=f"jobs: {known}")
 
     def get(self, job_id: str) -> Job | None:
@@ -148,7 +161,25 @@ class Journal:
                 _write(descriptor, {"id": job.id, "at": _now(), **changed})
             return _job_from({**values, **changed})
 
+    def _read(self) -> tuple[list[Job], list[str]]:
+        merged: dict[str, dict[str, Any]] = {}
+        first: dict[str, int] = {}
+        for number, line in self._numbered_lines():
+            merged.setdefault(line["id"], {}).update(line)
+            first.setdefault(line["id"], number)
+        jobs: list[Job] = []
+        problems: list[str] = []
+        for job_id, values in merged.items():
+            try:
+                jobs.append(_job_from(values))
+            except InputError as error:
+                problems.append(f"{self.path}, line {first[job_id]}: {error.message}; it is passed over")
+        return jobs, problems
+
     def _lines(self) -> Iterator[dict[str, Any]]:
+        return (line for _, line in self._numbered_lines())
+
+    def _numbered_lines(self) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             text = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -167,7 +198,7 @@ class Journal:
                 continue
             if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
                 raise InputError(f"{self.path}, line {number} names no job", hint="remove that line by hand")
-            yield entry
+            yield number, entry
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self._locked() as descriptor:
@@ -197,6 +228,11 @@ def _write(descriptor: int, entry: dict[str, Any]) -> None:
     os.fsync(descriptor)
 
 
+def _is_beginning(job_id: str) -> bool:
+    kind, _, rest = job_id.partition("-")
+    return kind in set(JobKind) and bool(rest)
+
+
 def _ends(state: str) -> bool:
     return state == SUCCEEDED or state in WITHOUT_RESULT
 
@@ -214,12 +250,18 @@ def _mend_last_line(descriptor: int, size: int) -> None:
 
 
 def _job_from(values: dict[str, Any]) -> Job:
-    known = {one.name for one in fields(Job)}
+    told = f"the entry of the job {values.get('id')!r}"
+    kept = {key: value for key, value in values.items() if key in _FIELDS}
+    missing = [name for name in _NEEDED if name not in kept]
+    if missing:
+        raise InputError(f"{told} is incomplete, {', '.join(missing)} missing")
+    wrong = [name for name, value in kept.items() if not isinstance(value, _TYPES.get(str(_FIELDS[name].type), object))]
+    if wrong:
+        raise InputError(f"{told} is damaged, {wrong[0]} is {kept[wrong[0]]!r}")
     try:
-        kept = {key: value for key, value in values.items() if key in known}
         return Job(**{**kept, "kind": JobKind(values["kind"]), "on": Target(values["on"])})
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the journal's entry for {values.get('id')} is incomplete: {error}") from error
+    except ValueError as error:
+        raise InputError(f"{told} is damaged, {error}") from error
 
 
 def _now() -> str:

@@ -8,20 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal
+from cxr.cli.cloud.common import CloudFlags, connection_of, open_connection, open_journal
 from cxr.cli.cloud.job_views import as_json, rows_of
 from cxr.cli.options import Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir
 from cxr.cli.out import Out
-from cxr.errors import UsageError
+from cxr.errors import CxrError, UsageError
 
 if TYPE_CHECKING:
+    from cxr.cloud.journal import Journal
+    from cxr.cloud.prices import PriceTable
     from cxr.cloud.vertex.attaching import Attached
+    from cxr.settings import Settings
 
 
 def attach(
     name: Annotated[str | None, typer.Argument(help="Resource name of a job, or its id with --kind.")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every job there that carries cxr's label and is not in the journal.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Every job there that carries cxr's label and is not in the journal, and those whose launch never "
+            "got an answer, wherever they were to run.",
+        ),
     ] = False,
     kind: Annotated[str | None, typer.Option("--kind", help="Of a bare id: automl, custom, tune or batch.")] = None,
     manifest: Annotated[
@@ -43,7 +51,7 @@ def attach(
     """
     from cxr.cloud.prices import price_table
     from cxr.cloud.vertex.attaching import attach as attach_one
-    from cxr.cloud.vertex.attaching import attach_all, parse_job_name
+    from cxr.cloud.vertex.attaching import parse_job_name
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     if (name is None) != everything:
@@ -53,8 +61,7 @@ def attach(
     prices = price_table(Path(settings.prices) if settings.prices else None)
     manifest_hash = _hash_of(manifest) if manifest is not None else _hash_at_hand()
     if name is None:
-        connection = open_connection(settings, out)
-        found = attach_all(connection, journal, manifest_hash=manifest_hash, prices=prices)
+        found = _attach_all(settings, journal, manifest_hash, prices, out)
     else:
         named = parse_job_name(name, kind)
         there = named.project or settings.project
@@ -65,6 +72,30 @@ def attach(
         claimed = manifest is not None
         found = [attach_one(connection, journal, named, manifest_hash=manifest_hash, claimed=claimed, prices=prices)]
     _tell(found, out, flags)
+
+
+def _attach_all(
+    settings: Settings, journal: Journal, manifest_hash: str, prices: PriceTable, out: Out
+) -> list[Attached]:
+    """What is found here, and wherever a job of the journal was to be launched."""
+    from cxr.cloud.vertex.attaching import attach_all, unanswered_jobs
+
+    here = open_connection(settings, out)
+    found = attach_all(here, journal, manifest_hash=manifest_hash, prices=prices)
+    looked = {(here.on, here.project, here.region)}
+    for job in unanswered_jobs(journal):
+        place = (job.on, job.project, job.region)
+        if place in looked:
+            continue
+        looked.add(place)
+        try:
+            there = connection_of(job, settings, out)
+            found += attach_all(there, journal, manifest_hash=manifest_hash, prices=prices)
+        except CxrError as error:
+            out.warn(f"nobody could look for {job.id} in {job.project}, {job.region}: {error.message}")
+    for job in unanswered_jobs(journal):
+        out.warn(f"{job.id} was not found in {job.project}, {job.region}: launch it again with the same command")
+    return found
 
 
 def _tell(found: list[Attached], out: Out, flags: CloudFlags) -> None:
@@ -81,7 +112,7 @@ def _tell(found: list[Attached], out: Out, flags: CloudFlags) -> None:
         if not job.finished:
             out.hint(flags.follow_up(f"cxr cloud wait {job.id}"))
     if not found:
-        out.say("every job there that carries cxr's label is in the journal already")
+        out.say("no other job there carries cxr's label")
     out.result("cloud.attach", {"jobs": [{**as_json(one.job), "fresh": one.fresh} for one in found]})
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.cli.cloud.check_steps import check_plan_alone, given_flags, planned_subject, with_manifest
 from cxr.cli.cloud.common import CloudFlags, open_connection
-from cxr.cli.cloud.train_options import Accelerator, Gpus, Machine, Prices, Replicas, Spot
+from cxr.cli.cloud.train_options import Accelerator, DiskGb, Gpus, Machine, Prices, Replicas, Spot
 from cxr.cli.options import DEFAULT_MANIFEST, Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir
 from cxr.cli.out import Out
-from cxr.errors import CxrError, UsageError
+from cxr.errors import UsageError
 from cxr.settings import Target
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ KINDS = ("automl", "custom", "tune", "image", "upload")
 
 
 def check(
+    ctx: typer.Context,
     kind: Annotated[
         str | None, typer.Option("--for", help="What is to be started: automl, custom, tune, image or upload.")
     ] = None,
@@ -41,7 +43,16 @@ def check(
     accelerator: Accelerator = None,
     replicas: Replicas = 1,
     spot: Spot = False,
-    timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="How long a job may take.")] = 2.0,
+    disk_gb: DiskGb = 100,
+    timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="How long a custom job may take.")] = 2.0,
+    trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="Trials of a tuning job.")] = 10,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=100, help="Trials at once.")] = 2,
+    trial_timeout_hours: Annotated[
+        float, typer.Option("--trial-timeout-hours", help="How long each trial may take.")
+    ] = 1.0,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Check exactly this saved launch plan.")
+    ] = None,
     prices: Prices = None,
     on: On = None,
     project: Project = None,
@@ -58,26 +69,21 @@ def check(
     """
     if kind is not None and kind not in KINDS:
         raise UsageError(f"there is nothing called {kind!r} to check for", hint=f"choose one of: {', '.join(KINDS)}")
-    from cxr.cloud.preflight import Purpose, Subject, preflight
+    from cxr.cloud.connection import resolve
+    from cxr.cloud.preflight import preflight
     from cxr.cloud.prices import price_table
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     settings = flags.settings()
-    subject = Subject(
-        Purpose(kind) if kind else Purpose.ANY,
-        model_type=model_type,
-        budget_node_hours=budget_node_hours,
-        machine=machine,
-        gpus=gpus,
-        accelerator=accelerator,
-        replicas=replicas,
-        spot=spot,
-        timeout_hours=timeout_hours,
-        prices=price_table(Path(settings.prices) if settings.prices else None),
-    )
-    subject, findings = _with_manifest(subject, manifest)
+    if plan is not None:
+        check_plan_alone(ctx)
+        settings, subject, findings = planned_subject(plan, kind, settings)
+    else:
+        subject, findings = with_manifest(_subject(ctx, kind), manifest)
+    table = price_table(Path(settings.prices) if settings.prices else None)
+    subject = replace(subject, prices=table, state_dir=settings.state_dir)
     # Missing credentials are a finding here, so nobody looks for them beforehand.
-    connection = open_connection(settings, out) if settings.on is Target.EMULATOR else _resolved(flags)
+    connection = open_connection(settings, out) if settings.on is Target.EMULATOR else resolve(settings)
     with out.progress("checking") as advance:
         findings += preflight(connection, subject, on_check=advance)
     _tell(out, connection, subject, findings)
@@ -91,14 +97,15 @@ def check_upload(connection: Connection, haul: Haul) -> None:
     refuse_on_errors(preflight(connection, Subject(Purpose.UPLOAD), quick=True, haul=haul))
 
 
-def check_launch(out: Out, plan: LaunchPlan, manifest: Manifest) -> None:
+def check_launch(out: Out, plan: LaunchPlan, manifest: Manifest, *, manifest_path: Path = DEFAULT_MANIFEST) -> None:
     """What a launch does not find out by itself before it pays: project, APIs, bucket, agents, quota. Warnings are
-    told; raises as `refuse_on_errors`."""
+    told; raises as `refuse_on_errors`, with hints that name `manifest_path`."""
     from cxr.cloud.preflight import Level, preflight, refuse_on_errors, subject_of
 
     subject = subject_of(plan, manifest)
     if subject is None:
         return
+    subject = replace(subject, manifest_path=str(manifest_path))
     with out.progress("checking") as advance:
         findings = preflight(plan.connection, subject, quick=True, on_check=advance)
     for finding in findings:
@@ -107,24 +114,21 @@ def check_launch(out: Out, plan: LaunchPlan, manifest: Manifest) -> None:
     refuse_on_errors(findings)
 
 
-def _with_manifest(subject: Subject, path: Path | None) -> tuple[Subject, list[Finding]]:
-    from cxr.cloud.preflight import Finding, Level
-    from cxr.manifests.manifest_file import read_manifest
+def _subject(ctx: typer.Context, kind: str | None) -> Subject:
+    from cxr.cloud.preflight import Purpose, Subject
 
-    shown = path or DEFAULT_MANIFEST
-    subject = replace(subject, manifest_path=str(shown))
-    if path is None and not shown.exists():
-        return subject, []
-    try:
-        return replace(subject, manifest=read_manifest(shown)), []
-    except CxrError as error:
-        return subject, [Finding(Level.ERROR, "manifest", error.message, str(shown), error.hint or "")]
-
-
-def _resolved(flags: CloudFlags) -> Connection:
-    from cxr.cloud.connection import resolve
-
-    return resolve(flags.settings())
+    given = ctx.params
+    names = ("model_type", "budget_node_hours", "machine", "gpus", "accelerator", "replicas", "spot", "disk_gb")
+    subject = Subject(Purpose(kind) if kind else Purpose.ANY, **{name: given[name] for name in names})
+    if subject.purpose is not Purpose.TUNE:
+        return replace(subject, timeout_hours=given["timeout_hours"])
+    if given_flags(ctx) & {"replicas", "timeout_hours"}:
+        raise UsageError(
+            "a trial runs on one machine and has a timeout of its own",
+            hint="--parallel says how many trials run at once, --trial-timeout-hours how long each",
+        )
+    hours = given["trial_timeout_hours"]
+    return replace(subject, trials=given["trials"], parallel=given["parallel"], timeout_hours=hours)
 
 
 def _tell(out: Out, connection: Connection, subject: Subject, findings: Sequence[Finding]) -> None:

@@ -91,10 +91,13 @@ def open_place(url: str, flags: CloudFlags, out: Out) -> Listing:
 
 
 def open_journal(settings: Settings) -> Journal:
-    """The journal of this working folder."""
+    """The journal of this working folder; what in it cannot be read is told."""
     from cxr.cloud.journal import Journal
 
-    return Journal(settings.journal_path)
+    journal = Journal(settings.journal_path)
+    for problem in journal.problems:
+        Out().warn(problem)
+    return journal
 
 
 def connection_of(job: Job, settings: Settings, out: Out) -> Connection:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
 from cxr.cli.options import (
     DEFAULT_MANIFEST,
@@ -18,6 +23,9 @@ from cxr.cli.options import (
 )
 from cxr.cli.out import Out
 
+if TYPE_CHECKING:
+    from cxr.cloud.vertex.datasets import DatasetState
+
 
 def dataset(
     manifest: ManifestPath = DEFAULT_MANIFEST,
@@ -27,15 +35,26 @@ def dataset(
     bucket: Bucket = None,
     prefix: Prefix = None,
     state_dir: StateDir = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Take a dataset without the images that could not be imported.")
+    ] = False,
     yes: Yes = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make the service's dataset of an uploaded manifest, or find the one that is there.
+    """Make the service's dataset of an uploaded manifest, or find the one that is there. One in which images are
+    missing is told, and ends with exit code 5.
 
     Example: cxr cloud dataset --manifest manifest.csv --yes
     """
-    from cxr.cloud.vertex.datasets import check_labels, check_uploaded, ensure_dataset, expected_items, find_dataset
+    from cxr.cloud.vertex.datasets import (
+        check_complete,
+        check_labels,
+        check_uploaded,
+        ensure_dataset,
+        expected_items,
+        find_dataset,
+    )
     from cxr.manifests.manifest_file import read_manifest
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
@@ -56,17 +75,25 @@ def dataset(
         show_plan(out, "fill the dataset that is there" if found else "make a dataset and import the images", rows)
         out.confirm("Go on?", yes=yes)
         state = ensure_dataset(connection, open_journal(flags.settings()), read, on_step=out.say)
+    _tell(out, state, made=found is None)
+    if not allow_partial:
+        check_complete(state)
+    partial = "" if state.complete else " --allow-partial"
+    out.hint(flags.command(f"cxr cloud train automl --manifest {shlex.quote(str(manifest))}{partial}"))
+
+
+def _tell(out: Out, state: DatasetState, *, made: bool) -> None:
     for failure in state.partial_failures:
         out.warn(f"not imported: {failure}")
     out.table(("dataset", "images", "expected"), [(state.resource, state.items, state.expected_items)])
-    out.hint(flags.command(f"cxr cloud train automl --manifest {manifest}"))
     out.result(
         "cloud.dataset",
         {
             "resource": state.resource,
             "items": state.items,
             "expected_items": state.expected_items,
-            "made": found is None,
+            "made": made,
+            "complete": state.complete,
             "partial_failures": list(state.partial_failures),
         },
     )

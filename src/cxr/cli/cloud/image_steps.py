@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from cxr.cloud.building.plan import BuildPlan
     from cxr.cloud.building.records import BuildRecord, BuildRecords
     from cxr.cloud.connection import Connection
-    from cxr.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def run_image(out: Out, flags: CloudFlags, wishes: ImageWishes) -> None:
     """Do what was asked for. Raises UsageError for wishes that exclude each other or ask for nothing."""
     if wishes.follow is not None:
         if wishes.build or wishes.out_dir:
-            raise UsageError("--follow stands alone", hint=f"cxr cloud image --follow {wishes.follow}")
+            hint = flags.follow_up(f"cxr cloud image --follow {shlex.quote(wishes.follow)}")
+            raise UsageError("--follow stands alone", hint=hint)
         _follow_known(out, flags, wishes.follow)
         return
     if not wishes.build and wishes.out_dir is None:
@@ -53,7 +54,8 @@ def run_image(out: Out, flags: CloudFlags, wishes: ImageWishes) -> None:
         written = write_context(files, wishes.out_dir)
         out.say(f"wrote {', '.join(map(str, written))}")
     if not wishes.build:
-        out.hint(f"docker build --tag NAME {wishes.out_dir}, or cxr cloud image --build --repository …")
+        out.hint(f"docker build --tag {shlex.quote(wishes.name)} {shlex.quote(str(wishes.out_dir))}")
+        out.say("or in the cloud: --build --repository REGION-docker.pkg.dev/PROJECT/REPOSITORY")
         out.result("cloud.image", {"files": [str(path) for path in written], "base": wishes.base or DEFAULT_IMAGE})
         return
     if wishes.repository is None:
@@ -72,20 +74,20 @@ def _build(out: Out, flags: CloudFlags, wishes: ImageWishes, files: dict[str, by
         show_plan(out, "build of an image", plan.rows(make_bucket=False), _notes(plan))
         out.result("cloud.image", plan.as_json())
         return
-    _start(out, settings, replace(plan, connection=open_connection(settings, out)), wishes, files)
+    _start(out, flags, replace(plan, connection=open_connection(settings, out)), wishes, files)
 
 
-def _start(out: Out, settings: Settings, plan: BuildPlan, wishes: ImageWishes, files: dict[str, bytes]) -> None:
+def _start(out: Out, flags: CloudFlags, plan: BuildPlan, wishes: ImageWishes, files: dict[str, bytes]) -> None:
     from cxr.cloud.building.context import packed
-    from cxr.cloud.building.records import WITHOUT_IMAGE, BuildRecords
+    from cxr.cloud.building.records import BuildRecords
     from cxr.cloud.building.service import start_build
     from cxr.storage.buckets import find_bucket
 
-    where, records = plan.connection, BuildRecords(settings.state_dir)
+    where, records = plan.connection, BuildRecords(flags.settings().state_dir)
     known = records.get(plan.id)
-    if known is not None and known.resource and known.state not in WITHOUT_IMAGE:
+    if known is not None and known.started:
         out.say(f"this build is already {known.id} ({known.state})")
-        _follow(out, where, records, known, wait=wishes.wait)
+        _follow(out, flags, where, records, known, wait=wishes.wait)
         return
     _check(out, where)
     bucket = find_bucket(where.bucket, endpoint=where.endpoint, project=where.project)
@@ -94,7 +96,7 @@ def _start(out: Out, settings: Settings, plan: BuildPlan, wishes: ImageWishes, f
     out.confirm(f"Build {plan.image}?", yes=wishes.yes)
     record = start_build(records, plan, packed(files), make_bucket=make_bucket)
     out.say(f"started {record.id}: {record.resource}")
-    _follow(out, where, records, record, wait=wishes.wait)
+    _follow(out, flags, where, records, record, wait=wishes.wait)
 
 
 def _plan(where: Connection, prices: str | None, wishes: ImageWishes, files: dict[str, bytes]) -> BuildPlan:
@@ -147,15 +149,20 @@ def _follow_known(out: Out, flags: CloudFlags, start: str) -> None:
         bucket=record.bucket,
         prefix=record.prefix,
     )
-    _follow(out, open_connection(there, out), records, record, wait=True)
+    _follow(out, flags, open_connection(there, out), records, record, wait=True)
 
 
-def _follow(out: Out, where: Connection, records: BuildRecords, record: BuildRecord, *, wait: bool) -> None:
-    record = _until_ended(out, where, records, record) if wait else record
+def _follow(
+    out: Out, flags: CloudFlags, where: Connection, records: BuildRecords, record: BuildRecord, *, wait: bool
+) -> None:
+    from cxr.cloud.place_flags import place_flags
+
+    again = flags.follow_up(f"cxr cloud image --follow {record.id}")
+    record = _until_ended(out, where, records, record, again) if wait else record
     simulated = not where.billed
     out.result("cloud.image", {**asdict(record), "uri": record.uri, "simulated": simulated})
     if not record.finished:
-        out.hint(f"cxr cloud image --follow {record.id}")
+        out.hint(again)
         return
     if not record.digest:
         log = f"its log: {record.log_url}" if record.log_url else None
@@ -163,10 +170,10 @@ def _follow(out: Out, where: Connection, records: BuildRecords, record: BuildRec
     out.text(record.uri)
     if simulated:
         out.say("simulated: there is no such image")
-    out.hint(f"cxr cloud train custom --image {record.uri}")
+    out.hint(f"cxr cloud train custom --image {shlex.quote(record.uri)}{place_flags(where, records.state_dir)}")
 
 
-def _until_ended(out: Out, where: Connection, records: BuildRecords, record: BuildRecord) -> BuildRecord:
+def _until_ended(out: Out, where: Connection, records: BuildRecords, record: BuildRecord, again: str) -> BuildRecord:
     from cxr.cloud.building.service import look_at_build
     from cxr.cloud.waiting import poll
 
@@ -186,6 +193,4 @@ def _until_ended(out: Out, where: Connection, records: BuildRecords, record: Bui
             on_trouble=lambda error: out.say(f"{record.id}: the service does not answer, asking again"),
         )
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"{record.id} goes on without this program", hint=f"cxr cloud image --follow {record.id}"
-        ) from None
+        raise Interrupted(f"{record.id} goes on without this program", hint=again) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import connection_of, open_journal
+from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
 from cxr.cli.cloud.job_views import as_json, explained, rows_of, settings_of
 from cxr.cli.options import Json, Quiet, StateDir, Yes
 from cxr.cli.out import Out
@@ -45,7 +45,7 @@ def jobs(
             out.say("jobs on the emulator cost nothing: their USD are what Google asks for the same")
     else:
         out.say("no jobs were launched from this folder")
-        out.hint("cxr cloud train automl")
+        out.hint(CloudFlags(state_dir=state_dir).command("cxr cloud train automl"))
     out.result("cloud.jobs", {"jobs": [as_json(job) for job in found]})
 
 
@@ -80,7 +80,7 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
 
     Example: cxr cloud cancel custom-1a2b3c --yes
     """
-    from cxr.cloud.vertex.jobs import cancel_job, refresh
+    from cxr.cloud.vertex.jobs import cancel_job, refresh, unanswered
 
     out = Out(json=json, quiet=quiet)
     settings = settings_of(state_dir)
@@ -90,6 +90,8 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
         found = refresh(connection_of(found, settings, out), journal, found)
     if found.finished:
         out.say(f"{found.id} has ended already: {found.state}")
+    elif not found.resource:
+        raise unanswered(found)
     else:
         connection = connection_of(found, settings, out)
         out.confirm(f"Cancel {found.id}?", yes=yes)

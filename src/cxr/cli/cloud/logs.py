@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,7 +60,9 @@ def _follow(reader: _Reader, job: Job) -> Job:
     try:
         ended = poll(lambda: reader.step(job.id), lambda now: now.finished, longest_pause_s=FOLLOW_PAUSE_S)
     except KeyboardInterrupt:
-        raise Interrupted(f"{job.id} goes on without this program", hint=f"cxr cloud logs {job.id} --follow") from None
+        again = f"cxr cloud logs {job.id} --follow"
+        again += f" --trial {shlex.quote(reader.trial)}" if reader.trial else ""
+        raise Interrupted(f"{job.id} goes on without this program", hint=again) from None
     reader.read(ended)  # what it wrote between the last reading and its end
     return ended
 
@@ -68,7 +71,7 @@ class _Reader:
     """Prints each line once, however often the log is read."""
 
     def __init__(self, connection: Connection, journal: Journal, trial: str, out: Out) -> None:
-        self._connection, self._journal, self._trial, self._out = connection, journal, trial, out
+        self._connection, self._journal, self.trial, self._out = connection, journal, trial, out
         self._shown: set[str] = set()
         self._since = ""
         self.lines: list[dict[str, Any]] = []
@@ -85,7 +88,7 @@ class _Reader:
         from cxr.cloud.vertex.logs import LOGS_SINCE, log_lines
 
         try:
-            for line in log_lines(self._connection, job, since=self._since or LOGS_SINCE, trial=self._trial):
+            for line in log_lines(self._connection, job, since=self._since or LOGS_SINCE, trial=self.trial):
                 key = line.entry or f"{line.at} {line.trial} {line.text}"
                 if key not in self._shown:
                     self._shown.add(key)

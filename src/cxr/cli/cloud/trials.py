@@ -33,7 +33,8 @@ def trials(
     from cxr.cloud.vertex.tuning import METRIC, read_trials
 
     out = Out(json=json, quiet=quiet)
-    settings = CloudFlags(state_dir=state_dir).settings()
+    flags = CloudFlags(state_dir=state_dir)
+    settings = flags.settings()
     found = open_journal(settings).find(job)
     if found.kind is not JobKind.TUNE:
         raise UsageError(f"{found.id} is no tuning job", hint="cxr cloud jobs")
@@ -49,7 +50,8 @@ def trials(
         _write(csv, columns, rows)
         out.say(f"wrote {csv}")
     if all_trials and all_trials[0].value is not None:
-        out.hint(f"cxr cloud export {found.id}   (the best trial's model, when the job has ended)")
+        out.say(f"the best trial's model is a bundle when {found.id} has ended")
+        out.hint(flags.follow_up(f"cxr cloud {'export' if found.finished else 'wait'} {found.id}"))
     out.result("cloud.trials", {"job": found.id, "metric": METRIC, "trials": [asdict(trial) for trial in all_trials]})
 
 

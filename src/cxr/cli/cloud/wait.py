@@ -45,7 +45,7 @@ def wait(
     flags = CloudFlags(state_dir=state_dir)
     settings = flags.settings()
     journal = open_journal(settings)
-    wanted = [journal.find(name) for name in job] if job else _unfinished(journal.jobs(), out)
+    wanted = [journal.find(name) for name in job] if job else _unfinished(journal.jobs(), settings, out)
     timeout_s = timeout_minutes * 60 if timeout_minutes is not None else None
     if not wanted:
         out.say("no job is unfinished")
@@ -96,9 +96,10 @@ def wait_for_all(jobs: Sequence[Job], settings: Settings, out: Out, *, timeout_s
 def _poll(
     jobs: Sequence[Job], waiting: Sequence[Job], settings: Settings, out: Out, timeout_s: float | None
 ) -> list[Job]:
+    from cxr.cloud.journal import Journal
     from cxr.cloud.waiting import poll_all
 
-    journal = open_journal(settings)
+    journal = Journal(settings.journal_path)
     places = {job.id: connection_of(job, settings, out) for job in waiting}
     look = _looker(journal, places)
     longest = LONGEST_PAUSE_S if any(place.billed for place in places.values()) else LONGEST_LOCAL_PAUSE_S
@@ -156,9 +157,14 @@ def _command(settings: Settings, command: str) -> str:
     return CloudFlags(state_dir=None if usual else settings.state_dir).command(command)
 
 
-def _unfinished(jobs: Sequence[Job], out: Out) -> list[Job]:
+def _unfinished(jobs: Sequence[Job], settings: Settings, out: Out) -> list[Job]:
+    from cxr.cloud.vertex.jobs import finding_command
+
     # A launch that died before the service answered has no name to ask by; it must not keep the others waiting.
     for one in jobs:
         if not one.finished and not one.resource:
-            out.warn(f"{one.id} never got an answer; run its launch command again, or cxr cloud attach --all")
+            out.warn(
+                f"{one.id} never got an answer: launch it again with the same command, or look for it on the service"
+            )
+            out.hint(finding_command(one, settings.state_dir))
     return [one for one in jobs if not one.finished and one.resource]

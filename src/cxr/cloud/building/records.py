@@ -43,6 +43,11 @@ class BuildRecord:
         return self.state == SUCCEEDED or self.state in WITHOUT_IMAGE
 
     @property
+    def started(self) -> bool:
+        """Whether the service has it, and it may still give, or has given, an image."""
+        return bool(self.resource) and self.state not in WITHOUT_IMAGE
+
+    @property
     def uri(self) -> str:
         """The image by its digest, "" before there is one."""
         return f"{self.image.rpartition(':')[0]}@{self.digest}" if self.digest else ""
@@ -52,6 +57,7 @@ class BuildRecords:
     """The builds of one working folder."""
 
     def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
         self._folder = state_dir / "builds"
 
     def get(self, build_id: str) -> BuildRecord | None:
@@ -60,9 +66,11 @@ class BuildRecords:
         return _read(path) if path.is_file() else None
 
     def find(self, start: str) -> BuildRecord:
-        """The only build whose id starts so. Raises UsageError naming those there are."""
+        """The only build whose id starts so (`image-` and at least one character more). Raises UsageError naming those
+        there are."""
         known = sorted(path.stem for path in self._folder.glob("image-*.json"))
-        matches = [name for name in known if name == start] or [name for name in known if name.startswith(start)]
+        begun = [name for name in known if name.startswith(start)] if len(start) > len("image-") else []
+        matches = [name for name in begun if name == start] or begun
         if len(matches) == 1:
             return _read(self._folder / f"{matches[0]}.json")
         many = "is not the start of one build only" if matches else "was not started from this folder"

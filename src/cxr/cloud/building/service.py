@@ -7,6 +7,7 @@ from typing import Any, Final
 from cxr.cloud.building.plan import MACHINES, BuildPlan
 from cxr.cloud.building.records import WITHOUT_IMAGE, BuildRecord, BuildRecords
 from cxr.cloud.connection import Connection
+from cxr.cloud.locks import only_one
 from cxr.cloud.preflight.clients import REQUEST_TIMEOUT_S, build_client
 from cxr.errors import UsageError
 from cxr.storage.buckets import create_private_bucket
@@ -18,7 +19,29 @@ DOCKER: Final = "gcr.io/cloud-builders/docker"
 
 def start_build(records: BuildRecords, plan: BuildPlan, context: bytes, *, make_bucket: bool) -> BuildRecord:
     """Send the context and start the build; its name is written down at once. A build of the same plan that has not
-    failed (a crash came between answer and record) is found by its tag and taken instead."""
+    failed is taken instead: by its record (two processes of one folder wait for each other), or by its tag (a crash
+    came between answer and record)."""
+    with only_one(records.state_dir, plan.id):
+        known = records.get(plan.id)
+        if known is not None and known.started:
+            return known
+        return _start(records, plan, context, make_bucket)
+
+
+def look_at_build(connection: Connection, records: BuildRecords, record: BuildRecord) -> BuildRecord:
+    """Ask the service how a build is, and write it down. Raises UsageError for one that never got an answer."""
+    if not record.resource:
+        raise UsageError(
+            f"{record.id} was about to be started when the program ended",
+            hint="run the same cxr cloud image command again: it finds the build or starts it",
+        )
+    with google_errors(f"ask for {record.id}"):
+        # Only the name: with a project id as well the client would ask for a build without a region.
+        build = build_client(connection).get_build(request={"name": record.resource}, timeout=REQUEST_TIMEOUT_S)
+    return records.update(record, **_seen(build))
+
+
+def _start(records: BuildRecords, plan: BuildPlan, context: bytes, make_bucket: bool) -> BuildRecord:
     where = plan.connection
     record = records.intend(plan)
     if make_bucket:
@@ -38,19 +61,6 @@ def start_build(records: BuildRecords, plan: BuildPlan, context: bytes, *, make_
         )
         started = operation.metadata.build
     return records.update(record, **_seen(started))
-
-
-def look_at_build(connection: Connection, records: BuildRecords, record: BuildRecord) -> BuildRecord:
-    """Ask the service how a build is, and write it down. Raises UsageError for one that never got an answer."""
-    if not record.resource:
-        raise UsageError(
-            f"{record.id} was about to be started when the program ended",
-            hint="run the same cxr cloud image command again: it finds the build or starts it",
-        )
-    with google_errors(f"ask for {record.id}"):
-        # Only the name: with a project id as well the client would ask for a build without a region.
-        build = build_client(connection).get_build(request={"name": record.resource}, timeout=REQUEST_TIMEOUT_S)
-    return records.update(record, **_seen(build))
 
 
 def _build(plan: BuildPlan, generation: str) -> dict[str, Any]:

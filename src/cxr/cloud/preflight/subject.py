@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
 
 from cxr.cloud.offers import Hardware, choose_hardware
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.plans import JobKind
 from cxr.cloud.prices import PriceTable
 from cxr.manifests.manifest import Manifest
 
@@ -32,8 +35,8 @@ TRAININGS = frozenset({Purpose.AUTOML, Purpose.CUSTOM, Purpose.TUNE})
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A purpose with its wishes as given: nothing has been checked yet. `replicas` are all machines that work at the
-    same time (of a tuning job: the parallel trials); `manifest_path` is for hints."""
+    """A purpose with its wishes as given: nothing has been checked yet. `replicas` and `timeout_hours` are those of the
+    job, of a tuning job those of one trial; `manifest_path` and `state_dir` are for hints."""
 
     purpose: Purpose
     manifest: Manifest | None = None
@@ -45,17 +48,40 @@ class Subject:
     accelerator: str | None = None
     replicas: int = 1
     spot: bool = False
+    disk_gb: int = 100
     timeout_hours: float = 2.0
+    trials: int = 1
+    parallel: int = 1
     prices: PriceTable | None = None
+    state_dir: Path | None = None
 
     def hardware(self) -> Hardware:
-        """The machines. Raises UsageError when there are no such machines."""
+        """The machines of the job, or of one trial. Raises UsageError when there are no such machines."""
         return choose_hardware(
-            self.machine, gpus=self.gpus, accelerator=self.accelerator, replicas=self.replicas, spot=self.spot
+            self.machine,
+            gpus=self.gpus,
+            accelerator=self.accelerator,
+            replicas=self.replicas,
+            spot=self.spot,
+            disk_gb=self.disk_gb,
         )
 
+    @property
+    def worst_hours(self) -> float:
+        """Hours that are paid for at most: node hours, or those of all trials."""
+        return self.budget_node_hours if self.purpose is Purpose.AUTOML else self.trials * self.timeout_hours
 
-def subject_of(plan: LaunchPlan, manifest: Manifest) -> Subject | None:
+
+class Planned(Protocol):
+    """What a launch's plan and a saved one have in common."""
+
+    @property
+    def kind(self) -> JobKind: ...
+    @property
+    def request(self) -> Mapping[str, Any]: ...
+
+
+def subject_of(plan: Planned, manifest: Manifest | None) -> Subject | None:
     """What a launch's plan asks for; None for a plan of something that trains nothing."""
     request = plan.request
     if plan.kind is JobKind.AUTOML:
@@ -69,7 +95,10 @@ def subject_of(plan: LaunchPlan, manifest: Manifest) -> Subject | None:
         machine=str(request["machine"]),
         gpus=int(request["gpus"]),
         accelerator=request["accelerator"],
-        replicas=int(request["replicas"]) * int(request.get("parallel", 1)),
+        replicas=int(request["replicas"]),
         spot=bool(request["spot"]),
+        disk_gb=int(request["disk_gb"]),
         timeout_hours=float(request["timeout_hours"]),
+        trials=int(request.get("trials", 1)),
+        parallel=int(request.get("parallel", 1)),
     )

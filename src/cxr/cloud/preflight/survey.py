@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from cxr.cloud.connection import Connection
+from cxr.cloud.place_flags import place_flags
 from cxr.cloud.preflight.accounts import Account, current_account
 from cxr.cloud.preflight.clients import (
     REQUEST_TIMEOUT_S,
@@ -39,6 +41,12 @@ class Survey:
         self.connection, self.subject, self.haul = connection, subject, haul
         self._services: dict[str, bool] = {}
         self._number = ""
+
+    @property
+    def upload_command(self) -> str:
+        """The command that sends the images, and makes the bucket, where the check was made."""
+        manifest = shlex.quote(self.subject.manifest_path)
+        return f"cxr cloud upload --manifest {manifest}{place_flags(self.connection, self.subject.state_dir)}"
 
     @cached_property
     def account(self) -> Account:

@@ -14,6 +14,8 @@ from cxr.cloud.journal import Job, Journal
 from cxr.cloud.offers import Hardware, ModelType
 from cxr.cloud.plans import JobKind, manifest_label
 from cxr.cloud.prices import PriceTable, price_table
+from cxr.cloud.vertex.container import MAXIMUM_TIMEOUT_HOURS
+from cxr.cloud.vertex.job_facts import DEFAULT_DISK_GB
 from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, Seen
 from cxr.cloud.vertex.jobs import changes_of
 from cxr.errors import CxrError, RulerMismatch, UsageError
@@ -95,8 +97,8 @@ def attach(
 def attach_all(
     connection: Connection, journal: Journal, *, manifest_hash: str = "", prices: PriceTable | None = None
 ) -> list[Attached]:
-    """Every job of the project and region that carries cxr's label and is not in the journal: what a crash between
-    creation and journal left, and what was launched from other folders."""
+    """Every job of the project and region that carries cxr's label and is not in the journal: what was launched from
+    other folders, and what a crash between creation and journal left, whose entry is then made whole."""
     found: list[Attached] = []
     prices = prices or price_table()
     for kind, service in SERVICES.items():
@@ -109,6 +111,11 @@ def attach_all(
             if taken.fresh:
                 found.append(taken)
     return found
+
+
+def unanswered_jobs(journal: Journal) -> list[Job]:
+    """The jobs that were about to be launched when the program ended, and that the service lists by their label."""
+    return [job for job in journal.jobs() if not job.resource and not job.finished and job.kind is not JobKind.IMPORT]
 
 
 def _take(
@@ -141,7 +148,7 @@ def _take(
     number = seen.resource.rsplit("/", 1)[-1]
     job_id = run if run and run not in taken else f"{kind}-{number}"
     where = _place_of(connection, seen)
-    usd_per_hour = _usd_per_hour(prices, kind, seen.details)
+    usd_per_hour = hourly_price(prices, kind, seen.details)
     job = Job(
         id=job_id,
         kind=kind,
@@ -156,7 +163,7 @@ def _take(
         created=seen.created,
         output_url=seen.output_url,
         usd_per_hour=usd_per_hour,
-        worst_case_usd=usd_per_hour * _worst_hours(kind, seen.details),
+        worst_case_usd=usd_per_hour * worst_hours(kind, seen.details),
         attached=True,
         details=dict(seen.details),
     )
@@ -223,26 +230,33 @@ def _same(one: str, other: str) -> bool:
     return one.split("/")[2:] == other.split("/")[2:]
 
 
-def _usd_per_hour(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -> float:
-    """At most, all replicas together (of one trial); 0 when the table does not know: then no cost is shown rather than
-    a wrong one."""
+def hourly_price(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -> float:
+    """At most, all replicas together (of one trial); 0 when the table does not know, or the machines are not all the
+    same: then no cost is shown rather than a wrong one."""
     try:
         if kind is JobKind.AUTOML:
             return prices.automl(ModelType(asked.get("model_type", ""))).at_most.usd_per_hour
         if not asked.get("machine"):
             return 0.0
         hardware = Hardware(
-            asked["machine"], asked.get("accelerator"), int(asked.get("gpus", 0)), int(asked.get("replicas", 1))
+            asked["machine"],
+            asked.get("accelerator"),
+            int(asked.get("gpus", 0)),
+            int(asked.get("replicas", 1)),
+            disk_gb=int(asked.get("disk_gb", DEFAULT_DISK_GB)),
         )
         return prices.hardware(hardware).at_most.usd_per_hour
     except (KeyError, ValueError, UsageError):
         return 0.0
 
 
-def _worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
+def worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
+    """Hours that a job is paid for at most, without a timeout those after which the service ends it; 0: not known."""
     if kind is JobKind.AUTOML:
         return float(asked.get("budget_milli_node_hours", 0)) / 1000
-    hours = float(asked.get("timeout_hours") or 0.0)
+    if kind not in {JobKind.CUSTOM, JobKind.TUNE}:
+        return 0.0
+    hours = float(asked.get("timeout_hours") or MAXIMUM_TIMEOUT_HOURS)
     return hours * float(asked.get("trials") or 1) if kind is JobKind.TUNE else hours
 
 

@@ -6,13 +6,15 @@ Each function gives a subset of the fields `model`, `output_url`, `dataset`, `pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxr.cloud.offers import AUTOML_OFFERS
 
 #: The service lists at most this many partial failures itself.
 MOST_FAILURES = 20
+#: What the service gives a machine whose disk_spec says nothing.
+DEFAULT_DISK_GB = 100
 _MODEL_TYPES = {offer.service_name: str(model_type) for model_type, offer in AUTOML_OFFERS.items()}
 _IMPORT = "ImportDataOperationMetadata"
 
@@ -143,17 +145,32 @@ def _spec_details(spec: Any) -> dict[str, Any]:
     details: dict[str, Any] = {}
     pools = [pool for pool in spec.worker_pool_specs if pool.machine_spec.machine_type]
     if pools:
-        machine = pools[0].machine_spec
-        details["machine"] = str(machine.machine_type)
-        details["replicas"] = sum(int(pool.replica_count or 1) for pool in pools)
+        details |= _machines(pools)
         details["image"] = str(pools[0].container_spec.image_uri)
-        if machine.accelerator_count:
-            details |= {"accelerator": machine.accelerator_type.name, "gpus": int(machine.accelerator_count)}
+        details["disk_gb"] = max(int(pool.disk_spec.boot_disk_size_gb or DEFAULT_DISK_GB) for pool in pools)
     if spec.scheduling and spec.scheduling.timeout:
         details["timeout_hours"] = round(spec.scheduling.timeout.total_seconds() / 3600, 4)
     if spec.scheduling and spec.scheduling.strategy.name == "SPOT":
         details["spot"] = True
     return details
+
+
+def _machines(pools: Sequence[Any]) -> dict[str, Any]:
+    """Machine, accelerator and number of replicas; of pools that are not alike only words."""
+    replicas = [int(pool.replica_count or 1) for pool in pools]
+    kinds = [
+        (str(spec.machine_type), spec.accelerator_type.name if spec.accelerator_count else "", spec.accelerator_count)
+        for spec in (pool.machine_spec for pool in pools)
+    ]
+    if len(set(kinds)) > 1:
+        words = (
+            f"{count} x {machine}{f' with {gpus} x {accelerator}' if accelerator else ''}"
+            for count, (machine, accelerator, gpus) in zip(replicas, kinds, strict=True)
+        )
+        return {"machines": " + ".join(words)}
+    machine, accelerator, gpus = kinds[0]
+    gpu = {"accelerator": accelerator, "gpus": int(gpus)} if accelerator else {}
+    return {"machine": machine, "replicas": sum(replicas), **gpu}
 
 
 def _plain(value: Any) -> Mapping[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
+from cxr.cloud.place_flags import place_flags
+from cxr.cloud.plans import JobKind
 from cxr.cloud.vertex.job_kinds import SERVICES, Seen
 from cxr.errors import InputError, NotFound, UsageError
 from cxr.storage.google_errors import google_errors, polling_errors
@@ -45,12 +48,20 @@ def changes_of(job: Job, seen: Seen) -> dict[str, Any]:
 
 
 def unanswered(job: Job) -> UsageError:
-    """The error for a job that is in the journal as intended, without a resource name."""
+    """The error for a job that is in the journal as intended, without a resource name: with the command that finds it
+    on the service, where it was to run."""
     return UsageError(
-        f"{job.id} was about to be launched when the program ended",
-        hint="run the same cxr cloud train command again: it finds the job or launches it (so does "
-        "cxr cloud attach --all, which only finds)",
+        f"{job.id} was about to be launched when the program ended; the command that launched it, given again, "
+        "finds it or launches it",
+        hint=finding_command(job),
     )
+
+
+def finding_command(job: Job, state_dir: Path | None = None) -> str:
+    """The command that looks for a job without a resource name on the service, and launches nothing."""
+    if job.kind is JobKind.IMPORT:  # an operation carries no label: it is found by its dataset
+        return f"cxr cloud dataset{place_flags(job, state_dir)}"
+    return f"cxr cloud attach --all{place_flags(job, state_dir)}"
 
 
 def cancel_job(connection: Connection, job: Job) -> None:

@@ -60,7 +60,8 @@ def exists(survey: Survey) -> Iterator[Finding]:
         if purpose in {Purpose.UPLOAD, Purpose.IMAGE}:
             yield Finding(Level.OK, "bucket", f"{url} will be made in {where.region}, private")
         else:
-            yield Finding(Level.ERROR, "bucket", "there is no such bucket", url, _upload_line(survey))
+            words = "there is no such bucket; an upload makes it, private"
+            yield Finding(Level.ERROR, "bucket", words, url, survey.upload_command)
         return
     if purpose is not Purpose.IMAGE:
         try:
@@ -141,7 +142,3 @@ def _because(unknown: Sequence[str]) -> str:
 
 def _not_made(check: str) -> Finding:
     return Finding(Level.SKIPPED, check, "not looked at: the bucket is still to be made")
-
-
-def _upload_line(survey: Survey) -> str:
-    return f"cxr cloud upload --manifest {survey.subject.manifest_path} (makes it, private)"

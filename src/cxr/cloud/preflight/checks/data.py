@@ -51,8 +51,8 @@ def images(survey: Survey) -> Iterator[Finding]:
     used = int((manifest.frame["split"] != "").sum())
     if missing:
         words = f"{len(missing):,} of {used:,} images are not at {where.images_url} as they were scanned"
-        line = f"cxr cloud upload --manifest {survey.subject.manifest_path}"
-        yield Finding(Level.ERROR, "images", f"{words}, the first is {missing[0]}", survey.subject.manifest_path, line)
+        said, path = f"{words}, the first is {missing[0]}", survey.subject.manifest_path
+        yield Finding(Level.ERROR, "images", said, path, survey.upload_command)
         return
     yield Finding(Level.OK, "images", f"{used:,} images at {where.images_url}, each with its size and checksum")
 

@@ -12,7 +12,9 @@ from cxr.cloud.preflight.subject import Purpose
 from cxr.cloud.preflight.survey import VERTEX, Survey
 from cxr.cloud.prices import price_table
 from cxr.cloud.vertex.automl import AutoMLOptions
-from cxr.errors import NotAllowed, NotFound
+from cxr.cloud.vertex.container import check_timeout
+from cxr.cloud.vertex.tuning import MAXIMUM_PARALLEL_TRIALS, MAXIMUM_TRIALS
+from cxr.errors import NotAllowed, NotFound, UsageError
 
 #: Accelerator of a machine -> as it is called in the ids of Vertex AI's quotas, which end up in its own errors.
 QUOTA_NAMES: Final[Mapping[str, str]] = {
@@ -46,8 +48,19 @@ def budget(survey: Survey) -> Iterator[Finding]:
 
 
 def machine(survey: Survey) -> Iterator[Finding]:
-    """The machine type is known, and the accelerators go with it."""
-    yield Finding(Level.OK, "machine", survey.subject.hardware().words)
+    """The machine type is known, the accelerators go with it, and so many trials can be asked for."""
+    subject = survey.subject
+    words = subject.hardware().words
+    if subject.purpose is Purpose.TUNE:
+        most = min(subject.trials, MAXIMUM_PARALLEL_TRIALS)
+        if not 1 <= subject.parallel <= most or subject.trials > MAXIMUM_TRIALS:
+            raise UsageError(
+                f"{subject.parallel} of {subject.trials} trials at once: at most {MAXIMUM_TRIALS:,} trials, "
+                f"{MAXIMUM_PARALLEL_TRIALS} at once, and not more than there are",
+                hint="--trials and --parallel",
+            )
+        words += f"; {subject.trials} trials, {subject.parallel} at once"
+    yield Finding(Level.OK, "machine", words)
 
 
 def price(survey: Survey) -> Iterator[Finding]:
@@ -55,19 +68,24 @@ def price(survey: Survey) -> Iterator[Finding]:
     subject = survey.subject
     table = subject.prices or price_table()
     if subject.purpose is Purpose.AUTOML:
-        hourly, hours = table.automl(ModelType(subject.model_type)), subject.budget_node_hours
+        hourly = table.automl(ModelType(subject.model_type))
     else:
-        hourly, hours = table.hardware(subject.hardware()), subject.timeout_hours
-    most = hourly.at_most
+        check_timeout(subject.timeout_hours)
+        hourly = table.hardware(subject.hardware())
+    most, hours, here = hourly.at_most, subject.worst_hours, survey.connection.region
     rate = f"{most.usd_per_hour:.4g} USD an hour, read {most.read_on}"
-    for_long = f"at most {most.usd_per_hour * hours:,.2f} USD for {hours:g} h"
-    yield Finding(Level.OK, "price", f"{rate}; {for_long}")
+    words = f"{rate}; at most {most.usd_per_hour * hours:,.2f} USD for {hours:g} h"
+    if most.region in {None, here}:
+        yield Finding(Level.OK, "price", words)
+        return
+    following = f"--prices FILE with the prices of {here}; cxr cloud prices shows the form"
+    yield Finding(Level.WARNING, "price", f"{words}: that is the price of {most.region}, not of {here}", next=following)
 
 
 def quota(survey: Survey) -> Iterator[Finding]:
     """The region's quota has room for all GPUs at once; what other jobs use of it is not looked at."""
     where, hardware = survey.connection, survey.subject.hardware()
-    wanted = hardware.gpus * hardware.replicas
+    wanted = hardware.gpus * hardware.replicas * survey.subject.parallel
     if not wanted or hardware.accelerator is None:
         yield Finding(Level.OK, "quota", "no GPU is asked for")
         return

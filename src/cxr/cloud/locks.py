@@ -1,0 +1,22 @@
+"""One at a time: what two processes of one working folder must not do at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def only_one(state_dir: Path, name: str) -> Iterator[None]:
+    """Nobody else with this state folder is in a block of the same name meanwhile; whoever dies leaves it."""
+    folder = state_dir / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,41 @@
+"""The flags that lead a command to the place of a job, a build or a connection."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Protocol
+
+from cxr.cloud.connection import EMULATOR_BUCKET, EMULATOR_PROJECT
+from cxr.settings import Target, load_settings
+
+
+class Place(Protocol):
+    """What a job, a build's record and a connection have in common."""
+
+    @property
+    def on(self) -> Target: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def bucket(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+
+
+def place_flags(place: Place, state_dir: Path | None = None) -> str:
+    """The flags, each with a space before it, that a command needs to work at that place: those in which it differs
+    from what cxr.toml, the environment and the defaults say."""
+    usual = load_settings()
+    emulated = place.on is Target.EMULATOR
+    pairs: list[tuple[str, object, object]] = [
+        ("on", place.on, usual.on),
+        ("project", place.project, usual.project or (EMULATOR_PROJECT if emulated else None)),
+        ("region", place.region, usual.region),
+        ("bucket", place.bucket, usual.bucket or (EMULATOR_BUCKET if emulated else None)),
+        ("prefix", place.prefix, usual.prefix.strip("/")),
+        ("state-dir", state_dir or usual.state_dir, usual.state_dir),
+    ]
+    return "".join(f" --{name} {shlex.quote(str(there))}" for name, there, here in pairs if there != here)
