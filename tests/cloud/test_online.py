@@ -14,7 +14,7 @@ from service_site import Site, wait_until
 
 from cxr.bundle import ModelFormat, read_bundle
 from cxr.cloud.journal import Job
-from cxr.cloud.launching import only_one
+from cxr.cloud.locks import only_one
 from cxr.cloud.serving import ONLINE
 from cxr.cloud.signals import heard_as_ctrl_c
 from cxr.cloud.vertex.clients import endpoint_client
@@ -103,7 +103,7 @@ def test_every_endpoint_with_the_jobs_label_is_removed(site: Site, cloud: Job) -
 
 
 def test_an_endpoint_that_another_program_uses_is_left_alone(site: Site, cloud: Job) -> None:
-    with only_one(site.journal, f"online-{cloud.id}"):
+    with only_one(site.journal.path.parent, f"online-{cloud.id}"):
         for ended in (
             site.cxr(*online(cloud, "--out", "second", "--yes")),
             site.cxr("cloud", "evaluate", cloud.id, "--remove-endpoint", "--yes"),

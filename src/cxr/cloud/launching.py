@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cxr.cloud.journal import Job, Journal
+from cxr.cloud.locks import only_one
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.waiting import poll
-from cxr.errors import CxrError, Unreachable
+from cxr.errors import Unreachable
 
 #: How long a submission is tried while the service does not answer, or has had too many requests in a minute.
 SUBMIT_PATIENCE_S = 150.0
@@ -60,7 +58,7 @@ def launch(
     that it has made before, so it is called again (`on_trouble` hears why) when the service did not answer. Two
     launches of one plan from the same folder wait for each other.
     """
-    with only_one(journal, plan.job_id):
+    with only_one(journal.path.parent, plan.job_id):
         known = journal.get(plan.job_id)
         if known and known.resource:
             return Launch(known, fresh=False)
@@ -81,19 +79,3 @@ def teller(say: Callable[[str], None]) -> Callable[[Unreachable], None]:
             say(f"asking again: {error.message}")
 
     return tell
-
-
-@contextmanager
-def only_one(journal: Journal, job_id: str, *, busy: CxrError | None = None) -> Iterator[None]:
-    """Nobody else of this working folder is in a block of the same name meanwhile: waited for, or `busy` is raised."""
-    folder = journal.path.parent / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / job_id, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            raise busy or AssertionError("a lock that is waited for does not refuse") from None
-        yield
-    finally:
-        os.close(descriptor)

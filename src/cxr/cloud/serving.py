@@ -16,7 +16,8 @@ from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
-from cxr.cloud.launching import only_one, teller
+from cxr.cloud.launching import teller
+from cxr.cloud.locks import only_one
 from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR
 from cxr.cloud.scores import Picture, Scores
@@ -295,7 +296,7 @@ def _alone(journal: Journal, job: Job) -> Iterator[None]:
         f"another program of this folder is using the endpoint of {job.id}",
         hint="wait until it has ended: it removes the endpoint itself, unless it was told to keep it",
     )
-    with only_one(journal, f"online-{job.id}", busy=busy):
+    with only_one(journal.path.parent, f"online-{job.id}", busy=busy):
         yield
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Journal
-from cxr.cloud.launching import only_one
+from cxr.cloud.locks import only_one
 from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.uploading import check_location
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
@@ -105,7 +105,7 @@ def ensure_dataset(
     Two processes of one folder wait for each other. Raises InputError when an image was not uploaded; partial failures
     of the import are in the answer.
     """
-    with only_one(journal, import_id(connection, manifest)):
+    with only_one(journal.path.parent, import_id(connection, manifest)):
         return _ensure(connection, journal, manifest, on_step)
 
 
