@@ -149,7 +149,7 @@ def test_a_build_whose_record_was_lost_is_found_by_its_tag(
 def test_two_processes_that_start_the_same_build_start_one(work: Connection, records: BuildRecords) -> None:
     made = plan(work, name="twice")
     start_build(records, plan(work, name="bucket"), packed(FILES), make_bucket=True)
-    slow = {"operation": "cloudbuild.builds.list", "action": "latency", "seconds": 0.5}
+    slow = {"operation": "cloudbuild.builds.create", "action": "latency", "seconds": 1}
     requests.put(f"{work.endpoint}/_emulator/faults", json={"rules": [slow]}, timeout=20).raise_for_status()
     try:
         with ThreadPoolExecutor(2) as both:  # the lock is a file's: it parts threads as it parts processes
