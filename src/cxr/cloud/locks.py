@@ -8,15 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cxr.errors import CxrError
+
 
 @contextmanager
-def only_one(state_dir: Path, name: str) -> Iterator[None]:
-    """Nobody else with this state folder is in a block of the same name meanwhile; whoever dies leaves it."""
+def only_one(state_dir: Path, name: str, *, busy: CxrError | None = None) -> Iterator[None]:
+    """Nobody else with this state folder is in a block of the same name meanwhile: waited for, or `busy` is raised.
+    Whoever dies leaves it."""
     folder = state_dir / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise busy or AssertionError("a lock that is waited for does not refuse") from None
         yield
     finally:
         os.close(descriptor)
