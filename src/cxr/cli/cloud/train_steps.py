@@ -31,6 +31,7 @@ class Context:
 
     connection: Connection
     manifest: Manifest
+    manifest_path: Path
     prices: PriceTable
     journal: Journal
 
@@ -116,7 +117,7 @@ def _launch(
     _check_cost(plan, wishes.max_cost)
     known = context.journal.get(plan.job_id)
     if not (known and known.resource):
-        check_launch(out, plan, context.manifest)
+        check_launch(out, plan, context.manifest, manifest_path=context.manifest_path)
         out.confirm(f"Launch {plan.job_id}?", yes=wishes.yes)
     _report(out, flags, maker.start(context.journal, plan, context.manifest, options), plan)
 
@@ -126,7 +127,7 @@ def _context(settings: Settings, connection: Connection, manifest: Path) -> Cont
     from cxr.manifests.manifest_file import read_manifest
 
     override = Path(settings.prices) if settings.prices else None
-    return Context(connection, read_manifest(manifest), price_table(override), open_journal(settings))
+    return Context(connection, read_manifest(manifest), manifest, price_table(override), open_journal(settings))
 
 
 def _settings_of(saved: SavedPlan, settings: Settings) -> Settings:
