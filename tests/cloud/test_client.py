@@ -27,7 +27,7 @@ from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_datas
 from cxr.cloud.vertex.jobs import cancel_job, refresh
 from cxr.cloud.vertex.launches import latest_attempt, launch_automl, launch_custom
 from cxr.cloud.waiting import poll
-from cxr.errors import CheckFailed, InputError, Unreachable, UsageError
+from cxr.errors import CheckFailed, InputError, NotAllowed, Unreachable, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
@@ -285,3 +285,23 @@ def test_two_processes_make_one_dataset(uploaded: Connection, manifest: Manifest
     finally:
         _faults(uploaded)
     assert len({state.resource for state in both}) == 1
+
+
+def test_a_spent_quota_is_told_and_the_same_launch_goes_on_later(
+    uploaded: Connection, manifest: Manifest, journal: Journal, tmp_path: Path
+) -> None:
+    state = tmp_path / ".cxr" / "emulator"
+    ensure_running(state, idle_exit_seconds=300, stand_in=ENDLESS, quota_automl_jobs=1)
+    there = connect(Settings(state_dir=state.parent))
+    try:
+        plan_upload(there, manifest)
+        first = launch_automl(journal, plan_automl(there, manifest, AutoMLOptions()), manifest, on_step=silent)
+        second = plan_automl(there, manifest, AutoMLOptions(budget_node_hours=2))
+        with pytest.raises(NotAllowed, match="quota metrics exceed quota limits"):
+            launch_automl(journal, second, manifest, on_step=silent)
+        assert journal.find(second.job_id).state == "INTENDED"
+        _ended(there, journal, first.job)
+        launched = launch_automl(journal, second, manifest, on_step=silent)
+        assert (launched.fresh, launched.job.id) == (True, second.job_id)
+    finally:
+        stop(state)
