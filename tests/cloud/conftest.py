@@ -1,4 +1,4 @@
-"""One emulator with an uploaded manifest for all tests of what finished jobs leave."""
+"""An emulator with an uploaded manifest for each file of tests of what finished jobs leave."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"
 from service_site import Site, open_site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A working folder; its tests leave the jobs of others alone."""
+    """A working folder for the tests of one file."""
     with open_site(tmp_path_factory.mktemp("service")) as opened:
         yield opened

@@ -98,7 +98,15 @@ def test_a_job_is_found_by_the_beginning_of_its_id(journal: Journal) -> None:
         journal.find("nothing")
 
 
-@pytest.mark.parametrize("said", ["", "c", "custom", "custom-"])
+def test_the_only_job_of_a_kind_is_named_by_its_kind(journal: Journal) -> None:
+    job = journal.intend(make_plan())
+    assert journal.find("custom") == journal.find("custom-") == job
+    journal.intend(make_plan(seed=2))
+    with pytest.raises(UsageError, match="not the start of one job only"):
+        journal.find("custom")
+
+
+@pytest.mark.parametrize("said", ["", "c", "custo"])
 def test_too_little_of_an_id_names_no_job(journal: Journal, said: str) -> None:
     journal.intend(make_plan())
     with pytest.raises(UsageError, match="too short to name a job"):

@@ -142,7 +142,7 @@ def test_one_entry_that_is_not_whole_does_not_stop_the_others(site: Site, jobs: 
         assert job in [one["id"] for one in listed.document["jobs"]]
         assert f"line {line}: the entry of the job 'x' is incomplete" in listed.stderr
         assert site.cxr("cloud", "cancel", "", "--yes").code == 2
-        assert site.cxr("cloud", "cancel", "custom-", "--yes").code == 2
+        assert site.cxr("cloud", "cancel", "custo", "--yes").code == 2
         assert not site.journal.find(job).finished
         assert site.cxr("cloud", "cancel", job, "--yes").code == 0
     finally:

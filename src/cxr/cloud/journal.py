@@ -98,7 +98,7 @@ class Journal:
         return self._read()[1]
 
     def find(self, job_id: str) -> Job:
-        """The job of that id, or of the only id that begins so: by its kind, the dash and one character at least.
+        """The job of that id, or of the only id that begins so, by its whole kind at least (`custom`, `tune-1a2b`).
         Raises UsageError naming those there are."""
         jobs = self.jobs()
         begun = [job for job in jobs if job.id.startswith(job_id)]
@@ -229,8 +229,7 @@ def _write(descriptor: int, entry: dict[str, Any]) -> None:
 
 
 def _is_beginning(job_id: str) -> bool:
-    kind, _, rest = job_id.partition("-")
-    return kind in set(JobKind) and bool(rest)
+    return job_id.partition("-")[0] in set(JobKind)
 
 
 def _ends(state: str) -> bool:
