@@ -64,6 +64,10 @@ def test_trials_cost_what_each_of_them_ran() -> None:
     assert (seen.left_s, seen.left_at_most) == (3600.0, False)
 
 
+def test_trials_of_which_only_the_hours_are_known_cost_those() -> None:
+    assert outlook(job(JobKind.TUNE, "SUCCEEDED", progress={"trial_hours": 1.5}), START).cost_usd == 3.0
+
+
 def test_what_is_not_known_is_left_out() -> None:
     waiting = job(JobKind.BATCH, "PENDING", started="", usd_per_hour=0.0, worst_case_usd=0.0)
     assert status_words(waiting, START + timedelta(seconds=90)) == "PENDING, asked for 1:30 ago"
