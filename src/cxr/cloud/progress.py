@@ -133,7 +133,8 @@ def _cost(job: Job, elapsed_s: float | None, now: datetime) -> float | None:
             return 0.0
         hours = float(used) / 1000 if used is not None else None
     elif "trial_hours" in job.progress:
-        since = [(now - began).total_seconds() for began in map(_moment, job.progress.get("running_since", ())) if began]
+        began = [moment for moment in map(_moment, job.progress.get("running_since", ())) if moment]
+        since = [(now - moment).total_seconds() for moment in began]
         hours = float(job.progress["trial_hours"]) + sum(max(0.0, seconds) for seconds in since) / _HOUR_S
     elif job.kind is JobKind.BATCH:
         # Nodes of the service's own choice: their number is told with the hours, when they are told.
