@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cxr.errors import NotAllowed
+
 KEY_FILE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -15,7 +17,10 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 def local_credentials() -> Any:
     """Anonymous ones, or those of the key file that GOOGLE_APPLICATION_CREDENTIALS names when its own token endpoint is
-    on this machine, too: a sign-in that is rehearsed. Real credentials never go to a server that is not Google's."""
+    on this machine, too: a sign-in that is rehearsed. Real credentials never go to a server that is not Google's.
+
+    Raises NotAllowed for such a key file that is broken.
+    """
     from google.auth.credentials import AnonymousCredentials, Credentials
     from google.oauth2 import service_account
 
@@ -24,8 +29,10 @@ def local_credentials() -> Any:
         return AnonymousCredentials()
     try:
         signer = service_account.Credentials.from_service_account_info(described, scopes=list(_SCOPES))
-    except ValueError:
-        return AnonymousCredentials()
+    except ValueError as error:
+        raise NotAllowed(
+            f"the key file that {KEY_FILE} names cannot be used", hint=f"mend or unset it: {KEY_FILE}"
+        ) from error
 
     class Rehearsed(Credentials):
         """A service account's tokens, without what google-auth asks Google itself about the account beside them."""

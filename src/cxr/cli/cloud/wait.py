@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +77,12 @@ def wait_for_all(jobs: Sequence[Job], settings: Settings, out: Out, *, timeout_s
     Raises Interrupted on Ctrl-C or after `timeout_s` and NotAllowed when the service refuses (credentials that have
     run out), both with the command that goes on. The jobs go on anyway, and all that was seen is in the journal.
     """
+    from cxr.cloud.progress import status_words
+
     waiting = [job for job in jobs if not job.finished]
+    for job in jobs:
+        if job.finished:
+            out.say(f"{job.id}: {status_words(job, datetime.now(UTC))}")
     if not waiting:
         return list(jobs)
     again = _command(settings, "cxr cloud wait " + " ".join(shlex.quote(job.id) for job in waiting))
