@@ -90,7 +90,7 @@ def test_recipes_are_listed(run_cxr: RunCxr) -> None:
         (("train", "--epochs", "0"), "at least one is needed"),
         (("train", "--seed", "4294967296"), "the seed 4294967296: it takes a whole number, 0 to 4294967295"),
         (("train", "--set", "batch_size=0"), "batch_size=0: it takes a whole number, 1 to 4096"),
-        (("train", "--set", "unfreeze_layers=3"), "has no fine-tuning stage"),
+        (("train", "--set", "unfreeze_layers=3"), "no stage of cnn5 has it"),
         (("evaluate", "xrays"), "is not a bundle"),
     ],
     ids=["recipe", "manifest", "images", "weights", "epochs", "seed", "value", "stage", "bundle"],

@@ -25,8 +25,8 @@ def test_fields_of_the_recipe_are_set() -> None:
     [("stages", 0.01, 0.01), ("last", 3e-3, 0.01), ("head", 0.01, 2e-4), ("fine-tune", 3e-3, 0.01)],
 )
 def test_stages_are_named_by_what_they_train(key: str, head: float, last: float) -> None:
-    recipe = changed(MOBILENET_V2, f"{key}.learning_rate=0.01", weights="imagenet")
-    assert [stage.learning_rate for stage in recipe.pretrained] == [head, last]
+    recipe = changed(MOBILENET_V2, f"{key}.optimizer.learning_rate=0.01", weights="imagenet")
+    assert [stage.optimizer.learning_rate for stage in recipe.pretrained] == [head, last]
     assert recipe.scratch == MOBILENET_V2.scratch
 
 
@@ -45,7 +45,7 @@ def test_a_tuning_service_may_give_whole_numbers_with_a_point_and_the_last_word_
     [
         ("batch_size", "there is no '='"),
         ("batchsize=3", "a recipe has no 'batchsize'; it has augmentation_strength"),
-        ("scratch.learning_rate=1", "a recipe has no 'scratch.learning_rate'"),
+        ("scratch.optimizer.learning_rate=1", "a recipe has no 'scratch.optimizer.learning_rate'"),
         ("stages.augmentation.horizontal_flip=true", "a recipe has no"),
         ("batch_size=3.5", "batch_size=3.5: it takes a whole number, 1 to 4096"),
         ("batch_size=0", "it takes a whole number, 1 to 4096"),
@@ -53,10 +53,13 @@ def test_a_tuning_service_may_give_whole_numbers_with_a_point_and_the_last_word_
         ("dropout=nan", "it takes a number"),
         ("dropout=1", "it takes a number, 0 to 0.9"),
         ("class_weights=yes", "it takes true or false"),
-        ("stages.learning_rate=-1", "it takes a number, 1e-07 to 1"),
-        ("fine-tune.learning_rate=0.1", "no stage of cnn5 has it; the stages that would run: whole (plateau)"),
+        ("stages.optimizer.learning_rate=-1", "it takes a number, 1e-07 to 1"),
+        (
+            "fine-tune.optimizer.learning_rate=0.1",
+            "the stages that would run: whole (plateau)",
+        ),
         ("stages.schedule.warmup_share=0.2", "no stage of cnn5 has it"),
-        ("unfreeze_layers=3", "cnn5 with weights none has no fine-tuning stage"),
+        ("unfreeze_layers=3", "no stage of cnn5 has it"),
         ("stages.budget.epochs=40", "budget.max_epochs=30 is less than budget.epochs"),
     ],
 )
@@ -85,4 +88,4 @@ def test_the_table_of_knobs_covers_fields_that_exist() -> None:
         group, _, field = name.rpartition(".")
         stages = [stage for recipe in RECIPES.values() for stage in (*recipe.scratch, *recipe.pretrained)]
         assert any(hasattr(getattr(stage, group) if group else stage, field) for stage in stages)
-    assert set(HYPERPARAMETERS.values()) <= {*RECIPE_KNOBS, "last.learning_rate"}
+    assert set(HYPERPARAMETERS.values()) <= {*RECIPE_KNOBS, *STAGE_KNOBS}

@@ -14,7 +14,7 @@ from replica_process import data, recipe
 
 from cxr.local_baseline.checkpoints import KEPT, Checkpoints
 from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.recipes import Augmentation, Cosine, Recipe, Trains
+from cxr.local_baseline.recipes import Augmentation, Cosine, Optimizer, Recipe, Trains
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 
 MARK = "a" * 64
@@ -24,9 +24,9 @@ Tell = Callable[[int, int, str], None]
 def two_stages() -> Recipe:
     """A head and a fine-tuning stage of the small net (any weights will do: it takes none)."""
     stage = recipe().scratch[0]
-    head = replace(stage, trains=Trains.HEAD, learning_rate=3e-3, augmentation=Augmentation())
+    head = replace(stage, trains=Trains.HEAD, optimizer=Optimizer(3e-3), augmentation=Augmentation())
     last = replace(stage, trains=Trains.FINE_TUNE, schedule=Cosine())
-    return replace(recipe(), pretrained=(head, last), unfreeze_layers=2)
+    return replace(recipe(), pretrained=(head, replace(last, unfreeze_layers=2)))
 
 
 def nothing(done: int, total: int, note: str) -> None:

@@ -15,6 +15,7 @@ from cxr.errors import Fault
 from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
 from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
+from cxr.local_baseline.optimizers import build_optimizer
 from cxr.local_baseline.pipeline import (
     TrainingData,
     batch_bounds,
@@ -22,7 +23,7 @@ from cxr.local_baseline.pipeline import (
     steps_per_epoch,
     training_batches,
 )
-from cxr.local_baseline.recipes import Cosine, Plateau, Recipe, Stage
+from cxr.local_baseline.recipes import Plateau, Recipe, Stage
 from cxr.local_baseline.scoring import Probabilities, scorer
 from cxr.local_baseline.signals import deferred_sigterm
 from cxr.local_baseline.tensorflow_setup import load
@@ -95,7 +96,7 @@ def fit_stage(
     replicas.check_batches(smallest_batch(len(data.train), recipe.batch_size))
     with replicas.scope():
         net = replicas.trainable(model)
-        optimizer = _optimizer(stage, steps * epochs)
+        optimizer = build_optimizer(stage, steps * epochs)
         optimizer.build(net.trainable_variables)
     loop = _Loop(net, optimizer, data, stage, epochs, positive, replicas, memory)
     state = loop.state
@@ -214,20 +215,6 @@ class _Loop:
                     self.state, values_of(self._net.variables), values_of(self._optimizer.variables), self.best
                 )
             )
-
-
-def _optimizer(stage: Stage, total_steps: int) -> Any:
-    keras = load().keras
-    rate: Any = stage.learning_rate
-    if isinstance(stage.schedule, Cosine):
-        warmup = round(stage.schedule.warmup_share * total_steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else stage.learning_rate,
-            warmup_target=stage.learning_rate if warmup else None,
-            warmup_steps=warmup,
-            decay_steps=max(total_steps - warmup, 1),
-        )
-    return keras.optimizers.Adam(rate)
 
 
 def _replica_step(net: Any, optimizer: Any) -> Callable[..., Any]:

@@ -1,7 +1,8 @@
 """`--set KEY=VALUE`: a recipe with some of its data changed, checked for type and range.
 
-A key is a field of the recipe (`batch_size`), or a field of its stages behind the word for which of them: `stages` (all
-that run), `last`, or what they train (`whole`, `head`, `fine-tune`), as in `fine-tune.learning_rate`.
+A key is a field of the recipe (`batch_size`), or a field of its stages (`optimizer.learning_rate`): of the last stage, or
+of those that a word before it names: `stages` (all that run), `last`, or what they train (`whole`, `head`, `fine-tune`), as in
+`fine-tune.optimizer.learning_rate`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "batch_size": Knob(Kind.INTEGER, 1, 4096),
     "class_weights": Knob(Kind.SWITCH),
     "dropout": Knob(Kind.DOUBLE, 0.0, 0.9),
-    "unfreeze_layers": Knob(Kind.INTEGER, 0, 1000),
 }
 #: Fields of a stage.
 STAGE_KNOBS: dict[str, Knob] = {
@@ -58,16 +58,20 @@ STAGE_KNOBS: dict[str, Knob] = {
     "budget.min_steps": Knob(Kind.INTEGER, 0, 10_000_000),
     "early_stopping.min_delta": Knob(Kind.DOUBLE, 0.0, 1.0),
     "early_stopping.patience": Knob(Kind.INTEGER, 1, 10_000),
-    "learning_rate": Knob(Kind.DOUBLE, 1e-7, 1.0),
+    "optimizer.learning_rate": Knob(Kind.DOUBLE, 1e-7, 1.0),
+    "optimizer.momentum": Knob(Kind.DOUBLE, 0.0, 0.999),
+    "optimizer.weight_decay": Knob(Kind.DOUBLE, 0.0, 1.0),
     "schedule.factor": Knob(Kind.DOUBLE, 0.01, 0.99),
     "schedule.patience": Knob(Kind.INTEGER, 1, 10_000),
     "schedule.warmup_share": Knob(Kind.DOUBLE, 0.0, 0.9),
+    "unfreeze_layers": Knob(Kind.INTEGER, 0, 1000),
 }
 #: The words for all stages, and for the one whose length `--epochs` is.
 ALL, LAST = "stages", "last"
+STAGE_WORDS = (ALL, LAST, *(trains.value for trains in Trains))
 #: Flags of the trainer, named as a tuning service names its parameters, and the keys that they are short for.
 HYPERPARAMETERS: dict[str, str] = {
-    "learning-rate": f"{LAST}.learning_rate",
+    "learning-rate": "optimizer.learning_rate",
     "dropout": "dropout",
     "batch-size": "batch_size",
     "augmentation-strength": "augmentation_strength",
@@ -96,11 +100,6 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
     for key, value in overrides.items():
         _check_range(key, knob_of(key), value)
         if key in RECIPE_KNOBS:
-            if key == "unfreeze_layers" and all(stage.trains is not Trains.FINE_TUNE for stage in stages):
-                raise UsageError(
-                    f"unfreeze_layers: {recipe.name} with weights {weights} has no fine-tuning stage",
-                    hint="give pretrained weights: --weights imagenet, or a .h5 file",
-                )
             if key == "batch_norm_momentum" and pretrained:
                 raise UsageError(
                     f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained "
@@ -117,17 +116,22 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
 
 def knob_of(key: str) -> Knob:
     """The knob that a key turns. Raises UsageError with the keys that there are."""
-    word, _, name = key.partition(".")
-    words = (ALL, LAST, *(trains.value for trains in Trains))
+    _, name = _stage_key(key)
     if key in RECIPE_KNOBS:
         return RECIPE_KNOBS[key]
-    if word in words and name in STAGE_KNOBS:
+    if name in STAGE_KNOBS:
         return STAGE_KNOBS[name]
     raise UsageError(
         f"a recipe has no {key!r}; it has {', '.join(RECIPE_KNOBS)}, and of its stages "
-        f"({', '.join(words)}): {', '.join(STAGE_KNOBS)}",
-        hint="--set batch_size=16 --set last.learning_rate=0.0005",
+        f"({', '.join(STAGE_WORDS)}): {', '.join(STAGE_KNOBS)}",
+        hint="--set batch_size=16 --set optimizer.learning_rate=0.0005",
     )
+
+
+def _stage_key(key: str) -> tuple[str, str]:
+    """The word for the stages, and the name of their field."""
+    word, _, name = key.partition(".")
+    return (word, name) if word in STAGE_WORDS else (LAST, key)
 
 
 def _value(key: str, text: str) -> Value:
@@ -159,7 +163,7 @@ def _check_range(key: str, knob: Knob, value: Value) -> None:
 
 
 def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Value) -> tuple[Stage, ...]:
-    word, _, name = key.partition(".")
+    word, name = _stage_key(key)
     changed = [
         _with_field(stage, name.split("."), value)
         if (word in {ALL, stage.trains} or (word == LAST and stage is stages[-1])) and _has(stage, name)
@@ -173,6 +177,8 @@ def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Val
 
 
 def _has(stage: Stage, name: str) -> bool:
+    if name == "unfreeze_layers":
+        return stage.trains is Trains.FINE_TUNE
     # A head is trained on features, which nothing zooms.
     return stage.trains is not Trains.HEAD or not name.startswith("augmentation.")
 

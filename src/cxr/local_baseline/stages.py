@@ -142,7 +142,7 @@ def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple
     if stage.trains is Trains.HEAD:
         return _head(model, recipe), _features(model, data)
     if stage.trains is Trains.FINE_TUNE:
-        freeze(model, recipe.unfreeze_layers)
+        freeze(model, stage.unfreeze_layers)
     return model, data
 
 

@@ -208,7 +208,11 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
     parser.add_argument("--name", default="", help="the bundle's name (default: the recipe's)")
     parser.add_argument("--output", default="", help=f"where the bundle goes (default: ${MODEL_DIR_VARIABLE})")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe: last.learning_rate=0.0005"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the recipe: batch_size=16",
     )
     for name, key in HYPERPARAMETERS.items():
         parser.add_argument(f"--{name}", metavar="VALUE", help=f"the same as --set {key}=VALUE, as tuning jobs say it")

@@ -1,0 +1,16 @@
+"""`cxr baseline`: train models on this machine, and judge them."""
+
+from __future__ import annotations
+
+import typer
+
+from cxr.cli.baseline import evaluate, recipes, train
+
+app = typer.Typer(
+    help="Train and judge models on this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.command("train")(train.train_command)
+app.command("evaluate")(evaluate.evaluate_command)
+app.command("recipes")(recipes.recipes_command)

@@ -1,0 +1,146 @@
+"""The nouns of a recipe: what is trained, on which input, how long, and where it comes from.
+
+A recipe is a list of stages (one for training from scratch; a head and a fine-tuning stage with pretrained weights). A
+stage's length depends on the data: at least `epochs`, more on a small set until `min_steps` optimizer steps are made,
+never more than `max_epochs`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cxr.bundle import Preprocessing
+from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
+
+#: `--weights` words; anything else is the path of a weights file.
+NO_WEIGHTS = "none"
+IMAGENET = "imagenet"
+
+
+class Architecture(StrEnum):
+    """The model builders in `models/`."""
+
+    FIVE_BLOCK = "five-block"
+    MOBILENET_V2 = "mobilenet-v2"
+    EDGE = "edge"
+
+
+class Trains(StrEnum):
+    """What a stage trains: all layers, the head on features computed once, or all but the batch-norm layers."""
+
+    WHOLE = "whole"
+    HEAD = "head"
+    FINE_TUNE = "fine-tune"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long a stage trains: see the module's text."""
+
+    epochs: int
+    min_steps: int
+    max_epochs: int
+
+    def epochs_for(self, images: int, batch_size: int) -> int:
+        """Epochs for a training split of that many images."""
+        needed = math.ceil(self.min_steps / math.ceil(images / batch_size))
+        return min(max(self.epochs, needed), self.max_epochs)
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """ReduceLROnPlateau on the validation loss, mode min."""
+
+    factor: float
+    patience: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cosine:
+    """Linear warm-up over a share of the steps, then cosine decay to zero."""
+
+    warmup_share: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The learning rate stays what it is."""
+
+
+class OptimizerKind(StrEnum):
+    """Keras's optimizers, by the names a notebook gives them."""
+
+    ADAM = "adam"
+    ADAMW = "adamw"
+    NADAM = "nadam"
+    RMSPROP = "rmsprop"
+    SGD = "sgd"
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """How weights follow gradients. `weight_decay` is decoupled and spares biases and batch norm (Loshchilov and Hutter
+    2019); `momentum` is of SGD (Nesterov's) and RMSprop; the others have their own betas."""
+
+    learning_rate: float
+    kind: OptimizerKind = OptimizerKind.ADAM
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStopping:
+    """Stop when the validation loss (mode min) has not improved by `min_delta` for `patience` epochs; the best
+    weights are kept."""
+
+    patience: int
+    min_delta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One run of the optimizer. `unfreeze_layers` is how many of the backbone's last convolutions a fine-tuning stage
+    trains (None: all)."""
+
+    trains: Trains
+    budget: Budget
+    optimizer: Optimizer
+    schedule: Plateau | Cosine | Constant
+    early_stopping: EarlyStopping
+    augmentation: Augmentation = NOTHING
+    unfreeze_layers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to train a model. `scratch` are the stages with weights none, `pretrained` those with weights (empty:
+    has none).
+
+    `dropout` is the rate before the scores; `augmentation_strength` multiplies the augmentation of every stage.
+    """
+
+    name: str
+    summary: str
+    source: str
+    architecture: Architecture
+    preprocessing: Preprocessing
+    scratch: tuple[Stage, ...]
+    pretrained: tuple[Stage, ...] = ()
+    batch_size: int = 32
+    batch_norm_momentum: float = 0.9
+    dropout: float = 0.2
+    augmentation_strength: float = 1.0
+    class_weights: bool = True
+    softmax: bool = False
+    deviations: tuple[str, ...] = ()
+
+    def stages_with(self, weights: str) -> tuple[Stage, ...]:
+        """The stages that run with `weights`."""
+        return self.scratch if weights == NO_WEIGHTS else self.pretrained
+
+    @property
+    def weights(self) -> str:
+        """What `--weights` may be, in words."""
+        return f"{NO_WEIGHTS}, {IMAGENET} or a .h5 file" if self.pretrained else NO_WEIGHTS

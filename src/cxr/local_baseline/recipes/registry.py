@@ -1,0 +1,23 @@
+"""The recipes by name."""
+
+from __future__ import annotations
+
+from cxr.errors import UsageError
+from cxr.local_baseline.recipes.ancestors import CNN5
+from cxr.local_baseline.recipes.edge import EDGE
+from cxr.local_baseline.recipes.nouns import Recipe
+from cxr.local_baseline.recipes.transfer import MOBILENET_V2
+
+#: By name, in the order of the list that users see.
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CNN5, MOBILENET_V2, EDGE)}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by name. Raises UsageError that lists the recipes when there is none."""
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise UsageError(
+            f"there is no recipe {name!r}; the recipes are: {', '.join(RECIPES)}",
+            hint="what each does: cxr baseline recipes",
+        ) from None
