@@ -1,8 +1,8 @@
 """`--set KEY=VALUE`: a recipe with some of its data changed, checked for type and range.
 
-A key is a field of the recipe (`batch_size`), or a field of its stages (`optimizer.learning_rate`): of the last stage, or
-of those that a word before it names: `stages` (all that run), `last`, or what they train (`whole`, `head`, `fine-tune`), as in
-`fine-tune.optimizer.learning_rate`.
+A key is a field of the recipe (`batch_size`), or a field of its stages (`optimizer.learning_rate`): of the last stage,
+or of those that a word before it names: `stages` (all that run), `last`, or what they train (`whole`, `head`,
+`fine-tune`), as in `fine-tune.optimizer.learning_rate`.
 """
 
 from __future__ import annotations
