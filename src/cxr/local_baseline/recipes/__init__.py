@@ -34,6 +34,9 @@ from cxr.local_baseline.recipes.nouns import (
     Plateau as Plateau,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Precision as Precision,
+)
+from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
 )
 from cxr.local_baseline.recipes.nouns import (

@@ -13,10 +13,18 @@ from enum import StrEnum
 
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
+from cxr.local_baseline.sampling import Sampling
 
 #: `--weights` words; anything else is the path of a weights file.
 NO_WEIGHTS = "none"
 IMAGENET = "imagenet"
+
+
+class Precision(StrEnum):
+    """What a training computes in; weights and sums of gradients are float32 in either, and so is the bundle."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
 
 
 class Architecture(StrEnum):
@@ -118,7 +126,8 @@ class Recipe:
     """One way to train a model. `scratch` are the stages with weights none, `pretrained` those with weights (empty:
     has none).
 
-    `dropout` is the rate before the scores; `augmentation_strength` multiplies the augmentation of every stage.
+    `dropout` is the rate before the scores; `augmentation_strength` multiplies the augmentation of every stage;
+    `class_weights` weigh the loss, unless `sampling` balances the batches already.
     """
 
     name: str
@@ -133,6 +142,8 @@ class Recipe:
     dropout: float = 0.2
     augmentation_strength: float = 1.0
     class_weights: bool = True
+    sampling: Sampling = Sampling.SHUFFLED
+    precision: Precision = Precision.FLOAT32
     softmax: bool = False
     deviations: tuple[str, ...] = ()
 
