@@ -19,8 +19,14 @@ from cxr.files import sha256_of_file, write_text_atomically
 
 BUNDLE_FILE = "bundle.json"
 SCHEMA_VERSION = 1
-#: What may become of an image's aspect ratio: see Preprocessing.
-ASPECTS = ("squash", "center-crop", "pad")
+
+
+class Aspect(StrEnum):
+    """What becomes of an image's aspect ratio: see Preprocessing."""
+
+    SQUASH = "squash"
+    CENTER_CROP = "center-crop"
+    PAD = "pad"
 
 
 class ModelFormat(StrEnum):

@@ -49,7 +49,8 @@ class RowFile:
 
     def absent(self, rows: Rows) -> Rows:
         """Those of `rows` that are not decoded."""
-        return rows[np.asarray(self.sums[rows] == 0)]
+        undecoded: Rows = rows[self.sums[rows] == 0]
+        return undecoded
 
     def damaged(self, rows: Rows, *, every: bool = False) -> Rows:
         """Those of the decoded `rows` that are not what their checksums say; of many bytes a part is looked at,

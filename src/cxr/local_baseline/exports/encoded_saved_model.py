@@ -72,9 +72,10 @@ def _size_inside(tf: Any, shape: Any, contract: Preprocessing) -> Any:
     if contract.aspect != "pad":
         return (contract.height, contract.width)
     height, width = tf.cast(shape[0], tf.int64), tf.cast(shape[1], tf.int64)  # products of sizes pass 2^31
-    tall = height * contract.width >= width * contract.height
-    inner_height = tf.where(tall, contract.height, (2 * height * contract.width + width) // (2 * width))
-    inner_width = tf.where(tall, (2 * width * contract.height + height) // (2 * height), contract.width)
+    most_height, most_width = (tf.constant(most, tf.int64) for most in (contract.height, contract.width))
+    tall = height * most_width >= width * most_height
+    inner_height = tf.where(tall, most_height, (2 * height * most_width + width) // (2 * width))
+    inner_width = tf.where(tall, (2 * width * most_height + height) // (2 * height), most_width)
     return tf.cast(tf.maximum(tf.stack([inner_height, inner_width]), 1), tf.int32)
 
 
