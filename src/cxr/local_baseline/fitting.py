@@ -111,7 +111,7 @@ def fit_stage(
                 start=(state.epoch, state.step),
             )
         )
-        step = replicas.step(_replica_step(net, optimizer), batches)
+        step = replicas.step(_replica_step(net, optimizer, replicas.count), batches)
         while not state.is_over(epochs, stage.early_stopping):
             loop.train_epoch(step, batches, recipe.batch_size, on_step)
             loop.end_epoch(loop.score(), on_epoch)
@@ -215,9 +215,10 @@ class _Loop:
             )
 
 
-def _replica_step(net: Any, optimizer: Any) -> Callable[..., Any]:
+def _replica_step(net: Any, optimizer: Any, replicas: int) -> Callable[..., Any]:
     """One replica's step: (images, labels, weights, place) -> its share of the batch's mean weighted cross-entropy.
-    The gradients of all replicas are summed by the optimizer."""
+    The gradients of all replicas are summed by the optimizer, so each adds its part of the net's penalties; they are
+    not in the loss that is told, which compares with the validation split's."""
     tf, losses = load().tf, load().keras.losses
     sigmoid = net.output_shape[-1] == 1
 
@@ -229,8 +230,9 @@ def _replica_step(net: Any, optimizer: Any) -> Callable[..., Any]:
             else:
                 each = losses.sparse_categorical_crossentropy(labels, scores)
             loss = tf.reduce_sum(each * weights) / tf.cast(place[1], tf.float32)
+            penalised = loss + tf.add_n(net.losses) / replicas if net.losses else loss
         variables = net.trainable_variables
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        optimizer.apply(tape.gradient(penalised, variables), variables)
         return loss
 
     return step

@@ -12,7 +12,7 @@ from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
-from cxr.local_baseline.models.build import FEATURES, SCORES, build_model, in_float32
+from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import Recipe, Stage, Trains
 from cxr.local_baseline.resuming import RunMemory
@@ -94,7 +94,7 @@ def run_stages(
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
-        part, part_data = _part(model, data, stage, recipe)
+        part, part_data = _part(model, data, stage)
         done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
         teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
         result = fit_stage(
@@ -139,18 +139,20 @@ class _Teller:
         self._on_epoch(result)
 
 
-def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple[Any, TrainingData]:
+def _part(model: Any, data: TrainingData, stage: Stage) -> tuple[Any, TrainingData]:
     """What a stage trains (it shares its layers with `model`), and on what."""
     if stage.trains is Trains.HEAD:
-        return _head(model, recipe), _features(model, data)
-    if stage.trains is Trains.FINE_TUNE:
+        return _head(model), _features(model, data)
+    if stage.trains is Trains.FROZEN:
+        freeze(model, 0)
+    elif stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}:
         freeze(model, stage.unfreeze_layers)
     return model, data
 
 
 def freeze(model: Any, unfreeze_layers: int | None) -> None:
-    """Leave to the optimizer the scores and the last `unfreeze_layers` convolutions of the backbone (None: all);
-    batch norm keeps its pretrained statistics throughout."""
+    """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
+    was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
     flat = list(model._flatten_layers(include_self=False, recursive=True))
     for layer in flat:
@@ -158,14 +160,13 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
             layer.trainable = False  # also makes it use its moving statistics
     convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
-    for layer in convolutions[:frozen]:
-        layer.trainable = False
+    for number, layer in enumerate(convolutions):
+        layer.trainable = number >= frozen
 
 
-def _head(model: Any, recipe: Recipe) -> Any:
-    keras = load().keras
-    features = keras.Input(model.get_layer(FEATURES).output.shape[1:])
-    return keras.Model(features, model.get_layer(SCORES)(keras.layers.Dropout(recipe.dropout)(features)))
+def _head(model: Any) -> Any:
+    """The layers behind the features, shared with `model`."""
+    return load().keras.Model(model.get_layer(FEATURES).output, model.output)
 
 
 def _features(model: Any, data: TrainingData) -> TrainingData:

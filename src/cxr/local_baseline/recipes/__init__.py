@@ -10,7 +10,13 @@ from cxr.local_baseline.recipes.nouns import (
     NO_WEIGHTS as NO_WEIGHTS,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Activation as Activation,
+)
+from cxr.local_baseline.recipes.nouns import (
     Architecture as Architecture,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BackboneKind as BackboneKind,
 )
 from cxr.local_baseline.recipes.nouns import (
     Budget as Budget,
@@ -32,6 +38,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Plateau as Plateau,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Pooling as Pooling,
 )
 from cxr.local_baseline.recipes.nouns import (
     Precision as Precision,
