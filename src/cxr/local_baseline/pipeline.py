@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cxr.local_baseline.augmenting import augment
 from cxr.local_baseline.preprocess import Pixels
 from cxr.local_baseline.recipes import Augmentation
 from cxr.local_baseline.tensorflow_setup import load
@@ -114,34 +115,3 @@ def steps_per_epoch(data: TrainingData, batch_size: int) -> int:
 def smallest_batch(images: int, batch_size: int) -> int:
     """Images in the smallest batch of a training split of `images`."""
     return images // math.ceil(images / batch_size)
-
-
-def augment(images: Any, augmentation: Augmentation, key: Any, place: Any = None) -> Any:
-    """Randomly zoom, shift and flip a batch, float32 [N, H, W, C]; the edge pixels are repeated where the image ends.
-
-    `key` is an int64 tensor [2]: the same key gives the same changes. `place` (first, of) says which part of a batch
-    the images are: its changes are drawn for the whole batch, however many parts it comes in.
-    """
-    if augmentation == Augmentation():
-        return images
-    tf = load().tf
-    images_here = tf.shape(images, out_type=tf.int64)[0]
-    first, total = (0, images_here) if place is None else (place[0], place[1])
-    height, width = float(images.shape[1]), float(images.shape[2])
-    draw = tf.random.stateless_uniform((total, 5), key, -1.0, 1.0)[first : first + images_here]
-    scale_y = 1.0 + augmentation.zoom * draw[:, 0]
-    scale_x = 1.0 + augmentation.zoom * draw[:, 1]
-    if augmentation.horizontal_flip:
-        scale_x *= tf.sign(draw[:, 4])
-    # The transform maps output to input coordinates about the centre: in = scale * (out - centre) + centre + shift.
-    offset_y = (height - 1) / 2 * (1 - scale_y) + augmentation.shift * height * draw[:, 2]
-    offset_x = (width - 1) / 2 * (1 - scale_x) + augmentation.shift * width * draw[:, 3]
-    zero = tf.zeros_like(scale_x)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack([scale_x, zero, offset_x, zero, scale_y, offset_y, zero, zero], axis=1),
-        output_shape=tf.shape(images)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )
