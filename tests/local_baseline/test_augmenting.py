@@ -57,6 +57,16 @@ def test_nothing_leaves_the_very_tensor_alone(chests: Pixels) -> None:
     assert EVERYTHING.times(0) == Augmentation()
 
 
+def test_a_traced_function_does_the_same(chests: Pixels) -> None:
+    tf = load().tf
+    traced = tf.function(
+        lambda images, key, place: augment(images, EVERYTHING, key, place),
+        input_signature=[tf.TensorSpec((None, 32, 48, 1)), *[tf.TensorSpec((2,), tf.int64)] * 2],
+    )
+    result = traced(chests, np.array([1, 2]), np.array([0, 6])).numpy()
+    assert np.allclose(result, changed(chests, EVERYTHING), atol=0.01)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tiny_strength_changes_next_to_nothing_and_a_large_one_something(chests: Pixels, name: str) -> None:
     large = getattr(EVERYTHING, name)

@@ -144,7 +144,7 @@ def _moved(tf: Any, images: Any, changes: Augmentation, draws: _Draws) -> Any:
         return tf.raw_ops.ImageProjectiveTransformV3(
             images=images,
             transforms=matrix,
-            output_shape=tf.shape(images)[1:3],
+            output_shape=[int(height), int(width)],  # known before the run, as what follows needs it
             fill_value=0.0,
             interpolation="BILINEAR",
             fill_mode=outside,
