@@ -99,7 +99,8 @@ class _Draws:
 
     def __init__(self, tf: Any, key: Any, images: Any, place: Any) -> None:
         self._tf, self._key = tf, key
-        self._first, self._total = (0, images) if place is None else (place[0], place[1])
+        self._first: Any = 0 if place is None else place[0]
+        self._total: Any = images if place is None else place[1]
         self._end = self._first + images
 
     def uniform(self, stream: str) -> Any:

@@ -48,6 +48,8 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "batch_size": Knob(Kind.INTEGER, 1, 4096),
     "class_weights": Knob(Kind.SWITCH),
     "dropout": Knob(Kind.DOUBLE, 0.0, 0.9),
+    "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
 #: Fields of a stage.
 STAGE_KNOBS: dict[str, Knob] = {
