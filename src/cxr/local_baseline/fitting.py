@@ -118,7 +118,7 @@ def fit_stage(
                 start=(state.epoch, state.step),
             )
         )
-        step = replicas.step(_replica_step(net, optimizer, objective(recipe)), batches)
+        step = replicas.step(_replica_step(net, optimizer, objective(recipe), replicas.count), batches)
         while not state.is_over(epochs, stage.early_stopping):
             loop.train_epoch(step, batches, recipe.batch_size, on_step)
             loop.end_epoch(loop.score(), on_epoch)
@@ -234,17 +234,19 @@ class _Loop:
             )
 
 
-def _replica_step(net: Any, optimizer: Any, losses: Objective) -> Callable[..., Any]:
+def _replica_step(net: Any, optimizer: Any, losses: Objective, replicas: int) -> Callable[..., Any]:
     """One replica's step: (images, targets, weights, place) -> its share of the batch's mean loss. The gradients of all
-    replicas are summed by the optimizer."""
+    replicas are summed by the optimizer, so each adds its part of the net's penalties; they are not in the loss that is
+    told, which compares with the validation split's."""
     tf = load().tf
 
     def step(images: Any, targets: Any, weights: Any, place: Any) -> Any:
         with tf.GradientTape() as tape:
             each = losses(images, targets, weights, net(images, training=True))
             loss = tf.reduce_sum(each) / tf.cast(place[1], tf.float32)
+            penalised = loss + tf.add_n(net.losses) / replicas if net.losses else loss
         variables = net.trainable_variables
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        optimizer.apply(tape.gradient(penalised, variables), variables)
         return loss
 
     return step

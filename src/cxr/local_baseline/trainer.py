@@ -22,7 +22,8 @@ from cxr.local_baseline.distribution import Replicas, cluster_of, join
 from cxr.local_baseline.entry import run_process
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.overrides import HYPERPARAMETERS, Overrides, parse_overrides
-from cxr.local_baseline.recipes import NO_WEIGHTS, EarlyStopping
+from cxr.local_baseline.recipe_file import open_recipe
+from cxr.local_baseline.recipes import EarlyStopping
 from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, check_seed, fingerprint, recipe_of
 from cxr.local_baseline.stages import Surroundings
 from cxr.local_baseline.tensorboard import TensorBoardLog
@@ -127,7 +128,10 @@ def _train(request: TrainRequest, job: Mapping[str, str], replicas: Replicas, ma
     count = "" if replicas.count == 1 else f", on {replicas.count} replicas"
     images = len(request.manifest.split("train"))
     print(f"training {request.recipe} on {images} images from {request.images}{count}", flush=True)
-    rules = {stage.trains.value: stage.early_stopping for stage in recipe_of(request).stages_with(request.weights)}
+    recipe = recipe_of(request)
+    if words := recipe.from_scratch_words(request.weights):
+        _say(f"note: {words}")
+    rules = {stage.trains.value: stage.early_stopping for stage in recipe.stages_with(request.weights)}
     teller = _Teller(job if replicas.is_chief else {}, metric, rules)
     place = job.get(CHECKPOINT_VARIABLE, "").rstrip("/")
     surroundings = Surroundings(Checkpoints(place, mark, _say) if place else None, replicas, teller.on_resume)
@@ -201,10 +205,12 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
     parser.add_argument(
         "--manifest", required=True, help="gs:// URL or path of manifest.csv; its images lie below the root it names"
     )
-    parser.add_argument("--recipe", required=True)
+    parser.add_argument("--recipe", required=True, help="a name, or the path of a .toml file")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
-    parser.add_argument("--weights", default=NO_WEIGHTS, help="none, imagenet, or the path or gs:// URL of a .h5 file")
+    parser.add_argument(
+        "--weights", help="none, imagenet, or the path or gs:// URL of a .h5 file (default: the recipe's)"
+    )
     parser.add_argument("--name", default="", help="the bundle's name (default: the recipe's)")
     parser.add_argument("--output", default="", help=f"where the bundle goes (default: ${MODEL_DIR_VARIABLE})")
     parser.add_argument(
@@ -231,7 +237,7 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
         recipe=given.recipe,
         epochs=given.epochs,
         seed=given.seed,
-        weights=given.weights,
+        weights=open_recipe(given.recipe).recipe.weights_or_default(given.weights),
         name=given.name,
         cache_dir=given.cache_dir,
         overrides=parse_overrides([*given.set, *tuned]),

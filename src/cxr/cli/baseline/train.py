@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 
 def train_command(
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to train; see `cxr baseline recipes`.")] = "cnn5",
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
+    ] = "cnn5",
     manifest_path: ManifestPath = DEFAULT_MANIFEST,
     out_folder: Annotated[Path | None, typer.Option("--out", "-o", help="The bundle [default: runs/RECIPE].")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")] = 7,
-    weights: Annotated[str, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file.")] = "none",
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's]."),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. optimizer.learning_rate=0.0005."),
@@ -45,13 +50,14 @@ def train_command(
     """
     from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.overrides import parse_overrides
-    from cxr.local_baseline.recipes import find_recipe
+    from cxr.local_baseline.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.manifest_file import read_manifest
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
-    find_recipe(recipe)
+    chosen = open_recipe(recipe).recipe
+    start_from = chosen.weights_or_default(weights)
     check_seed(seed)
     overrides = parse_overrides(sets or ())
     manifest = read_manifest(manifest_path)
@@ -59,14 +65,16 @@ def train_command(
         manifest=manifest,
         images=images or images_root(manifest),
         recipe=recipe,
-        output=out_folder or Path("runs") / recipe,
+        output=out_folder or Path("runs") / chosen.name,
         cache_dir=cache or load_settings().state_dir / "cache",
         epochs=epochs,
         seed=seed,
-        weights=weights,
-        name=name or recipe,
+        weights=start_from,
+        name=name or chosen.name,
         overrides=overrides,
     )
+    if words := chosen.from_scratch_words(start_from):
+        out.warn(words)
     bundle = _train(out, request)
     _print_bundle(out, bundle)
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cxr.local_baseline.models.backbone import backbone_features, backbone_head
+from cxr.local_baseline.models.dense import dense_features
 from cxr.local_baseline.models.edge import edge_features
 from cxr.local_baseline.models.five_block import five_block_features
-from cxr.local_baseline.models.mobilenet_v2 import mobilenet_v2_features
+from cxr.local_baseline.models.penalties import penalise
+from cxr.local_baseline.models.six_convolutions import six_convolution_features
+from cxr.local_baseline.models.three_block import three_block_features
 from cxr.local_baseline.recipes import Architecture, Recipe
 from cxr.local_baseline.tensorflow_setup import load
 
-#: Name of the layer that ends the backbone and of the probabilities' layer, in every model.
+#: Name of the layer that ends what is computed once for a head, and of the probabilities' layer, in every model.
 FEATURES = "features"
 SCORES = "scores"
 
@@ -19,8 +23,11 @@ SCORES = "scores"
 Backbone = Callable[[Any, Recipe, str], Any]
 
 BACKBONES: dict[Architecture, Backbone] = {
+    Architecture.DENSE: dense_features,
+    Architecture.THREE_BLOCK: three_block_features,
     Architecture.FIVE_BLOCK: five_block_features,
-    Architecture.MOBILENET_V2: mobilenet_v2_features,
+    Architecture.SIX_CONVOLUTIONS: six_convolution_features,
+    Architecture.BACKBONE: backbone_features,
     Architecture.EDGE: edge_features,
 }
 
@@ -32,8 +39,12 @@ def build_model(recipe: Recipe, classes: int, weights: str) -> Any:
     contract = recipe.preprocessing
     image = keras.Input((contract.height, contract.width, contract.channels), name="image")
     scaled = keras.layers.Rescaling(contract.scale, contract.offset, name="scaling")(image)
-    features = keras.layers.Identity(name=FEATURES)(BACKBONES[recipe.architecture](scaled, recipe, weights))
-    return keras.Model(image, _scores(keras, features, recipe, classes), name=recipe.name.replace("-", "_"))
+    x = keras.layers.Identity(name=FEATURES)(BACKBONES[recipe.architecture](scaled, recipe, weights))
+    if recipe.architecture is Architecture.BACKBONE:
+        x = backbone_head(x, recipe)
+    model = keras.Model(image, _scores(keras, x, recipe, classes), name=recipe.name.replace("-", "_"))
+    penalise(model, recipe)
+    return model
 
 
 def without_scaling(model: Any) -> Any:
