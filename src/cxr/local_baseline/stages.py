@@ -13,8 +13,9 @@ from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
 from cxr.local_baseline.models.build import FEATURES, build_model
+from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
-from cxr.local_baseline.recipes import Recipe, Stage, Trains
+from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
 from cxr.local_baseline.resuming import RunMemory
 from cxr.local_baseline.scoring import batch_runner
 from cxr.local_baseline.tensorflow_setup import load
@@ -82,7 +83,7 @@ def run_stages(
     """
     around = surroundings or Surroundings()
     load().keras.utils.set_random_seed(seed)
-    model = build_model(recipe, data.classes, weights)
+    model = build_model(recipe, data.outputs, weights)
     plan = plan_stages(recipe, data, weights, epochs)
     memory = RunMemory(model, around.checkpoints)
     run = memory.run
@@ -93,7 +94,7 @@ def run_stages(
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
-        part, part_data = _part(model, data, stage)
+        part, part_data = _part(model, data, stage, recipe)
         done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
         teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
         result = fit_stage(
@@ -113,7 +114,7 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = load().keras.Model(model.input, model.output, name=model.name)  # no optimizer: a third of the file
+    bare = finished(model, data.finer)  # no optimizer: a third of the file
     return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
 
 
@@ -137,7 +138,7 @@ class _Teller:
         self._on_epoch(result)
 
 
-def _part(model: Any, data: TrainingData, stage: Stage) -> tuple[Any, TrainingData]:
+def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple[Any, TrainingData]:
     """What a stage trains (it shares its layers with `model`), and on what."""
     if stage.trains is Trains.HEAD:
         return _head(model), _features(model, data)
@@ -145,6 +146,8 @@ def _part(model: Any, data: TrainingData, stage: Stage) -> tuple[Any, TrainingDa
         freeze(model, 0)
     elif stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}:
         freeze(model, stage.unfreeze_layers)
+    if stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED:
+        train_batch_norm(model, recipe.batch_norm_momentum)
     return model, data
 
 
@@ -160,6 +163,14 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
     for number, layer in enumerate(convolutions):
         layer.trainable = number >= frozen
+
+
+def train_batch_norm(model: Any, momentum: float) -> None:
+    """Let all batch-norm layers learn, their moving statistics following the batches by `momentum`. The 0.999 that
+    pretrained nets come with needs thousands of steps to forget what it saw of other images."""
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if isinstance(layer, load().keras.layers.BatchNormalization):
+            layer.trainable, layer.momentum = True, momentum
 
 
 def _head(model: Any) -> Any:
@@ -178,6 +189,7 @@ def _features(model: Any, data: TrainingData) -> TrainingData:
         data,
         images=batch_runner(backbone)(data.images, rows),
         labels=data.labels[rows],
+        finer=None if data.finer is None else data.finer.at(rows),
         train=train,
         validation=validation,
     )
