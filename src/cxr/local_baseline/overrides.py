@@ -19,9 +19,11 @@ from cxr.local_baseline.recipes import (
     Activation,
     Architecture,
     BackboneKind,
+    BatchNorm,
     OptimizerKind,
     Recipe,
     Stage,
+    Supervision,
     Trains,
 )
 
@@ -64,11 +66,12 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "batch_size": Knob(Kind.INTEGER, 1, 4096),
     "class_weights": Knob(Kind.SWITCH),
     "dropout": Knob(Kind.DOUBLE, 0.0, 0.9),
-    "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
-    "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
     "head_units": Knob(Kind.INTEGER, 0, 4096),
     "l1": Knob(Kind.DOUBLE, 0.0, 1.0),
     "l2": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "supervision": Knob(Kind.CHOICE, choices=Supervision),
+    "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
 #: Those that change what the recipe is made of.
 STRUCTURE_KNOBS = ("backbone", "head_units")
@@ -86,6 +89,7 @@ STAGE_KNOBS: dict[str, Knob] = {
     "augmentation.rotation": Knob(Kind.DOUBLE, 0.0, 45.0),
     "augmentation.shift": Knob(Kind.DOUBLE, 0.0, 0.4),
     "augmentation.zoom": Knob(Kind.DOUBLE, 0.0, 0.4),
+    "batch_norm": Knob(Kind.CHOICE, choices=BatchNorm),
     "budget.epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.max_epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.min_steps": Knob(Kind.INTEGER, 0, 10_000_000),
@@ -145,9 +149,15 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
     for key, value in sorted(overrides.items(), key=lambda item: item[0] not in STRUCTURE_KNOBS):
         check_value(key, value)
         if key in RECIPE_KNOBS:
-            recipe = _with_recipe_field(recipe, key, value, weights if pretrained else NO_WEIGHTS)
+            recipe = _with_recipe_field(recipe, key, value)
         else:
             stages = _with_stages(recipe, stages, key, value)
+    if "batch_norm_momentum" in overrides and pretrained and not any(map(_trains_batch_norm, stages)):
+        raise UsageError(
+            f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained statistics, "
+            "there is no momentum",
+            hint="add --set fine-tune.batch_norm=trained, or train from scratch: --weights none",
+        )
     _check_together(recipe, stages)
     return replace(recipe, pretrained=stages) if pretrained else replace(recipe, scratch=stages)
 
@@ -157,15 +167,9 @@ def takes_activation(recipe: Recipe) -> bool:
     return recipe.architecture is not Architecture.BACKBONE or recipe.head_units > 0
 
 
-def _with_recipe_field(recipe: Recipe, key: str, value: Value, weights: str) -> Recipe:
+def _with_recipe_field(recipe: Recipe, key: str, value: Value) -> Recipe:
     knob = RECIPE_KNOBS[key]
     changed: dict[str, Any] = {key: knob.choices(str(value)) if knob.choices else value}
-    if key == "batch_norm_momentum" and weights != NO_WEIGHTS:
-        raise UsageError(
-            f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained "
-            "statistics, there is no momentum",
-            hint="leave it out, or train from scratch: --weights none",
-        )
     if key == "activation" and not takes_activation(recipe):
         raise UsageError(
             f"activation: all hidden layers of {recipe.name} are its backbone's, with activations of their own",
@@ -244,6 +248,10 @@ def _fits(knob: Knob, value: Any) -> bool:
     return isinstance(value, number) and knob.low <= value <= knob.high
 
 
+def _trains_batch_norm(stage: Stage) -> bool:
+    return stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED
+
+
 def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Value) -> tuple[Stage, ...]:
     word, name = _stage_key(key)
     changed = [
@@ -262,6 +270,8 @@ def stage_has(stage: Stage, name: str) -> bool:
     """Whether the field `name` means anything to the stage."""
     if name == "unfreeze_layers":
         return stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}
+    if name == "batch_norm":
+        return stage.trains is Trains.FINE_TUNE
     # A head is trained on features, which nothing zooms.
     return stage.trains is not Trains.HEAD or not name.startswith("augmentation.")
 

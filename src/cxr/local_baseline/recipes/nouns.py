@@ -153,7 +153,7 @@ class EarlyStopping:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One run of the optimizer. `unfreeze_layers` is how many of the backbone's last convolutions a last-block or
-    fine-tuning stage trains (None: all), `batch_norm` what it does with all batch-norm layers."""
+    fine-tuning stage trains (None: all), `batch_norm` what a fine-tuning stage does with all batch-norm layers."""
 
     trains: Trains
     budget: Budget
@@ -175,10 +175,9 @@ class Recipe:
     BACKBONE. `dropout` is the rate before the scores; `activation` that of the layers that are the recipe's own, not a
     backbone's. `l1` and `l2` weigh the sums of absolute and squared values of kernels in the training loss: of the
     layers named by `penalised_layers`, or of all but depthwise ones (empty). `augmentation_strength` multiplies the
-    augmentation of every stage.
-    `label_smoothing` s takes s of a target's certainty and shares it among all classes (Szegedy et al., CVPR 2016).
-    `weight_average` is the decay a step of an exponential moving average of all weights, which is what is judged and
-    kept (0: none).
+    augmentation of every stage. `label_smoothing` s takes s of a target's certainty and shares it among all classes
+    (Szegedy et al., CVPR 2016). `weight_average` is the decay a step of an exponential moving average of all weights,
+    which is what is judged and kept (0: none).
     """
 
     name: str
