@@ -19,14 +19,9 @@ from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
 from cxr.local_baseline.objective import Objective, objective
 from cxr.local_baseline.optimizers import build_optimizer
-from cxr.local_baseline.pipeline import (
-    TrainingData,
-    batch_bounds,
-    smallest_batch,
-    steps_per_epoch,
-    training_batches,
-)
+from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
 from cxr.local_baseline.recipes import Plateau, Recipe, Stage
+from cxr.local_baseline.sampling import batch_bounds
 from cxr.local_baseline.scoring import Probabilities, scorer
 from cxr.local_baseline.signals import deferred_sigterm
 from cxr.local_baseline.tensorflow_setup import load
@@ -97,7 +92,9 @@ def fit_stage(
     batch, KeyboardInterrupt after a SIGTERM.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
-    replicas.check_batches(smallest_batch(len(data.train), recipe.batch_size))
+    groups = data.train_groups()
+    # A machine's replicas share what is on the machine.
+    replicas.check_batches(min(map(len, groups)) // steps * len(groups))
     with replicas.scope():
         net = replicas.trainable(model)
         optimizer = build_optimizer(stage, steps * epochs)
@@ -114,6 +111,7 @@ def fit_stage(
                 epochs=epochs if replicas.strategy is None else None,
                 seed=seed,
                 weighted=recipe.class_weights,
+                sampling=recipe.sampling,
                 shares=replicas.shares,
                 start=(state.epoch, state.step),
             )

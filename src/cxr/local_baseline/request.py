@@ -27,7 +27,8 @@ class TrainRequest:
     """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to; `recipe` is a name
     or the path of a .toml file; `epochs` None means what the recipe finds right for the data (given, it is the length
     of the recipe's last stage); `weights` is none, imagenet or a file; `format` is keras or saved-model; `overrides`
-    are the recipe's fields to change."""
+    are the recipe's fields to change;
+    `deterministic` asks for the same bits each time; `verify_cache` for a look at every decoded image."""
 
     manifest: Manifest
     images: str
@@ -41,6 +42,8 @@ class TrainRequest:
     origin: Origin = Origin.BASELINE
     name: str = ""
     overrides: Overrides = field(default_factory=dict)
+    deterministic: bool = False
+    verify_cache: bool = False
 
 
 def recipe_of(request: TrainRequest) -> Recipe:
@@ -99,4 +102,6 @@ def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
         "origin": request.origin,
         "name": request.name,
     }
+    if request.deterministic:
+        decides["deterministic"] = True
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

@@ -12,7 +12,7 @@ from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
-from cxr.local_baseline.models.build import FEATURES, build_model
+from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
@@ -47,12 +47,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a training has around it: its checkpoints, the replicas it runs on, and who is told, before anything else,
-    the epochs of an earlier process that it continues."""
+    """What a training has around it: its checkpoints, the replicas it runs on, who is told, before anything else,
+    the epochs of an earlier process that it continues, and who is told of what was amiss and mended."""
 
     checkpoints: Checkpoints | None = None
     replicas: Replicas = field(default_factory=lambda: ALONE)
     on_resume: OnResume = lambda history: None
+    say: Callable[[str], None] = lambda line: None
 
 
 def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
@@ -114,7 +115,7 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = finished(model, data.finer)  # no optimizer: a third of the file
+    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
     return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
 
 
@@ -185,9 +186,12 @@ def _features(model: Any, data: TrainingData) -> TrainingData:
     rows = np.concatenate([data.train, data.validation])
     train = np.arange(len(data.train))
     validation = np.arange(len(data.train), len(rows))
+    decoded = np.isin(rows, np.concatenate([data.train_here(), data.validation]))
+    features = np.zeros((len(rows), backbone.output_shape[-1]), np.float32)
+    features[decoded] = batch_runner(backbone)(data.images, rows[decoded])
     return replace(
         data,
-        images=batch_runner(backbone)(data.images, rows),
+        images=features,
         labels=data.labels[rows],
         finer=None if data.finer is None else data.finer.at(rows),
         train=train,

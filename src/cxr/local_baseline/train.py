@@ -6,7 +6,7 @@ import csv
 import platform
 import shlex
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from cxr.local_baseline.pipeline import TrainingData, smallest_batch
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.scoring import scorer
+from cxr.local_baseline.shard_source import sharded_images
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 from cxr.local_baseline.supervision import finer_classes, supervision_in_words
-from cxr.local_baseline.tensorflow_setup import versions
+from cxr.local_baseline.tensorflow_setup import make_deterministic, versions
 from cxr.local_baseline.threshold import roc_auc, youden_threshold
 from cxr.manifests.manifest import Manifest
 from cxr.version import __version__
@@ -57,8 +58,10 @@ def train(
     finished = finished_bundle(request.output, mark)
     if finished:
         return finished
+    if request.deterministic:
+        make_deterministic()
     with replaced_folder(request.output) as folder:
-        data = training_data(request, recipe, on_progress)
+        data = training_data(request, recipe, on_progress, surroundings or Surroundings())
         positive = request.manifest.classes.index(request.manifest.positive_class)
         trained = run_stages(
             recipe,
@@ -86,19 +89,38 @@ def finished_bundle(output: Path, mark: str) -> Bundle | None:
     return bundle if bundle.info.provenance.get("fingerprint") == mark else None
 
 
-def training_data(request: TrainRequest, recipe: Recipe, on_progress: Progress) -> TrainingData:
-    """The decoded images and the rows of the manifest's train and validation splits."""
-    manifest = request.manifest
-    images = cached_images(manifest, request.images, recipe.preprocessing, request.cache_dir, on_progress)
+def training_data(
+    request: TrainRequest, recipe: Recipe, on_progress: Progress, surroundings: Surroundings | None = None
+) -> TrainingData:
+    """The decoded images and the rows of the manifest's train and validation splits. From shards each of several
+    machines decodes a part of the training images only."""
+    around = surroundings or Surroundings()
+    manifest, cluster = request.manifest, around.replicas.cluster
+    train, validation = _rows(manifest, "train"), _rows(manifest, "validation")
+    shards = sharded_images(manifest, request.images) if cluster.processes > 1 else None
+    groups = shards.owners("train", train, cluster.processes) if shards is not None else None
     numbers = {label: number for number, label in enumerate(manifest.classes)}
-    return TrainingData(
-        images=images,
+    data = TrainingData(
+        images=np.empty(0, np.uint8),
         labels=manifest.frame["label"].map(numbers).to_numpy().astype(np.int64),
-        train=_rows(manifest, "train"),
-        validation=_rows(manifest, "validation"),
+        train=train,
+        validation=validation,
         classes=len(manifest.classes),
         finer=finer_classes(manifest, recipe.supervision),
+        groups=groups,
+        here=cluster.index,
     )
+    images = cached_images(
+        manifest,
+        request.images,
+        recipe.preprocessing,
+        request.cache_dir,
+        on_progress,
+        rows=np.concatenate([data.train_here(), validation]),
+        verify=request.verify_cache,
+        say=around.say,
+    )
+    return replace(data, images=images)
 
 
 def write_history(history: tuple[EpochResult, ...], path: Path) -> None:
@@ -145,6 +167,7 @@ def _describe(
             "recipe": recipe.name,
             "overrides": dict(request.overrides),
             "seed": request.seed,
+            "deterministic": request.deterministic,
             "weights": _weights_in_words(request.weights),
             "epochs_requested": request.epochs,
             "epochs_run": len(trained.history),

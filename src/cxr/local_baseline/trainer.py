@@ -64,6 +64,9 @@ class TrainerOptions:
     cache_dir: Path
     overrides: Overrides
     metric: str
+    shards: str
+    deterministic: bool
+    verify_cache: bool
 
 
 def fetch_manifest(location: str, cache_dir: Path) -> tuple[Manifest, str]:
@@ -134,7 +137,7 @@ def _train(request: TrainRequest, job: Mapping[str, str], replicas: Replicas, ma
     rules = {stage.trains.value: stage.early_stopping for stage in recipe.stages_with(request.weights)}
     teller = _Teller(job if replicas.is_chief else {}, metric, rules)
     place = job.get(CHECKPOINT_VARIABLE, "").rstrip("/")
-    surroundings = Surroundings(Checkpoints(place, mark, _say) if place else None, replicas, teller.on_resume)
+    surroundings = Surroundings(Checkpoints(place, mark, _say) if place else None, replicas, teller.on_resume, _say)
     bundle = train(request, teller.on_progress, teller.on_epoch, surroundings)
     provenance = bundle.info.provenance
     print(
@@ -148,7 +151,7 @@ def _train(request: TrainRequest, job: Mapping[str, str], replicas: Replicas, ma
 def _request(options: TrainerOptions, manifest: Manifest, images: str, weights: str, output: Path) -> TrainRequest:
     return TrainRequest(
         manifest=manifest,
-        images=images,
+        images=options.shards or images,
         recipe=options.recipe,
         output=output,
         cache_dir=options.cache_dir,
@@ -159,6 +162,8 @@ def _request(options: TrainerOptions, manifest: Manifest, images: str, weights: 
         origin=Origin.CUSTOM_JOB,
         name=options.name,
         overrides=options.overrides,
+        deterministic=options.deterministic,
+        verify_cache=options.verify_cache,
     )
 
 
@@ -223,6 +228,11 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
     for name, key in HYPERPARAMETERS.items():
         parser.add_argument(f"--{name}", metavar="VALUE", help=f"the same as --set {key}=VALUE, as tuning jobs say it")
     parser.add_argument("--metric", choices=METRICS, default=METRICS[0], help="what a tuning job is told")
+    parser.add_argument(
+        "--shards", default="", help="gs:// URL or folder of the manifest's TFRecord shards (default: image files)"
+    )
+    parser.add_argument("--deterministic", action="store_true", help="the same bits each time, at some cost in speed")
+    parser.add_argument("--verify-cache", action="store_true", help="check every decoded image, not only a gigabyte")
     parser.add_argument("--cache-dir", type=Path, default=Path(tempfile.gettempdir()) / "cxr-cache")
     given = parser.parse_args(arguments)
     check_seed(given.seed)
@@ -242,6 +252,9 @@ def _parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> T
         cache_dir=given.cache_dir,
         overrides=parse_overrides([*given.set, *tuned]),
         metric=given.metric,
+        shards=given.shards,
+        deterministic=given.deterministic,
+        verify_cache=given.verify_cache,
     )
 
 

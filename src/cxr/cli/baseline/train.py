@@ -36,6 +36,12 @@ def train_command(
     ] = None,
     images: Images = None,
     cache: CacheDir = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same bits each time, at some cost in speed.")
+    ] = False,
+    verify_cache: Annotated[
+        bool, typer.Option("--verify-cache", help="Check every decoded image, not only a gigabyte of them.")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="The bundle's name [default: the recipe's].")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -72,6 +78,8 @@ def train_command(
         weights=start_from,
         name=name or chosen.name,
         overrides=overrides,
+        deterministic=deterministic,
+        verify_cache=verify_cache,
     )
     if words := chosen.from_scratch_words(start_from):
         out.warn(words)
@@ -83,6 +91,7 @@ def train_command(
 
 def _train(out: Out, request: TrainRequest) -> Bundle:
     # TensorFlow takes three seconds to load: only when there is something to train.
+    from cxr.local_baseline.stages import Surroundings
     from cxr.local_baseline.train import train
 
     epochs_heard = 0
@@ -93,7 +102,7 @@ def _train(out: Out, request: TrainRequest) -> Bundle:
         out.say(result.line())
 
     with out.progress(f"train {request.recipe}") as advance:
-        bundle = train(request, advance, on_epoch)
+        bundle = train(request, advance, on_epoch, Surroundings(say=out.say))
     if not epochs_heard:
         out.say(f"{bundle.folder} already holds this training: nothing was trained")
     return bundle

@@ -47,6 +47,9 @@ from cxr.local_baseline.recipes.nouns import (
     Pooling as Pooling,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Precision as Precision,
+)
+from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
 )
 from cxr.local_baseline.recipes.nouns import (

@@ -13,10 +13,18 @@ from enum import StrEnum
 
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
+from cxr.local_baseline.sampling import Sampling
 
 #: `--weights` words; anything else is the path of a weights file.
 NO_WEIGHTS = "none"
 IMAGENET = "imagenet"
+
+
+class Precision(StrEnum):
+    """What a training computes in; weights and sums of gradients are float32 in either, and so is the bundle."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
 
 
 class Architecture(StrEnum):
@@ -178,6 +186,7 @@ class Recipe:
     augmentation of every stage. `label_smoothing` s takes s of a target's certainty and shares it among all classes
     (Szegedy et al., CVPR 2016). `weight_average` is the decay a step of an exponential moving average of all weights,
     which is what is judged and kept (0: none).
+    `class_weights` weigh the loss, unless `sampling` balances the batches already.
     """
 
     name: str
@@ -201,6 +210,8 @@ class Recipe:
     penalised_layers: tuple[str, ...] = ()
     augmentation_strength: float = 1.0
     class_weights: bool = True
+    sampling: Sampling = Sampling.SHUFFLED
+    precision: Precision = Precision.FLOAT32
     softmax: bool = False
     supervision: Supervision = Supervision.LABELS
     label_smoothing: float = 0.0
