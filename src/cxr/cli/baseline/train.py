@@ -141,7 +141,7 @@ def _train(
 
         listeners = Listeners(on_progress, on_epoch, on_resume, out.say)
         bundle = train_here(request, checkpoints, listeners, fresh=fresh, finish=finish)
-    if finish and bundle.info.provenance["ended_early"]:
+    if finish and bundle.info.provenance.get("ended_early"):
         out.say("ended early: the same command without --finish goes on with the training")
     elif not table.epochs and not before:
         out.say(f"{bundle.folder} already holds this training: nothing was trained")
