@@ -82,15 +82,16 @@ def test_curves_are_a_picture_with_both_stages(tmp_path: Path) -> None:
         assert picture.size == (880, 660)
 
 
-def test_a_loss_that_is_no_number_says_what_is_kept(small_request: TrainRequest, tmp_path: Path) -> None:
-    # A rate that the rules allow, in steps enough to leave every number behind, unless the net bears it.
+def test_a_failure_says_what_is_kept_and_finish_makes_a_bundle_of_it(
+    small_request: TrainRequest, tmp_path: Path
+) -> None:
     request = replace(small_request, output=tmp_path / "out", epochs=3)
 
-    def break_weights(result: EpochResult) -> None:
+    def fail(result: EpochResult) -> None:
         del result
         raise Fault("the training loss became nan in epoch 2, step 1", hint="lower the learning rate")
 
-    listeners = Listeners(lambda done, total, note: None, break_weights)
+    listeners = Listeners(lambda done, total, note: None, fail)
     with pytest.raises(Fault, match="became nan") as caught:
         train_here(request, tmp_path / "checkpoints", listeners)
     assert "1 epoch is kept (the same command with --finish makes a bundle of the best)" in (caught.value.hint or "")
