@@ -61,7 +61,7 @@ def test_a_full_disk_is_told_whichever_library_wrote(tmp_path: Path) -> None:
     history = (EpochResult("whole", 1, 1, 0.5, 0.4, 0.9, 0.8, 1e-3),)
     pytest.importorskip("matplotlib", reason='needs the extra: pip install "cxr[report]"')
     with (
-        pytest.raises(Fault, match="cannot write the bundle to .*: No space left"),
+        pytest.raises(Fault, match=r"cannot write the bundle to .*: No space left"),
         told_unwritable(tmp_path, "the bundle"),
     ):
         write_curves(history, "whole", 1, Path("/dev/full"))
@@ -82,9 +82,7 @@ def test_curves_are_a_picture_with_both_stages(tmp_path: Path) -> None:
         assert picture.size == (880, 660)
 
 
-def test_a_failure_says_what_is_kept_and_finish_makes_a_bundle_of_it(
-    small_request: TrainRequest, tmp_path: Path
-) -> None:
+def test_a_failure_says_what_is_kept_for_a_bundle(small_request: TrainRequest, tmp_path: Path) -> None:
     request = replace(small_request, output=tmp_path / "out", epochs=3)
 
     def fail(result: EpochResult) -> None:

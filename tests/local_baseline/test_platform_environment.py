@@ -42,13 +42,8 @@ def test_a_bare_sagemaker_container_finds_all_in_files(tmp_path: Path) -> None:
     config = tmp_path / "input" / "config"
     config.mkdir(parents=True)
     # As the service writes them: everything is text, and Amazon's SDK has put JSON into it.
-    parameters = {
-        "recipe": '"cnn5"',
-        "epochs": "3",
-        "dropout": "0.1",
-        "sagemaker_program": '"x.py"',
-        "_tuning_objective_metric": "auc",
-    }
+    parameters = {"recipe": '"cnn5"', "epochs": "3", "dropout": "0.1"}
+    parameters |= {"sagemaker_program": '"x.py"', "_tuning_objective_metric": "auc"}
     (config / "hyperparameters.json").write_text(json.dumps(parameters))
     (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-2", "hosts": ["algo-2", "algo-1"]}))
     (tmp_path / "input" / "data" / "training").mkdir(parents=True)
