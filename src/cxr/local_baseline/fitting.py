@@ -23,7 +23,7 @@ from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_
 from cxr.local_baseline.recipes import Plateau, Recipe, Stage
 from cxr.local_baseline.sampling import batch_bounds
 from cxr.local_baseline.scoring import Probabilities, scorer
-from cxr.local_baseline.signals import deferred_sigterm
+from cxr.local_baseline.signals import deferred_signals
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.threshold import roc_auc
 
@@ -89,7 +89,7 @@ def fit_stage(
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
     rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many
     `replicas`. Raises Fault when a loss is not a number, UsageError when there are more replicas than images in a
-    batch, KeyboardInterrupt after a SIGTERM.
+    batch, KeyboardInterrupt after a SIGTERM or Ctrl-C.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
     groups = data.train_groups()
@@ -161,10 +161,10 @@ class _Loop:
                 average.restore(snapshot.average)
 
     def train_epoch(self, step: Callable[..., Any], batches: Any, batch_size: int, on_step: OnStep) -> None:
-        """The rest of the epoch's steps. After a SIGTERM what was done so far is kept."""
+        """The rest of the epoch's steps. After a SIGTERM or Ctrl-C what was done so far is kept."""
         images = len(self._data.train)
         steps = steps_per_epoch(self._data, batch_size)
-        with deferred_sigterm() as asked_to_end:
+        with deferred_signals() as asked_to_end:
             while self.state.step < steps and not asked_to_end():
                 first, end = batch_bounds(images, steps, self.state.step)
                 loss = float(step(*next(batches)))
@@ -183,7 +183,7 @@ class _Loop:
 
     def score(self) -> Probabilities:
         """Probabilities of the validation split's classes, float64 [N, classes], by the averaged weights where there
-        are any. After a SIGTERM the epoch's steps are kept."""
+        are any. When it is interrupted the epoch's steps are kept."""
         rows = self._data.validation
         try:
             with nullcontext() if self._average is None else self._average.applied():
@@ -209,7 +209,7 @@ class _Loop:
             val_accuracy=float((scores.argmax(axis=1) == truth).mean()),
             learning_rate=float(load().keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
         )
-        with deferred_sigterm():
+        with deferred_signals():
             schedule = self._stage.schedule
             if isinstance(schedule, Plateau) and self.state.on_plateau(result.val_loss, schedule):
                 self._optimizer.learning_rate = result.learning_rate * schedule.factor

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cxr.errors import InputError
 from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
@@ -27,7 +28,7 @@ OnResume = Callable[[tuple[EpochResult, ...]], None]
 @dataclass(frozen=True)
 class Trained:
     """A trained Keras model with its best weights. `seconds` is the time of all stages, validation included, of an
-    interrupted training the time that is in its checkpoints."""
+    interrupted training the time that is in its checkpoints; `ended_early` says that more epochs were planned."""
 
     model: Any
     history: tuple[EpochResult, ...]
@@ -35,6 +36,7 @@ class Trained:
     best_epoch: int
     images_seen: int
     seconds: float
+    ended_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a training has around it: its checkpoints, the replicas it runs on, who is told, before anything else,
-    the epochs of an earlier process that it continues, and who is told of what was amiss and mended."""
+    """What a training has around it: its checkpoints, the replicas it runs on, and who is told, before anything else,
+    the epochs of an earlier process that it continues. `say` hears notes for the user. With `finish` no step is made:
+    the model is the best epoch of the newest checkpoint."""
 
     checkpoints: Checkpoints | None = None
     replicas: Replicas = field(default_factory=lambda: ALONE)
     on_resume: OnResume = lambda history: None
-    say: Callable[[str], None] = lambda line: None
+    say: Say = lambda note: None
+    finish: bool = False
 
 
 def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
@@ -80,7 +84,8 @@ def run_stages(
     """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
     of every step of all stages.
 
-    Raises Fault for a loss that is not a number, InputError for weights that do not fit.
+    Raises Fault for a loss that is not a number, InputError for weights that do not fit, or when there is no checkpoint
+    to finish.
     """
     around = surroundings or Surroundings()
     load().keras.utils.set_random_seed(seed)
@@ -91,10 +96,17 @@ def run_stages(
     around.replicas.check_same(memory.position)
     if memory.told:
         around.on_resume(memory.told)
+    elif around.finish:
+        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
     per_epoch = steps_per_epoch(data, recipe.batch_size)
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
+        if around.finish:
+            if not memory.epochs_of(number):
+                memory.drop_stage()
+                break
+            length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
         done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
         teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
@@ -116,7 +128,9 @@ def run_stages(
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
     bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
-    return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
+    return Trained(
+        bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
+    )
 
 
 class _Teller:
