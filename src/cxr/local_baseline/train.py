@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import PIL
 
-from cxr.bundle import Bundle, BundleInfo, ModelFormat, Threshold, read_bundle, write_bundle
+from cxr.bundle import Bundle, BundleInfo, Calibration, ModelFormat, Threshold, read_bundle, write_bundle
 from cxr.errors import InputError
 from cxr.folders import replaced_folder
 from cxr.local_baseline.cache import Progress, cached_images
+from cxr.local_baseline.calibration import calibrated, fit_temperature
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
 from cxr.local_baseline.pipeline import TrainingData, smallest_batch
@@ -127,7 +128,7 @@ def _describe(
     request: TrainRequest, recipe: Recipe, trained: Trained, data: TrainingData, positive: int, mark: str
 ) -> BundleInfo:
     classes = request.manifest.classes
-    threshold, auc = _operating_point(trained.model, data, positive)
+    calibration, threshold, auc = _operating_point(trained.model, data, positive)
     return BundleInfo(
         name=request.name or recipe.name,
         origin=request.origin,
@@ -137,6 +138,7 @@ def _describe(
         positive_class=request.manifest.positive_class,
         preprocessing=recipe.preprocessing,
         threshold=threshold,
+        calibration=calibration,
         manifest_hash=request.manifest.hash,
         task="binary" if len(classes) == 2 else "multiclass",
         provenance={
@@ -166,10 +168,12 @@ def _describe(
     )
 
 
-def _operating_point(model: Any, data: TrainingData, positive: int) -> tuple[Threshold, float]:
-    scores = scorer(model)(data.images, data.validation)[:, positive]
-    truth = data.labels[data.validation] == positive
-    return youden_threshold(scores, truth, "validation"), roc_auc(scores, truth)
+def _operating_point(model: Any, data: TrainingData, positive: int) -> tuple[Calibration | None, Threshold, float]:
+    """Temperature, threshold (on the calibrated probability) and AUC, all of the validation split."""
+    scores, labels = scorer(model)(data.images, data.validation), data.labels[data.validation]
+    calibration = fit_temperature(scores, labels, "validation")
+    of_positive, truth = calibrated(scores, calibration)[:, positive], labels == positive
+    return calibration, youden_threshold(of_positive, truth, "validation"), roc_auc(of_positive, truth)
 
 
 def _weights_in_words(weights: str) -> str:
