@@ -177,11 +177,14 @@ def write_bundle(folder: Path, info: BundleInfo) -> Bundle:
     return Bundle(folder, listed)
 
 
-def with_decision(bundle: Bundle, threshold: Threshold, calibration: Calibration | None) -> Bundle:
-    """Write bundle.json anew (whole or not at all) with another threshold and calibration; the files stay as they are,
-    the bundle's hash changes."""
+def with_decision(
+    bundle: Bundle, threshold: Threshold, calibration: Calibration | None, *, keep_file: bool = False
+) -> Bundle:
+    """The bundle with another threshold and calibration, and so another hash. bundle.json is written anew, whole or not
+    at all (with `keep_file` it is left as it is); the other files stay as they are."""
     info = replace(bundle.info, threshold=threshold, calibration=calibration)
-    write_text_atomically(bundle.folder / BUNDLE_FILE, json.dumps(asdict(info), indent=2) + "\n")
+    if not keep_file and info != bundle.info:
+        write_text_atomically(bundle.folder / BUNDLE_FILE, json.dumps(asdict(info), indent=2) + "\n")
     return Bundle(bundle.folder, info)
 
 

@@ -1,4 +1,4 @@
-"""Temperature scaling against SciPy's minimiser and against data whose temperature is known; and that it is applied once."""
+"""Temperature scaling against SciPy's minimiser and against data whose temperature is known."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def test_without_a_calibration_nothing_changes() -> None:
 )
 def test_where_no_temperature_is_best_there_is_none(p: list[float], truth: list[int]) -> None:
     values = np.array(p, dtype=np.float64)
-    assert fit_temperature(np.stack([1 - values, values], axis=1), np.array(truth, dtype=np.int64), "validation") is None
+    assert (
+        fit_temperature(np.stack([1 - values, values], axis=1), np.array(truth, dtype=np.int64), "validation") is None
+    )
 
 
 def test_a_model_that_knows_less_than_nothing_is_levelled() -> None:

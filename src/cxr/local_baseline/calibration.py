@@ -1,9 +1,9 @@
 """Temperature scaling: one number that makes a model as sure of itself as it is right (Guo, Pleiss, Sun and Weinberger,
 On Calibration of Modern Neural Networks, ICML 2017).
 
-The order, everywhere in the program: the model's probabilities -> `calibrated` (once, where predictors hand them out) ->
-the threshold, which is on the calibrated probability. Dividing two classes'
-scores by a temperature keeps their order (what lies below FLOOR ties), so ROC curves stay as they are.
+The order, everywhere in the program: the model's probabilities -> `calibrated` (once, where predictors hand them out)
+-> the threshold, which is on the calibrated probability. Dividing two classes' scores by a temperature keeps their
+order (what lies below FLOOR ties), so ROC curves stay as they are.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def calibrated(probabilities: Probabilities, calibration: Calibration | None) ->
 def fit_temperature(probabilities: Probabilities, truth: ClassNumbers, chosen_on: str) -> Calibration | None:
     """The temperature with the smallest mean cross-entropy on the images of `chosen_on`.
 
-    `probabilities` [N, K] are the model's own, `truth` [N] class numbers. The loss is convex in the inverse temperature,
-    so its derivative is halved down to zero. None where no temperature is best: no images, one class only, or a model
-    that is right (and would be the better the surer it was) on all of them.
+    `probabilities` [N, K] are the model's own, `truth` [N] class numbers. The loss is convex in the inverse
+    temperature, so the range of the inverse is halved around its derivative's zero. None where no temperature is best:
+    no images, one class only, or a model that is right (and would be the better the surer it was) on all of them.
     """
     if len(np.unique(truth)) < 2:
         return None
