@@ -67,4 +67,4 @@ def shift_note(evaluation: Evaluation) -> str:
     marked = [TITLES[shift.measure] for shift in evaluation.shifts if shift.is_marked]
     if not marked:
         return "No difference between the splits is beyond what drawing other patients would give."
-    return f"* {', '.join(marked)}: more than drawing other patients would give; the operating point did not transfer."
+    return f"* {', '.join(marked)}: more than drawing other patients would give: the two splits are not alike."
