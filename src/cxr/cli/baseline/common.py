@@ -12,3 +12,7 @@ Images = Annotated[
     typer.Option("--images", help="Folder or gs:// URL of the manifest's images [default: the manifest's own]."),
 ]
 CacheDir = Annotated[Path | None, typer.Option("--cache", help="Decoded images [default: .cxr/cache].")]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", help="View of the labels: binary or three-class [default: the labels as they are]."),
+]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images
+from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def train_command(
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to train; see `cxr baseline recipes`.")] = "cnn5",
     manifest_path: ManifestPath = DEFAULT_MANIFEST,
+    task: TaskOption = None,
     out_folder: Annotated[Path | None, typer.Option("--out", "-o", help="The bundle [default: runs/RECIPE].")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")] = 7,
@@ -48,13 +49,14 @@ def train_command(
     from cxr.local_baseline.recipes import find_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
     find_recipe(recipe)
     check_seed(seed)
     overrides = parse_overrides(sets or ())
-    manifest = read_manifest(manifest_path)
+    manifest = task_view(read_manifest(manifest_path), task)
     request = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
@@ -100,6 +102,7 @@ def _print_bundle(out: Out, bundle: Bundle) -> None:
         ("best epoch", f"{provenance['best_epoch']} ({provenance['best_stage']})"),
         ("validation AUC", f"{provenance['validation_auc']:.4f}"),
         ("threshold", f"{info.threshold.value:.4f} ({info.threshold.chosen_by} on {info.threshold.chosen_on})"),
+        ("temperature", f"{info.calibration.temperature:.3f}" if info.calibration else "none"),
         ("training", f"{provenance['training_seconds']} s, {provenance['images_per_second']} images/s"),
         ("model", f"{info.model_path}, {bundle.model_size_bytes / 1e6:.1f} MB"),
     ]

@@ -87,9 +87,13 @@ def scored(probabilities: Floats, manifest: Manifest, split: str, positive_class
 
 def measured(cases: Scored, draws: Draws) -> Measured:
     """All measures, with draws that resample patients."""
-    ruler = _Ruler(cases)
-    values = {name: float(value[0]) for name, value in ruler(np.ones((1, len(cases.truth)))).items()}
-    return Measured(values, bootstrap_measures(cases.patients, ruler, draws=draws.count, seed=draws.seed))
+    drawn = bootstrap_measures(cases.patients, _Ruler(cases), draws=draws.count, seed=draws.seed)
+    return Measured(values_of(cases), drawn)
+
+
+def values_of(cases: Scored) -> dict[Name, float]:
+    """All measures of the images as they are."""
+    return {name: float(value[0]) for name, value in _Ruler(cases)(np.ones((1, len(cases.truth)))).items()}
 
 
 class _Ruler:
