@@ -48,9 +48,21 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "batch_size": Knob(Kind.INTEGER, 1, 4096),
     "class_weights": Knob(Kind.SWITCH),
     "dropout": Knob(Kind.DOUBLE, 0.0, 0.9),
+    "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
 #: Fields of a stage.
 STAGE_KNOBS: dict[str, Knob] = {
+    "augmentation.aspect": Knob(Kind.DOUBLE, 0.0, 0.8),
+    "augmentation.bands": Knob(Kind.DOUBLE, 0.0, 2.0),
+    "augmentation.black": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "augmentation.blur": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "augmentation.brightness": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "augmentation.contrast": Knob(Kind.DOUBLE, 0.0, 1.5),
+    "augmentation.erase": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "augmentation.gamma": Knob(Kind.DOUBLE, 0.0, 1.5),
+    "augmentation.noise": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "augmentation.rotation": Knob(Kind.DOUBLE, 0.0, 45.0),
     "augmentation.shift": Knob(Kind.DOUBLE, 0.0, 0.4),
     "augmentation.zoom": Knob(Kind.DOUBLE, 0.0, 0.4),
     "budget.epochs": Knob(Kind.INTEGER, 1, 10_000),
@@ -65,6 +77,11 @@ STAGE_KNOBS: dict[str, Knob] = {
     "schedule.patience": Knob(Kind.INTEGER, 1, 10_000),
     "schedule.warmup_share": Knob(Kind.DOUBLE, 0.0, 0.9),
     "unfreeze_layers": Knob(Kind.INTEGER, 0, 1000),
+}
+#: Fields that cannot be set, and why.
+NO_KNOBS = {
+    "augmentation.horizontal_flip": "a mirrored chest has its heart on the right, which is another diagnosis, "
+    "and a net trained on both learns that sides do not matter",
 }
 #: The words for all stages, and for the one whose length `--epochs` is.
 ALL, LAST = "stages", "last"
@@ -117,6 +134,8 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
 def knob_of(key: str) -> Knob:
     """The knob that a key turns. Raises UsageError with the keys that there are."""
     _, name = _stage_key(key)
+    if name in NO_KNOBS:
+        raise UsageError(f"{key}: a recipe has no such key: {NO_KNOBS[name]}")
     if key in RECIPE_KNOBS:
         return RECIPE_KNOBS[key]
     if name in STAGE_KNOBS:
@@ -196,9 +215,9 @@ def _check_together(recipe: Recipe, stages: tuple[Stage, ...]) -> None:
         if stage.budget.max_epochs < stage.budget.epochs:
             raise UsageError(f"budget.max_epochs={stage.budget.max_epochs} is less than budget.epochs")
         changes = stage.augmentation.times(recipe.augmentation_strength)
-        if max(changes.zoom, changes.shift) > MOST_ZOOM:
+        if max(changes.zoom, changes.aspect / 2, changes.shift) > MOST_ZOOM:
             raise UsageError(
                 f"augmentation_strength={recipe.augmentation_strength:g}: images would change by more than "
                 f"{MOST_ZOOM:.0%} of their side",
-                hint="lower it, or augmentation.zoom and augmentation.shift",
+                hint="lower it, or augmentation.zoom, augmentation.aspect and augmentation.shift",
             )

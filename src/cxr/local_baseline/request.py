@@ -15,7 +15,7 @@ from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe, find_recipe
 from cxr.manifests.manifest import Manifest
 
 #: Raised when the same request would now train another model, so that finished bundles are not taken for it.
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 DEFAULT_SEED = 7
 #: NumPy's and Keras's generators take seeds from 0 to this.
 LARGEST_SEED = 2**32 - 1

@@ -70,6 +70,7 @@ class RunMemory:
             **packed("variables", snapshot.variables),
             **packed("optimizer", snapshot.optimizer),
             **packed("best", snapshot.best),
+            **packed("average", snapshot.average),
             # The first stage is never undone, so what was before it is never needed.
             **packed("before", self._before if self.run.stage else []),
             **packed("model", values_of(self._model.variables) if self._part is not self._model else []),
@@ -99,4 +100,5 @@ class RunMemory:
         for variable, value in zip(self._model.variables, unpacked("model", found.arrays), strict=False):
             variable.assign(value)
         variables, optimizer, best = (unpacked(group, found.arrays) for group in ("variables", "optimizer", "best"))
-        return StageSnapshot(StageState.from_json(found.state["stage"]), variables, optimizer, best)
+        average = unpacked("average", found.arrays)
+        return StageSnapshot(StageState.from_json(found.state["stage"]), variables, optimizer, best, average)

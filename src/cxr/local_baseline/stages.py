@@ -13,8 +13,9 @@ from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
 from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
+from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
-from cxr.local_baseline.recipes import Recipe, Stage, Trains
+from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
 from cxr.local_baseline.resuming import RunMemory
 from cxr.local_baseline.scoring import batch_runner
 from cxr.local_baseline.tensorflow_setup import load
@@ -82,7 +83,7 @@ def run_stages(
     """
     around = surroundings or Surroundings()
     load().keras.utils.set_random_seed(seed)
-    model = build_model(recipe, data.classes, weights)
+    model = build_model(recipe, data.outputs, weights)
     plan = plan_stages(recipe, data, weights, epochs)
     memory = RunMemory(model, around.checkpoints)
     run = memory.run
@@ -113,7 +114,7 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = load().keras.Model(model.input, model.output, name=model.name)  # no optimizer: a third of the file
+    bare = finished(model, data.finer)  # no optimizer: a third of the file
     return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
 
 
@@ -143,6 +144,8 @@ def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple
         return _head(model, recipe), _features(model, data)
     if stage.trains is Trains.FINE_TUNE:
         freeze(model, stage.unfreeze_layers)
+    if stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED:
+        train_batch_norm(model, recipe.batch_norm_momentum)
     return model, data
 
 
@@ -158,6 +161,14 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
     for layer in convolutions[:frozen]:
         layer.trainable = False
+
+
+def train_batch_norm(model: Any, momentum: float) -> None:
+    """Let all batch-norm layers learn, their moving statistics following the batches by `momentum`. The 0.999 that
+    pretrained nets come with needs thousands of steps to forget what it saw of other images."""
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if isinstance(layer, load().keras.layers.BatchNormalization):
+            layer.trainable, layer.momentum = True, momentum
 
 
 def _head(model: Any, recipe: Recipe) -> Any:
@@ -177,6 +188,7 @@ def _features(model: Any, data: TrainingData) -> TrainingData:
         data,
         images=batch_runner(backbone)(data.images, rows),
         labels=data.labels[rows],
+        finer=None if data.finer is None else data.finer.at(rows),
         train=train,
         validation=validation,
     )

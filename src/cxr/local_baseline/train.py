@@ -25,6 +25,7 @@ from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
+from cxr.local_baseline.supervision import finer_classes, supervision_in_words
 from cxr.local_baseline.tensorflow_setup import versions
 from cxr.local_baseline.threshold import roc_auc, youden_threshold
 from cxr.manifests.manifest import Manifest
@@ -97,6 +98,7 @@ def training_data(request: TrainRequest, recipe: Recipe, on_progress: Progress) 
         train=_rows(manifest, "train"),
         validation=_rows(manifest, "validation"),
         classes=len(manifest.classes),
+        finer=finer_classes(manifest, recipe.supervision),
     )
 
 
@@ -148,6 +150,7 @@ def _describe(
             "weights": _weights_in_words(request.weights),
             "epochs_requested": request.epochs,
             "epochs_run": len(trained.history),
+            "supervision": supervision_in_words(recipe.supervision, data.finer),
             "best_stage": trained.best_stage,
             "best_epoch": trained.best_epoch,
             "validation_auc": auc,

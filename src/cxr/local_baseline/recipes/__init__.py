@@ -1,6 +1,7 @@
 """Recipes as data: the nouns, the recipes themselves by family, and the table of their names."""
 
 from cxr.local_baseline.recipes.ancestors import CNN5 as CNN5
+from cxr.local_baseline.recipes.augmentation import NOTHING as NOTHING
 from cxr.local_baseline.recipes.augmentation import Augmentation as Augmentation
 from cxr.local_baseline.recipes.edge import EDGE as EDGE
 from cxr.local_baseline.recipes.nouns import (
@@ -11,6 +12,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Architecture as Architecture,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BatchNorm as BatchNorm,
 )
 from cxr.local_baseline.recipes.nouns import (
     Budget as Budget,
@@ -38,6 +42,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Stage as Stage,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Supervision as Supervision,
 )
 from cxr.local_baseline.recipes.nouns import (
     Trains as Trains,

@@ -28,7 +28,7 @@ CNN5 = Recipe(
             optimizer=Optimizer(1e-3),
             schedule=Plateau(factor=0.3, patience=2),
             early_stopping=EarlyStopping(patience=5),
-            augmentation=Augmentation(zoom=0.1),
+            augmentation=Augmentation(zoom=0.07, aspect=0.14),
         ),
     ),
     deviations=(

@@ -35,6 +35,21 @@ class Trains(StrEnum):
     FINE_TUNE = "fine-tune"
 
 
+class Supervision(StrEnum):
+    """What a net is told of a training image: its label, or (where the manifest knows it) its etiology as well."""
+
+    LABELS = "labels"
+    ETIOLOGY = "etiology"
+
+
+class BatchNorm(StrEnum):
+    """What a fine-tuning stage does with batch norm: its pretrained statistics and scales stay (frozen), or it is
+    trained like the rest, its statistics following the recipe's momentum."""
+
+    FROZEN = "frozen"
+    TRAINED = "trained"
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How long a stage trains: see the module's text."""
@@ -102,7 +117,7 @@ class EarlyStopping:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One run of the optimizer. `unfreeze_layers` is how many of the backbone's last convolutions a fine-tuning stage
-    trains (None: all)."""
+    trains (None: all), `batch_norm` what it does with all batch-norm layers."""
 
     trains: Trains
     budget: Budget
@@ -111,6 +126,7 @@ class Stage:
     early_stopping: EarlyStopping
     augmentation: Augmentation = NOTHING
     unfreeze_layers: int | None = None
+    batch_norm: BatchNorm = BatchNorm.FROZEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,9 @@ class Recipe:
     has none).
 
     `dropout` is the rate before the scores; `augmentation_strength` multiplies the augmentation of every stage.
+    `label_smoothing` s takes s of a target's certainty and shares it among all classes (Szegedy et al., CVPR 2016).
+    `weight_average` is the decay a step of an exponential moving average of all weights, which is what is judged and
+    kept (0: none).
     """
 
     name: str
@@ -134,6 +153,9 @@ class Recipe:
     augmentation_strength: float = 1.0
     class_weights: bool = True
     softmax: bool = False
+    supervision: Supervision = Supervision.LABELS
+    label_smoothing: float = 0.0
+    weight_average: float = 0.0
     deviations: tuple[str, ...] = ()
 
     def stages_with(self, weights: str) -> tuple[Stage, ...]:

@@ -28,7 +28,7 @@ MOBILENET_V2 = Recipe(
             optimizer=Optimizer(2e-3),
             schedule=Cosine(),
             early_stopping=EarlyStopping(patience=12),
-            augmentation=Augmentation(zoom=0.1),
+            augmentation=Augmentation(zoom=0.07, aspect=0.14),
         ),
     ),
     pretrained=(
@@ -45,7 +45,7 @@ MOBILENET_V2 = Recipe(
             optimizer=Optimizer(2e-4),
             schedule=Cosine(),
             early_stopping=EarlyStopping(patience=3),
-            augmentation=Augmentation(zoom=0.1, shift=0.05),
+            augmentation=Augmentation(zoom=0.07, aspect=0.14, shift=0.05),
         ),
     ),
 )
