@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from cxr.bundle import Bundle, Calibration, Threshold
+from cxr.bundle import Bundle
 from cxr.compare.predictions import predict
 from cxr.compare.ruler import check_ruler
 from cxr.errors import UsageError
 from cxr.local_baseline.cache import Progress
-from cxr.local_baseline.calibration import calibrated, fit_temperature
-from cxr.local_baseline.threshold import sensitivity_threshold, youden_threshold
+from cxr.local_baseline.operating_point import OperatingPoint, choose_operating_point, threshold_for
 from cxr.manifests.manifest import Manifest
 
 CHOSEN_ON = "validation"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """How probabilities become a call."""
-
-    threshold: Threshold
-    calibration: Calibration | None
 
 
 def check_sensitivity(sensitivity: float | None, bundle: Bundle) -> None:
@@ -52,7 +43,7 @@ def choose_decision(
     images: str | None,
     cache_dir: Path,
     on_progress: Progress,
-) -> Decision:
+) -> OperatingPoint:
     """Choose on the manifest's validation split: with `recalibrate` the temperature, and in any case the threshold on
     the calibrated probability, the largest that reaches `sensitivity` or, without one, that of the largest Youden
     index. The test split is not looked at.
@@ -65,8 +56,8 @@ def choose_decision(
     classes, positive = manifest.classes, manifest.classes.index(bundle.info.positive_class)
     truth = np.array([classes.index(label) for label in manifest.split(CHOSEN_ON)["label"]], dtype=np.int64)
     probabilities = predictions.probabilities(classes)
-    calibration = fit_temperature(probabilities, truth, CHOSEN_ON) if recalibrate else bundle.info.calibration
-    scores, is_positive = calibrated(probabilities, calibration)[:, positive], truth == positive
-    if sensitivity is None:
-        return Decision(youden_threshold(scores, is_positive, CHOSEN_ON), calibration)
-    return Decision(sensitivity_threshold(scores, is_positive, sensitivity, CHOSEN_ON), calibration)
+    if recalibrate:
+        return choose_operating_point(probabilities, truth, positive, CHOSEN_ON, sensitivity=sensitivity)
+    kept = bundle.info.calibration
+    threshold = threshold_for(probabilities, truth, positive, CHOSEN_ON, kept, sensitivity=sensitivity)
+    return OperatingPoint(kept, threshold)

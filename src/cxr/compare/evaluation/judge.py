@@ -17,7 +17,7 @@ from cxr.compare.evaluation.nouns import (
     ClassReport,
     EtiologyRecall,
     Evaluation,
-    OperatingPoint,
+    SplitPoint,
     Shift,
 )
 from cxr.compare.metrics import Floats, confusion_matrix, roc_curve
@@ -139,10 +139,10 @@ def _etiologies(cases: Scored, result: Measured) -> tuple[EtiologyRecall, ...]:
     )
 
 
-def _point(split: str, cases: Scored, result: Measured) -> OperatingPoint:
+def _point(split: str, cases: Scored, result: Measured) -> SplitPoint:
     names = BINARY_POINT if len(cases.classes) == 2 else MANY_CLASSES_POINT
     measures = {name: result.estimate(name) for name in names}
-    return OperatingPoint(split, len(cases.truth), len(set(cases.patients)), measures)
+    return SplitPoint(split, len(cases.truth), len(set(cases.patients)), measures)
 
 
 def _shifts(before: Measured, after: Measured, names: tuple[str, ...]) -> tuple[Shift, ...]:

@@ -39,7 +39,7 @@ class EtiologyRecall:
 
 
 @dataclass(frozen=True, slots=True)
-class OperatingPoint:
+class SplitPoint:
     """What the bundle's threshold gives on one split."""
 
     split: str
@@ -90,7 +90,7 @@ class Evaluation:
     precision_recall: PrecisionRecallCurve
     calibrated: Calibratedness
     uncalibrated: Calibratedness | None
-    points: tuple[OperatingPoint, ...]
+    points: tuple[SplitPoint, ...]
     shifts: tuple[Shift, ...]
     predictions: Predictions
     draws: Draws
