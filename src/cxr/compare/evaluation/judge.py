@@ -17,8 +17,8 @@ from cxr.compare.evaluation.nouns import (
     ClassReport,
     EtiologyRecall,
     Evaluation,
-    SplitPoint,
     Shift,
+    SplitPoint,
 )
 from cxr.compare.metrics import Floats, confusion_matrix, roc_curve
 from cxr.compare.nouns import Draws, Estimate
