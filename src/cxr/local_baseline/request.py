@@ -94,6 +94,8 @@ def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
     decides = {
         "training_version": TRAINING_VERSION,
         "manifest": request.manifest.hash,
+        # A task's view has the manifest's hash, and other labels.
+        "classes": request.manifest.classes,
         "recipe": asdict(recipe),
         "epochs": request.epochs,
         "seed": request.seed,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from cxr.bundle import Bundle, BundleInfo, ModelFormat, Threshold, read_bundle, write_bundle
+from cxr.bundle import Bundle, BundleInfo, ModelFormat, read_bundle, write_bundle
 from cxr.errors import InputError, MissingPackage
 from cxr.folders import replaced_folder
 from cxr.local_baseline.cache import Progress, cached_images
@@ -21,6 +21,7 @@ from cxr.local_baseline.curves import write_curves
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.failures import told_out_of_memory, told_unwritable
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
+from cxr.local_baseline.operating_point import choose_operating_point
 from cxr.local_baseline.pipeline import TrainingData, smallest_batch
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
@@ -29,7 +30,7 @@ from cxr.local_baseline.shard_source import sharded_images
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 from cxr.local_baseline.supervision import finer_classes, supervision_in_words
 from cxr.local_baseline.tensorflow_setup import make_deterministic, versions
-from cxr.local_baseline.threshold import roc_auc, youden_threshold
+from cxr.local_baseline.threshold import roc_auc
 from cxr.manifests.manifest import Manifest
 from cxr.version import __version__
 
@@ -168,7 +169,8 @@ def _describe(
     request: TrainRequest, recipe: Recipe, trained: Trained, data: TrainingData, positive: int, mark: str
 ) -> BundleInfo:
     classes = request.manifest.classes
-    threshold, auc = _operating_point(trained.model, data, positive)
+    scores, truth = scorer(trained.model)(data.images, data.validation), data.labels[data.validation]
+    point = choose_operating_point(scores, truth, positive, "validation")
     return BundleInfo(
         name=request.name or recipe.name,
         origin=request.origin,
@@ -177,7 +179,8 @@ def _describe(
         classes=classes,
         positive_class=request.manifest.positive_class,
         preprocessing=recipe.preprocessing,
-        threshold=threshold,
+        threshold=point.threshold,
+        calibration=point.calibration,
         manifest_hash=request.manifest.hash,
         task="binary" if len(classes) == 2 else "multiclass",
         provenance={
@@ -191,7 +194,7 @@ def _describe(
             "supervision": supervision_in_words(recipe.supervision, data.finer),
             "best_stage": trained.best_stage,
             "best_epoch": trained.best_epoch,
-            "validation_auc": auc,
+            "validation_auc": roc_auc(scores[:, positive], truth == positive),
             "training_seconds": round(trained.seconds, 1),
             "images_per_second": round(trained.images_seen / max(trained.seconds, 1e-3), 1),
             "parameters": int(trained.model.count_params()),
@@ -209,12 +212,6 @@ def _describe(
             **versions(),
         },
     )
-
-
-def _operating_point(model: Any, data: TrainingData, positive: int) -> tuple[Threshold, float]:
-    scores = scorer(model)(data.images, data.validation)[:, positive]
-    truth = data.labels[data.validation] == positive
-    return youden_threshold(scores, truth, "validation"), roc_auc(scores, truth)
 
 
 def _weights_in_words(weights: str) -> str:

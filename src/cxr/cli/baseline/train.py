@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images
+from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.baseline.evaluate import evaluate_command
 from cxr.cli.baseline.image_folder import check_judgeable, manifest_of_folder
 from cxr.cli.baseline.training_table import TrainingTable
@@ -37,6 +37,7 @@ def train_command(
         Path | None,
         typer.Option("--data", help="Instead of a manifest: a folder with train/<label>/… and test/<label>/…."),
     ] = None,
+    task: TaskOption = None,
     out_folder: Annotated[Path | None, typer.Option("--out", "-o", help="The bundle [default: runs/RECIPE].")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")] = 7,
@@ -84,6 +85,7 @@ def train_command(
     from cxr.local_baseline.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
@@ -95,11 +97,11 @@ def train_command(
         raise UsageError("--data makes a manifest of its own", hint="give --data or --manifest")
     state_dir = load_settings().state_dir
     if data is None:
-        manifest = read_manifest(manifest_path or DEFAULT_MANIFEST)
+        manifest = task_view(read_manifest(manifest_path or DEFAULT_MANIFEST), task)
         if evaluate:
             check_judgeable(manifest)
     else:
-        manifest = manifest_of_folder(out, data, state_dir, is_judged=evaluate)
+        manifest = task_view(manifest_of_folder(out, data, state_dir, is_judged=evaluate), task)
     request = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
@@ -189,6 +191,7 @@ def _print_bundle(out: Out, bundle: Bundle, judged: dict[str, Any] | None) -> No
         ("best epoch", f"{provenance['best_epoch']} ({provenance['best_stage']})"),
         ("validation AUC", f"{provenance['validation_auc']:.4f}"),
         ("threshold", f"{info.threshold.value:.4f} ({info.threshold.chosen_by} on {info.threshold.chosen_on})"),
+        ("temperature", f"{info.calibration.temperature:.3f}" if info.calibration else "none"),
         ("training", f"{provenance['training_seconds']} s, {provenance['images_per_second']} images/s"),
         ("model", f"{info.model_path}, {bundle.model_size_bytes / 1e6:.1f} MB"),
     ]
