@@ -10,7 +10,7 @@ from cxr.local_baseline.recipes import CNN5, EDGE, MOBILENET_V2, RECIPES, Budget
 
 
 def test_an_unknown_recipe_is_answered_with_the_list() -> None:
-    with pytest.raises(UsageError, match="cnn5, mobilenet-v2, edge") as error:
+    with pytest.raises(UsageError, match="cnn5, mobilenet-v2, edge, flagship") as error:
         find_recipe("resnet")
     assert error.value.exit_code == 2
 

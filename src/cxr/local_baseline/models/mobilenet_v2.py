@@ -12,11 +12,13 @@ ALPHA = 0.35
 
 
 def mobilenet_v2_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
-    """Features [N, 1280] of an image [N, H, W, 3] scaled to -1..1.
+    """Features [N, 1280] of an image [N, H, W, 1 or 3] scaled to -1..1; one channel is shown three times.
 
     Raises InputError when the weights file is absent or of another net, Fault when the download fails.
     """
     keras = load().keras
+    if scaled.shape[-1] == 1:
+        scaled = keras.layers.Concatenate(name="three_channels")([scaled, scaled, scaled])
     backbone = _backbone(keras, tuple(scaled.shape[1:]), weights)
     if weights == NO_WEIGHTS:
         _prepare_for_scratch(keras, backbone, recipe)

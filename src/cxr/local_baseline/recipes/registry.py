@@ -5,11 +5,12 @@ from __future__ import annotations
 from cxr.errors import UsageError
 from cxr.local_baseline.recipes.ancestors import CNN5
 from cxr.local_baseline.recipes.edge import EDGE
+from cxr.local_baseline.recipes.flagship import FLAGSHIP
 from cxr.local_baseline.recipes.nouns import Recipe
 from cxr.local_baseline.recipes.transfer import MOBILENET_V2
 
 #: By name, in the order of the list that users see.
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CNN5, MOBILENET_V2, EDGE)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CNN5, MOBILENET_V2, EDGE, FLAGSHIP)}
 
 
 def find_recipe(name: str) -> Recipe:
