@@ -67,6 +67,6 @@ FLAGSHIP = Recipe(
     label_smoothing=0.05,
     weight_average=0.99,
     default_weights=IMAGENET,
-    parameters=414_051,
+    parameters=411_489,
     backbone=BackboneKind.MOBILENET_V2,
 )
