@@ -22,6 +22,14 @@ BUNDLE_FILE = "bundle.json"
 SCHEMA_VERSION = 1
 
 
+class Aspect(StrEnum):
+    """What becomes of an image's aspect ratio: see Preprocessing."""
+
+    SQUASH = "squash"
+    CENTER_CROP = "center-crop"
+    PAD = "pad"
+
+
 class ModelFormat(StrEnum):
     """The kinds of model file that a bundle can hold."""
 
@@ -46,20 +54,33 @@ class Preprocessing:
     """How a file becomes the model's input: declared once, obeyed in every language.
 
     Decode (accurate integer DCT; EXIF orientation is not applied) -> `channels` (1: ITU-R 601 luma, 3: RGB) ->
-    `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square) -> antialiased triangle filter
-    in floating point to height x width -> round half to even -> uint8. The model's input is those values:
-    [N, height, width, channels], 0..255. `scale` and `offset` (x * scale + offset) are applied *inside* the model when
-    `scale_inside_model`, otherwise by whoever feeds it.
+    `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square; pad: the whole image at its own
+    aspect ratio, `inside` the input, black around it) -> antialiased triangle filter in floating point to height x
+    width -> round half to even -> uint8. The model's input is those values: [N, height, width, channels], 0..255.
+    `scale` and `offset` (x * scale + offset) are applied *inside* the model when `scale_inside_model`, otherwise by
+    whoever feeds it.
     """
 
     height: int
     width: int
     channels: Literal[1, 3]
-    aspect: Literal["squash", "center-crop"] = "squash"
+    aspect: Literal["squash", "center-crop", "pad"] = "squash"
     resize: Literal["antialiased-triangle"] = "antialiased-triangle"
     scale: float = 1.0 / 255.0
     offset: float = 0.0
     scale_inside_model: bool = True
+
+    def inside(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that an image of height x width is resized to: all of the input, or with pad the largest
+        that keeps its aspect ratio and fits, the shorter side rounded half up (at least 1).
+
+        The image is centred: (self.height - height) // 2 black rows above it, likewise columns to its left.
+        """
+        if self.aspect != "pad":
+            return self.height, self.width
+        if height * self.width >= width * self.height:
+            return self.height, max(1, (2 * width * self.height + height) // (2 * height))
+        return max(1, (2 * height * self.width + width) // (2 * width)), self.width
 
     @property
     def key(self) -> str:

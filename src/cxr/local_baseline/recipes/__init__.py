@@ -11,7 +11,13 @@ from cxr.local_baseline.recipes.nouns import (
     NO_WEIGHTS as NO_WEIGHTS,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Activation as Activation,
+)
+from cxr.local_baseline.recipes.nouns import (
     Architecture as Architecture,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BackboneKind as BackboneKind,
 )
 from cxr.local_baseline.recipes.nouns import (
     BatchNorm as BatchNorm,
@@ -36,6 +42,12 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Plateau as Plateau,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Pooling as Pooling,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Precision as Precision,
 )
 from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
