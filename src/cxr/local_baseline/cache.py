@@ -1,7 +1,7 @@
 """Every image of a manifest decoded once: a memory-mapped uint8 array on disk that training reads at no cost.
 
-The file's name is the digest of the images and of the preprocessing contract, so a cache can never be stale. It is
-filled as rows are asked for (row_file.py): a process that was killed is continued by the next, two at once wait for
+The file's name is the digest of the images and of the preprocessing contract, so a cache can never be stale. It
+is filled as rows are asked for (row_file.py): a process that was killed is continued by the next, two at once wait for
 each other, and a damaged row is decoded again.
 """
 

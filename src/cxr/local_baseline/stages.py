@@ -56,7 +56,7 @@ class Surroundings:
     checkpoints: Checkpoints | None = None
     replicas: Replicas = field(default_factory=lambda: ALONE)
     on_resume: OnResume = lambda history: None
-    say: Say = lambda note: None
+    say: Callable[[str], None] = lambda note: None
     finish: bool = False
 
 

@@ -97,12 +97,11 @@ def train_command(
         raise UsageError("--data makes a manifest of its own", hint="give --data or --manifest")
     state_dir = load_settings().state_dir
     if data is None:
-        manifest = read_manifest(manifest_path or DEFAULT_MANIFEST)
+        manifest = task_view(read_manifest(manifest_path or DEFAULT_MANIFEST), task)
         if evaluate:
             check_judgeable(manifest)
     else:
-        manifest = manifest_of_folder(out, data, state_dir, is_judged=evaluate)
-    manifest = task_view(manifest, task)
+        manifest = task_view(manifest_of_folder(out, data, state_dir, is_judged=evaluate), task)
     request = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
