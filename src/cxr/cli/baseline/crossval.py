@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def crossval_command(
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to train; see `cxr baseline recipes`.")] = "cnn5",
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
+    ] = "cnn5",
     folds: Annotated[int, typer.Option("--folds", "-k", help="Into how many parts, each held out once.")] = 5,
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Folds of neighbouring patient numbers: later folds are other times.")
@@ -35,7 +37,10 @@ def crossval_command(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides folds and trainings.")] = 7,
-    weights: Annotated[str, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file.")] = "none",
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's]."),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. optimizer.learning_rate=0.0005."),
@@ -48,8 +53,8 @@ def crossval_command(
     """Cross-validate a recipe inside train and validation; the test split is not looked at.
 
     Folds hold whole patients and duplicate groups, with every label and etiology in its share. Each fold is held out
-    once: a bundle trained on the others judges it. After an interruption the same command goes on; finished folds are
-    kept. Writes crossval.csv, crossval.json and out-of-fold.csv. Research use, not a medical device.
+    once: a bundle trained on the others judges it. Stopped or killed, the same command goes on, in the middle of a
+    fold too. Writes crossval.csv, crossval.json and out-of-fold.csv. Research use, not a medical device.
 
     Example: cxr baseline crossval --recipe cnn5 --folds 5 --manifest manifest.csv
     """
@@ -57,41 +62,47 @@ def crossval_command(
     from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.folds import make_folds
     from cxr.local_baseline.overrides import parse_overrides
-    from cxr.local_baseline.recipes import find_recipe
+    from cxr.local_baseline.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
-    find_recipe(recipe)
+    chosen = open_recipe(recipe).recipe
+    start_from = chosen.weights_or_default(weights)
     check_seed(seed)
     overrides = parse_overrides(sets or ())
     manifest = task_view(read_manifest(manifest_path), task)
+    state_dir = load_settings().state_dir
     request = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
         recipe=recipe,
-        output=out_folder or Path("runs") / f"{recipe}-crossval",
-        cache_dir=cache or load_settings().state_dir / "cache",
+        output=out_folder or Path("runs") / f"{chosen.name}-crossval",
+        cache_dir=cache or state_dir / "cache",
         epochs=epochs,
         seed=seed,
-        weights=weights,
-        name=recipe,
+        weights=start_from,
+        name=chosen.name,
         overrides=overrides,
     )
     check_folder(request.output)
     parts = make_folds(manifest, folds=folds, seed=seed, blocks=blocks, validation=inner_validation)
-    result = _cross_validate(out, request, parts, blocks)
+    if words := chosen.from_scratch_words(start_from):
+        out.warn(words)
+    result = _cross_validate(out, request, parts, state_dir / "checkpoints", blocks=blocks)
     _print_result(out, result)
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
     out.hint(f"cxr baseline train --recipe {recipe}{flag}")
 
 
-def _cross_validate(out: Out, request: TrainRequest, folds: tuple[Fold, ...], blocks: bool) -> CrossValidation:
+def _cross_validate(
+    out: Out, request: TrainRequest, folds: tuple[Fold, ...], checkpoints: Path, *, blocks: bool
+) -> CrossValidation:
     # TensorFlow takes three seconds to load: only when there is something to train.
     from cxr.compare.crossval.run import cross_validate
-    from cxr.local_baseline.train import train
+    from cxr.local_baseline.local_training import Listeners, train_here
 
     def on_epoch(result: EpochResult) -> None:
         out.say(result.line())
@@ -104,7 +115,7 @@ def _cross_validate(out: Out, request: TrainRequest, folds: tuple[Fold, ...], bl
     with out.progress(f"crossval {request.recipe}") as advance:
 
         def train_fold(own: TrainRequest) -> Bundle:
-            return train(own, advance, on_epoch)
+            return train_here(own, checkpoints, Listeners(advance, on_epoch, say=out.say))
 
         return cross_validate(
             request, folds, blocks=blocks, train_fold=train_fold, on_progress=advance, on_fold=on_fold

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,19 +71,12 @@ def evaluate(
 
     predictions, cases = scored_split(split)
     result = measured(cases, how)
-    points, notes = [_point(split, cases, result)], []
-    shifts: tuple[Shift, ...] = ()
-    if split != VALIDATION:
-        try:
-            check_split(manifest, VALIDATION)
-            earlier = scored_split(VALIDATION)[1]
-        except InputError as error:
-            notes.append(f"no operating point on the validation split: {error.message}")
-        else:
-            # Another seed: the two splits share no patients, and so no draws.
-            before = measured(earlier, Draws(how.count, how.seed + 1))
-            points.insert(0, _point(VALIDATION, earlier, before))
-            shifts = _shifts(before, result, tuple(points[0].measures))
+    here = _point(split, cases, result)
+    points, shifts, notes = (
+        ((here,), (), ())
+        if split == VALIDATION
+        else _beside_validation(manifest, here, result, lambda: scored_split(VALIDATION)[1], how)
+    )
     is_positive, score = cases.is_positive, cases.probabilities[:, cases.positive]
     return Evaluation(
         bundle=bundle,
@@ -101,13 +94,27 @@ def evaluate(
         precision_recall=precision_recall_curve(is_positive, score),
         calibrated=_calibratedness(cases, cases.probabilities),
         uncalibrated=_uncalibrated(bundle, cases),
-        points=tuple(points),
+        points=points,
         shifts=shifts,
         predictions=predictions,
         draws=how,
         created=datetime.now(UTC),
-        notes=tuple(notes),
+        notes=notes,
     )
+
+
+def _beside_validation(
+    manifest: Manifest, here: SplitPoint, result: Measured, validation: Callable[[], Scored], draws: Draws
+) -> tuple[tuple[SplitPoint, ...], tuple[Shift, ...], tuple[str, ...]]:
+    """The validation split's point before the judged split's, what moved between them, and notes."""
+    try:
+        check_split(manifest, VALIDATION)
+        earlier = validation()
+    except InputError as error:
+        return (here,), (), (f"no operating point on the validation split: {error.message}",)
+    # Another seed: the two splits share no patients, and so no draws.
+    before = measured(earlier, Draws(draws.count, draws.seed + 1))
+    return (_point(VALIDATION, earlier, before), here), _shifts(before, result, tuple(here.measures)), ()
 
 
 def _metrics(cases: Scored, result: Measured) -> Mapping[str, Estimate]:
