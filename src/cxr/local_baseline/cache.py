@@ -1,6 +1,6 @@
 """Every image of a manifest decoded once: a memory-mapped uint8 array on disk that training reads at no cost.
 
-The file's name is the manifest's hash and the digest of the preprocessing contract, so a cache can never be stale. It
+The file's name is the digest of the images and of the preprocessing contract, so a cache can never be stale. It
 is filled as rows are asked for (row_file.py): a process that was killed is continued by the next, two at once wait for
 each other, and a damaged row is decoded again.
 """
@@ -66,8 +66,15 @@ def cached_images(
 
 
 def cache_path(manifest: Manifest, contract: Preprocessing, cache_dir: Path) -> Path:
-    """Where the decoded images of a manifest lie for a contract."""
-    return cache_dir / f"{manifest.hash[:16]}-{contract.key}.npy"
+    """Where the decoded images of a manifest lie for a contract: however the same images are split or labelled, it is
+    the same file."""
+    return cache_dir / f"{images_digest(manifest)[:16]}-{contract.key}.npy"
+
+
+def images_digest(manifest: Manifest) -> str:
+    """sha256 (hex) of the images in their order, by path and by what is known of their bytes."""
+    rows = manifest.frame[["path", "size", "sha256", "md5", "crc32c"]]
+    return hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
 
 
 def image_source(manifest: Manifest, images: str) -> ImageSource:

@@ -20,10 +20,12 @@ from cxr.local_baseline.recipes import (
     Activation,
     Architecture,
     BackboneKind,
+    BatchNorm,
     OptimizerKind,
     Precision,
     Recipe,
     Stage,
+    Supervision,
     Trains,
 )
 from cxr.local_baseline.sampling import Sampling
@@ -71,15 +73,29 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "head_units": Knob(Kind.INTEGER, 0, 4096),
     "l1": Knob(Kind.DOUBLE, 0.0, 1.0),
     "l2": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
     "precision": Knob(Kind.CHOICE, choices=Precision),
     "sampling": Knob(Kind.CHOICE, choices=Sampling),
+    "supervision": Knob(Kind.CHOICE, choices=Supervision),
+    "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
 #: Those that change what the recipe is made of.
 STRUCTURE_KNOBS = ("backbone", "head_units")
 #: Fields of a stage.
 STAGE_KNOBS: dict[str, Knob] = {
+    "augmentation.aspect": Knob(Kind.DOUBLE, 0.0, 0.8),
+    "augmentation.bands": Knob(Kind.DOUBLE, 0.0, 2.0),
+    "augmentation.black": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "augmentation.blur": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "augmentation.brightness": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "augmentation.contrast": Knob(Kind.DOUBLE, 0.0, 1.5),
+    "augmentation.erase": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "augmentation.gamma": Knob(Kind.DOUBLE, 0.0, 1.5),
+    "augmentation.noise": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "augmentation.rotation": Knob(Kind.DOUBLE, 0.0, 45.0),
     "augmentation.shift": Knob(Kind.DOUBLE, 0.0, 0.4),
     "augmentation.zoom": Knob(Kind.DOUBLE, 0.0, 0.4),
+    "batch_norm": Knob(Kind.CHOICE, choices=BatchNorm),
     "budget.epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.max_epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.min_steps": Knob(Kind.INTEGER, 0, 10_000_000),
@@ -93,6 +109,11 @@ STAGE_KNOBS: dict[str, Knob] = {
     "schedule.patience": Knob(Kind.INTEGER, 1, 10_000),
     "schedule.warmup_share": Knob(Kind.DOUBLE, 0.0, 0.9),
     "unfreeze_layers": Knob(Kind.INTEGER, 0, 1000),
+}
+#: Fields that cannot be set, and why.
+NO_KNOBS = {
+    "augmentation.horizontal_flip": "a mirrored chest has its heart on the right, which is another diagnosis, "
+    "and a net trained on both learns that sides do not matter",
 }
 #: The words for all stages, and for the one whose length `--epochs` is.
 ALL, LAST = "stages", "last"
@@ -134,9 +155,15 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
     for key, value in sorted(overrides.items(), key=lambda item: item[0] not in STRUCTURE_KNOBS):
         check_value(key, value)
         if key in RECIPE_KNOBS:
-            recipe = _with_recipe_field(recipe, key, value, weights if pretrained else NO_WEIGHTS)
+            recipe = _with_recipe_field(recipe, key, value)
         else:
             stages = _with_stages(recipe, stages, key, value)
+    if "batch_norm_momentum" in overrides and pretrained and not any(map(_trains_batch_norm, stages)):
+        raise UsageError(
+            f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained statistics, "
+            "there is no momentum",
+            hint="add --set fine-tune.batch_norm=trained, or train from scratch: --weights none",
+        )
     _check_together(recipe, stages)
     return replace(recipe, pretrained=stages) if pretrained else replace(recipe, scratch=stages)
 
@@ -146,15 +173,9 @@ def takes_activation(recipe: Recipe) -> bool:
     return recipe.architecture is not Architecture.BACKBONE or recipe.head_units > 0
 
 
-def _with_recipe_field(recipe: Recipe, key: str, value: Value, weights: str) -> Recipe:
+def _with_recipe_field(recipe: Recipe, key: str, value: Value) -> Recipe:
     knob = RECIPE_KNOBS[key]
     changed: dict[str, Any] = {key: knob.choices(str(value)) if knob.choices else value}
-    if key == "batch_norm_momentum" and weights != NO_WEIGHTS:
-        raise UsageError(
-            f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained "
-            "statistics, there is no momentum",
-            hint="leave it out, or train from scratch: --weights none",
-        )
     if key == "activation" and not takes_activation(recipe):
         raise UsageError(
             f"activation: all hidden layers of {recipe.name} are its backbone's, with activations of their own",
@@ -176,6 +197,8 @@ def _with_recipe_field(recipe: Recipe, key: str, value: Value, weights: str) -> 
 def knob_of(key: str) -> Knob:
     """The knob that a key turns. Raises UsageError with the keys that there are."""
     _, name = _stage_key(key)
+    if name in NO_KNOBS:
+        raise UsageError(f"{key}: a recipe has no such key: {NO_KNOBS[name]}")
     if key in RECIPE_KNOBS:
         return RECIPE_KNOBS[key]
     if name in STAGE_KNOBS:
@@ -234,6 +257,10 @@ def _fits(knob: Knob, value: Any) -> bool:
     return isinstance(value, number) and knob.low <= value <= knob.high
 
 
+def _trains_batch_norm(stage: Stage) -> bool:
+    return stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED
+
+
 def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Value) -> tuple[Stage, ...]:
     word, name = _stage_key(key)
     changed = [
@@ -252,6 +279,8 @@ def stage_has(stage: Stage, name: str) -> bool:
     """Whether the field `name` means anything to the stage."""
     if name == "unfreeze_layers":
         return stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}
+    if name == "batch_norm":
+        return stage.trains is Trains.FINE_TUNE
     # A head is trained on features, which nothing zooms.
     return stage.trains is not Trains.HEAD or not name.startswith("augmentation.")
 
@@ -273,9 +302,9 @@ def _check_together(recipe: Recipe, stages: tuple[Stage, ...]) -> None:
         if stage.budget.max_epochs < stage.budget.epochs:
             raise UsageError(f"budget.max_epochs={stage.budget.max_epochs} is less than budget.epochs")
         changes = stage.augmentation.times(recipe.augmentation_strength)
-        if max(changes.zoom, changes.shift) > MOST_ZOOM:
+        if max(changes.zoom, changes.aspect / 2, changes.shift) > MOST_ZOOM:
             raise UsageError(
                 f"augmentation_strength={recipe.augmentation_strength:g}: images would change by more than "
                 f"{MOST_ZOOM:.0%} of their side",
-                hint="lower it, or augmentation.zoom and augmentation.shift",
+                hint="lower it, or augmentation.zoom, augmentation.aspect and augmentation.shift",
             )

@@ -16,7 +16,7 @@ from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
 from cxr.manifests.manifest import Manifest
 
 #: Raised when the same request would now train another model, so that finished bundles are not taken for it.
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 DEFAULT_SEED = 7
 #: NumPy's and Keras's generators take seeds from 0 to this.
 LARGEST_SEED = 2**32 - 1
@@ -94,6 +94,8 @@ def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
     decides = {
         "training_version": TRAINING_VERSION,
         "manifest": request.manifest.hash,
+        # A task's view has the manifest's hash, and other labels.
+        "classes": request.manifest.classes,
         "recipe": asdict(recipe),
         "epochs": request.epochs,
         "seed": request.seed,

@@ -14,3 +14,7 @@ Images = Annotated[
     ),
 ]
 CacheDir = Annotated[Path | None, typer.Option("--cache", help="Decoded images [default: .cxr/cache].")]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", help="View of the labels: binary or three-class [default: the labels as they are]."),
+]

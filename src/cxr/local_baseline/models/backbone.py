@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from cxr.errors import Fault, InputError
@@ -18,7 +19,8 @@ MOBILENET_SIZES = (128, 160, 192, 224)
 
 
 def backbone_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
-    """Features [N, F] of an image [N, H, W, 3] of 0..255 after the contract's scale and offset.
+    """Features [N, F] of an image [N, H, W, 1 or 3] of 0..255 after the contract's scale and offset; one channel is
+    shown three times.
 
     Raises InputError when the weights file is of another net or of none, Fault when the download fails.
     """
@@ -26,10 +28,12 @@ def backbone_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
     layers = load().keras.layers
     facts = FACTS[recipe.backbone]
     x = scaled
+    if x.shape[-1] == 1:
+        x = layers.Concatenate(name="three_channels")([x, x, x])
     affine = _channel_affine(recipe.backbone, weights)
     if affine is not None:
         x = layers.Rescaling(list(affine[0]), list(affine[1]), name="channel_scaling")(x)
-    net = _backbone(facts, tuple(scaled.shape[1:]), weights)
+    net = _backbone(facts, tuple(x.shape[1:]), weights)
     if weights == NO_WEIGHTS:
         _prepare_for_scratch(net, facts, recipe)
     elif facts.bgr:
@@ -75,13 +79,21 @@ def _prepare_for_scratch(net: Any, facts: BackboneFacts, recipe: Recipe) -> None
 
 
 def _backbone(facts: BackboneFacts, shape: tuple[int, ...], weights: str) -> Any:
-    function = getattr(load().keras.applications, facts.function)
-    arguments = {**dict(facts.arguments), "input_shape": shape, "include_top": False, "name": BACKBONE_LAYER}
+    def build(values: str | None) -> Any:
+        function = getattr(load().keras.applications, facts.function)
+        with warnings.catch_warnings():
+            # Keras warns of sizes other than ImageNet's, which any net without its top takes, and once for every layer
+            # that a file does not fit, before it raises.
+            warnings.simplefilter("ignore", UserWarning)
+            return function(
+                weights=values, input_shape=shape, include_top=False, name=BACKBONE_LAYER, **dict(facts.arguments)
+            )
+
     if weights == NO_WEIGHTS:
-        return function(weights=None, **arguments)
+        return build(None)
     if weights == IMAGENET:
         try:
-            return function(weights=IMAGENET, **arguments)
+            return build(IMAGENET)
         except Exception as error:
             size = shape[0] if shape[0] in MOBILENET_SIZES else MOBILENET_SIZES[-1]
             raise Fault(
@@ -90,7 +102,7 @@ def _backbone(facts: BackboneFacts, shape: tuple[int, ...], weights: str) -> Any
                 f"from scratch: --weights {NO_WEIGHTS}",
             ) from error
     try:
-        return function(weights=weights, **arguments)
+        return build(weights)
     except (ValueError, KeyError, OSError) as error:
         held = net_of_weights(weights)
         holds = f"; it holds those of {held}" if held and held != facts.name else f": {error}"

@@ -1,8 +1,10 @@
 """Recipes as data: the nouns, the recipes themselves by family, and the table of their names."""
 
 from cxr.local_baseline.recipes.ancestors import CNN5 as CNN5
+from cxr.local_baseline.recipes.augmentation import NOTHING as NOTHING
 from cxr.local_baseline.recipes.augmentation import Augmentation as Augmentation
 from cxr.local_baseline.recipes.edge import EDGE as EDGE
+from cxr.local_baseline.recipes.flagship import FLAGSHIP as FLAGSHIP
 from cxr.local_baseline.recipes.nouns import (
     IMAGENET as IMAGENET,
 )
@@ -17,6 +19,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     BackboneKind as BackboneKind,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BatchNorm as BatchNorm,
 )
 from cxr.local_baseline.recipes.nouns import (
     Budget as Budget,
@@ -50,6 +55,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Stage as Stage,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Supervision as Supervision,
 )
 from cxr.local_baseline.recipes.nouns import (
     Trains as Trains,

@@ -19,6 +19,7 @@ from cxr.local_baseline.recipes.nouns import (
     Pooling,
     Recipe,
     Stage,
+    Supervision,
     Trains,
 )
 
@@ -85,7 +86,8 @@ CNN3 = Recipe(
     deviations=(_RESIZE, _BEST_EPOCH),
 )
 
-_AUGMENTED = Augmentation(zoom=0.2, shift=0.2)
+_AUGMENTED = Augmentation(zoom=0.14, aspect=0.28, shift=0.2, rotation=15.0, brightness=0.2)
+_BRIGHTNESS = "brightness up or down by a fifth of the range: the source multiplied by 1 to 1.5"
 
 CNN3_AUGMENTED = replace(
     CNN3,
@@ -102,7 +104,7 @@ CNN3_AUGMENTED = replace(
             augmentation=_AUGMENTED,
         ),
     ),
-    deviations=(_RESIZE, _NO_FLIP),
+    deviations=(_NO_FLIP, _BRIGHTNESS, _RESIZE),
 )
 
 CNN5 = Recipe(
@@ -118,7 +120,7 @@ CNN5 = Recipe(
             optimizer=Optimizer(1e-3),
             schedule=Plateau(factor=0.3, patience=2),
             early_stopping=EarlyStopping(patience=5),
-            augmentation=Augmentation(zoom=0.1),
+            augmentation=Augmentation(zoom=0.07, aspect=0.14),
         ),
     ),
     parameters=1_246_401,
@@ -168,6 +170,7 @@ RESNET50_FROZEN = Recipe(
     deviations=(
         "pixels as ResNet50's weights expect them (mean of ImageNet taken off each channel): the source gave it 0..1",
         _NO_FLIP,
+        _BRIGHTNESS,
         _RESIZE,
         _BEST_EPOCH,
     ),
@@ -186,7 +189,7 @@ VGG16_FROZEN = Recipe(
             optimizer=Optimizer(1e-4),
             schedule=Constant(),
             early_stopping=EarlyStopping(patience=5),
-            augmentation=Augmentation(zoom=0.1),
+            augmentation=Augmentation(zoom=0.07, aspect=0.14),
         ),
     ),
     pretrained=(
@@ -227,10 +230,11 @@ CIFAR_CNN = Recipe(
         ),
     ),
     parameters=5_846_721,
+    supervision=Supervision.ETIOLOGY,
     batch_size=128,
     dropout=0.0,
     deviations=(
-        "as many outputs as there are classes: the source left the ten of CIFAR-10",
+        "three outputs, which the bundle of a manifest with two labels adds up: the source left the ten of CIFAR-10",
         "Adam 1e-3, 10 epochs of batches of 128, as in that tutorial; class weights, early stopping with patience 5",
         _RESIZE,
     ),

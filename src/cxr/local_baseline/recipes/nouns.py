@@ -79,6 +79,21 @@ class Trains(StrEnum):
     FINE_TUNE = "fine-tune"
 
 
+class Supervision(StrEnum):
+    """What a net is told of a training image: its label, or (where the manifest knows it) its etiology as well."""
+
+    LABELS = "labels"
+    ETIOLOGY = "etiology"
+
+
+class BatchNorm(StrEnum):
+    """What a fine-tuning stage does with batch norm: its pretrained statistics and scales stay (frozen), or it is
+    trained like the rest, its statistics following the recipe's momentum."""
+
+    FROZEN = "frozen"
+    TRAINED = "trained"
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How long a stage trains: see the module's text."""
@@ -146,7 +161,7 @@ class EarlyStopping:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One run of the optimizer. `unfreeze_layers` is how many of the backbone's last convolutions a last-block or
-    fine-tuning stage trains (None: all)."""
+    fine-tuning stage trains (None: all), `batch_norm` what a fine-tuning stage does with all batch-norm layers."""
 
     trains: Trains
     budget: Budget
@@ -155,6 +170,7 @@ class Stage:
     early_stopping: EarlyStopping
     augmentation: Augmentation = NOTHING
     unfreeze_layers: int | None = None
+    batch_norm: BatchNorm = BatchNorm.FROZEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +183,10 @@ class Recipe:
     BACKBONE. `dropout` is the rate before the scores; `activation` that of the layers that are the recipe's own, not a
     backbone's. `l1` and `l2` weigh the sums of absolute and squared values of kernels in the training loss: of the
     layers named by `penalised_layers`, or of all but depthwise ones (empty). `augmentation_strength` multiplies the
-    augmentation of every stage; `class_weights` weigh the loss, unless `sampling` balances the batches already.
+    augmentation of every stage. `class_weights` weigh the loss, unless `sampling` balances the batches already.
+    `label_smoothing` s takes s of a target's certainty and shares it among all classes (Szegedy et al., CVPR 2016).
+    `weight_average` is the decay a step of an exponential moving average of all weights, which is what is judged and
+    kept (0: none).
     """
 
     name: str
@@ -194,6 +213,9 @@ class Recipe:
     sampling: Sampling = Sampling.SHUFFLED
     precision: Precision = Precision.FLOAT32
     softmax: bool = False
+    supervision: Supervision = Supervision.LABELS
+    label_smoothing: float = 0.0
+    weight_average: float = 0.0
     deviations: tuple[str, ...] = ()
 
     @property

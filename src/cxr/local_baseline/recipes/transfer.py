@@ -31,7 +31,7 @@ _SCRATCH = Stage(
     optimizer=Optimizer(2e-3),
     schedule=Cosine(),
     early_stopping=EarlyStopping(patience=12),
-    augmentation=Augmentation(zoom=0.1),
+    augmentation=Augmentation(zoom=0.07, aspect=0.14),
 )
 
 
@@ -42,7 +42,7 @@ def _unfrozen(trains: Trains, epochs: int, learning_rate: float, layers: int | N
         optimizer=Optimizer(learning_rate),
         schedule=Cosine(),
         early_stopping=EarlyStopping(patience=3),
-        augmentation=Augmentation(zoom=0.1, shift=0.05),
+        augmentation=Augmentation(zoom=0.07, aspect=0.14, shift=0.05),
         unfreeze_layers=layers,
     )
 
@@ -62,7 +62,7 @@ MOBILENET_V2 = Recipe(
             optimizer=Optimizer(2e-4),
             schedule=Cosine(),
             early_stopping=EarlyStopping(patience=3),
-            augmentation=Augmentation(zoom=0.1, shift=0.05),
+            augmentation=Augmentation(zoom=0.07, aspect=0.14, shift=0.05),
         ),
     ),
     parameters=411_489,
