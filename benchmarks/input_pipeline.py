@@ -1,8 +1,8 @@
 """Training input against the notebooks' `ImageDataGenerator.flow_from_directory` with augmentation, on full-size files.
 
 Cached epochs: batches as training gets them, shuffled and gathered from the cache; and the same with cnn5's
-augmentation on top, which then costs ten times as much as all the rest. First epoch: decoding included, into an empty cache.
-`--quick` takes fewer files and rounds.
+augmentation on top, which then costs ten times as much as all the rest. First epoch: decoding included, into an empty
+cache. `--quick` takes fewer files and rounds.
 """
 
 from __future__ import annotations
