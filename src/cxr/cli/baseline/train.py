@@ -102,8 +102,10 @@ def train_command(
     )
     bundle = _train(out, request, state_dir / "checkpoints", tensorboard, fresh=fresh, finish=finish)
     location = manifest.location or DEFAULT_MANIFEST
+    _print_bundle(out, bundle)
     judged = _evaluate(out, bundle, location, images, request.cache_dir) if evaluate else None
-    _print_bundle(out, bundle, judged)
+    payload = {"bundle": str(bundle.folder), "hash": bundle.hash, **asdict(bundle.info)}
+    out.result("baseline.train", payload if judged is None else {**payload, "evaluation": judged})
     if not evaluate:
         flag = "" if location == DEFAULT_MANIFEST else f" --manifest {location}"
         out.hint(f"cxr baseline evaluate {bundle.folder}{flag}")
@@ -154,6 +156,7 @@ def _evaluate(
     """Judge the bundle on the test split as `cxr baseline evaluate` does; with --json, what it would print there."""
     arguments: dict[str, Any] = {"manifest_path": manifest_path, "images": images, "cache": cache_dir}
     arguments |= {"as_json": out.json, "quiet": out.quiet}
+    out.text("")
     if not out.json:
         evaluate_command(bundle.folder, **arguments)
         return None
@@ -164,7 +167,7 @@ def _evaluate(
     return document
 
 
-def _print_bundle(out: Out, bundle: Bundle, judged: dict[str, Any] | None) -> None:
+def _print_bundle(out: Out, bundle: Bundle) -> None:
     info, provenance = bundle.info, bundle.info.provenance
     rows: list[tuple[str, object]] = [
         ("recipe", provenance["recipe"]),
@@ -177,6 +180,4 @@ def _print_bundle(out: Out, bundle: Bundle, judged: dict[str, Any] | None) -> No
         ("model", f"{info.model_path}, {bundle.model_size_bytes / 1e6:.1f} MB"),
     ]
     out.table((info.name, ""), rows)
-    payload = {"bundle": str(bundle.folder), "hash": bundle.hash, **asdict(info)}
-    out.result("baseline.train", payload if judged is None else {**payload, "evaluation": judged})
     out.say(f"bundle: {bundle.folder}. Research use, not a medical device.")
