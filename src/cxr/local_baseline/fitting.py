@@ -19,14 +19,9 @@ from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
 from cxr.local_baseline.objective import Objective, objective
 from cxr.local_baseline.optimizers import build_optimizer
-from cxr.local_baseline.pipeline import (
-    TrainingData,
-    batch_bounds,
-    smallest_batch,
-    steps_per_epoch,
-    training_batches,
-)
+from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
 from cxr.local_baseline.recipes import Plateau, Recipe, Stage
+from cxr.local_baseline.sampling import batch_bounds
 from cxr.local_baseline.scoring import Probabilities, scorer
 from cxr.local_baseline.signals import deferred_signals
 from cxr.local_baseline.tensorflow_setup import load
@@ -97,7 +92,9 @@ def fit_stage(
     batch, KeyboardInterrupt after a SIGTERM or Ctrl-C.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
-    replicas.check_batches(smallest_batch(len(data.train), recipe.batch_size))
+    groups = data.train_groups()
+    # A machine's replicas share what is on the machine.
+    replicas.check_batches(min(map(len, groups)) // steps * len(groups))
     with replicas.scope():
         net = replicas.trainable(model)
         optimizer = build_optimizer(stage, steps * epochs)
@@ -114,11 +111,12 @@ def fit_stage(
                 epochs=epochs if replicas.strategy is None else None,
                 seed=seed,
                 weighted=recipe.class_weights,
+                sampling=recipe.sampling,
                 shares=replicas.shares,
                 start=(state.epoch, state.step),
             )
         )
-        step = replicas.step(_replica_step(net, optimizer, objective(recipe)), batches)
+        step = replicas.step(_replica_step(net, optimizer, objective(recipe), replicas.count), batches)
         while not state.is_over(epochs, stage.early_stopping):
             loop.train_epoch(step, batches, recipe.batch_size, on_step)
             loop.end_epoch(loop.score(), on_epoch)
@@ -234,17 +232,19 @@ class _Loop:
             )
 
 
-def _replica_step(net: Any, optimizer: Any, losses: Objective) -> Callable[..., Any]:
+def _replica_step(net: Any, optimizer: Any, losses: Objective, replicas: int) -> Callable[..., Any]:
     """One replica's step: (images, targets, weights, place) -> its share of the batch's mean loss. The gradients of all
-    replicas are summed by the optimizer."""
+    replicas are summed by the optimizer, so each adds its part of the net's penalties; they are not in the loss that is
+    told, which compares with the validation split's."""
     tf = load().tf
 
     def step(images: Any, targets: Any, weights: Any, place: Any) -> Any:
         with tf.GradientTape() as tape:
             each = losses(images, targets, weights, net(images, training=True))
             loss = tf.reduce_sum(each) / tf.cast(place[1], tf.float32)
+            penalised = loss + tf.add_n(net.losses) / replicas if net.losses else loss
         variables = net.trainable_variables
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        optimizer.apply(tape.gradient(penalised, variables), variables)
         return loss
 
     return step

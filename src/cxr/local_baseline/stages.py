@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from cxr.errors import InputError
-from cxr.local_baseline.checkpoints import Checkpoints, Say
+from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
-from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
+from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
@@ -56,7 +56,7 @@ class Surroundings:
     checkpoints: Checkpoints | None = None
     replicas: Replicas = field(default_factory=lambda: ALONE)
     on_resume: OnResume = lambda history: None
-    say: Say = lambda note: None
+    say: Callable[[str], None] = lambda note: None
     finish: bool = False
 
 
@@ -128,7 +128,7 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = finished(model, data.finer)  # no optimizer: a third of the file
+    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
     return Trained(
         bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
     )
@@ -160,8 +160,10 @@ class _Teller:
 def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple[Any, TrainingData]:
     """What a stage trains (it shares its layers with `model`), and on what."""
     if stage.trains is Trains.HEAD:
-        return _head(model, recipe), _features(model, data)
-    if stage.trains is Trains.FINE_TUNE:
+        return _head(model), _features(model, data)
+    if stage.trains is Trains.FROZEN:
+        freeze(model, 0)
+    elif stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}:
         freeze(model, stage.unfreeze_layers)
     if stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED:
         train_batch_norm(model, recipe.batch_norm_momentum)
@@ -169,8 +171,8 @@ def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple
 
 
 def freeze(model: Any, unfreeze_layers: int | None) -> None:
-    """Leave to the optimizer the scores and the last `unfreeze_layers` convolutions of the backbone (None: all);
-    batch norm keeps its pretrained statistics throughout."""
+    """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
+    was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
     flat = list(model._flatten_layers(include_self=False, recursive=True))
     for layer in flat:
@@ -178,8 +180,8 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
             layer.trainable = False  # also makes it use its moving statistics
     convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
-    for layer in convolutions[:frozen]:
-        layer.trainable = False
+    for number, layer in enumerate(convolutions):
+        layer.trainable = number >= frozen
 
 
 def train_batch_norm(model: Any, momentum: float) -> None:
@@ -190,10 +192,9 @@ def train_batch_norm(model: Any, momentum: float) -> None:
             layer.trainable, layer.momentum = True, momentum
 
 
-def _head(model: Any, recipe: Recipe) -> Any:
-    keras = load().keras
-    features = keras.Input(model.get_layer(FEATURES).output.shape[1:])
-    return keras.Model(features, model.get_layer(SCORES)(keras.layers.Dropout(recipe.dropout)(features)))
+def _head(model: Any) -> Any:
+    """The layers behind the features, shared with `model`."""
+    return load().keras.Model(model.get_layer(FEATURES).output, model.output)
 
 
 def _features(model: Any, data: TrainingData) -> TrainingData:
@@ -203,9 +204,12 @@ def _features(model: Any, data: TrainingData) -> TrainingData:
     rows = np.concatenate([data.train, data.validation])
     train = np.arange(len(data.train))
     validation = np.arange(len(data.train), len(rows))
+    decoded = np.isin(rows, np.concatenate([data.train_here(), data.validation]))
+    features = np.zeros((len(rows), backbone.output_shape[-1]), np.float32)
+    features[decoded] = batch_runner(backbone)(data.images, rows[decoded])
     return replace(
         data,
-        images=batch_runner(backbone)(data.images, rows),
+        images=features,
         labels=data.labels[rows],
         finer=None if data.finer is None else data.finer.at(rows),
         train=train,

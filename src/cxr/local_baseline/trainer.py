@@ -33,6 +33,7 @@ from cxr.local_baseline.platform_environment import (
     read_environment,
     tell_failure,
 )
+from cxr.local_baseline.recipe_file import open_recipe
 from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, EarlyStopping
 from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, check_seed, fingerprint, recipe_of
 from cxr.local_baseline.stages import Surroundings
@@ -80,6 +81,9 @@ class TrainerOptions:
     cache_dir: Path
     overrides: Overrides
     metric: str
+    shards: str
+    deterministic: bool
+    verify_cache: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,10 @@ def _train(request: TrainRequest, job: _Job, replicas: Replicas, mark: str, metr
     count = "" if replicas.count == 1 else f", on {replicas.count} replicas"
     images = len(request.manifest.split("train"))
     print(f"training {request.recipe} on {images} images from {request.images}{count}", flush=True)
-    rules = {stage.trains.value: stage.early_stopping for stage in recipe_of(request).stages_with(request.weights)}
+    recipe = recipe_of(request)
+    if words := recipe.from_scratch_words(request.weights):
+        _say(f"note: {words}")
+    rules = {stage.trains.value: stage.early_stopping for stage in recipe.stages_with(request.weights)}
     teller = _Teller(job if replicas.is_chief else _Job(JobEnvironment(HERE), {}), metric, rules)
     place = job.platform.checkpoints
     kept = Checkpoints(place, mark, _say) if place else None
@@ -188,7 +195,7 @@ def _train(request: TrainRequest, job: _Job, replicas: Replicas, mark: str, metr
 def _request(options: TrainerOptions, manifest: Manifest, images: str, weights: str, output: Path) -> TrainRequest:
     return TrainRequest(
         manifest=manifest,
-        images=images,
+        images=options.shards or images,
         recipe=options.recipe,
         output=output,
         cache_dir=options.cache_dir,
@@ -199,6 +206,8 @@ def _request(options: TrainerOptions, manifest: Manifest, images: str, weights: 
         origin=Origin.CUSTOM_JOB,
         name=options.name,
         overrides=options.overrides,
+        deterministic=options.deterministic,
+        verify_cache=options.verify_cache,
     )
 
 
@@ -246,6 +255,7 @@ def parse_options(arguments: Sequence[str] | None, job: JobEnvironment) -> Train
     given = _parser().parse_args([*_other_words(words, job), *flags_of(job.parameters)])
     check_seed(given.seed)
     manifest = job.found(given.manifest)
+    weights = open_recipe(given.recipe).recipe.weights_or_default(given.weights)
     output = given.output or job.model
     if not output:
         raise UsageError(f"there is no place for the model: {VERTEX.model} is not set", hint="or give --output")
@@ -257,11 +267,14 @@ def parse_options(arguments: Sequence[str] | None, job: JobEnvironment) -> Train
         recipe=given.recipe,
         epochs=given.epochs,
         seed=given.seed,
-        weights=given.weights if given.weights in {NO_WEIGHTS, IMAGENET} else job.found(given.weights),
+        weights=weights if weights in {NO_WEIGHTS, IMAGENET} else job.found(weights),
         name=given.name,
         cache_dir=given.cache_dir,
         overrides=parse_overrides([*given.set, *tuned]),
         metric=given.metric,
+        shards=given.shards,
+        deterministic=given.deterministic,
+        verify_cache=given.verify_cache,
     )
 
 
@@ -307,10 +320,12 @@ def _parser() -> argparse.ArgumentParser:
         default=MANIFEST_NAME,
         help="URL, path or name in a channel of the manifest (default: manifest.csv); its images lie below its root",
     )
-    parser.add_argument("--recipe", required=True, help="see `cxr baseline recipes`")
+    parser.add_argument("--recipe", required=True, help="a name, or the path of a .toml file")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
-    parser.add_argument("--weights", default=NO_WEIGHTS, help="none, imagenet, or the path or gs:// URL of a .h5 file")
+    parser.add_argument(
+        "--weights", help="none, imagenet, or the path or gs:// URL of a .h5 file (default: the recipe's)"
+    )
     parser.add_argument("--name", default="", help="the bundle's name (default: the recipe's)")
     places = f"${VERTEX.model} or ${SAGEMAKER.model}"
     parser.add_argument("--output", default="", help=f"where the bundle goes (default: {places})")
@@ -326,6 +341,11 @@ def _parser() -> argparse.ArgumentParser:
         spellings = dict.fromkeys((f"--{name}", f"--{name.replace('-', '_')}"))
         parser.add_argument(*spellings, metavar="VALUE", help=f"the same as --set {key}=VALUE, as tuning jobs say it")
     parser.add_argument("--metric", choices=METRICS, default=METRICS[0], help="what a tuning job is told")
+    parser.add_argument(
+        "--shards", default="", help="gs:// URL or folder of the manifest's TFRecord shards (default: image files)"
+    )
+    parser.add_argument("--deterministic", action="store_true", help="the same bits each time, at some cost in speed")
+    parser.add_argument("--verify-cache", action="store_true", help="check every decoded image, not only a gigabyte")
     parser.add_argument("--cache-dir", type=Path, default=Path(tempfile.gettempdir()) / "cxr-cache")
     return parser
 

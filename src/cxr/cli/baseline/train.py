@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images
+from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.baseline.evaluate import evaluate_command
 from cxr.cli.baseline.image_folder import check_judgeable, manifest_of_folder
 from cxr.cli.baseline.training_table import TrainingTable
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 def train_command(
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to train; see `cxr baseline recipes`.")] = "cnn5",
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
+    ] = "cnn5",
     manifest_path: Annotated[
         Path | None,
         typer.Option("--manifest", "-m", help=f"The manifest to work on [default: {DEFAULT_MANIFEST}]."),
@@ -35,16 +37,26 @@ def train_command(
         Path | None,
         typer.Option("--data", help="Instead of a manifest: a folder with train/<label>/… and test/<label>/…."),
     ] = None,
+    task: TaskOption = None,
     out_folder: Annotated[Path | None, typer.Option("--out", "-o", help="The bundle [default: runs/RECIPE].")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")] = 7,
-    weights: Annotated[str, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file.")] = "none",
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's]."),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. optimizer.learning_rate=0.0005."),
     ] = None,
     images: Images = None,
     cache: CacheDir = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same bits each time, at some cost in speed.")
+    ] = False,
+    verify_cache: Annotated[
+        bool, typer.Option("--verify-cache", help="Check every decoded image, not only a gigabyte of them.")
+    ] = False,
     name: Annotated[str | None, typer.Option("--name", help="The bundle's name [default: the recipe's].")] = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Then judge the bundle on the test split.")] = False,
     fresh: Annotated[
@@ -70,36 +82,42 @@ def train_command(
     """
     from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.overrides import parse_overrides
-    from cxr.local_baseline.recipes import find_recipe
+    from cxr.local_baseline.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
-    find_recipe(recipe)
+    chosen = open_recipe(recipe).recipe
+    start_from = chosen.weights_or_default(weights)
     check_seed(seed)
     overrides = parse_overrides(sets or ())
     if data is not None and manifest_path is not None:
         raise UsageError("--data makes a manifest of its own", hint="give --data or --manifest")
     state_dir = load_settings().state_dir
     if data is None:
-        manifest = read_manifest(manifest_path or DEFAULT_MANIFEST)
+        manifest = task_view(read_manifest(manifest_path or DEFAULT_MANIFEST), task)
         if evaluate:
             check_judgeable(manifest)
     else:
-        manifest = manifest_of_folder(out, data, state_dir, is_judged=evaluate)
+        manifest = task_view(manifest_of_folder(out, data, state_dir, is_judged=evaluate), task)
     request = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
         recipe=recipe,
-        output=out_folder or Path("runs") / recipe,
+        output=out_folder or Path("runs") / chosen.name,
         cache_dir=cache or state_dir / "cache",
         epochs=epochs,
         seed=seed,
-        weights=weights,
-        name=name or recipe,
+        weights=start_from,
+        name=name or chosen.name,
         overrides=overrides,
+        deterministic=deterministic,
+        verify_cache=verify_cache,
     )
+    if words := chosen.from_scratch_words(start_from):
+        out.warn(words)
     bundle = _train(out, request, state_dir / "checkpoints", tensorboard, fresh=fresh, finish=finish)
     location = manifest.location or DEFAULT_MANIFEST
     _print_bundle(out, bundle)
@@ -176,6 +194,7 @@ def _print_bundle(out: Out, bundle: Bundle) -> None:
         ("best epoch", f"{provenance['best_epoch']} ({provenance['best_stage']})"),
         ("validation AUC", f"{provenance['validation_auc']:.4f}"),
         ("threshold", f"{info.threshold.value:.4f} ({info.threshold.chosen_by} on {info.threshold.chosen_on})"),
+        ("temperature", f"{info.calibration.temperature:.3f}" if info.calibration else "none"),
         ("training", f"{provenance['training_seconds']} s, {provenance['images_per_second']} images/s"),
         ("model", f"{info.model_path}, {bundle.model_size_bytes / 1e6:.1f} MB"),
     ]

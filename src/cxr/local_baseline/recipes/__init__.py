@@ -4,6 +4,7 @@ from cxr.local_baseline.recipes.ancestors import CNN5 as CNN5
 from cxr.local_baseline.recipes.augmentation import NOTHING as NOTHING
 from cxr.local_baseline.recipes.augmentation import Augmentation as Augmentation
 from cxr.local_baseline.recipes.edge import EDGE as EDGE
+from cxr.local_baseline.recipes.flagship import FLAGSHIP as FLAGSHIP
 from cxr.local_baseline.recipes.nouns import (
     IMAGENET as IMAGENET,
 )
@@ -11,7 +12,13 @@ from cxr.local_baseline.recipes.nouns import (
     NO_WEIGHTS as NO_WEIGHTS,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Activation as Activation,
+)
+from cxr.local_baseline.recipes.nouns import (
     Architecture as Architecture,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BackboneKind as BackboneKind,
 )
 from cxr.local_baseline.recipes.nouns import (
     BatchNorm as BatchNorm,
@@ -36,6 +43,12 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Plateau as Plateau,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Pooling as Pooling,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Precision as Precision,
 )
 from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
