@@ -4,6 +4,7 @@ from cxr.local_baseline.recipes.ancestors import CNN5 as CNN5
 from cxr.local_baseline.recipes.augmentation import NOTHING as NOTHING
 from cxr.local_baseline.recipes.augmentation import Augmentation as Augmentation
 from cxr.local_baseline.recipes.edge import EDGE as EDGE
+from cxr.local_baseline.recipes.flagship import FLAGSHIP as FLAGSHIP
 from cxr.local_baseline.recipes.nouns import (
     IMAGENET as IMAGENET,
 )
