@@ -11,6 +11,7 @@ import pytest
 
 from cxr.errors import Fault
 from cxr.local_baseline.fitting import EpochResult, StageSnapshot, fit_stage, validation_loss
+from cxr.local_baseline.objective import cross_entropy
 from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import CNN5, Augmentation, EarlyStopping, Plateau, Recipe, Stage
 from cxr.local_baseline.scoring import scorer
@@ -158,3 +159,19 @@ def test_an_epoch_is_kept_before_anybody_is_told() -> None:
             memory=memory,
         )
     assert memory.epochs == [1]
+
+
+def test_smoothing_moves_the_target_away_from_certainty() -> None:
+    one_step = replace(CNN5, batch_size=60, class_weights=False, label_smoothing=0.2)
+    smooth, _ = fit(blank_model(0.8), data(), epochs=1, recipe=one_step)
+    of_positive, of_negative = -0.9 * np.log(0.8) - 0.1 * np.log(0.2), -0.1 * np.log(0.8) - 0.9 * np.log(0.2)
+    assert smooth[0].loss == pytest.approx((of_positive + of_negative) / 2)
+
+
+def test_three_classes_are_smoothed_alike() -> None:
+    tf = load().tf
+    scores = tf.constant([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    loss = cross_entropy(tf.constant([0, 2]), scores, 0.3).numpy()
+    target = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    assert loss == pytest.approx(-(target * np.log(scores)).sum(axis=1), rel=1e-5)
+    assert cross_entropy(tf.constant([0, 2]), scores, 0.0).numpy() == pytest.approx(-np.log([0.7, 0.8]), rel=1e-5)

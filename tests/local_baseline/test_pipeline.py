@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxr.local_baseline.pipeline import Shares, TrainingData, augment, training_batches
+from cxr.local_baseline.pipeline import Shares, TrainingData, training_batches
 from cxr.local_baseline.recipes import Augmentation
-from cxr.local_baseline.tensorflow_setup import load
 
 
 @pytest.fixture
@@ -69,28 +68,3 @@ def test_class_weights_balance_the_loss(data: TrainingData) -> None:
     counts = np.bincount(data.labels[data.train])
     assert weights[0] * counts[0] == pytest.approx(weights[1] * counts[1])
     assert (weights * counts).sum() == pytest.approx(len(data.train))
-
-
-def test_no_augmentation_leaves_the_pixels_alone() -> None:
-    tf = load().tf
-    images = tf.constant(np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32))
-    assert augment(images, Augmentation(), tf.constant([1, 2], tf.int64)) is images
-
-
-def test_a_zoom_keeps_the_centre_and_the_size() -> None:
-    tf = load().tf
-    images = np.zeros((16, 41, 41, 1), np.float32)
-    images[:, 20, 20] = 100.0
-    zoomed = augment(tf.constant(images), Augmentation(zoom=0.1), tf.constant([1, 2], tf.int64)).numpy()
-    assert zoomed.shape == images.shape
-    assert {int(image[..., 0].argmax()) for image in zoomed} == {20 * 41 + 20}
-
-
-def test_flips_happen_only_when_asked() -> None:
-    tf = load().tf
-    ramp = np.broadcast_to(np.arange(20, dtype=np.float32)[None, None, :, None], (32, 20, 20, 1))
-    key = tf.constant([3, 4], tf.int64)
-    rising = lambda images: images[:, 10, -1, 0] > images[:, 10, 0, 0]  # noqa: E731
-    assert rising(augment(tf.constant(ramp), Augmentation(zoom=0.1, shift=0.1), key).numpy()).all()
-    flipped = augment(tf.constant(ramp), Augmentation(horizontal_flip=True), key).numpy()
-    assert 0 < rising(flipped).sum() < 32

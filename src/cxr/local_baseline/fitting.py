@@ -5,27 +5,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import Fault
+from cxr.local_baseline.averaging import WeightAverage
 from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
 from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
+from cxr.local_baseline.objective import Objective, objective
 from cxr.local_baseline.optimizers import build_optimizer
-from cxr.local_baseline.pipeline import (
-    TrainingData,
-    batch_bounds,
-    smallest_batch,
-    steps_per_epoch,
-    training_batches,
-)
+from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
 from cxr.local_baseline.recipes import Plateau, Recipe, Stage
+from cxr.local_baseline.sampling import batch_bounds
 from cxr.local_baseline.scoring import Probabilities, scorer
-from cxr.local_baseline.signals import deferred_sigterm
+from cxr.local_baseline.signals import deferred_signals
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.threshold import roc_auc
 
@@ -49,12 +47,13 @@ class StageResult:
 @dataclass(frozen=True)
 class StageSnapshot:
     """All that decides how a stage goes on: its state, every variable of the model (weights, moving statistics, the
-    states of random layers) and of the optimizer, and the best epoch's weights."""
+    states of random layers) and of the optimizer, the best epoch's weights, and the averaged ones (if any)."""
 
     state: StageState
     variables: Values
     optimizer: Values
     best: Values
+    average: Values = field(default_factory=list)
 
 
 class StageMemory(Protocol):
@@ -90,15 +89,18 @@ def fit_stage(
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
     rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many
     `replicas`. Raises Fault when a loss is not a number, UsageError when there are more replicas than images in a
-    batch, KeyboardInterrupt after a SIGTERM.
+    batch, KeyboardInterrupt after a SIGTERM or Ctrl-C.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
-    replicas.check_batches(smallest_batch(len(data.train), recipe.batch_size))
+    groups = data.train_groups()
+    # A machine's replicas share what is on the machine.
+    replicas.check_batches(min(map(len, groups)) // steps * len(groups))
     with replicas.scope():
         net = replicas.trainable(model)
         optimizer = build_optimizer(stage, steps * epochs)
         optimizer.build(net.trainable_variables)
-    loop = _Loop(net, optimizer, data, stage, epochs, positive, replicas, memory)
+    average = WeightAverage(net, recipe.weight_average) if recipe.weight_average else None
+    loop = _Loop(net, optimizer, data, stage, epochs, positive, replicas, memory, average)
     state = loop.state
     if not state.is_over(epochs, stage.early_stopping):
         batches = replicas.iterate(
@@ -109,11 +111,12 @@ def fit_stage(
                 epochs=epochs if replicas.strategy is None else None,
                 seed=seed,
                 weighted=recipe.class_weights,
+                sampling=recipe.sampling,
                 shares=replicas.shares,
                 start=(state.epoch, state.step),
             )
         )
-        step = replicas.step(_replica_step(net, optimizer), batches)
+        step = replicas.step(_replica_step(net, optimizer, objective(recipe), replicas.count), batches)
         while not state.is_over(epochs, stage.early_stopping):
             loop.train_epoch(step, batches, recipe.batch_size, on_step)
             loop.end_epoch(loop.score(), on_epoch)
@@ -142,23 +145,26 @@ class _Loop:
         positive: int,
         replicas: Replicas,
         memory: StageMemory | None,
+        average: WeightAverage | None,
     ) -> None:
         self._net, self._optimizer, self._data, self._stage = net, optimizer, data, stage
         self._epochs, self._positive, self._replicas = epochs, positive, replicas
         self._memory = memory if replicas.is_chief else None
-        self._scores = scorer(net)
+        self._scores, self._average = scorer(net), average
         self.state, self.best = StageState(), net.get_weights()
         snapshot = memory.restored() if memory is not None else None
         if snapshot is not None:
             self.state, self.best = snapshot.state, snapshot.best
             _assign(net.variables, snapshot.variables)
             _assign(optimizer.variables, snapshot.optimizer)
+            if average is not None:
+                average.restore(snapshot.average)
 
     def train_epoch(self, step: Callable[..., Any], batches: Any, batch_size: int, on_step: OnStep) -> None:
-        """The rest of the epoch's steps. After a SIGTERM what was done so far is kept."""
+        """The rest of the epoch's steps. After a SIGTERM or Ctrl-C what was done so far is kept."""
         images = len(self._data.train)
         steps = steps_per_epoch(self._data, batch_size)
-        with deferred_sigterm() as asked_to_end:
+        with deferred_signals() as asked_to_end:
             while self.state.step < steps and not asked_to_end():
                 first, end = batch_bounds(images, steps, self.state.step)
                 loss = float(step(*next(batches)))
@@ -169,15 +175,20 @@ class _Loop:
                         hint=NO_NUMBER_HINT,
                     )
                 self.state.add_step(loss, end - first)
+                if self._average is not None:
+                    self._average.follow(self.state.epoch * steps + self.state.step)
                 on_step(self.state.step, self.state.loss)
             if asked_to_end():
                 self._keep()
 
     def score(self) -> Probabilities:
-        """Probabilities of the validation split, float64 [N, classes]. After a SIGTERM the epoch's steps are kept."""
+        """Probabilities of the validation split's classes, float64 [N, classes], by the averaged weights where there
+        are any. When it is interrupted the epoch's steps are kept."""
         rows = self._data.validation
         try:
-            return self._replicas.gathered(rows, lambda mine: self._scores(self._data.images, mine))
+            with nullcontext() if self._average is None else self._average.applied():
+                targets = self._replicas.gathered(rows, lambda mine: self._scores(self._data.images, mine))
+            return self._data.judged(targets)
         except KeyboardInterrupt:
             self._keep()
             raise
@@ -198,12 +209,12 @@ class _Loop:
             val_accuracy=float((scores.argmax(axis=1) == truth).mean()),
             learning_rate=float(load().keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
         )
-        with deferred_sigterm():
+        with deferred_signals():
             schedule = self._stage.schedule
             if isinstance(schedule, Plateau) and self.state.on_plateau(result.val_loss, schedule):
                 self._optimizer.learning_rate = result.learning_rate * schedule.factor
             if self.state.end_epoch(result, self._stage.early_stopping):
-                self.best = self._net.get_weights()
+                self.best = self._net.get_weights() if self._average is None else self._average.values
             # Before anybody is told: what the telling meets cannot cost the epoch.
             self._keep()
             on_epoch(result)
@@ -212,27 +223,28 @@ class _Loop:
         if self._memory is not None:
             self._memory.keep(
                 StageSnapshot(
-                    self.state, values_of(self._net.variables), values_of(self._optimizer.variables), self.best
+                    self.state,
+                    values_of(self._net.variables),
+                    values_of(self._optimizer.variables),
+                    self.best,
+                    [] if self._average is None else self._average.values,
                 )
             )
 
 
-def _replica_step(net: Any, optimizer: Any) -> Callable[..., Any]:
-    """One replica's step: (images, labels, weights, place) -> its share of the batch's mean weighted cross-entropy.
-    The gradients of all replicas are summed by the optimizer."""
-    tf, losses = load().tf, load().keras.losses
-    sigmoid = net.output_shape[-1] == 1
+def _replica_step(net: Any, optimizer: Any, losses: Objective, replicas: int) -> Callable[..., Any]:
+    """One replica's step: (images, targets, weights, place) -> its share of the batch's mean loss. The gradients of all
+    replicas are summed by the optimizer, so each adds its part of the net's penalties; they are not in the loss that is
+    told, which compares with the validation split's."""
+    tf = load().tf
 
-    def step(images: Any, labels: Any, weights: Any, place: Any) -> Any:
+    def step(images: Any, targets: Any, weights: Any, place: Any) -> Any:
         with tf.GradientTape() as tape:
-            scores = net(images, training=True)
-            if sigmoid:
-                each = losses.binary_crossentropy(tf.cast(labels, tf.float32)[:, None], scores)
-            else:
-                each = losses.sparse_categorical_crossentropy(labels, scores)
-            loss = tf.reduce_sum(each * weights) / tf.cast(place[1], tf.float32)
+            each = losses(images, targets, weights, net(images, training=True))
+            loss = tf.reduce_sum(each) / tf.cast(place[1], tf.float32)
+            penalised = loss + tf.add_n(net.losses) / replicas if net.losses else loss
         variables = net.trainable_variables
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        optimizer.apply(tape.gradient(penalised, variables), variables)
         return loss
 
     return step

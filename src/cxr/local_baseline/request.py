@@ -10,12 +10,13 @@ from pathlib import Path
 from cxr.bundle import ModelFormat, Origin
 from cxr.errors import InputError, UsageError
 from cxr.files import sha256_of_file
-from cxr.local_baseline.overrides import Overrides, apply_overrides
-from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe, find_recipe
+from cxr.local_baseline.overrides import Overrides
+from cxr.local_baseline.recipe_file import open_recipe
+from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
 from cxr.manifests.manifest import Manifest
 
 #: Raised when the same request would now train another model, so that finished bundles are not taken for it.
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 DEFAULT_SEED = 7
 #: NumPy's and Keras's generators take seeds from 0 to this.
 LARGEST_SEED = 2**32 - 1
@@ -23,9 +24,11 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to; `epochs` None
-    means what the recipe finds right for the data (given, it is the length of the recipe's last stage); `weights` is
-    none, imagenet or a file; `format` is keras or saved-model; `overrides` are the recipe's fields to change."""
+    """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to; `recipe` is a name
+    or the path of a .toml file; `epochs` None means what the recipe finds right for the data (given, it is the length
+    of the recipe's last stage); `weights` is none, imagenet or a file; `format` is keras or saved-model; `overrides`
+    are the recipe's fields to change;
+    `deterministic` asks for the same bits each time; `verify_cache` for a look at every decoded image."""
 
     manifest: Manifest
     images: str
@@ -39,11 +42,14 @@ class TrainRequest:
     origin: Origin = Origin.BASELINE
     name: str = ""
     overrides: Overrides = field(default_factory=dict)
+    deterministic: bool = False
+    verify_cache: bool = False
 
 
 def recipe_of(request: TrainRequest) -> Recipe:
-    """The recipe that the request names, with its overrides. Raises UsageError for what there is not."""
-    return apply_overrides(find_recipe(request.recipe), request.overrides, request.weights)
+    """The recipe that the request names, with its overrides. Raises UsageError for what there is not, InputError for a
+    recipe's file that cannot be used."""
+    return open_recipe(request.recipe).with_overrides(request.overrides, request.weights)
 
 
 def check_seed(seed: int) -> None:
@@ -88,6 +94,8 @@ def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
     decides = {
         "training_version": TRAINING_VERSION,
         "manifest": request.manifest.hash,
+        # A task's view has the manifest's hash, and other labels.
+        "classes": request.manifest.classes,
         "recipe": asdict(recipe),
         "epochs": request.epochs,
         "seed": request.seed,
@@ -96,4 +104,6 @@ def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
         "origin": request.origin,
         "name": request.name,
     }
+    if request.deterministic:
+        decides["deterministic"] = True
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()

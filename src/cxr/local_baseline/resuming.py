@@ -56,6 +56,16 @@ class RunMemory:
         self.run.stage, self._before = number, self._model.get_weights()
         return 0
 
+    def epochs_of(self, number: int) -> int:
+        """How many epochs of stage `number` an earlier process has done."""
+        return self._snapshot.state.epoch if self._snapshot is not None and number == self.run.stage else 0
+
+    def drop_stage(self) -> None:
+        """The stage that began is not gone on with: the model is what it was before it."""
+        if self._snapshot is not None:
+            self._snapshot = None
+            self._model.set_weights(self._before)
+
     def restored(self) -> StageSnapshot | None:
         """Where the stage that began goes on; None at its beginning."""
         snapshot, self._snapshot = self._snapshot, None
@@ -70,6 +80,7 @@ class RunMemory:
             **packed("variables", snapshot.variables),
             **packed("optimizer", snapshot.optimizer),
             **packed("best", snapshot.best),
+            **packed("average", snapshot.average),
             # The first stage is never undone, so what was before it is never needed.
             **packed("before", self._before if self.run.stage else []),
             **packed("model", values_of(self._model.variables) if self._part is not self._model else []),
@@ -99,4 +110,5 @@ class RunMemory:
         for variable, value in zip(self._model.variables, unpacked("model", found.arrays), strict=False):
             variable.assign(value)
         variables, optimizer, best = (unpacked(group, found.arrays) for group in ("variables", "optimizer", "best"))
-        return StageSnapshot(StageState.from_json(found.state["stage"]), variables, optimizer, best)
+        average = unpacked("average", found.arrays)
+        return StageSnapshot(StageState.from_json(found.state["stage"]), variables, optimizer, best, average)

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from cxr.errors import InputError
 from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
-from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
+from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
+from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
-from cxr.local_baseline.recipes import Recipe, Stage, Trains
+from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
 from cxr.local_baseline.resuming import RunMemory
 from cxr.local_baseline.scoring import batch_runner
 from cxr.local_baseline.tensorflow_setup import load
@@ -26,7 +28,7 @@ OnResume = Callable[[tuple[EpochResult, ...]], None]
 @dataclass(frozen=True)
 class Trained:
     """A trained Keras model with its best weights. `seconds` is the time of all stages, validation included, of an
-    interrupted training the time that is in its checkpoints."""
+    interrupted training the time that is in its checkpoints; `ended_early` says that more epochs were planned."""
 
     model: Any
     history: tuple[EpochResult, ...]
@@ -34,6 +36,7 @@ class Trained:
     best_epoch: int
     images_seen: int
     seconds: float
+    ended_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,14 @@ class Plan:
 @dataclass(frozen=True)
 class Surroundings:
     """What a training has around it: its checkpoints, the replicas it runs on, and who is told, before anything else,
-    the epochs of an earlier process that it continues."""
+    the epochs of an earlier process that it continues. `say` hears notes for the user. With `finish` no step is made:
+    the model is the best epoch of the newest checkpoint."""
 
     checkpoints: Checkpoints | None = None
     replicas: Replicas = field(default_factory=lambda: ALONE)
     on_resume: OnResume = lambda history: None
+    say: Callable[[str], None] = lambda note: None
+    finish: bool = False
 
 
 def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
@@ -78,21 +84,29 @@ def run_stages(
     """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
     of every step of all stages.
 
-    Raises Fault for a loss that is not a number, InputError for weights that do not fit.
+    Raises Fault for a loss that is not a number, InputError for weights that do not fit, or when there is no checkpoint
+    to finish.
     """
     around = surroundings or Surroundings()
     load().keras.utils.set_random_seed(seed)
-    model = build_model(recipe, data.classes, weights)
+    model = build_model(recipe, data.outputs, weights)
     plan = plan_stages(recipe, data, weights, epochs)
     memory = RunMemory(model, around.checkpoints)
     run = memory.run
     around.replicas.check_same(memory.position)
     if memory.told:
         around.on_resume(memory.told)
+    elif around.finish:
+        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
     per_epoch = steps_per_epoch(data, recipe.batch_size)
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
+        if around.finish:
+            if not memory.epochs_of(number):
+                memory.drop_stage()
+                break
+            length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
         done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
         teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
@@ -113,8 +127,10 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = load().keras.Model(model.input, model.output, name=model.name)  # no optimizer: a third of the file
-    return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
+    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
+    return Trained(
+        bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
+    )
 
 
 class _Teller:
@@ -140,15 +156,19 @@ class _Teller:
 def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple[Any, TrainingData]:
     """What a stage trains (it shares its layers with `model`), and on what."""
     if stage.trains is Trains.HEAD:
-        return _head(model, recipe), _features(model, data)
-    if stage.trains is Trains.FINE_TUNE:
+        return _head(model), _features(model, data)
+    if stage.trains is Trains.FROZEN:
+        freeze(model, 0)
+    elif stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}:
         freeze(model, stage.unfreeze_layers)
+    if stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED:
+        train_batch_norm(model, recipe.batch_norm_momentum)
     return model, data
 
 
 def freeze(model: Any, unfreeze_layers: int | None) -> None:
-    """Leave to the optimizer the scores and the last `unfreeze_layers` convolutions of the backbone (None: all);
-    batch norm keeps its pretrained statistics throughout."""
+    """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
+    was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
     flat = list(model._flatten_layers(include_self=False, recursive=True))
     for layer in flat:
@@ -156,14 +176,21 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
             layer.trainable = False  # also makes it use its moving statistics
     convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
-    for layer in convolutions[:frozen]:
-        layer.trainable = False
+    for number, layer in enumerate(convolutions):
+        layer.trainable = number >= frozen
 
 
-def _head(model: Any, recipe: Recipe) -> Any:
-    keras = load().keras
-    features = keras.Input(model.get_layer(FEATURES).output.shape[1:])
-    return keras.Model(features, model.get_layer(SCORES)(keras.layers.Dropout(recipe.dropout)(features)))
+def train_batch_norm(model: Any, momentum: float) -> None:
+    """Let all batch-norm layers learn, their moving statistics following the batches by `momentum`. The 0.999 that
+    pretrained nets come with needs thousands of steps to forget what it saw of other images."""
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if isinstance(layer, load().keras.layers.BatchNormalization):
+            layer.trainable, layer.momentum = True, momentum
+
+
+def _head(model: Any) -> Any:
+    """The layers behind the features, shared with `model`."""
+    return load().keras.Model(model.get_layer(FEATURES).output, model.output)
 
 
 def _features(model: Any, data: TrainingData) -> TrainingData:
@@ -173,10 +200,14 @@ def _features(model: Any, data: TrainingData) -> TrainingData:
     rows = np.concatenate([data.train, data.validation])
     train = np.arange(len(data.train))
     validation = np.arange(len(data.train), len(rows))
+    decoded = np.isin(rows, np.concatenate([data.train_here(), data.validation]))
+    features = np.zeros((len(rows), backbone.output_shape[-1]), np.float32)
+    features[decoded] = batch_runner(backbone)(data.images, rows[decoded])
     return replace(
         data,
-        images=batch_runner(backbone)(data.images, rows),
+        images=features,
         labels=data.labels[rows],
+        finer=None if data.finer is None else data.finer.at(rows),
         train=train,
         validation=validation,
     )

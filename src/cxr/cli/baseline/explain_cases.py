@@ -55,8 +55,9 @@ def cases_of_mistakes(
     """The mistakes on a split, the one with the largest probability of the wrong class first."""
     from cxr.compare.metrics import predicted_classes
     from cxr.compare.predictions import predict
-    from cxr.local_baseline.cache import images_root, reader
+    from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.explain.nouns import Case
+    from cxr.local_baseline.image_source import reader
     from cxr.manifests.manifest_file import read_manifest
 
     info, manifest = bundle.info, read_manifest(manifest_path)

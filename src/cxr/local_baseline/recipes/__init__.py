@@ -1,8 +1,10 @@
 """Recipes as data: the nouns, the recipes themselves by family, and the table of their names."""
 
 from cxr.local_baseline.recipes.ancestors import CNN5 as CNN5
+from cxr.local_baseline.recipes.augmentation import NOTHING as NOTHING
 from cxr.local_baseline.recipes.augmentation import Augmentation as Augmentation
 from cxr.local_baseline.recipes.edge import EDGE as EDGE
+from cxr.local_baseline.recipes.flagship import FLAGSHIP as FLAGSHIP
 from cxr.local_baseline.recipes.nouns import (
     IMAGENET as IMAGENET,
 )
@@ -10,7 +12,16 @@ from cxr.local_baseline.recipes.nouns import (
     NO_WEIGHTS as NO_WEIGHTS,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Activation as Activation,
+)
+from cxr.local_baseline.recipes.nouns import (
     Architecture as Architecture,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BackboneKind as BackboneKind,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BatchNorm as BatchNorm,
 )
 from cxr.local_baseline.recipes.nouns import (
     Budget as Budget,
@@ -34,10 +45,19 @@ from cxr.local_baseline.recipes.nouns import (
     Plateau as Plateau,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Pooling as Pooling,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Precision as Precision,
+)
+from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
 )
 from cxr.local_baseline.recipes.nouns import (
     Stage as Stage,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Supervision as Supervision,
 )
 from cxr.local_baseline.recipes.nouns import (
     Trains as Trains,

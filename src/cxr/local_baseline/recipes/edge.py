@@ -28,8 +28,9 @@ EDGE = Recipe(
             optimizer=Optimizer(3e-3),
             schedule=Cosine(),
             early_stopping=EarlyStopping(patience=6),
-            augmentation=Augmentation(zoom=0.1, shift=0.05),
+            augmentation=Augmentation(zoom=0.07, aspect=0.14, shift=0.05),
         ),
     ),
+    parameters=37_602,
     softmax=True,
 )
