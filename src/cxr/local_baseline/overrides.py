@@ -49,6 +49,8 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "class_weights": Knob(Kind.SWITCH),
     "dropout": Knob(Kind.DOUBLE, 0.0, 0.9),
     "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "teacher_share": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "teacher_temperature": Knob(Kind.DOUBLE, 0.5, 20.0),
     "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
 #: Fields of a stage.

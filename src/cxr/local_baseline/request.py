@@ -25,7 +25,8 @@ LARGEST_SEED = 2**32 - 1
 class TrainRequest:
     """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to; `epochs` None
     means what the recipe finds right for the data (given, it is the length of the recipe's last stage); `weights` is
-    none, imagenet or a file; `format` is keras or saved-model; `overrides` are the recipe's fields to change."""
+    none, imagenet or a file; `format` is keras or saved-model; `overrides` are the recipe's fields to change. `variant`
+    is a recipe that the table of recipes does not have, to be trained instead of the one named."""
 
     manifest: Manifest
     images: str
@@ -39,11 +40,13 @@ class TrainRequest:
     origin: Origin = Origin.BASELINE
     name: str = ""
     overrides: Overrides = field(default_factory=dict)
+    variant: Recipe | None = None
 
 
 def recipe_of(request: TrainRequest) -> Recipe:
     """The recipe that the request names, with its overrides. Raises UsageError for what there is not."""
-    return apply_overrides(find_recipe(request.recipe), request.overrides, request.weights)
+    recipe = find_recipe(request.recipe) if request.variant is None else request.variant
+    return apply_overrides(recipe, request.overrides, request.weights)
 
 
 def check_seed(seed: int) -> None:

@@ -6,7 +6,7 @@ import csv
 import platform
 import shlex
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from cxr.folders import replaced_folder
 from cxr.local_baseline.cache import Progress, cached_images
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
+from cxr.local_baseline.operating_scores import operating_scores
 from cxr.local_baseline.pipeline import TrainingData, smallest_batch
-from cxr.local_baseline.recipes import Recipe
+from cxr.local_baseline.recipes import OperatingPoint, Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
-from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 from cxr.local_baseline.supervision import finer_classes, supervision_in_words
+from cxr.local_baseline.teaching import check_teachers, trained_teachers
 from cxr.local_baseline.tensorflow_setup import versions
 from cxr.local_baseline.threshold import roc_auc, youden_threshold
 from cxr.manifests.manifest import Manifest
@@ -51,6 +52,7 @@ def train(
     """
     recipe = recipe_of(request)
     check_request(request, recipe)
+    check_teachers(request, recipe)
     if surroundings is not None:
         surroundings.replicas.check_batches(smallest_batch(len(_rows(request.manifest, "train")), recipe.batch_size))
     mark = fingerprint(request, recipe)
@@ -59,6 +61,7 @@ def train(
         return finished
     with replaced_folder(request.output) as folder:
         data = training_data(request, recipe, on_progress)
+        teachers = trained_teachers(request, recipe, _train_teacher, on_progress, surroundings)
         positive = request.manifest.classes.index(request.manifest.positive_class)
         trained = run_stages(
             recipe,
@@ -70,11 +73,20 @@ def train(
             on_progress=on_progress,
             on_epoch=on_epoch or _ignore,
             surroundings=surroundings,
+            teachers=teachers,
         )
         write_history(trained.history, folder / HISTORY_FILE)
         _write_model(trained.model, request.format, folder)
-        write_bundle(folder, _describe(request, recipe, trained, data, positive, mark))
+        info = _describe(request, recipe, trained, data, positive, mark)
+        if teachers:
+            lines = [teacher.described for teacher in teachers]
+            info = replace(info, provenance={**info.provenance, "teachers": lines})
+        write_bundle(folder, info)
     return read_bundle(request.output, verify=False)
+
+
+def _train_teacher(request: TrainRequest, on_progress: Progress, surroundings: Surroundings | None) -> Bundle:
+    return train(request, on_progress, surroundings=surroundings)
 
 
 def finished_bundle(output: Path, mark: str) -> Bundle | None:
@@ -129,7 +141,7 @@ def _describe(
     request: TrainRequest, recipe: Recipe, trained: Trained, data: TrainingData, positive: int, mark: str
 ) -> BundleInfo:
     classes = request.manifest.classes
-    threshold, auc = _operating_point(trained.model, data, positive)
+    threshold, auc = _operating_point(trained.model, data, positive, recipe.operating_point)
     return BundleInfo(
         name=request.name or recipe.name,
         origin=request.origin,
@@ -169,10 +181,13 @@ def _describe(
     )
 
 
-def _operating_point(model: Any, data: TrainingData, positive: int) -> tuple[Threshold, float]:
-    scores = scorer(model)(data.images, data.validation)[:, positive]
-    truth = data.labels[data.validation] == positive
-    return youden_threshold(scores, truth, "validation"), roc_auc(scores, truth)
+def _operating_point(model: Any, data: TrainingData, positive: int, where: OperatingPoint) -> tuple[Threshold, float]:
+    """The threshold, chosen where the recipe says, and the AUC of the validation split."""
+    chosen = operating_scores(model, data, where)
+    threshold = youden_threshold(chosen.probabilities[:, positive], chosen.labels == positive, chosen.chosen_on)
+    # The validation images come first, as they are.
+    count = len(data.validation)
+    return threshold, roc_auc(chosen.probabilities[:count, positive], chosen.labels[:count] == positive)
 
 
 def _weights_in_words(weights: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cxr.cli.baseline import evaluate, recipes, train
+from cxr.cli.baseline import evaluate, recipes, robustness, train
 
 app = typer.Typer(
     help="Train and judge models on this machine.",
@@ -14,3 +14,4 @@ app = typer.Typer(
 app.command("train")(train.train_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("recipes")(recipes.recipes_command)
+app.command("robustness")(robustness.robustness_command)

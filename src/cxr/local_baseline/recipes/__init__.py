@@ -30,6 +30,9 @@ from cxr.local_baseline.recipes.nouns import (
     EarlyStopping as EarlyStopping,
 )
 from cxr.local_baseline.recipes.nouns import (
+    OperatingPoint as OperatingPoint,
+)
+from cxr.local_baseline.recipes.nouns import (
     Optimizer as Optimizer,
 )
 from cxr.local_baseline.recipes.nouns import (
@@ -46,6 +49,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Supervision as Supervision,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Teacher as Teacher,
 )
 from cxr.local_baseline.recipes.nouns import (
     Trains as Trains,

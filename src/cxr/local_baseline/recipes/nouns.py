@@ -42,6 +42,13 @@ class Supervision(StrEnum):
     ETIOLOGY = "etiology"
 
 
+class OperatingPoint(StrEnum):
+    """On which images the threshold is chosen: the validation split's, or those and corrupted copies of them."""
+
+    VALIDATION = "validation"
+    CORRUPTED_VALIDATION = "corrupted-validation"
+
+
 class BatchNorm(StrEnum):
     """What a fine-tuning stage does with batch norm: its pretrained statistics and scales stay (frozen), or it is
     trained like the rest, its statistics following the recipe's momentum."""
@@ -137,7 +144,8 @@ class Recipe:
     `dropout` is the rate before the scores; `augmentation_strength` multiplies the augmentation of every stage.
     `label_smoothing` s takes s of a target's certainty and shares it among all classes (Szegedy et al., CVPR 2016).
     `weight_average` is the decay a step of an exponential moving average of all weights, which is what is judged and
-    kept (0: none).
+    kept (0: none). With `teachers`, they are trained first, and the target is `teacher_share` their probabilities at
+    `teacher_temperature`, the rest the label (share 0: no teacher is trained).
     """
 
     name: str
@@ -156,6 +164,10 @@ class Recipe:
     supervision: Supervision = Supervision.LABELS
     label_smoothing: float = 0.0
     weight_average: float = 0.0
+    teachers: tuple[Teacher, ...] = ()
+    teacher_share: float = 1.0
+    teacher_temperature: float = 1.0
+    operating_point: OperatingPoint = OperatingPoint.VALIDATION
     deviations: tuple[str, ...] = ()
 
     def stages_with(self, weights: str) -> tuple[Stage, ...]:
@@ -166,3 +178,14 @@ class Recipe:
     def weights(self) -> str:
         """What `--weights` may be, in words."""
         return f"{NO_WEIGHTS}, {IMAGENET} or a .h5 file" if self.pretrained else NO_WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A net that is trained before a recipe's own and teaches it: a recipe of its own (another backbone, input size or
+    length), a number that is added to the training's seed, and its weights ("": the training's)."""
+
+    name: str
+    recipe: Recipe
+    seed: int = 0
+    weights: str = ""
