@@ -74,26 +74,47 @@ def test_train_then_train_again_then_evaluate(work: Path, run_cxr: RunCxr) -> No
 def test_recipes_are_listed(run_cxr: RunCxr) -> None:
     ran = run_cxr("baseline", "recipes")
     assert ran.returncode == 0
-    for name in ("cnn5", "mobilenet-v2", "edge", "150x150x1"):
+    for name in ("cnn5", "mobilenet-v2", "edge", "150x150x1", "393,521", "imagenet, none or a .h5 file"):
         assert name in ran.stdout
     listed = json.loads(run_cxr("baseline", "recipes", "--json").stdout)
-    assert [recipe["name"] for recipe in listed["recipes"]] == ["cnn5", "mobilenet-v2", "edge"]
+    assert {"dense", "cnn3", "cifar-cnn", "resnet50-frozen"} <= {recipe["name"] for recipe in listed["recipes"]}
+
+
+def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr: RunCxr) -> None:
+    shown = run_cxr("baseline", "recipes", "cnn3-augmented")
+    assert shown.returncode == 0
+    for words in ("rmsprop 0.0001", "rotation 15", "no horizontal flip", "differs from its source"):
+        assert words in shown.stdout
+    printed = run_cxr("baseline", "recipes", "dense", "--toml")
+    assert "cxr baseline train --recipe my.toml" in printed.stderr
+    (work / "my.toml").write_text(printed.stdout.replace("batch_size = 64", "batch_size = 8"))
+    trained = run_cxr("baseline", "train", "--recipe", "my.toml", "--epochs", "1", "--json", cwd=work)
+    assert trained.returncode == 0, trained.stderr
+    provenance = json.loads(trained.stdout)["provenance"]
+    assert (provenance["recipe"], provenance["parameters"]) == ("my-dense", 393_521)
+    assert (work / "runs" / "my-dense" / "bundle.json").is_file()
+    (work / "bad.toml").write_text('base = "dense"\nbatch_size = 0\n')
+    refused = run_cxr("baseline", "train", "--recipe", "bad.toml", cwd=work)
+    assert refused.returncode == 2
+    assert "bad.toml: batch_size=0: it takes a whole number" in refused.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", "--recipe", "resnet"), "the recipes are: cnn5, mobilenet-v2, edge"),
+        (("train", "--recipe", "resnet"), "the recipes are: dense, dense-l2, cnn3"),
         (("train", "--manifest", "gone.csv"), "there is no manifest gone.csv"),
         (("train", "--images", "nowhere"), "there is no folder of images nowhere"),
         (("train", "--recipe", "mobilenet-v2", "--weights", "gone.h5"), "there is no weights file gone.h5"),
         (("train", "--epochs", "0"), "at least one is needed"),
+        (("recipes", "resnet"), "the recipes are: dense, dense-l2, cnn3"),
+        (("recipes", "--toml"), "--toml writes one recipe"),
         (("train", "--seed", "4294967296"), "the seed 4294967296: it takes a whole number, 0 to 4294967295"),
         (("train", "--set", "batch_size=0"), "batch_size=0: it takes a whole number, 1 to 4096"),
         (("train", "--set", "unfreeze_layers=3"), "no stage of cnn5 has it"),
         (("evaluate", "xrays"), "is not a bundle"),
     ],
-    ids=["recipe", "manifest", "images", "weights", "epochs", "seed", "value", "stage", "bundle"],
+    ids=["recipe", "manifest", "images", "weights", "epochs", "shown", "toml", "seed", "value", "stage", "bundle"],
 )
 def test_bad_input_is_one_line_what_next_and_exit_code_2(
     work: Path, run_cxr: RunCxr, arguments: tuple[str, ...], words: str

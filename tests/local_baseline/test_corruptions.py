@@ -11,7 +11,7 @@ from cxr.local_baseline.augmenting import blurred
 from cxr.local_baseline.corruptions import CORRUPTIONS, Corruption, corrupted, find_corruptions
 from cxr.local_baseline.operating_scores import operating_scores
 from cxr.local_baseline.pipeline import TrainingData
-from cxr.local_baseline.recipes import OperatingPoint
+from cxr.local_baseline.recipes import ChosenOn
 from cxr.local_baseline.tensorflow_setup import load
 
 Pixels = npt.NDArray[np.uint8]
@@ -102,10 +102,10 @@ def test_a_threshold_may_be_chosen_on_corrupted_copies_too(chests: Pixels) -> No
     layers = [keras.Input((64, 64, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1 / 255)]
     model = keras.Sequential(layers)  # the probability is the mean level
     data = TrainingData(chests, np.array([0, 1, 1]), np.array([0]), np.array([1, 2]), 2)
-    plain = operating_scores(model, data, OperatingPoint.VALIDATION)
+    plain = operating_scores(model, data, ChosenOn.VALIDATION)
     assert plain.probabilities[:, 1] == pytest.approx(chests[1:].mean(axis=(1, 2, 3)) / 255, abs=1e-4)
     assert (plain.labels.tolist(), plain.chosen_on) == ([1, 1], "validation")
-    spread = operating_scores(model, data, OperatingPoint.CORRUPTED_VALIDATION)
+    spread = operating_scores(model, data, ChosenOn.CORRUPTED_VALIDATION)
     assert spread.chosen_on == "corrupted-validation"
     assert spread.labels.tolist() == [1, 1] * len(CORRUPTIONS)
     assert np.array_equal(spread.probabilities[:2], plain.probabilities)

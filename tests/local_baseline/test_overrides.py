@@ -6,7 +6,16 @@ import pytest
 
 from cxr.errors import UsageError
 from cxr.local_baseline.overrides import HYPERPARAMETERS, RECIPE_KNOBS, STAGE_KNOBS, apply_overrides, parse_overrides
-from cxr.local_baseline.recipes import CNN5, MOBILENET_V2, RECIPES, Recipe, Trains
+from cxr.local_baseline.recipes import (
+    CNN5,
+    MOBILENET_V2,
+    RECIPES,
+    Activation,
+    OptimizerKind,
+    Recipe,
+    Supervision,
+    Trains,
+)
 
 
 def changed(recipe: Recipe, *texts: str, weights: str = "none") -> Recipe:
@@ -44,7 +53,7 @@ def test_a_tuning_service_may_give_whole_numbers_with_a_point_and_the_last_word_
     ("text", "words"),
     [
         ("batch_size", "there is no '='"),
-        ("batchsize=3", "a recipe has no 'batchsize'; it has augmentation_strength"),
+        ("batchsize=3", "a recipe has no 'batchsize'; it has activation, augmentation_strength"),
         ("scratch.optimizer.learning_rate=1", "a recipe has no 'scratch.optimizer.learning_rate'"),
         ("stages.augmentation.horizontal_flip=true", "a mirrored chest has its heart on the right"),
         ("batch_size=3.5", "batch_size=3.5: it takes a whole number, 1 to 4096"),
@@ -60,6 +69,12 @@ def test_a_tuning_service_may_give_whole_numbers_with_a_point_and_the_last_word_
         ),
         ("stages.schedule.warmup_share=0.2", "no stage of cnn5 has it"),
         ("unfreeze_layers=3", "no stage of cnn5 has it"),
+        ("batch_norm=trained", "no stage of cnn5 has it"),
+        ("optimizer.kind=lion", "optimizer.kind=lion: it takes one of adam, adamw, nadam, rmsprop, sgd"),
+        ("activation=sine", "activation=sine: it takes one of relu, elu, selu, gelu, swish, tanh, leaky_relu"),
+        ("backbone=vgg16", "backbone: cnn5 does not stand on a known net"),
+        ("head_units=64", "head_units: cnn5 does not stand on a known net"),
+        ("l2=-1", "l2=-1.0: it takes a number, 0 to 1"),
         ("stages.budget.epochs=40", "budget.max_epochs=30 is less than budget.epochs"),
     ],
 )
@@ -69,11 +84,28 @@ def test_what_does_not_fit_is_a_usage_error_that_says_what_does(text: str, words
     assert words in error.value.message
 
 
+def test_words_become_the_fields_own_kind() -> None:
+    recipe = changed(CNN5, "optimizer.kind=sgd", "activation=elu", "l1=1e-5", "l2=0.001", "supervision=etiology")
+    assert recipe.scratch[0].optimizer.kind is OptimizerKind.SGD
+    assert recipe.activation is Activation.ELU
+    assert (recipe.l1, recipe.l2, recipe.supervision) == (1e-5, 0.001, Supervision.ETIOLOGY)
+
+
+def test_an_activation_needs_a_layer_of_the_recipes_own() -> None:
+    with pytest.raises(UsageError, match="all hidden layers of mobilenet-v2 are its backbone's") as error:
+        changed(MOBILENET_V2, "activation=elu")
+    assert "head_units" in str(error.value.hint)
+    # Whatever their order.
+    assert changed(MOBILENET_V2, "activation=elu", "head_units=64").activation is Activation.ELU
+
+
 def test_a_batch_norm_that_is_frozen_takes_no_momentum() -> None:
     assert changed(MOBILENET_V2, "batch_norm_momentum=0.8").batch_norm_momentum == 0.8
     with pytest.raises(UsageError, match="batch_norm_momentum: with weights imagenet") as error:
         changed(MOBILENET_V2, "batch_norm_momentum=0.8", weights="imagenet")
     assert error.value.hint
+    trained = changed(MOBILENET_V2, "batch_norm_momentum=0.8", "fine-tune.batch_norm=trained", weights="imagenet")
+    assert trained.batch_norm_momentum == 0.8
 
 
 def test_changes_that_would_cut_the_chest_off_are_refused_together() -> None:

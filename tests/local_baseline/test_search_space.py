@@ -40,6 +40,18 @@ def test_unfreezing_is_searched_only_where_something_is_frozen() -> None:
     assert "unfreeze-layers" not in names("mobilenet-v2", "none") | names("cnn5", "none")
 
 
+def test_the_ancestors_whole_list_is_searched_where_a_recipe_has_it() -> None:
+    def names(recipe: str, weights: str = "none") -> set[str]:
+        return {parameter.id for parameter in default_space(recipe, weights).parameters}
+
+    common = {"learning-rate", "optimizer", "batch-size", "dropout", "l1", "l2", "augmentation-strength"}
+    assert names("cnn5") == common | {"activation"}
+    assert names("mobilenet-v2") == common  # a bare backbone keeps its activations
+    assert names("resnet50-frozen", "imagenet") == common | {"activation"}
+    assert names("vgg16-frozen", "imagenet") == (common | {"activation"}) - {"augmentation-strength"}
+    assert names("densenet121", "imagenet") == common | {"unfreeze-layers"}
+
+
 RATE = Parameter("learning-rate", ParameterKind.DOUBLE, 1e-4, 1e-2)
 
 

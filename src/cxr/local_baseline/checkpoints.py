@@ -94,6 +94,11 @@ class Checkpoints:
             with only_said(self._say, "old checkpoints were not removed"):
                 self._prune(name)
 
+    def epochs_kept(self) -> int:
+        """How many epochs (of all stages) the newest checkpoint of this training holds, by its name; 0 without one."""
+        found = [NAME.fullmatch(name) for name in self._names() if name.startswith(self._prefix)]
+        return max((int(match[2]) for match in found if match is not None), default=0)
+
     @property
     def _prefix(self) -> str:
         return f"cxr-{self._fingerprint[:MARK_DIGITS]}-v{CHECKPOINT_VERSION}-"

@@ -102,7 +102,7 @@ class Replicas:
         if self.strategy is None:
             return
         for layer in model._flatten_layers(include_self=False, recursive=True):
-            if isinstance(layer, load().keras.layers.Dropout):
+            if isinstance(layer, load().keras.layers.Dropout) and layer.rate > 0:
                 state = layer.seed_generator.state
                 state.assign(np.asarray(state.numpy()) + np.array([0, 1], state.dtype))
 
@@ -211,6 +211,9 @@ def copy_variables(source: Any, target: Any) -> None:
     """All variables of one model, the states of its random layers included, into another of the same layers."""
     for have, get in zip(source.variables, target.variables, strict=True):
         get.assign(have.numpy())
+    for layer in target._flatten_layers(include_self=False, recursive=True):
+        if isinstance(layer, load().keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its variables
 
 
 def shared_layer(layer: Any) -> Any:
@@ -236,7 +239,9 @@ def _shared_dropout() -> Any:
             first, total = CURRENT.place[0], CURRENT.place[1]
             seed = tf.cast(self.seed_generator.state.value, tf.int32)
             shape = tf.shape(inputs)
-            whole = tf.concat([[tf.cast(total, shape.dtype)], shape[1:]], axis=0)
+            same = self.noise_shape or (None,) * len(inputs.shape)  # 1: one draw for the whole axis
+            drawn = [shape[axis] if side is None else side for axis, side in enumerate(same)]
+            whole = tf.stack([tf.cast(total, shape.dtype), *drawn[1:]])
             draws = tf.random.stateless_uniform(whole, seed, dtype=inputs.dtype, alg="auto_select")
             mine = draws[first : first + tf.cast(shape[0], first.dtype)]
             return tf.where(mine >= self.rate, inputs * (1.0 / (1.0 - self.rate)), tf.zeros_like(inputs))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cxr.local_baseline.corruptions import CORRUPTIONS, corrupted
 from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.preprocess import Pixels
-from cxr.local_baseline.recipes import OperatingPoint
+from cxr.local_baseline.recipes import ChosenOn
 from cxr.local_baseline.scoring import Probabilities, scorer
 
 
@@ -29,12 +29,12 @@ class OperatingScores:
     chosen_on: str
 
 
-def operating_scores(model: Any, data: TrainingData, where: OperatingPoint) -> OperatingScores:
+def operating_scores(model: Any, data: TrainingData, where: ChosenOn) -> OperatingScores:
     """What the finished `model` says of the validation images, or (corrupted-validation) of those and, once more, of
     each of their corrupted copies."""
     labels = data.labels[data.validation]
     score = scorer(model)
-    if where is OperatingPoint.VALIDATION:
+    if where is ChosenOn.VALIDATION:
         return OperatingScores(score(data.images, data.validation), labels, str(where))
     images = cast(Pixels, data.images)  # not features: the finished model sees pixels
     parts = [

@@ -1,8 +1,8 @@
 """`--set KEY=VALUE`: a recipe with some of its data changed, checked for type and range.
 
 A key is a field of the recipe (`batch_size`), or a field of its stages (`optimizer.learning_rate`): of the last stage,
-or of those that a word before it names: `stages` (all that run), `last`, or what they train (`whole`, `head`,
-`fine-tune`), as in `fine-tune.optimizer.learning_rate`.
+or of those that a word before it names: `stages` (all that run), `last`, or what they train (`whole`, `head`, `frozen`,
+`last-block`, `fine-tune`), as in `fine-tune.optimizer.learning_rate`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,22 @@ from enum import StrEnum
 from typing import Any
 
 from cxr.errors import UsageError
-from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, Trains
+from cxr.local_baseline.models.backbone_facts import FACTS
+from cxr.local_baseline.recipes import (
+    NO_WEIGHTS,
+    Activation,
+    Architecture,
+    BackboneKind,
+    BatchNorm,
+    ChosenOn,
+    OptimizerKind,
+    Recipe,
+    Stage,
+    Supervision,
+    Trains,
+)
 
-Value = bool | int | float
+Value = bool | int | float | str
 Overrides = Mapping[str, Value]
 
 
@@ -25,34 +38,47 @@ class Kind(StrEnum):
     DOUBLE = "a number"
     INTEGER = "a whole number"
     SWITCH = "true or false"
+    CHOICE = "one of"
 
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One field that can be set, from `low` to `high`, both included."""
+    """One field that can be set: a number from `low` to `high`, both included, or one of the words in `choices`."""
 
     kind: Kind
     low: float = 0.0
     high: float = 1.0
+    choices: type[StrEnum] | None = None
 
     @property
     def words(self) -> str:
         """What may be given."""
+        if self.choices is not None:
+            return f"{self.kind.value} {', '.join(self.choices)}"
         return self.kind.value if self.kind is Kind.SWITCH else f"{self.kind.value}, {self.low:g} to {self.high:g}"
 
 
 #: Fields of the recipe.
 RECIPE_KNOBS: dict[str, Knob] = {
+    "activation": Knob(Kind.CHOICE, choices=Activation),
     "augmentation_strength": Knob(Kind.DOUBLE, 0.0, 4.0),
+    "backbone": Knob(Kind.CHOICE, choices=BackboneKind),
     "batch_norm_momentum": Knob(Kind.DOUBLE, 0.5, 0.999),
     "batch_size": Knob(Kind.INTEGER, 1, 4096),
     "class_weights": Knob(Kind.SWITCH),
     "dropout": Knob(Kind.DOUBLE, 0.0, 0.9),
+    "head_units": Knob(Kind.INTEGER, 0, 4096),
+    "l1": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "l2": Knob(Kind.DOUBLE, 0.0, 1.0),
     "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "operating_point": Knob(Kind.CHOICE, choices=ChosenOn),
+    "supervision": Knob(Kind.CHOICE, choices=Supervision),
     "teacher_share": Knob(Kind.DOUBLE, 0.0, 1.0),
     "teacher_temperature": Knob(Kind.DOUBLE, 0.5, 20.0),
     "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
+#: Those that change what the recipe is made of.
+STRUCTURE_KNOBS = ("backbone", "head_units")
 #: Fields of a stage.
 STAGE_KNOBS: dict[str, Knob] = {
     "augmentation.aspect": Knob(Kind.DOUBLE, 0.0, 0.8),
@@ -67,11 +93,13 @@ STAGE_KNOBS: dict[str, Knob] = {
     "augmentation.rotation": Knob(Kind.DOUBLE, 0.0, 45.0),
     "augmentation.shift": Knob(Kind.DOUBLE, 0.0, 0.4),
     "augmentation.zoom": Knob(Kind.DOUBLE, 0.0, 0.4),
+    "batch_norm": Knob(Kind.CHOICE, choices=BatchNorm),
     "budget.epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.max_epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.min_steps": Knob(Kind.INTEGER, 0, 10_000_000),
     "early_stopping.min_delta": Knob(Kind.DOUBLE, 0.0, 1.0),
     "early_stopping.patience": Knob(Kind.INTEGER, 1, 10_000),
+    "optimizer.kind": Knob(Kind.CHOICE, choices=OptimizerKind),
     "optimizer.learning_rate": Knob(Kind.DOUBLE, 1e-7, 1.0),
     "optimizer.momentum": Knob(Kind.DOUBLE, 0.0, 0.999),
     "optimizer.weight_decay": Knob(Kind.DOUBLE, 0.0, 1.0),
@@ -91,8 +119,13 @@ STAGE_WORDS = (ALL, LAST, *(trains.value for trains in Trains))
 #: Flags of the trainer, named as a tuning service names its parameters, and the keys that they are short for.
 HYPERPARAMETERS: dict[str, str] = {
     "learning-rate": "optimizer.learning_rate",
+    "optimizer": "optimizer.kind",
+    "weight-decay": "optimizer.weight_decay",
     "dropout": "dropout",
     "batch-size": "batch_size",
+    "activation": "activation",
+    "l1": "l1",
+    "l2": "l2",
     "augmentation-strength": "augmentation_strength",
     "unfreeze-layers": "unfreeze_layers",
 }
@@ -116,21 +149,44 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
     """The recipe with `overrides` in the stages that run with `weights`. Raises UsageError for what does not fit."""
     pretrained = weights != NO_WEIGHTS and bool(recipe.pretrained)
     stages = recipe.pretrained if pretrained else recipe.scratch
-    for key, value in overrides.items():
-        _check_range(key, knob_of(key), value)
+    # What decides which other knobs there are comes first.
+    for key, value in sorted(overrides.items(), key=lambda item: item[0] not in STRUCTURE_KNOBS):
+        check_value(key, value)
         if key in RECIPE_KNOBS:
-            if key == "batch_norm_momentum" and pretrained:
-                raise UsageError(
-                    f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained "
-                    "statistics, there is no momentum",
-                    hint="leave it out, or train from scratch: --weights none",
-                )
-            changed: dict[str, Any] = {key: value}
-            recipe = replace(recipe, **changed)
+            recipe = _with_recipe_field(recipe, key, value)
         else:
             stages = _with_stages(recipe, stages, key, value)
+    if "batch_norm_momentum" in overrides and pretrained and not any(map(_trains_batch_norm, stages)):
+        raise UsageError(
+            f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained statistics, "
+            "there is no momentum",
+            hint="add --set fine-tune.batch_norm=trained, or train from scratch: --weights none",
+        )
     _check_together(recipe, stages)
     return replace(recipe, pretrained=stages) if pretrained else replace(recipe, scratch=stages)
+
+
+def takes_activation(recipe: Recipe) -> bool:
+    """Whether the recipe has layers whose activation is its own: a bare backbone has none."""
+    return recipe.architecture is not Architecture.BACKBONE or recipe.head_units > 0
+
+
+def _with_recipe_field(recipe: Recipe, key: str, value: Value) -> Recipe:
+    knob = RECIPE_KNOBS[key]
+    changed: dict[str, Any] = {key: knob.choices(str(value)) if knob.choices else value}
+    if key == "activation" and not takes_activation(recipe):
+        raise UsageError(
+            f"activation: all hidden layers of {recipe.name} are its backbone's, with activations of their own",
+            hint="give it a hidden layer first: --set head_units=256",
+        )
+    if key in STRUCTURE_KNOBS:
+        if recipe.backbone is None:
+            raise UsageError(f"{key}: {recipe.name} does not stand on a known net")
+        changed["parameters"] = None
+    if key == "backbone":
+        facts = FACTS[BackboneKind(str(value))]
+        changed["preprocessing"] = replace(recipe.preprocessing, scale=facts.scale, offset=facts.offset)
+    return replace(recipe, **changed)
 
 
 def knob_of(key: str) -> Knob:
@@ -162,12 +218,14 @@ def _value(key: str, text: str) -> Value:
             value: Value = {"true": True, "false": False}[text.lower()]
         elif knob.kind is Kind.DOUBLE:
             value = float(text)
-        else:
+        elif knob.kind is Kind.INTEGER:
             # A tuning service gives the values of a discrete parameter as 32.0.
             value = int(text) if "." not in text else _whole(float(text))
+        else:
+            value = text
     except (KeyError, ValueError):
         raise UsageError(f"{key}={text}: it takes {knob.words}") from None
-    _check_range(key, knob, value)
+    check_value(key, value)
     return value
 
 
@@ -177,17 +235,32 @@ def _whole(number: float) -> int:
     return int(number)
 
 
-def _check_range(key: str, knob: Knob, value: Value) -> None:
-    # Not `value < low or value > high`: that would let NaN through.
-    if knob.kind is not Kind.SWITCH and not knob.low <= value <= knob.high:
+def check_value(key: str, value: Any) -> None:
+    """Raises UsageError for a key that there is not, or a value of another type or out of its range."""
+    knob = knob_of(key)
+    if not _fits(knob, value):
         raise UsageError(f"{key}={value}: it takes {knob.words}")
+
+
+def _fits(knob: Knob, value: Any) -> bool:
+    if knob.choices is not None:
+        return isinstance(value, str) and value in {choice.value for choice in knob.choices}
+    if knob.kind is Kind.SWITCH or isinstance(value, bool):
+        return knob.kind is Kind.SWITCH and isinstance(value, bool)
+    number = int if knob.kind is Kind.INTEGER else int | float
+    # Not `value < low or value > high`: that would let NaN through.
+    return isinstance(value, number) and knob.low <= value <= knob.high
+
+
+def _trains_batch_norm(stage: Stage) -> bool:
+    return stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED
 
 
 def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Value) -> tuple[Stage, ...]:
     word, name = _stage_key(key)
     changed = [
         _with_field(stage, name.split("."), value)
-        if (word in {ALL, stage.trains} or (word == LAST and stage is stages[-1])) and _has(stage, name)
+        if (word in {ALL, stage.trains} or (word == LAST and stage is stages[-1])) and stage_has(stage, name)
         else None
         for stage in stages
     ]
@@ -197,8 +270,11 @@ def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Val
     return tuple(new or old for new, old in zip(changed, stages, strict=True))
 
 
-def _has(stage: Stage, name: str) -> bool:
+def stage_has(stage: Stage, name: str) -> bool:
+    """Whether the field `name` means anything to the stage."""
     if name == "unfreeze_layers":
+        return stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}
+    if name == "batch_norm":
         return stage.trains is Trains.FINE_TUNE
     # A head is trained on features, which nothing zooms.
     return stage.trains is not Trains.HEAD or not name.startswith("augmentation.")
@@ -208,7 +284,11 @@ def _with_field(thing: Any, path: list[str], value: Value) -> Any:
     """A copy with the field changed; None when it has no such field (a schedule is one of two kinds)."""
     if path[0] not in {field.name for field in fields(thing)}:
         return None
-    new = value if len(path) == 1 else _with_field(getattr(thing, path[0]), path[1:], value)
+    old = getattr(thing, path[0])
+    if len(path) > 1:
+        new = _with_field(old, path[1:], value)
+    else:
+        new = type(old)(str(value)) if isinstance(old, StrEnum) else value
     return None if new is None else replace(thing, **{path[0]: new})
 
 

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 
 from cxr.errors import InputError, UsageError
 from cxr.files import write_text_atomically
-from cxr.local_baseline.overrides import HYPERPARAMETERS, Kind, knob_of, parse_overrides
-from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
+from cxr.local_baseline.models.backbone_facts import FACTS
+from cxr.local_baseline.overrides import HYPERPARAMETERS, Kind, knob_of, parse_overrides, takes_activation
+from cxr.local_baseline.recipes import NO_WEIGHTS, Activation, OptimizerKind, Recipe, Trains, find_recipe
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -73,16 +74,32 @@ _FINE_TUNING_RATE = Parameter("learning-rate", ParameterKind.DOUBLE, 1e-5, 1e-3,
 _DROPOUT = Parameter("dropout", ParameterKind.DOUBLE, 0.0, 0.5)
 _BATCH_SIZE = Parameter("batch-size", ParameterKind.DISCRETE, values=(16, 32, 64))
 _AUGMENTATION = Parameter("augmentation-strength", ParameterKind.DOUBLE, 0.0, 2.0)
-#: MobileNetV2 has 52 convolutions.
-_UNFREEZE = Parameter("unfreeze-layers", ParameterKind.INTEGER, 0, 52)
+_OPTIMIZER = Parameter("optimizer", ParameterKind.CATEGORICAL, values=tuple(OptimizerKind))
+_ACTIVATION = Parameter("activation", ParameterKind.CATEGORICAL, values=tuple(Activation))
+_L1 = Parameter("l1", ParameterKind.DOUBLE, 1e-7, 1e-3, scale=Scale.LOG)
+_L2 = Parameter("l2", ParameterKind.DOUBLE, 1e-6, 1e-2, scale=Scale.LOG)
 
 
 def default_space(recipe: str, weights: str = NO_WEIGHTS) -> SearchSpace:
-    """The space to search when none is given. Raises UsageError for an unknown recipe."""
-    common = (_DROPOUT, _BATCH_SIZE, _AUGMENTATION)
-    if find_recipe(recipe).pretrained and weights != NO_WEIGHTS:
-        return SearchSpace(recipe, (_FINE_TUNING_RATE, *common, _UNFREEZE))
-    return SearchSpace(recipe, (_LEARNING_RATE, *common))
+    """The space to search when none is given: all that the ancestors tuned, where the recipe has it. Raises UsageError
+    for an unknown recipe."""
+    return SearchSpace(recipe, parameters_of(find_recipe(recipe), weights))
+
+
+def parameters_of(recipe: Recipe, weights: str = NO_WEIGHTS) -> tuple[Parameter, ...]:
+    """The hyperparameters that a training of `recipe` with `weights` obeys, with ranges that are worth a search."""
+    pretrained = weights != NO_WEIGHTS and bool(recipe.pretrained)
+    last = (recipe.pretrained if pretrained else recipe.scratch)[-1]
+    chosen = [_FINE_TUNING_RATE if last.trains is Trains.FINE_TUNE else _LEARNING_RATE, _OPTIMIZER, _DROPOUT]
+    chosen.append(_BATCH_SIZE)
+    if takes_activation(recipe):
+        chosen.append(_ACTIVATION)
+    chosen += [_L1, _L2]
+    if last.trains is not Trains.HEAD:
+        chosen.append(_AUGMENTATION)
+    if last.trains is Trains.FINE_TUNE and recipe.backbone is not None:
+        chosen.append(Parameter("unfreeze-layers", ParameterKind.INTEGER, 0, FACTS[recipe.backbone].convolutions))
+    return tuple(chosen)
 
 
 def check_space(space: SearchSpace) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from cxr.errors import InputError
 from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
 from cxr.local_baseline.lessons import TrainedTeacher
-from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
+from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
@@ -28,7 +29,7 @@ OnResume = Callable[[tuple[EpochResult, ...]], None]
 @dataclass(frozen=True)
 class Trained:
     """A trained Keras model with its best weights. `seconds` is the time of all stages, validation included, of an
-    interrupted training the time that is in its checkpoints."""
+    interrupted training the time that is in its checkpoints; `ended_early` says that more epochs were planned."""
 
     model: Any
     history: tuple[EpochResult, ...]
@@ -36,6 +37,7 @@ class Trained:
     best_epoch: int
     images_seen: int
     seconds: float
+    ended_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,14 @@ class Plan:
 @dataclass(frozen=True)
 class Surroundings:
     """What a training has around it: its checkpoints, the replicas it runs on, and who is told, before anything else,
-    the epochs of an earlier process that it continues."""
+    the epochs of an earlier process that it continues. `say` hears notes for the user. With `finish` no step is made:
+    the model is the best epoch of the newest checkpoint."""
 
     checkpoints: Checkpoints | None = None
     replicas: Replicas = field(default_factory=lambda: ALONE)
     on_resume: OnResume = lambda history: None
+    say: Callable[[str], None] = lambda note: None
+    finish: bool = False
 
 
 def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
@@ -81,7 +86,8 @@ def run_stages(
     """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
     of every step of all stages. `teachers` teach all stages but a head's, which sees no images.
 
-    Raises Fault for a loss that is not a number, InputError for weights that do not fit.
+    Raises Fault for a loss that is not a number, InputError for weights that do not fit, or when there is no checkpoint
+    to finish.
     """
     around = surroundings or Surroundings()
     load().keras.utils.set_random_seed(seed)
@@ -92,10 +98,17 @@ def run_stages(
     around.replicas.check_same(memory.position)
     if memory.told:
         around.on_resume(memory.told)
+    elif around.finish:
+        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
     per_epoch = steps_per_epoch(data, recipe.batch_size)
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
+        if around.finish:
+            if not memory.epochs_of(number):
+                memory.drop_stage()
+                break
+            length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
         done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
         teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
@@ -117,8 +130,10 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = finished(model, data.finer)  # no optimizer: a third of the file
-    return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
+    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
+    return Trained(
+        bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
+    )
 
 
 class _Teller:
@@ -144,8 +159,10 @@ class _Teller:
 def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple[Any, TrainingData]:
     """What a stage trains (it shares its layers with `model`), and on what."""
     if stage.trains is Trains.HEAD:
-        return _head(model, recipe), _features(model, data)
-    if stage.trains is Trains.FINE_TUNE:
+        return _head(model), _features(model, data)
+    if stage.trains is Trains.FROZEN:
+        freeze(model, 0)
+    elif stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}:
         freeze(model, stage.unfreeze_layers)
     if stage.trains is Trains.FINE_TUNE and stage.batch_norm is BatchNorm.TRAINED:
         train_batch_norm(model, recipe.batch_norm_momentum)
@@ -153,8 +170,8 @@ def _part(model: Any, data: TrainingData, stage: Stage, recipe: Recipe) -> tuple
 
 
 def freeze(model: Any, unfreeze_layers: int | None) -> None:
-    """Leave to the optimizer the scores and the last `unfreeze_layers` convolutions of the backbone (None: all);
-    batch norm keeps its pretrained statistics throughout."""
+    """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
+    was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
     flat = list(model._flatten_layers(include_self=False, recursive=True))
     for layer in flat:
@@ -162,8 +179,8 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
             layer.trainable = False  # also makes it use its moving statistics
     convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
-    for layer in convolutions[:frozen]:
-        layer.trainable = False
+    for number, layer in enumerate(convolutions):
+        layer.trainable = number >= frozen
 
 
 def train_batch_norm(model: Any, momentum: float) -> None:
@@ -174,10 +191,9 @@ def train_batch_norm(model: Any, momentum: float) -> None:
             layer.trainable, layer.momentum = True, momentum
 
 
-def _head(model: Any, recipe: Recipe) -> Any:
-    keras = load().keras
-    features = keras.Input(model.get_layer(FEATURES).output.shape[1:])
-    return keras.Model(features, model.get_layer(SCORES)(keras.layers.Dropout(recipe.dropout)(features)))
+def _head(model: Any) -> Any:
+    """The layers behind the features, shared with `model`."""
+    return load().keras.Model(model.get_layer(FEATURES).output, model.output)
 
 
 def _features(model: Any, data: TrainingData) -> TrainingData:
@@ -187,9 +203,12 @@ def _features(model: Any, data: TrainingData) -> TrainingData:
     rows = np.concatenate([data.train, data.validation])
     train = np.arange(len(data.train))
     validation = np.arange(len(data.train), len(rows))
+    decoded = np.isin(rows, np.concatenate([data.train_here(), data.validation]))
+    features = np.zeros((len(rows), backbone.output_shape[-1]), np.float32)
+    features[decoded] = batch_runner(backbone)(data.images, rows[decoded])
     return replace(
         data,
-        images=batch_runner(backbone)(data.images, rows),
+        images=features,
         labels=data.labels[rows],
         finer=None if data.finer is None else data.finer.at(rows),
         train=train,

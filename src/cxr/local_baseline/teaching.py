@@ -85,7 +85,7 @@ def _trained(
     around = None
     if surroundings is not None:
         checkpoints = surroundings.checkpoints.of(mark) if surroundings.checkpoints is not None else None
-        around = Surroundings(checkpoints, surroundings.replicas)
+        around = replace(surroundings, checkpoints=checkpoints, on_resume=lambda history: None)
         if not surroundings.replicas.is_chief:  # processes of one machine share the cache
             asked = replace(
                 asked, output=asked.output.with_name(f"{asked.output.name}-{around.replicas.cluster.index}")

@@ -2,29 +2,104 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from cxr.cli.options import Json, Quiet
 from cxr.cli.out import Out
+from cxr.errors import UsageError
+
+if TYPE_CHECKING:
+    from cxr.local_baseline.recipes import Recipe, Stage
 
 
-def recipes_command(as_json: Json = False, quiet: Quiet = False) -> None:
-    """List the recipes: what each trains, on which input, and from where.
+def recipes_command(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show one recipe in full: a name, or a .toml file.")
+    ] = None,
+    toml: Annotated[
+        bool, typer.Option("--toml", help="Print NAME as a file to start a recipe of your own from.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the recipes: what each trains, on which input, and from where; or show one in full.
 
-    Example: cxr baseline recipes
+    Example: cxr baseline recipes cnn5 --toml > my.toml
     """
-    from dataclasses import asdict
-
+    from cxr.local_baseline.recipe_file import open_recipe, to_toml
     from cxr.local_baseline.recipes import RECIPES
 
     out = Out(as_json, quiet)
+    if name is None:
+        if toml:
+            raise UsageError("--toml writes one recipe", hint="cxr baseline recipes cnn5 --toml > my.toml")
+        _print_all(out, list(RECIPES.values()))
+        return
+    chosen = open_recipe(name)
+    recipe = chosen.with_overrides({}, chosen.recipe.default_weights)
+    if toml:
+        text = to_toml(recipe, base=chosen.base)
+        out.text(text.rstrip())
+        out.result("baseline.recipes", {"recipes": [asdict(recipe)], "toml": text})
+        out.hint(f"cxr baseline recipes {name} --toml > my.toml; cxr baseline train --recipe my.toml")
+        return
+    _print_one(out, recipe)
+    out.result("baseline.recipes", {"recipes": [asdict(recipe)]})
+    out.hint(f"cxr baseline train --recipe {name}")
+
+
+def _print_all(out: Out, recipes: list[Recipe]) -> None:
     rows = [
-        (
-            recipe.name,
-            f"{recipe.preprocessing.height}x{recipe.preprocessing.width}x{recipe.preprocessing.channels}",
-            recipe.weights,
-            recipe.summary,
-        )
-        for recipe in RECIPES.values()
+        (recipe.name, _input(recipe), recipe.parameters, recipe.weights, recipe.summary, recipe.source)
+        for recipe in recipes
     ]
-    out.table(("recipe", "input", "weights", "what it is"), rows)
-    out.result("baseline.recipes", {"recipes": [asdict(recipe) for recipe in RECIPES.values()]})
-    out.hint("cxr baseline train --recipe cnn5")
+    out.table(("recipe", "input", "parameters", "weights", "what it is", "source"), rows)
+    out.result("baseline.recipes", {"recipes": [asdict(recipe) for recipe in recipes]})
+    out.hint("cxr baseline recipes cnn5; cxr baseline train --recipe cnn5")
+
+
+def _print_one(out: Out, recipe: Recipe) -> None:
+    rows: list[tuple[str, object]] = [
+        ("what it is", recipe.summary),
+        ("source", recipe.source),
+        ("input", f"{_input(recipe)}, {recipe.preprocessing.aspect}"),
+        ("architecture", recipe.architecture.value),
+        ("parameters", recipe.parameters),
+        ("weights", f"{recipe.weights} [default: {recipe.default_weights}]"),
+        ("batch size", recipe.batch_size),
+        ("dropout", recipe.dropout),
+        ("class weights", "yes" if recipe.class_weights else "no"),
+    ]
+    if recipe.backbone is not None:
+        hidden = f", {recipe.head_units} hidden units" if recipe.head_units else ""
+        rows.insert(4, ("backbone", f"{recipe.backbone}, {recipe.pooling} features{hidden}"))
+    if recipe.l1 or recipe.l2:
+        rows.append(
+            ("penalties", f"L1 {recipe.l1:g}, L2 {recipe.l2:g} on {', '.join(recipe.penalised_layers) or 'all'}")
+        )
+    for words, stages in (("from scratch", recipe.scratch), ("with weights", recipe.pretrained)):
+        rows += [(f"{words}, {stage.trains}", _stage_words(stage)) for stage in stages]
+    rows += [("differs from its source", deviation) for deviation in recipe.deviations]
+    # As text, one value a cell: numbers beside words.
+    out.table((recipe.name, ""), [(key, "-" if value is None else str(value)) for key, value in rows])
+
+
+def _input(recipe: Recipe) -> str:
+    contract = recipe.preprocessing
+    return f"{contract.height}x{contract.width}x{contract.channels}"
+
+
+def _stage_words(stage: Stage) -> str:
+    budget = stage.budget
+    length = f"{budget.epochs} epochs"
+    if budget.min_steps:
+        length += f" (at least {budget.min_steps} steps, at most {budget.max_epochs} epochs)"
+    changes = [f"{name} {value:g}" for name, value in asdict(stage.augmentation).items() if value]
+    layers = "" if stage.unfreeze_layers is None else f", the last {stage.unfreeze_layers} convolutions"
+    return (
+        f"{length}, {stage.optimizer.kind} {stage.optimizer.learning_rate:g}, "
+        f"{type(stage.schedule).__name__.lower()} schedule, {', '.join(changes) or 'no augmentation'}{layers}"
+    )

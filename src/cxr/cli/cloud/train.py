@@ -112,7 +112,7 @@ def custom(
     timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="The job is ended after this long.")] = 2.0,
     epochs: Epochs = None,
     seed: Seed = 7,
-    weights: Weights = "none",
+    weights: Weights = None,
     overrides: Overrides = None,
     image: Image = None,
     again: Again = False,
@@ -135,16 +135,17 @@ def custom(
 
     Example: cxr cloud train custom --recipe mobilenet-v2 --machine g2-standard-4 --spot --yes
     """
-    from cxr.cli.cloud.train_makers import custom_maker
+    from cxr.cli.cloud.train_makers import chosen_recipe, custom_maker
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
+    start_from = chosen_recipe(recipe, weights).weights
 
     def options() -> CustomOptions:
         return _custom_options(ctx.params, timeout_hours)
 
-    plan_and_launch(out, flags, wishes, custom_maker(options, weights, on_step=out.say), manifest)
+    plan_and_launch(out, flags, wishes, custom_maker(options, start_from, on_step=out.say), manifest)
 
 
 @app.command("tune", cls=PlanCommand)
@@ -167,7 +168,7 @@ def tune(
     ] = 1.0,
     epochs: Epochs = None,
     seed: Seed = 7,
-    weights: Weights = "none",
+    weights: Weights = None,
     overrides: Overrides = None,
     image: Image = None,
     again: Again = False,
@@ -190,20 +191,21 @@ def tune(
 
     Example: cxr cloud train tune --recipe mobilenet-v2 --trials 12 --parallel 3 --max-cost 20
     """
-    from cxr.cli.cloud.train_makers import tune_maker
+    from cxr.cli.cloud.train_makers import chosen_recipe, tune_maker
     from cxr.cloud.vertex.tuning import TuneOptions
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
+    start_from = chosen_recipe(recipe, weights).weights
 
     def options() -> TuneOptions:
         from cxr.cli.cloud.train_makers import search_space
 
         trial = _custom_options({**ctx.params, "replicas": 1}, timeout_hours)
-        return TuneOptions(trial, search_space(space, recipe, weights), trials, parallel)
+        return TuneOptions(trial, search_space(space, trial.recipe, trial.weights), trials, parallel)
 
-    plan_and_launch(out, flags, wishes, tune_maker(options, weights, on_step=out.say), manifest)
+    plan_and_launch(out, flags, wishes, tune_maker(options, start_from, on_step=out.say), manifest)
 
 
 def _wishes(
@@ -221,12 +223,13 @@ def _wishes(
 
 
 def _custom_options(given: dict[str, Any], timeout_hours: float) -> CustomOptions:
-    from cxr.cli.cloud.train_makers import check_recipe
+    from cxr.cli.cloud.train_makers import check_recipe, chosen_recipe
     from cxr.cloud.offers import choose_hardware
     from cxr.cloud.vertex.container import DEFAULT_IMAGE, CustomOptions
 
-    overrides = tuple(given["overrides"] or ())
-    check_recipe(given["recipe"], given["weights"], overrides)
+    chosen = chosen_recipe(given["recipe"], given["weights"])
+    overrides = (*chosen.overrides, *(given["overrides"] or ()))
+    check_recipe(chosen.recipe, chosen.weights, overrides)
     hardware = choose_hardware(
         given["machine"],
         gpus=given["gpus"],
@@ -236,12 +239,12 @@ def _custom_options(given: dict[str, Any], timeout_hours: float) -> CustomOption
         disk_gb=given["disk_gb"],
     )
     return CustomOptions(
-        recipe=given["recipe"],
+        recipe=chosen.recipe,
         hardware=hardware,
         timeout_hours=timeout_hours,
         epochs=given["epochs"],
         seed=given["seed"],
-        weights=given["weights"],
+        weights=chosen.weights,
         image=given["image"] or DEFAULT_IMAGE,
         overrides=overrides,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
 from cxr.cloud.vertex.tuning import TuneOptions, plan_tune, tune_options_from
 from cxr.errors import UsageError
 from cxr.local_baseline.overrides import apply_overrides, parse_overrides
+from cxr.local_baseline.recipe_file import open_recipe
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
 from cxr.local_baseline.search_space import Parameter, default_space, read_space
 from cxr.manifests.manifest import Manifest
@@ -85,6 +87,23 @@ def tune_maker(options: Callable[[], TuneOptions], weights: str, *, on_step: Say
         return tune_options_from(request, _weights(request, inputs))
 
     return Maker(JobKind.TUNE, options, lambda: _inputs(weights), plan, restore, start)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecipe:
+    """What a job is told of `--recipe` and `--weights`: a recipe's file stays here, its contents travel as `--set`."""
+
+    recipe: str
+    weights: str
+    overrides: tuple[str, ...]
+
+
+def chosen_recipe(recipe: str, weights: str | None) -> JobRecipe:
+    """Read `--recipe` (a name or a .toml file) and `--weights`. Raises UsageError or InputError for what there is
+    not."""
+    chosen = open_recipe(recipe)
+    texts = tuple(f"{key}={value}" for key, value in chosen.overrides.items())
+    return JobRecipe(chosen.base, chosen.recipe.weights_or_default(weights), texts)
 
 
 def check_recipe(recipe: str, weights: str, overrides: tuple[str, ...]) -> None:

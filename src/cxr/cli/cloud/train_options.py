@@ -44,7 +44,9 @@ Spot = Annotated[bool, typer.Option("--spot", help="Use spot capacity: cheaper, 
 DiskGb = Annotated[int, typer.Option("--disk-gb", min=100, max=64000, help="Boot disk of each machine, GB.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, if not the recipe's.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
-Weights = Annotated[str, typer.Option("--weights", help="none, imagenet, or a .h5 file.")]
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="none, imagenet, or a .h5 file [default: the recipe's].")
+]
 Image = Annotated[str | None, typer.Option("--image", help="Container image with TensorFlow; see cxr cloud image.")]
 Overrides = Annotated[
     list[str] | None,

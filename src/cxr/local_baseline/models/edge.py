@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cxr.local_baseline.models.layers import activation_layer
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.tensorflow_setup import load
 
@@ -32,4 +33,4 @@ def edge_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
 def _normalised(layer: Any, x: Any, recipe: Recipe) -> Any:
     layers = load().keras.layers
     x = layers.BatchNormalization(momentum=recipe.batch_norm_momentum, name=f"{layer.name}_norm")(layer(x))
-    return layers.ReLU(name=f"{layer.name}_relu")(x)
+    return activation_layer(recipe, f"{layer.name}_relu")(x)

@@ -19,11 +19,11 @@ def five_block_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
     layers = load().keras.layers
     x = scaled
     for number, (filters, dropout) in enumerate(BLOCKS, start=1):
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"block{number}_conv")(x)
+        x = layers.Conv2D(filters, 3, padding="same", activation=recipe.activation, name=f"block{number}_conv")(x)
         if dropout:
             x = layers.Dropout(dropout, name=f"block{number}_dropout")(x)
         x = layers.BatchNormalization(momentum=recipe.batch_norm_momentum, name=f"block{number}_norm")(x)
         x = layers.MaxPooling2D(2, padding="same", name=f"block{number}_pool")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(DENSE_UNITS, activation="relu", name="dense")(x)
+    x = layers.Dense(DENSE_UNITS, activation=recipe.activation, name="dense")(x)
     return layers.Dropout(recipe.dropout, name="dense_dropout")(x)

@@ -12,13 +12,22 @@ from cxr.local_baseline.recipes.nouns import (
     NO_WEIGHTS as NO_WEIGHTS,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Activation as Activation,
+)
+from cxr.local_baseline.recipes.nouns import (
     Architecture as Architecture,
+)
+from cxr.local_baseline.recipes.nouns import (
+    BackboneKind as BackboneKind,
 )
 from cxr.local_baseline.recipes.nouns import (
     BatchNorm as BatchNorm,
 )
 from cxr.local_baseline.recipes.nouns import (
     Budget as Budget,
+)
+from cxr.local_baseline.recipes.nouns import (
+    ChosenOn as ChosenOn,
 )
 from cxr.local_baseline.recipes.nouns import (
     Constant as Constant,
@@ -30,9 +39,6 @@ from cxr.local_baseline.recipes.nouns import (
     EarlyStopping as EarlyStopping,
 )
 from cxr.local_baseline.recipes.nouns import (
-    OperatingPoint as OperatingPoint,
-)
-from cxr.local_baseline.recipes.nouns import (
     Optimizer as Optimizer,
 )
 from cxr.local_baseline.recipes.nouns import (
@@ -40,6 +46,12 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Plateau as Plateau,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Pooling as Pooling,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Precision as Precision,
 )
 from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,

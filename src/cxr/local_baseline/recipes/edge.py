@@ -31,5 +31,6 @@ EDGE = Recipe(
             augmentation=Augmentation(zoom=0.07, aspect=0.14, shift=0.05),
         ),
     ),
+    parameters=37_602,
     softmax=True,
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import Augmentation
 from cxr.local_baseline.recipes.nouns import (
+    IMAGENET,
     Architecture,
+    BackboneKind,
     BatchNorm,
     Budget,
     Cosine,
@@ -38,7 +40,7 @@ FLAGSHIP = Recipe(
     name="flagship",
     summary="MobileNetV2 (alpha 0.35) on 128x128 grey, trained on etiologies with strong augmentation",
     source="Sandler et al., MobileNetV2, CVPR 2018; weights of keras.applications; the training is this project's own",
-    architecture=Architecture.MOBILENET_V2,
+    architecture=Architecture.BACKBONE,
     preprocessing=Preprocessing(128, 128, 1, scale=1.0 / 127.5, offset=-1.0),
     scratch=(
         Stage(
@@ -64,4 +66,7 @@ FLAGSHIP = Recipe(
     supervision=Supervision.ETIOLOGY,
     label_smoothing=0.05,
     weight_average=0.99,
+    default_weights=IMAGENET,
+    parameters=411_489,
+    backbone=BackboneKind.MOBILENET_V2,
 )

@@ -13,25 +13,69 @@ from enum import StrEnum
 
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
+from cxr.local_baseline.sampling import Sampling
 
 #: `--weights` words; anything else is the path of a weights file.
 NO_WEIGHTS = "none"
 IMAGENET = "imagenet"
 
 
-class Architecture(StrEnum):
-    """The model builders in `models/`."""
+class Precision(StrEnum):
+    """What a training computes in; weights and sums of gradients are float32 in either, and so is the bundle."""
 
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class Architecture(StrEnum):
+    """The model builders in `models/`. BACKBONE is a known net of `recipe.backbone` with a head of its own."""
+
+    DENSE = "dense"
+    THREE_BLOCK = "three-block"
     FIVE_BLOCK = "five-block"
-    MOBILENET_V2 = "mobilenet-v2"
+    SIX_CONVOLUTIONS = "six-convolutions"
+    BACKBONE = "backbone"
     EDGE = "edge"
 
 
+class BackboneKind(StrEnum):
+    """The nets of keras.applications that a recipe can stand on; `models/backbone_facts.py` has what each needs."""
+
+    MOBILENET_V1 = "mobilenet-v1"
+    MOBILENET_V2 = "mobilenet-v2"
+    RESNET50 = "resnet50"
+    VGG16 = "vgg16"
+    EFFICIENTNET_B0 = "efficientnet-b0"
+    DENSENET121 = "densenet121"
+
+
+class Pooling(StrEnum):
+    """How a backbone's last feature map becomes features: the mean of each channel, or all values in a row."""
+
+    AVERAGE = "average"
+    FLATTEN = "flatten"
+
+
+class Activation(StrEnum):
+    """Keras's activations, by the names a notebook gives them."""
+
+    RELU = "relu"
+    ELU = "elu"
+    SELU = "selu"
+    GELU = "gelu"
+    SWISH = "swish"
+    TANH = "tanh"
+    LEAKY_RELU = "leaky_relu"
+
+
 class Trains(StrEnum):
-    """What a stage trains: all layers, the head on features computed once, or all but the batch-norm layers."""
+    """What a stage trains: all layers; the head on features computed once; the head on augmented images seen through
+    the frozen backbone; the head and the backbone's last block; or all but the batch-norm layers."""
 
     WHOLE = "whole"
     HEAD = "head"
+    FROZEN = "frozen"
+    LAST_BLOCK = "last-block"
     FINE_TUNE = "fine-tune"
 
 
@@ -42,7 +86,7 @@ class Supervision(StrEnum):
     ETIOLOGY = "etiology"
 
 
-class OperatingPoint(StrEnum):
+class ChosenOn(StrEnum):
     """On which images the threshold is chosen: the validation split's, or those and corrupted copies of them."""
 
     VALIDATION = "validation"
@@ -123,8 +167,8 @@ class EarlyStopping:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One run of the optimizer. `unfreeze_layers` is how many of the backbone's last convolutions a fine-tuning stage
-    trains (None: all), `batch_norm` what it does with all batch-norm layers."""
+    """One run of the optimizer. `unfreeze_layers` is how many of the backbone's last convolutions a last-block or
+    fine-tuning stage trains (None: all), `batch_norm` what a fine-tuning stage does with all batch-norm layers."""
 
     trains: Trains
     budget: Budget
@@ -139,13 +183,19 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One way to train a model. `scratch` are the stages with weights none, `pretrained` those with weights (empty:
-    has none).
+    has none), `default_weights` what is meant when nobody says which.
 
-    `dropout` is the rate before the scores; `augmentation_strength` multiplies the augmentation of every stage.
-    `label_smoothing` s takes s of a target's certainty and shares it among all classes (Szegedy et al., CVPR 2016).
-    `weight_average` is the decay a step of an exponential moving average of all weights, which is what is judged and
-    kept (0: none). With `teachers`, they are trained first, and the target is `teacher_share` their probabilities at
-    `teacher_temperature`, the rest the label (share 0: no teacher is trained).
+    `parameters` is the size of the model for two classes (None: not known, as with another backbone). `backbone`,
+    `pooling` and `head_units` (of the hidden layer between features and scores; 0: none) are of the architecture
+    BACKBONE. `dropout` is the rate before the scores; `activation` that of the layers that are the recipe's own, not a
+    backbone's. `l1` and `l2` weigh the sums of absolute and squared values of kernels in the training loss: of the
+    layers named by `penalised_layers`, or of all but depthwise ones (empty). `augmentation_strength` multiplies the
+    augmentation of every stage. `label_smoothing` s takes s of a target's certainty and shares it among all classes
+    (Szegedy et al., CVPR 2016). `weight_average` is the decay a step of an exponential moving average of all weights,
+    which is what is judged and kept (0: none). With `teachers`, they are trained first, and the target is
+    `teacher_share` their probabilities at `teacher_temperature`, the rest the label (share 0: no teacher is trained).
+    `operating_point` says on which images the threshold is chosen.
+    `class_weights` weigh the loss, unless `sampling` balances the batches already.
     """
 
     name: str
@@ -155,11 +205,22 @@ class Recipe:
     preprocessing: Preprocessing
     scratch: tuple[Stage, ...]
     pretrained: tuple[Stage, ...] = ()
+    default_weights: str = NO_WEIGHTS
+    parameters: int | None = None
+    backbone: BackboneKind | None = None
+    pooling: Pooling = Pooling.AVERAGE
+    head_units: int = 0
+    activation: Activation = Activation.RELU
     batch_size: int = 32
     batch_norm_momentum: float = 0.9
     dropout: float = 0.2
+    l1: float = 0.0
+    l2: float = 0.0
+    penalised_layers: tuple[str, ...] = ()
     augmentation_strength: float = 1.0
     class_weights: bool = True
+    sampling: Sampling = Sampling.SHUFFLED
+    precision: Precision = Precision.FLOAT32
     softmax: bool = False
     supervision: Supervision = Supervision.LABELS
     label_smoothing: float = 0.0
@@ -167,17 +228,33 @@ class Recipe:
     teachers: tuple[Teacher, ...] = ()
     teacher_share: float = 1.0
     teacher_temperature: float = 1.0
-    operating_point: OperatingPoint = OperatingPoint.VALIDATION
+    operating_point: ChosenOn = ChosenOn.VALIDATION
     deviations: tuple[str, ...] = ()
 
     def stages_with(self, weights: str) -> tuple[Stage, ...]:
         """The stages that run with `weights`."""
         return self.scratch if weights == NO_WEIGHTS else self.pretrained
 
+    def weights_or_default(self, given: str | None) -> str:
+        """The weights that `--weights` names, or the recipe's own when it is not given."""
+        return self.default_weights if given is None else given
+
     @property
     def weights(self) -> str:
-        """What `--weights` may be, in words."""
-        return f"{NO_WEIGHTS}, {IMAGENET} or a .h5 file" if self.pretrained else NO_WEIGHTS
+        """What `--weights` may be, in words, the default first."""
+        if not self.pretrained:
+            return NO_WEIGHTS
+        words = sorted((NO_WEIGHTS, IMAGENET), key=lambda word: word != self.default_weights)
+        return f"{words[0]}, {words[1]} or a .h5 file"
+
+    def from_scratch_words(self, weights: str) -> str:
+        """What it means to train this recipe with `weights`, when that is not what it is for; else empty."""
+        if weights != NO_WEIGHTS or self.default_weights == NO_WEIGHTS:
+            return ""
+        return (
+            f"{self.name} is made for pretrained weights; with --weights {NO_WEIGHTS} nothing is frozen: the whole net "
+            "starts from random weights, which takes far more images and epochs"
+        )
 
 
 @dataclass(frozen=True, slots=True)

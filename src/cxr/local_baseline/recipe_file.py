@@ -1,0 +1,151 @@
+"""A recipe as a TOML file: one of the recipes by name, and what is different. The same keys as `--set`, with the same
+checks.
+
+base = "cnn5"
+batch_size = 16
+
+[optimizer]            # of the last stage
+learning_rate = 0.0005
+
+[stages.head.optimizer]
+learning_rate = 0.01
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cxr.errors import InputError, UsageError
+from cxr.local_baseline.overrides import (
+    RECIPE_KNOBS,
+    STAGE_KNOBS,
+    STAGE_WORDS,
+    Overrides,
+    Value,
+    apply_overrides,
+    check_value,
+    stage_has,
+)
+from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, find_recipe
+
+SUFFIX = ".toml"
+#: Keys of the file that are no knobs.
+BASE, NAME, SUMMARY, WEIGHTS = "base", "name", "summary", "weights"
+ABOUT = (BASE, NAME, SUMMARY, WEIGHTS)
+#: The table whose tables are named after stages.
+STAGES = "stages"
+
+
+@dataclass(frozen=True)
+class ChosenRecipe:
+    """A recipe by name or from a file. `overrides` are the file's: they become part of it once it is known whether it
+    trains with weights; `base` is the listed recipe that it begins with."""
+
+    recipe: Recipe
+    base: str
+    overrides: Overrides = field(default_factory=dict)
+
+    def with_overrides(self, overrides: Overrides, weights: str) -> Recipe:
+        """The recipe with the file's overrides, then others. Raises UsageError for what does not fit."""
+        return apply_overrides(self.recipe, {**self.overrides, **overrides}, weights)
+
+
+def open_recipe(name: str) -> ChosenRecipe:
+    """The recipe that `--recipe` names: one of the list, or the path of a .toml file. Raises UsageError when there is
+    none of that name, InputError naming the file and the key when something is wrong in it."""
+    return read_recipe(Path(name)) if name.endswith(SUFFIX) else ChosenRecipe(find_recipe(name), name)
+
+
+def read_recipe(path: Path) -> ChosenRecipe:
+    """Read a recipe's file. Its name is the file's, unless it has one of its own."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the recipe {path}: {error}") from error
+    about = {key: raw.pop(key) for key in ABOUT if key in raw}
+    try:
+        for key, value in about.items():
+            if not isinstance(value, str) or not value:
+                raise UsageError(f"{key} is a word or words, not {value!r}")
+        if BASE not in about:
+            raise UsageError(f'there is no base: {BASE} = "cnn5" names the recipe that this one begins with')
+        base = find_recipe(about[BASE])
+        overrides = dict(_flat(raw))
+        for key, value in overrides.items():
+            check_value(key, value)
+        recipe = _described(base, about, path.stem)
+        apply_overrides(recipe, overrides, recipe.default_weights)
+    except UsageError as error:
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
+    return ChosenRecipe(recipe, base.name, overrides)
+
+
+def to_toml(recipe: Recipe, *, base: str) -> str:
+    """The text of a file that says all that can be set of `recipe`, for the stages that run with its own weights;
+    `base` is the listed recipe that it was made of."""
+    chosen = recipe.default_weights
+    lines = [
+        f"# {recipe.name}: {recipe.summary}.",
+        "# Leave out what is to stay as it is in the base; the ranges: docs/baseline.md.",
+        f"{BASE} = {_toml(base)}",
+        f"{NAME} = {_toml(recipe.name if recipe.name != base else 'my-' + base)}",
+    ]
+    if recipe.pretrained:
+        lines.append(f"{WEIGHTS} = {_toml(chosen)}")
+    lines += [f"{key} = {_toml(value)}" for key, value in _recipe_values(recipe, chosen)]
+    for stage in recipe.stages_with(chosen):
+        lines += ["", f"[{STAGES}.{stage.trains}]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in _stage_values(stage)]
+    return "\n".join(lines) + "\n"
+
+
+def _described(base: Recipe, about: Mapping[str, str], stem: str) -> Recipe:
+    weights = about.get(WEIGHTS, base.default_weights)
+    if weights != NO_WEIGHTS and not base.pretrained:
+        raise UsageError(f"{WEIGHTS}={weights}: the recipe {base.name} has no pretrained weights")
+    name, summary = about.get(NAME, stem), about.get(SUMMARY, base.summary)
+    return replace(base, name=name, summary=summary, default_weights=weights)
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Value]]:
+    for key, value in table.items():
+        # [stages.head] is --set head.…; [stages.optimizer] is --set stages.optimizer.…
+        name = key if before == STAGES and key in STAGE_WORDS else f"{before}.{key}".strip(".")
+        if isinstance(value, Mapping):
+            yield from _flat(value, name)
+        else:
+            yield name, value
+
+
+def _recipe_values(recipe: Recipe, weights: str) -> Iterator[tuple[str, Value]]:
+    for key in RECIPE_KNOBS:
+        value = getattr(recipe, key)
+        if value is None:
+            continue
+        try:
+            apply_overrides(recipe, {key: value}, weights)
+        except UsageError:
+            continue  # the recipe has no such knob
+        yield key, value
+
+
+def _stage_values(stage: Stage) -> Iterator[tuple[str, Value]]:
+    for key in STAGE_KNOBS:
+        value: Any = stage
+        for name in key.split("."):
+            value = getattr(value, name, None)
+        if value is not None and stage_has(stage, key):
+            yield key, value
+
+
+def _toml(value: Value) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML string
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)
