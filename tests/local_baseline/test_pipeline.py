@@ -7,6 +7,7 @@ import pytest
 
 from cxr.local_baseline.pipeline import Shares, TrainingData, training_batches
 from cxr.local_baseline.recipes import Augmentation
+from cxr.local_baseline.sampling import Sampling
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ class TrainRequest:
     shards; `recipe` is a name or the path of a .toml file; `epochs` None means what the recipe finds right for the data
     (given, it is the length of the recipe's last stage); `weights` is none, imagenet or a file; `format` is keras or
     saved-model; `overrides` are the recipe's fields to change; `deterministic` asks for the same bits each time;
-    `verify_cache` for a look at every decoded image; `variant` is a recipe without a name in the table, trained instead of `recipe`."""
+    `verify_cache` for a look at every decoded image; `variant` is a recipe without a name in the table, trained instead
+    of `recipe`."""
 
     manifest: Manifest
     images: str
