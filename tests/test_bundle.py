@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, read_bundle, write_bundle
+from cxr.bundle import (
+    Bundle,
+    BundleInfo,
+    Calibration,
+    ModelFormat,
+    Origin,
+    Preprocessing,
+    Threshold,
+    read_bundle,
+    with_decision,
+    write_bundle,
+)
 from cxr.errors import InputError
 
 INFO = BundleInfo(
@@ -58,13 +69,29 @@ def test_a_folder_without_a_description_is_no_bundle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [{"schema_version": 99}, {"origin": "elsewhere"}, {"surprise": 1}, {"classes": None}]
+    "damage",
+    [
+        {"schema_version": 99},
+        {"origin": "elsewhere"},
+        {"surprise": 1},
+        {"classes": None},
+        {"calibration": {"method": "platt"}},
+    ],
 )
 def test_a_damaged_description_is_refused(bundle: Bundle, damage: dict[str, object]) -> None:
     path = bundle.folder / "bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | damage))
     with pytest.raises(InputError):
         read_bundle(bundle.folder)
+
+
+def test_another_decision_is_read_back_and_leaves_the_files(bundle: Bundle) -> None:
+    hot = Calibration("temperature", 1.5, "smallest cross-entropy", "validation", 40, 0.4, 0.3)
+    changed = with_decision(bundle, Threshold(0.6, "max-youden", "validation"), hot)
+    assert read_bundle(bundle.folder) == changed
+    assert changed.info.calibration == hot
+    assert changed.hash != bundle.hash
+    assert changed.info.files == bundle.info.files
 
 
 def test_the_hash_names_model_and_description(bundle: Bundle) -> None:

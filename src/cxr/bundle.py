@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,14 @@ from cxr.files import sha256_of_file, write_text_atomically
 
 BUNDLE_FILE = "bundle.json"
 SCHEMA_VERSION = 1
+
+
+class Aspect(StrEnum):
+    """What becomes of an image's aspect ratio: see Preprocessing."""
+
+    SQUASH = "squash"
+    CENTER_CROP = "center-crop"
+    PAD = "pad"
 
 
 class ModelFormat(StrEnum):
@@ -45,20 +54,33 @@ class Preprocessing:
     """How a file becomes the model's input: declared once, obeyed in every language.
 
     Decode (accurate integer DCT; EXIF orientation is not applied) -> `channels` (1: ITU-R 601 luma, 3: RGB) ->
-    `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square) -> antialiased triangle filter
-    in floating point to height x width -> round half to even -> uint8. The model's input is those values:
-    [N, height, width, channels], 0..255. `scale` and `offset` (x * scale + offset) are applied *inside* the model when
-    `scale_inside_model`, otherwise by whoever feeds it.
+    `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square; pad: the whole image at its own
+    aspect ratio, `inside` the input, black around it) -> antialiased triangle filter in floating point to height x
+    width -> round half to even -> uint8. The model's input is those values: [N, height, width, channels], 0..255.
+    `scale` and `offset` (x * scale + offset) are applied *inside* the model when `scale_inside_model`, otherwise by
+    whoever feeds it.
     """
 
     height: int
     width: int
     channels: Literal[1, 3]
-    aspect: Literal["squash", "center-crop"] = "squash"
+    aspect: Literal["squash", "center-crop", "pad"] = "squash"
     resize: Literal["antialiased-triangle"] = "antialiased-triangle"
     scale: float = 1.0 / 255.0
     offset: float = 0.0
     scale_inside_model: bool = True
+
+    def inside(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that an image of height x width is resized to: all of the input, or with pad the largest
+        that keeps its aspect ratio and fits, the shorter side rounded half up (at least 1).
+
+        The image is centred: (self.height - height) // 2 black rows above it, likewise columns to its left.
+        """
+        if self.aspect != "pad":
+            return self.height, self.width
+        if height * self.width >= width * self.height:
+            return self.height, max(1, (2 * width * self.height + height) // (2 * height))
+        return max(1, (2 * height * self.width + width) // (2 * width)), self.width
 
     @property
     def key(self) -> str:
@@ -69,13 +91,38 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The operating point that travels inside the model: positive when the positive class's probability >= value."""
+    """The operating point that travels inside the model: positive when the positive class's probability (calibrated,
+    where the bundle has a calibration) >= value."""
 
     value: float
     chosen_by: str
     chosen_on: str
     sensitivity: float | None = None
     specificity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How the model's probabilities become calibrated ones: with the scores divided by `temperature` before the softmax
+    (or the sigmoid); see `cxr.local_baseline.calibration`. Above 1 the model was too sure of itself, below 1 not sure
+    enough. The threshold is on the calibrated probability.
+
+    `images` are those that it was chosen on, `cross_entropy_before` and `cross_entropy` their mean loss in nats.
+    """
+
+    method: Literal["temperature"]
+    temperature: float
+    chosen_by: str
+    chosen_on: str
+    images: int
+    cross_entropy_before: float
+    cross_entropy: float
+
+    def __post_init__(self) -> None:
+        if self.method != "temperature":
+            raise ValueError(f"the calibration {self.method!r} is not known")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ValueError(f"the temperature {self.temperature!r} is not a positive number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +155,7 @@ class BundleInfo:
     task: str = "binary"
     stand_in: bool = False
     files: tuple[BundleFile, ...] = ()
-    calibration: Mapping[str, Any] | None = None
+    calibration: Calibration | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     cost: Mapping[str, Any] | None = None
@@ -151,6 +198,17 @@ def write_bundle(folder: Path, info: BundleInfo) -> Bundle:
     return Bundle(folder, listed)
 
 
+def with_decision(
+    bundle: Bundle, threshold: Threshold, calibration: Calibration | None, *, keep_file: bool = False
+) -> Bundle:
+    """The bundle with another threshold and calibration, and so another hash. bundle.json is written anew, whole or not
+    at all (with `keep_file` it is left as it is); the other files stay as they are."""
+    info = replace(bundle.info, threshold=threshold, calibration=calibration)
+    if not keep_file and info != bundle.info:
+        write_text_atomically(bundle.folder / BUNDLE_FILE, json.dumps(asdict(info), indent=2) + "\n")
+    return Bundle(bundle.folder, info)
+
+
 def read_bundle(folder: Path, *, verify: bool = True) -> Bundle:
     """Read and check a bundle. Raises InputError naming the folder and what is wrong: absent or unreadable
     bundle.json, unknown schema version, or (with `verify`) a file that is missing or has changed."""
@@ -183,6 +241,7 @@ def _info_from(raw: Any, path: Path) -> BundleInfo:
                 "classes": tuple(raw["classes"]),
                 "preprocessing": Preprocessing(**raw["preprocessing"]),
                 "threshold": Threshold(**raw["threshold"]),
+                "calibration": Calibration(**raw["calibration"]) if raw.get("calibration") else None,
                 "files": tuple(BundleFile(**file) for file in raw["files"]),
             }
         )

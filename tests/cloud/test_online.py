@@ -14,11 +14,11 @@ from service_site import Site, wait_until
 
 from cxr.bundle import ModelFormat, read_bundle
 from cxr.cloud.journal import Job
-from cxr.cloud.locks import only_one
 from cxr.cloud.serving import ONLINE
 from cxr.cloud.signals import heard_as_ctrl_c
 from cxr.cloud.vertex.clients import endpoint_client
 from cxr.cloud.vertex.endpoints import begin_endpoint, cancel_quietly, find_endpoint
+from cxr.locks import only_one
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
 from cxr.compare.predictors import open_predictor
@@ -15,6 +17,7 @@ from cxr.compare.predictors.encoded_images import saved_model_labels
 from cxr.errors import InputError
 from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
 from cxr.local_baseline.exports.saved_model import export_saved_model
+from cxr.local_baseline.preprocess import load_image
 from cxr.local_baseline.tensorflow_setup import load
 
 LABELS = ("NORMAL", "PNEUMONIA")
@@ -72,3 +75,28 @@ def test_the_labels_are_read_from_the_model(bundle: Bundle, model: Any, tmp_path
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="cannot load"):
         saved_model_labels(tmp_path / "none")
+
+
+@pytest.mark.parametrize("aspect", ["squash", "center-crop", "pad"])
+@pytest.mark.parametrize("size", [(30, 47), (61, 20), (8, 8), (1, 40)], ids=str)
+def test_the_preprocessing_inside_the_model_is_the_contracts(
+    aspect: Any, size: tuple[int, int], tmp_path: Path
+) -> None:
+    """The "model" gives back its pixels, so that what the graph makes of a file is seen."""
+    keras = load().keras
+    contract = Preprocessing(12, 16, 1, aspect)
+    image = keras.Input((12, 16, 1))
+    pixels = keras.Model(image, keras.layers.Flatten()(image))
+    labels = [str(number) for number in range(12 * 16)]
+    export_encoded_saved_model(pixels, tmp_path / "model", labels, contract)
+    serve = load().tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    grey = np.random.default_rng(2).integers(0, 256, size, dtype=np.uint8)
+    for form in ("PNG", "JPEG"):
+        stream = io.BytesIO()
+        Image.fromarray(grey).save(stream, form, quality=92)
+        data = stream.getvalue()
+        tf = load().tf
+        served = serve(image_bytes=tf.constant([data]), key=tf.constant(["one"]))["scores"].numpy()
+        ours = load_image(data, contract)
+        assert np.abs(served.reshape(12, 16) - ours[..., 0]).max() <= 1  # a half may be rounded either way
+        assert (served.reshape(12, 16) == ours[..., 0]).mean() > 0.95

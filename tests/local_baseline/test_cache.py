@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
+from cxr.local_baseline import row_file
 from cxr.local_baseline.cache import cache_path, cached_images
 from cxr.local_baseline.preprocess import load_image
+from cxr.local_baseline.row_file import sums_path
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest
 
 CONTRACT = Preprocessing(24, 24, 1)
 
 
-def build(manifest: Manifest, folder: Path, contract: Preprocessing = CONTRACT) -> tuple[np.ndarray, list[int]]:
+def build(
+    manifest: Manifest, folder: Path, contract: Preprocessing = CONTRACT, **options: Any
+) -> tuple[np.ndarray, list[int]]:
     heard: list[int] = []
-    array = cached_images(manifest, str(manifest.root), contract, folder, lambda done, total, note: heard.append(done))
+    array = cached_images(
+        manifest, str(manifest.root), contract, folder, lambda done, total, note: heard.append(done), **options
+    )
     return array, heard
 
 
@@ -63,24 +70,72 @@ def test_another_contract_is_another_cache_but_another_scale_is_not(small_manife
     assert len(paths) == 2
 
 
-def test_a_torn_cache_is_made_anew(small_manifest: Manifest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", ["pixels", "sums"])
+def test_a_torn_file_is_made_anew(small_manifest: Manifest, tmp_path: Path, torn: str) -> None:
     whole, _ = build(small_manifest, tmp_path)
     path = cache_path(small_manifest, CONTRACT, tmp_path)
     expected = np.array(whole)
     del whole
-    path.write_bytes(path.read_bytes()[:500])
-    again, heard = build(small_manifest, tmp_path)
-    assert heard
+    damaged = path if torn == "pixels" else sums_path(path)
+    damaged.write_bytes(damaged.read_bytes()[:140])
+    said: list[str] = []
+    again, heard = build(small_manifest, tmp_path, say=said.append)
+    assert heard[0] == 0
     assert (again == expected).all()
+    assert said == [f"the image cache {path} is damaged: it is made anew"]
 
 
-def test_a_broken_image_is_named_and_leaves_no_cache(own_manifest: Manifest, tmp_path: Path) -> None:
+def test_only_damaged_rows_are_decoded_again(own_manifest: Manifest, tmp_path: Path) -> None:
+    whole, _ = build(own_manifest, tmp_path / "cache")
+    expected = np.array(whole)
+    path = cache_path(own_manifest, CONTRACT, tmp_path / "cache")
+    changed = np.load(path, mmap_mode="r+")
+    changed[7, 3, 3] ^= 1
+    changed[20] = 0
+    del changed
+    for row, name in enumerate(own_manifest.frame["path"]):  # of all others there is nothing left to decode
+        if row not in {7, 20}:
+            (own_manifest.root / name).unlink()
+    said: list[str] = []
+    again, heard = build(own_manifest, tmp_path / "cache", say=said.append)
+    assert (again == expected).all()
+    assert heard[0] == 38
+    assert said == [f"2 images of the cache {path} are damaged: they are decoded again"]
+
+
+def test_a_large_cache_is_looked_at_in_part_unless_asked(
+    small_manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(small_manifest, tmp_path)
+    monkeypatch.setattr(row_file, "CHECKED_BYTES", 3 * 24 * 24)  # three of the forty images
+    changed = np.load(cache_path(small_manifest, CONTRACT, tmp_path), mmap_mode="r+")
+    changed[5, 0, 0] ^= 1
+    assert build(small_manifest, tmp_path)[1] == []
+    assert build(small_manifest, tmp_path, verify=True)[1][0] == 39
+    changed[[0, 5, 11]] ^= 1  # the first is one of the three: then all are looked at
+    assert build(small_manifest, tmp_path)[1][0] == 37
+
+
+def test_only_the_rows_that_are_asked_for_are_decoded(own_manifest: Manifest, tmp_path: Path) -> None:
+    test = np.flatnonzero(own_manifest.frame["split"] == "test")
+    few, heard = build(own_manifest, tmp_path / "cache", rows=test)
+    assert heard == [0, len(test)]
+    assert few[test].min(axis=(1, 2, 3)).max() > 0
+    shutil.rmtree(own_manifest.root / "test")
+    whole, heard = build(own_manifest, tmp_path / "cache")
+    assert heard[0] == len(test)
+    assert len(whole) == 40
+
+
+def test_a_broken_image_is_named_and_the_others_are_kept(own_manifest: Manifest, tmp_path: Path) -> None:
     name = own_manifest.frame["path"][3]
     own_manifest.frame.loc[3, "sha256"] = ""
     (own_manifest.root / name).write_bytes(b"\xff\xd8 no jpeg")
     with pytest.raises(InputError, match=name):
         build(own_manifest, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    sums = np.load(sums_path(cache_path(own_manifest, CONTRACT, tmp_path / "cache")))
+    assert sums[3] == 0
+    assert np.count_nonzero(sums) >= 3
 
 
 def test_an_image_that_changed_since_the_scan_is_named(own_manifest: Manifest, tmp_path: Path) -> None:

@@ -97,6 +97,51 @@ def test_center_crop_takes_the_largest_centred_square() -> None:
     assert not (cropped == load_image(encoded(wide), Preprocessing(20, 20, 1))).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    source=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    target=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    seed=st.integers(0, 1000),
+)
+def test_pad_keeps_the_aspect_ratio_and_adds_black_evenly(
+    source: tuple[int, int], target: tuple[int, int], seed: int
+) -> None:
+    """Held against TensorFlow's own letterbox (its size of the content, then its antialiased resize), where the two
+    round the shorter side alike."""
+    tf = load().tf
+    contract = Preprocessing(*target, 1, "pad")
+    plane = noise(*source, seed=seed) | 64  # no black of its own
+    ours = load_image(encoded(plane), contract)[..., 0]
+    height, width = contract.inside(*source)
+    assert height == target[0] or width == target[1]
+    scale = min(target[0] / source[0], target[1] / source[1])
+    assert abs(height - source[0] * scale) <= 0.5 or height == 1
+    assert abs(width - source[1] * scale) <= 0.5 or width == 1
+    top, left = (target[0] - height) // 2, (target[1] - width) // 2
+    content = tf.image.resize(plane[..., None].astype(np.float32), (height, width), antialias=True)
+    expected = tf.image.pad_to_bounding_box(content, top, left, *target).numpy()[..., 0]
+    assert np.abs(ours - expected).max() <= 0.51
+    assert (ours > 0).sum() == height * width
+
+
+def test_golden_padded_pixels_do_not_change() -> None:
+    wide = np.array([[80, 80, 160, 160], [80, 80, 160, 160]], np.uint8)
+    padded = load_image(encoded(wide), Preprocessing(4, 4, 1, "pad"))[..., 0]
+    assert padded.tolist() == [[0, 0, 0, 0], [80, 80, 160, 160], [80, 80, 160, 160], [0, 0, 0, 0]]
+    # 3x5 into 4x4: 4 wide and 12/5 = 2.4, so 2, high; one black row above, one below.
+    assert Preprocessing(4, 4, 1, "pad").inside(3, 5) == (2, 4)
+    # 1x2 into 5x5: 5 wide and exactly 2.5 high, which is rounded up; the odd row of black is below.
+    half = load_image(encoded(np.full((1, 2), 90, np.uint8)), Preprocessing(5, 5, 1, "pad"))[..., 0]
+    assert half[:, 0].tolist() == [0, 90, 90, 90, 0]
+    assert Preprocessing(4, 4, 1, "pad").inside(10, 31) == (1, 4)
+    assert Preprocessing(4, 4, 1, "pad").inside(1, 1000) == (1, 4)
+
+
+def test_pad_of_a_square_is_squash() -> None:
+    square = encoded(noise(40, 40, 3))
+    assert (load_image(square, Preprocessing(16, 16, 3, "pad")) == load_image(square, Preprocessing(16, 16, 3))).all()
+
+
 def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     grey = noise(20, 20)
     deep = encoded(grey.astype(np.uint16) * 257)

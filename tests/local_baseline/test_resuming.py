@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from replica_process import data, recipe
 
+from cxr.errors import InputError
 from cxr.local_baseline.checkpoints import KEPT, Checkpoints
 from cxr.local_baseline.epochs import EpochResult
+from cxr.local_baseline.fitting import validation_loss
 from cxr.local_baseline.recipes import Augmentation, Cosine, Optimizer, Recipe, Trains
+from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 
 MARK = "a" * 64
@@ -34,13 +37,18 @@ def nothing(done: int, total: int, note: str) -> None:
 
 
 def run(
-    folder: Path | None, on_progress: Tell = nothing, *, said: list[str] | None = None, mark: str = MARK
+    folder: Path | None,
+    on_progress: Tell = nothing,
+    *,
+    said: list[str] | None = None,
+    mark: str = MARK,
+    finish: bool = False,
 ) -> tuple[Trained, list[EpochResult]]:
     """Train; the result, and the epochs that this process told of."""
     heard: list[EpochResult] = []
     lines = said if said is not None else []
     places = Checkpoints(str(folder), mark, lines.append) if folder else None
-    around = Surroundings(places, on_resume=lambda history: lines.append(f"{len(history)} before"))
+    around = Surroundings(places, on_resume=lambda history: lines.append(f"{len(history)} before"), finish=finish)
     trained = run_stages(
         two_stages(),
         data(),
@@ -116,3 +124,27 @@ def test_a_notice_keeps_the_steps_that_were_made(uninterrupted: Trained, tmp_pat
     trained, _ = run(tmp_path, lambda done, total, note: steps.append(done))
     assert steps == list(range(14, 21))
     assert_same(trained, uninterrupted)
+
+
+@pytest.mark.parametrize(("step", "epochs"), [(8, 1), (13, 2), (17, 3)], ids=["head", "between", "fine-tune"])
+def test_what_is_finished_early_is_the_best_epoch_so_far(
+    uninterrupted: Trained, tmp_path: Path, step: int, epochs: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, notice_at(step))
+    steps: list[int] = []
+    trained, heard = run(tmp_path, lambda done, total, note: steps.append(done), finish=True)
+    assert (steps, heard, trained.ended_early) == ([], [], True)
+    assert trained.history == uninterrupted.history[:epochs]
+    best = min(trained.history, key=lambda result: result.val_loss)
+    assert (trained.best_stage, trained.best_epoch) == (best.stage, best.epoch)
+    # The weights are that epoch's: they score what it scored.
+    images = data()
+    scores = scorer(trained.model)(images.images, images.validation)
+    assert validation_loss(scores, images.labels[images.validation]) == pytest.approx(best.val_loss, rel=1e-5)
+    assert_same(run(tmp_path)[0], uninterrupted)
+
+
+def test_without_a_checkpoint_there_is_nothing_to_finish(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no epoch of this training has been kept"):
+        run(tmp_path, finish=True)

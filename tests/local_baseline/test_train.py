@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from cxr.bundle import Bundle, ModelFormat, Origin, read_bundle
+from cxr.compare.predictions import predict
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.cache import cached_images
 from cxr.local_baseline.distribution import Replicas
+from cxr.local_baseline.operating_point import choose_operating_point
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.stages import Surroundings
 from cxr.local_baseline.tensorflow_setup import load
@@ -43,8 +45,22 @@ def test_a_bundle_says_how_it_was_made(small_bundle: Bundle, small_manifest: Man
     assert expected.items() <= info.provenance.items()
     assert {"training_seconds", "images_per_second", "fingerprint", "command"} <= set(info.provenance)
     assert {"cxr", "tensorflow", "keras", "numpy", "python"} <= set(info.versions)
-    assert [file.path for file in info.files] == ["model.keras", "training.csv"]
+    assert [file.path for file in info.files] == ["model.keras", "training.csv", "training.png"]
     assert [(line["stage"], line["epoch"]) for line in history(small_bundle)] == [("whole", "1")]
+
+
+def test_temperature_and_threshold_are_those_of_the_validation_images(
+    small_bundle: Bundle, small_request: TrainRequest
+) -> None:
+    manifest, info = small_request.manifest, small_bundle.info
+    raw = replace(small_bundle, info=replace(info, calibration=None))
+    made = predict(raw, manifest, cache_dir=small_request.cache_dir, split="validation", on_progress=silent)
+    truth = (manifest.split("validation")["label"] == "PNEUMONIA").to_numpy().astype(np.int64)
+    point = choose_operating_point(made.probabilities(manifest.classes), truth, 1, "validation")
+    assert info.threshold.value == pytest.approx(point.threshold.value, abs=1e-5)
+    assert (info.calibration is None) == (point.calibration is None)
+    if info.calibration and point.calibration:
+        assert info.calibration.temperature == pytest.approx(point.calibration.temperature, rel=1e-3)
 
 
 def test_the_model_gives_probabilities_of_pixels(small_bundle: Bundle, small_request: TrainRequest) -> None:
@@ -116,7 +132,7 @@ def test_an_interrupted_training_leaves_nothing(small_request: TrainRequest, tmp
 
     with pytest.raises(KeyboardInterrupt):
         train(replace(small_request, output=tmp_path / "run", cache_dir=tmp_path / "cache"), interrupt)
-    assert [path.name for path in tmp_path.rglob("*")] == ["cache"]
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
 def test_a_folder_with_other_files_is_not_replaced(small_request: TrainRequest, tmp_path: Path) -> None:

@@ -56,11 +56,12 @@ def compare(
     from cxr.compare.comparison import compare as compare_bundles
     from cxr.compare.results import results
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import view_for
     from cxr.settings import load_settings
 
     speaker = Out(json=json, quiet=quiet)
-    ruler = read_manifest(manifest)
     judged = [read_bundle(folder) for folder in bundles]
+    ruler = view_for(read_manifest(manifest), judged[0].info.classes)
     with speaker.progress("compare") as advance:
         comparison = compare_bundles(
             judged,

@@ -234,8 +234,8 @@ def _told(launched: Launch, out: Out) -> Job:
 
 
 def _train_baseline(options: DemoOptions, manifest: Manifest, out: Out, tell: _Teller) -> Bundle:
+    from cxr.local_baseline.local_training import Listeners, train_here
     from cxr.local_baseline.request import TrainRequest
-    from cxr.local_baseline.train import train
 
     tell.step(f"the local baseline: {BASELINE_RECIPE}, trained here while the jobs run")
     request = TrainRequest(
@@ -249,7 +249,7 @@ def _train_baseline(options: DemoOptions, manifest: Manifest, out: Out, tell: _T
         name=f"baseline-{BASELINE_RECIPE}",
     )
     with out.progress("training") as advance:
-        bundle = train(request, advance)
+        bundle = train_here(request, options.settings.state_dir / "checkpoints", Listeners(advance, say=out.say))
     out.say(f"  {bundle.folder}")
     return bundle
 

@@ -19,6 +19,7 @@ EXTRA_OF = {
     "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp",
     "tensorflow": "train", "keras": "train", "ai_edge_litert": "export", "matplotlib": "report", "jinja2": "report",
     "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
+    "optuna": "tune",
 }  # fmt: skip
 
 

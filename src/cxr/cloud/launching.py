@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cxr.cloud.journal import Job, Journal
-from cxr.cloud.locks import only_one
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.waiting import poll
 from cxr.errors import Unreachable
+from cxr.locks import only_one
 
 #: How long a submission is tried while the service does not answer, or has had too many requests in a minute.
 SUBMIT_PATIENCE_S = 150.0

@@ -17,7 +17,6 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.launching import teller
-from cxr.cloud.locks import only_one
 from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR
 from cxr.cloud.scores import Picture, Scores
@@ -27,6 +26,7 @@ from cxr.cloud.vertex.clients import endpoint_client
 from cxr.cloud.vertex.long_running import Operation, look_at_operation, wait_by_name
 from cxr.cloud.waiting import pauses, poll
 from cxr.errors import CheckFailed, CxrError, Fault, InputError, JobFailed, NotFound, Unreachable, UsageError
+from cxr.locks import only_one
 
 #: The key of a job's `details` under which its endpoint stands while there is one.
 ONLINE = "online"

@@ -8,8 +8,9 @@ chapter 13; clusters: Davison and Hinkley, Bootstrap Methods and their Applicati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ SEED = 20_180_222
 LEVEL = 0.95
 #: How many weights (draws x images) are held at once: 32 MB as float64.
 CHUNK_WEIGHTS = 4_000_000
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,19 @@ def bootstrap_draws(cases: Cases, *, draws: int = DRAWS, seed: int = SEED) -> di
         for name, values in threshold_metrics(matrices, cases.positive).items():
             parts[name].append(values)
         parts["auc"].append(auc.in_order(weights[:, patient_in_order]))
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def bootstrap_measures(
+    patients: Sequence[str], measure: Callable[[Floats], dict[Name, Floats]], *, draws: int = DRAWS, seed: int = SEED
+) -> dict[Name, Floats]:
+    """Whatever `measure` makes of image weights [chunk, N] (name -> float64 [chunk]), over `draws` resamples of the
+    patients: name -> float64 [draws]. The draws are those of `bootstrap_draws`."""
+    keys, patient = np.unique(np.asarray(patients, dtype=np.str_), return_inverse=True)
+    parts: dict[Name, list[Floats]] = {}
+    for weights in _patient_weights(len(keys), len(patient), draws=draws, seed=seed):
+        for name, values in measure(weights[:, patient]).items():
+            parts.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 

@@ -73,6 +73,17 @@ def specificity(matrix: Floats | Ints, positive: int) -> Floats:
     return _ratio(negatives - (called - matrix[..., positive, positive]), negatives)
 
 
+def precision(matrix: Floats | Ints, number: int) -> Floats:
+    """Share of the cases called class `number` that are of it; [..., K, K] -> [...]."""
+    return _ratio(matrix[..., number, number], matrix[..., :, number].sum(axis=-1))
+
+
+def f1_score(matrix: Floats | Ints, number: int) -> Floats:
+    """Harmonic mean of a class's precision and recall, 2 TP / (2 TP + FP + FN); [..., K, K] -> [...]."""
+    both = matrix[..., number, :].sum(axis=-1) + matrix[..., :, number].sum(axis=-1)
+    return _ratio(2 * matrix[..., number, number], both)
+
+
 def threshold_metrics(matrix: Floats | Ints, positive: int) -> dict[str, Floats]:
     """All measures that a confusion matrix decides, by name."""
     return {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxr.local_baseline.signals import deferred_sigterm
+from cxr.local_baseline.signals import deferred_signals
 from cxr.local_baseline.tensorflow_setup import load
 
 Values = list[npt.NDArray[Any]]
@@ -63,5 +63,5 @@ class WeightAverage:
             self._net.set_weights(self.values)
             yield
         finally:
-            with deferred_sigterm():  # a net of both kinds of weights would be kept otherwise
+            with deferred_signals():  # a net of both kinds of weights would be kept otherwise
                 self._net.set_weights(own)

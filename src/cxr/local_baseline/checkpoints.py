@@ -61,6 +61,10 @@ class Checkpoints:
         self._damaged: set[str] = set()
         self._foreign: set[str] = set()
 
+    def of(self, fingerprint: str) -> Checkpoints:
+        """Those of another training at the same place."""
+        return Checkpoints(self._store.url, fingerprint, self._say)
+
     def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint of this training, or None. Those of other trainings are left alone, and said.
 
@@ -89,6 +93,11 @@ class Checkpoints:
                 self._store.replace_file(name, path)
             with only_said(self._say, "old checkpoints were not removed"):
                 self._prune(name)
+
+    def epochs_kept(self) -> int:
+        """How many epochs (of all stages) the newest checkpoint of this training holds, by its name; 0 without one."""
+        found = [NAME.fullmatch(name) for name in self._names() if name.startswith(self._prefix)]
+        return max((int(match[2]) for match in found if match is not None), default=0)
 
     @property
     def _prefix(self) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
-from cxr.local_baseline.cache import BUCKET_WORKERS, Read, Source, open_array, read_local, write_array
+from cxr.local_baseline.cache import decoded_images
 from cxr.local_baseline.edge_evaluation import evaluation, slices
 from cxr.local_baseline.edge_items import TEST, TRAINING, VALIDATION, Item, labels_of, read_items
 from cxr.local_baseline.entry import run_process
@@ -28,6 +28,7 @@ from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_
 from cxr.local_baseline.exports.tfjs import export_tfjs
 from cxr.local_baseline.exports.tflite import TfliteForm, convert, export_tflite, write_tflite
 from cxr.local_baseline.fitting import EpochResult
+from cxr.local_baseline.image_source import BUCKET_WORKERS, NamedImages, Read, Source, read_local
 from cxr.local_baseline.models.build import without_scaling
 from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import EDGE, NO_WEIGHTS
@@ -86,9 +87,10 @@ def _load(items: Sequence[Item], path: Path) -> TrainingData:
     if unknown:
         raise UsageError(f"the label {unknown[0]} has no training image")
     sources = [Source(item.uri) for item in items]
-    write_array(sources, _reader(items), EDGE.preprocessing, path, _say_decoding(len(items)), workers=BUCKET_WORKERS)
+    named = NamedImages([item.uri for item in items], _reader(items), BUCKET_WORKERS)
+    images = decoded_images(sources, lambda: named, EDGE.preprocessing, path, _say_decoding(len(items)))
     return TrainingData(
-        images=open_array(path),
+        images=images,
         labels=np.array([labels.index(item.label) for item in items], dtype=np.int64),
         train=_rows(items, TRAINING),
         validation=_rows(items, VALIDATION),

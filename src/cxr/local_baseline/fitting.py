@@ -4,7 +4,7 @@ and taken up again at any step."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,18 +17,14 @@ from cxr.local_baseline.averaging import WeightAverage
 from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
 from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
+from cxr.local_baseline.lessons import Lessons, TrainedTeacher, lessons_of
 from cxr.local_baseline.objective import Objective, objective
 from cxr.local_baseline.optimizers import build_optimizer
-from cxr.local_baseline.pipeline import (
-    TrainingData,
-    batch_bounds,
-    smallest_batch,
-    steps_per_epoch,
-    training_batches,
-)
+from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
 from cxr.local_baseline.recipes import Plateau, Recipe, Stage
+from cxr.local_baseline.sampling import batch_bounds
 from cxr.local_baseline.scoring import Probabilities, scorer
-from cxr.local_baseline.signals import deferred_sigterm
+from cxr.local_baseline.signals import deferred_signals
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.threshold import roc_auc
 
@@ -88,20 +84,24 @@ def fit_stage(
     on_epoch: OnEpoch,
     replicas: Replicas = ALONE,
     memory: StageMemory | None = None,
+    teachers: Sequence[TrainedTeacher] = (),
 ) -> StageResult:
     """Train `model` on `data` for at most `epochs`; at the end it has the weights with the least validation loss.
 
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
     rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many
-    `replicas`. Raises Fault when a loss is not a number, UsageError when there are more replicas than images in a
-    batch, KeyboardInterrupt after a SIGTERM.
+    `replicas`. `teachers` say of every batch what the net should say. Raises Fault when a loss is not a number,
+    UsageError when there are more replicas than images in a batch, KeyboardInterrupt after a SIGTERM or Ctrl-C.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
-    replicas.check_batches(smallest_batch(len(data.train), recipe.batch_size))
+    groups = data.train_groups()
+    # A machine's replicas share what is on the machine.
+    replicas.check_batches(min(map(len, groups)) // steps * len(groups))
     with replicas.scope():
         net = replicas.trainable(model)
         optimizer = build_optimizer(stage, steps * epochs)
         optimizer.build(net.trainable_variables)
+        lessons = lessons_of(teachers, recipe.teacher_temperature, replicas.trainable)
     average = WeightAverage(net, recipe.weight_average) if recipe.weight_average else None
     loop = _Loop(net, optimizer, data, stage, epochs, positive, replicas, memory, average)
     state = loop.state
@@ -114,11 +114,12 @@ def fit_stage(
                 epochs=epochs if replicas.strategy is None else None,
                 seed=seed,
                 weighted=recipe.class_weights,
+                sampling=recipe.sampling,
                 shares=replicas.shares,
                 start=(state.epoch, state.step),
             )
         )
-        step = replicas.step(_replica_step(net, optimizer, objective(recipe), replicas.count), batches)
+        step = replicas.step(_replica_step(net, optimizer, lessons, objective(recipe), replicas.count), batches)
         while not state.is_over(epochs, stage.early_stopping):
             loop.train_epoch(step, batches, recipe.batch_size, on_step)
             loop.end_epoch(loop.score(), on_epoch)
@@ -163,10 +164,10 @@ class _Loop:
                 average.restore(snapshot.average)
 
     def train_epoch(self, step: Callable[..., Any], batches: Any, batch_size: int, on_step: OnStep) -> None:
-        """The rest of the epoch's steps. After a SIGTERM what was done so far is kept."""
+        """The rest of the epoch's steps. After a SIGTERM or Ctrl-C what was done so far is kept."""
         images = len(self._data.train)
         steps = steps_per_epoch(self._data, batch_size)
-        with deferred_sigterm() as asked_to_end:
+        with deferred_signals() as asked_to_end:
             while self.state.step < steps and not asked_to_end():
                 first, end = batch_bounds(images, steps, self.state.step)
                 loss = float(step(*next(batches)))
@@ -185,7 +186,7 @@ class _Loop:
 
     def score(self) -> Probabilities:
         """Probabilities of the validation split's classes, float64 [N, classes], by the averaged weights where there
-        are any. After a SIGTERM the epoch's steps are kept."""
+        are any. When it is interrupted the epoch's steps are kept."""
         rows = self._data.validation
         try:
             with nullcontext() if self._average is None else self._average.applied():
@@ -211,7 +212,7 @@ class _Loop:
             val_accuracy=float((scores.argmax(axis=1) == truth).mean()),
             learning_rate=float(load().keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
         )
-        with deferred_sigterm():
+        with deferred_signals():
             schedule = self._stage.schedule
             if isinstance(schedule, Plateau) and self.state.on_plateau(result.val_loss, schedule):
                 self._optimizer.learning_rate = result.learning_rate * schedule.factor
@@ -234,15 +235,16 @@ class _Loop:
             )
 
 
-def _replica_step(net: Any, optimizer: Any, losses: Objective, replicas: int) -> Callable[..., Any]:
+def _replica_step(net: Any, optimizer: Any, lessons: Lessons, losses: Objective, replicas: int) -> Callable[..., Any]:
     """One replica's step: (images, targets, weights, place) -> its share of the batch's mean loss. The gradients of all
     replicas are summed by the optimizer, so each adds its part of the net's penalties; they are not in the loss that is
     told, which compares with the validation split's."""
     tf = load().tf
 
     def step(images: Any, targets: Any, weights: Any, place: Any) -> Any:
+        lesson = lessons(images)
         with tf.GradientTape() as tape:
-            each = losses(images, targets, weights, net(images, training=True))
+            each = losses(lesson, targets, weights, net(images, training=True))
             loss = tf.reduce_sum(each) / tf.cast(place[1], tf.float32)
             penalised = loss + tf.add_n(net.losses) / replicas if net.losses else loss
         variables = net.trainable_variables

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cxr.local_baseline.augmenting import augment
 from cxr.local_baseline.preprocess import Pixels
 from cxr.local_baseline.recipes import Augmentation
+from cxr.local_baseline.sampling import Sampling, batch_drawer
 from cxr.local_baseline.supervision import FinerClasses
 from cxr.local_baseline.tensorflow_setup import load
 
@@ -25,7 +26,10 @@ Values = npt.NDArray[np.float32]
 @dataclass(frozen=True, slots=True)
 class TrainingData:
     """Images (uint8 [N, H, W, C], usually memory-mapped, or float32 features [N, F]), their class numbers [N], and
-    the rows of the two splits. With `finer` classes a net is trained on those; it is judged on `labels` either way."""
+    the rows of the two splits. With `finer` classes a net is trained on those; it is judged on `labels` either way.
+
+    `groups` says which machine has each row of `train` decoded, when each has a part of them only (None: all have all);
+    this one is `here`."""
 
     images: Pixels | Values
     labels: Labels
@@ -33,6 +37,8 @@ class TrainingData:
     validation: Labels
     classes: int
     finer: FinerClasses | None = None
+    groups: Labels | None = None
+    here: int = 0
 
     @property
     def targets(self) -> Labels:
@@ -43,6 +49,16 @@ class TrainingData:
     def outputs(self) -> int:
         """How many different targets there are."""
         return self.classes if self.finer is None else len(self.finer.names)
+
+    def train_groups(self) -> list[Labels]:
+        """The rows of the training split as the machines have them."""
+        if self.groups is None:
+            return [self.train]
+        return [self.train[self.groups == number] for number in range(int(self.groups.max()) + 1)]
+
+    def train_here(self) -> Labels:
+        """The rows of the training split that are decoded on this machine."""
+        return self.train if self.groups is None else self.train[self.groups == self.here]
 
     def class_weights(self) -> Values:
         """Weight of each target, float32 [outputs]: inverse to its share of the training split, 1 on average."""
@@ -74,30 +90,35 @@ def training_batches(
     epochs: int | None,
     seed: int,
     weighted: bool,
+    sampling: Sampling = Sampling.SHUFFLED,
     shares: Shares = WHOLE,
     start: tuple[int, int] = (0, 0),
 ) -> Any:
     """A tf.data.Dataset of (float32 pixels or features [B, ...], targets [B], weights [B], place): `epochs` passes
     (None: without end), each in an order of its own, from the step `start` (epochs done, steps into the next) on.
+    With balanced `sampling` all weights are 1: the batches are balanced already.
 
     Every batch comes as its parts in `shares`, one after the other; `place`, int64 [2], is the number of a part's first
     image in the batch, and of the batch's images.
     """
     tf = load().tf
+    weighted = weighted and sampling is not Sampling.BALANCED
     class_weights = data.class_weights() if weighted else np.ones(data.outputs, np.float32)
     steps = steps_per_epoch(data, batch_size)
+    draw = batch_drawer(
+        data.train_groups(), data.targets, data.outputs, batch_size=batch_size, seed=seed, sampling=sampling
+    )
 
     def batches() -> Iterator[tuple[Any, ...]]:
         for epoch in count(start[0]) if epochs is None else range(start[0], epochs):
-            order = np.random.default_rng((seed, epoch)).permutation(data.train)
             for step in range(start[1] if epoch == start[0] else 0, steps):
-                rows = np.sort(order[slice(*batch_bounds(len(order), steps, step))])  # in the order of the file
+                batch = draw(epoch, step)
                 key = np.array([seed, epoch * steps + step])
                 for share in range(shares.first, shares.first + shares.local):
-                    first, end = (len(rows) * edge // shares.of for edge in (share, share + 1))
-                    mine = rows[first:end]
+                    first, end = batch.share(share, shares.of)
+                    mine = batch.rows[first:end]
                     targets = data.targets[mine]
-                    yield data.images[mine], targets, class_weights[targets], np.array([first, len(rows)]), key
+                    yield data.images[mine], targets, class_weights[targets], np.array([first, len(batch.rows)]), key
 
     def finish(images: Any, labels: Any, weights: Any, place: Any, key: Any) -> Any:
         return augment(tf.cast(images, tf.float32), augmentation, key, place), labels, weights, place
@@ -115,12 +136,6 @@ def _signature(tf: Any, data: TrainingData) -> Any:
         spec((2,), tf.int64),
         spec((2,), tf.int64),
     )
-
-
-def batch_bounds(images: int, steps: int, step: int) -> tuple[int, int]:
-    """Where a batch begins and ends in an epoch's order. The batches of an epoch are of equal size, give or take one
-    image: a last batch of a few left-overs would count as much as a full one, and be too small to share."""
-    return images * step // steps, images * (step + 1) // steps
 
 
 def steps_per_epoch(data: TrainingData, batch_size: int) -> int:

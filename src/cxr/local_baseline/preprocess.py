@@ -44,18 +44,20 @@ def load_image(source: Path | bytes, contract: Preprocessing, *, name: str | Non
 
 
 def preprocess(planes: list[Plane], contract: Preprocessing) -> Pixels:
-    """Crop, resize and round decoded planes (float32 [h, w], 0..255; one, or one a channel) to uint8 [H, W,
+    """Crop, resize, round and pad decoded planes (float32 [h, w], 0..255; one, or one a channel) to uint8 [H, W,
     channels]."""
     resized = [round_to_uint8(resize(_crop(plane, contract), contract)) for plane in planes]
     if len(resized) < contract.channels:
         resized *= contract.channels
-    return np.stack(resized, axis=-1)
+    return _pad(np.stack(resized, axis=-1), contract)
 
 
 def resize(plane: Plane, contract: Preprocessing) -> Plane:
-    """The antialiased triangle filter: float32 [h, w] to float32 [height, width], unrounded."""
+    """The antialiased triangle filter: float32 [h, w] to float32 of the contract's size (`inside` it, if it pads),
+    unrounded."""
+    height, width = contract.inside(*plane.shape)
     image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32), mode=None)
-    out = image.resize((contract.width, contract.height), Image.Resampling.BILINEAR)
+    out = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(out, dtype=np.float32)
 
 
@@ -80,9 +82,19 @@ def _planes(image: Image.Image, channels: int) -> list[Plane]:
 
 
 def _crop(plane: Plane, contract: Preprocessing) -> Plane:
-    if contract.aspect == "squash":
+    if contract.aspect != "center-crop":
         return plane
     height, width = plane.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return plane[top : top + side, left : left + side]
+
+
+def _pad(pixels: Pixels, contract: Preprocessing) -> Pixels:
+    height, width = pixels.shape[:2]
+    if (height, width) == (contract.height, contract.width):
+        return pixels
+    padded = np.zeros((contract.height, contract.width, contract.channels), np.uint8)
+    top, left = (contract.height - height) // 2, (contract.width - width) // 2
+    padded[top : top + height, left : left + width] = pixels
+    return padded

@@ -56,6 +56,16 @@ class RunMemory:
         self.run.stage, self._before = number, self._model.get_weights()
         return 0
 
+    def epochs_of(self, number: int) -> int:
+        """How many epochs of stage `number` an earlier process has done."""
+        return self._snapshot.state.epoch if self._snapshot is not None and number == self.run.stage else 0
+
+    def drop_stage(self) -> None:
+        """The stage that began is not gone on with: the model is what it was before it."""
+        if self._snapshot is not None:
+            self._snapshot = None
+            self._model.set_weights(self._before)
+
     def restored(self) -> StageSnapshot | None:
         """Where the stage that began goes on; None at its beginning."""
         snapshot, self._snapshot = self._snapshot, None

@@ -37,7 +37,7 @@ def batch_runner(model: Any) -> Callable[[npt.NDArray[Any], npt.NDArray[np.int64
     memory stays flat."""
     tf = load().tf
     call = tf.function(
-        lambda batch: model(batch, training=False),
+        lambda batch: tf.cast(model(batch, training=False), tf.float32),
         input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)],
     )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from cxr.errors import InputError
 from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
-from cxr.local_baseline.models.build import FEATURES, build_model
+from cxr.local_baseline.lessons import TrainedTeacher
+from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
@@ -27,7 +29,7 @@ OnResume = Callable[[tuple[EpochResult, ...]], None]
 @dataclass(frozen=True)
 class Trained:
     """A trained Keras model with its best weights. `seconds` is the time of all stages, validation included, of an
-    interrupted training the time that is in its checkpoints."""
+    interrupted training the time that is in its checkpoints; `ended_early` says that more epochs were planned."""
 
     model: Any
     history: tuple[EpochResult, ...]
@@ -35,6 +37,7 @@ class Trained:
     best_epoch: int
     images_seen: int
     seconds: float
+    ended_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,14 @@ class Plan:
 @dataclass(frozen=True)
 class Surroundings:
     """What a training has around it: its checkpoints, the replicas it runs on, and who is told, before anything else,
-    the epochs of an earlier process that it continues."""
+    the epochs of an earlier process that it continues. `say` hears notes for the user. With `finish` no step is made:
+    the model is the best epoch of the newest checkpoint."""
 
     checkpoints: Checkpoints | None = None
     replicas: Replicas = field(default_factory=lambda: ALONE)
     on_resume: OnResume = lambda history: None
+    say: Callable[[str], None] = lambda note: None
+    finish: bool = False
 
 
 def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
@@ -75,11 +81,13 @@ def run_stages(
     on_progress: Progress,
     on_epoch: OnEpoch,
     surroundings: Surroundings | None = None,
+    teachers: Sequence[TrainedTeacher] = (),
 ) -> Trained:
     """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
-    of every step of all stages.
+    of every step of all stages. `teachers` teach all stages but a head's, which sees no images.
 
-    Raises Fault for a loss that is not a number, InputError for weights that do not fit.
+    Raises Fault for a loss that is not a number, InputError for weights that do not fit, or when there is no checkpoint
+    to finish.
     """
     around = surroundings or Surroundings()
     load().keras.utils.set_random_seed(seed)
@@ -90,13 +98,21 @@ def run_stages(
     around.replicas.check_same(memory.position)
     if memory.told:
         around.on_resume(memory.told)
+    elif around.finish:
+        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
     per_epoch = steps_per_epoch(data, recipe.batch_size)
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
+        if around.finish:
+            if not memory.epochs_of(number):
+                memory.drop_stage()
+                break
+            length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
-        done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
-        teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
+        epoch = memory.begin_stage(part, number)
+        before = sum(epochs for _, epochs in plan.stages[:number])
+        teller = _Teller(on_progress, on_epoch, before, epoch, plan.total_steps, per_epoch)
         result = fit_stage(
             part,
             part_data,
@@ -109,25 +125,31 @@ def run_stages(
             on_epoch=teller.on_epoch,
             replicas=around.replicas,
             memory=memory,
+            teachers=teachers if stage.trains is not Trains.HEAD else (),
         )
         # A head sees features: each image went through the net once, however many epochs it trained.
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = finished(model, data.finer)  # no optimizer: a third of the file
-    return Trained(bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds())
+    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
+    return Trained(
+        bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
+    )
 
 
 class _Teller:
     """Turns a stage's steps and epochs into the progress of the whole training."""
 
-    def __init__(self, on_progress: Progress, on_epoch: OnEpoch, before: int, total: int, per_epoch: int) -> None:
+    def __init__(
+        self, on_progress: Progress, on_epoch: OnEpoch, before: int, epoch: int, total: int, per_epoch: int
+    ) -> None:
+        """`before` epochs of earlier stages and `epoch` of this one are done."""
         self._on_progress = on_progress
         self._on_epoch = on_epoch
-        self._done = before
+        self._done = (before + epoch) * per_epoch
         self._total = total
         self._per_epoch = per_epoch
-        self._note = "epoch 1"
+        self._note = f"epoch {epoch + 1}"
 
     def on_step(self, step: int, loss: float) -> None:
         self._on_progress(self._done + step, self._total, f"{self._note} loss {loss:.3f}")
@@ -195,9 +217,12 @@ def _features(model: Any, data: TrainingData) -> TrainingData:
     rows = np.concatenate([data.train, data.validation])
     train = np.arange(len(data.train))
     validation = np.arange(len(data.train), len(rows))
+    decoded = np.isin(rows, np.concatenate([data.train_here(), data.validation]))
+    features = np.zeros((len(rows), backbone.output_shape[-1]), np.float32)
+    features[decoded] = batch_runner(backbone)(data.images, rows[decoded])
     return replace(
         data,
-        images=batch_runner(backbone)(data.images, rows),
+        images=features,
         labels=data.labels[rows],
         finer=None if data.finer is None else data.finer.at(rows),
         train=train,

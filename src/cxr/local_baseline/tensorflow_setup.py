@@ -60,6 +60,12 @@ def load() -> Framework:
     return Framework(tf, keras)
 
 
+def make_deterministic() -> None:
+    """From here on the same seed gives the same bits, on a machine with as many cores: every operation adds up in one
+    order, at some cost in speed. Cannot be undone in this process."""
+    load().tf.config.experimental.enable_op_determinism()
+
+
 def versions() -> dict[str, str]:
     """Versions of what a trained model depends on."""
     framework = load()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.bundle import Threshold
+from cxr.errors import UsageError
 
 Scores = npt.NDArray[np.floating]
 Truth = npt.NDArray[np.bool_]
@@ -20,20 +21,28 @@ def youden_threshold(scores: Scores, positive: Truth, chosen_on: str) -> Thresho
     """
     if positive.all() or not positive.any():
         return Threshold(0.5, "default", chosen_on)
-    distinct = np.unique(np.asarray(scores, dtype=np.float64))
-    candidates = np.concatenate([distinct[:1], (distinct[:-1] + distinct[1:]) / 2])
-    sensitivity = _share_at_least(scores[positive], candidates)
-    specificity = 1.0 - _share_at_least(scores[~positive], candidates)
+    candidates, sensitivity, specificity = _candidates(scores, positive)
     youden = sensitivity + specificity
     best = np.flatnonzero(youden >= youden.max() - 1e-12)
-    chosen = best[np.argmin(np.abs(candidates[best] - 0.5))]
-    return Threshold(
-        value=float(candidates[chosen]),
-        chosen_by="max-youden",
-        chosen_on=chosen_on,
-        sensitivity=float(sensitivity[chosen]),
-        specificity=float(specificity[chosen]),
-    )
+    chosen = int(best[np.argmin(np.abs(candidates[best] - 0.5))])
+    return _threshold(candidates, sensitivity, specificity, chosen, "max-youden", chosen_on)
+
+
+def sensitivity_threshold(scores: Scores, positive: Truth, least: float, chosen_on: str) -> Threshold:
+    """The largest threshold that still finds the share `least` (more than 0, at most 1) of the positive images.
+
+    Arguments and candidates as for `youden_threshold`. Raises UsageError for another share; without any positive image
+    0.5.
+    """
+    if not 0 < least <= 1:
+        raise UsageError(f"a sensitivity of {least:g}: it is a share, more than 0 and at most 1", hint="0.95, say")
+    if not positive.any():
+        return Threshold(0.5, "default", chosen_on)
+    candidates, sensitivity, specificity = _candidates(scores, positive)
+    # Candidates rise, so sensitivity falls; the lowest candidate finds all.
+    chosen = int(np.flatnonzero(sensitivity >= least - 1e-12)[-1])
+    words = f"sensitivity of at least {100 * least:g} %"
+    return _threshold(candidates, sensitivity, specificity, chosen, words, chosen_on)
 
 
 def roc_auc(scores: Scores, positive: Truth) -> float:
@@ -47,6 +56,27 @@ def roc_auc(scores: Scores, positive: Truth) -> float:
     mean_rank = np.cumsum(counts) - (counts - 1) / 2.0
     rank_sum = float(mean_rank[group][positive].sum())
     return (rank_sum - positives * (positives + 1) / 2.0) / (positives * negatives)
+
+
+def _candidates(scores: Scores, positive: Truth) -> tuple[Scores, Scores, Scores]:
+    """Rising thresholds, one below each distinct score, and the sensitivity and specificity at each."""
+    distinct = np.unique(np.asarray(scores, dtype=np.float64))
+    candidates = np.concatenate([distinct[:1], (distinct[:-1] + distinct[1:]) / 2])
+    negatives = scores[~positive]
+    specificity = 1.0 - _share_at_least(negatives, candidates) if len(negatives) else np.full(len(candidates), np.nan)
+    return candidates, _share_at_least(scores[positive], candidates), specificity
+
+
+def _threshold(
+    candidates: Scores, sensitivity: Scores, specificity: Scores, chosen: int, chosen_by: str, chosen_on: str
+) -> Threshold:
+    return Threshold(
+        value=float(candidates[chosen]),
+        chosen_by=chosen_by,
+        chosen_on=chosen_on,
+        sensitivity=float(sensitivity[chosen]),
+        specificity=float(specificity[chosen]),
+    )
 
 
 def _share_at_least(scores: Scores, thresholds: Scores) -> Scores:

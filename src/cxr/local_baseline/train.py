@@ -6,31 +6,37 @@ import csv
 import platform
 import shlex
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL
 
-from cxr.bundle import Bundle, BundleInfo, ModelFormat, Threshold, read_bundle, write_bundle
-from cxr.errors import InputError
+from cxr.bundle import Bundle, BundleInfo, ModelFormat, read_bundle, write_bundle
+from cxr.errors import InputError, MissingPackage
 from cxr.folders import replaced_folder
 from cxr.local_baseline.cache import Progress, cached_images
+from cxr.local_baseline.curves import write_curves
 from cxr.local_baseline.exports.saved_model import export_saved_model
+from cxr.local_baseline.failures import told_out_of_memory, told_unwritable
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
+from cxr.local_baseline.operating_point import choose_operating_point
+from cxr.local_baseline.operating_scores import operating_scores
 from cxr.local_baseline.pipeline import TrainingData, smallest_batch
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
-from cxr.local_baseline.scoring import scorer
+from cxr.local_baseline.shard_source import sharded_images
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 from cxr.local_baseline.supervision import finer_classes, supervision_in_words
-from cxr.local_baseline.tensorflow_setup import versions
-from cxr.local_baseline.threshold import roc_auc, youden_threshold
+from cxr.local_baseline.teaching import check_teachers, trained_teachers
+from cxr.local_baseline.tensorflow_setup import make_deterministic, versions
+from cxr.local_baseline.threshold import roc_auc
 from cxr.manifests.manifest import Manifest
 from cxr.version import __version__
 
 HISTORY_FILE = "training.csv"
+CURVES_FILE = "training.png"
 MODEL_PATHS = {ModelFormat.KERAS: "model.keras", ModelFormat.SAVED_MODEL: "saved_model"}
 
 
@@ -39,42 +45,61 @@ def train(
     on_progress: Progress,
     on_epoch: OnEpoch | None = None,
     surroundings: Surroundings | None = None,
+    *,
+    fresh: bool = False,
 ) -> Bundle:
     """Train what `request` asks for and return the bundle at `request.output`.
 
-    A finished bundle of the same request is returned untouched. Anything else at that place is replaced only when it
-    is a bundle, and only when the new one is whole. `on_progress(done, total, note)` hears of decoding and of every
-    step, `on_epoch` of each epoch; `surroundings` are checkpoints to continue from and replicas to train on.
+    A finished bundle of the same request is returned untouched, unless `fresh`. Anything else at that place is replaced
+    only when it is a bundle, and only when the new one is whole. `on_progress(done, total, note)` hears of decoding and
+    of every step, `on_epoch` of each epoch; `surroundings` are checkpoints to continue from and replicas to train on.
 
     Raises UsageError (unknown recipe or override, weights for a recipe without any, more replicas than images in a
-    batch), InputError (a split or a file missing), Fault (the loss is not a number, the disk is full).
+    batch), InputError (a split or a file missing), Fault (the loss is not a number, the disk or the memory is full).
     """
     recipe = recipe_of(request)
     check_request(request, recipe)
+    check_teachers(request, recipe)
     if surroundings is not None:
         surroundings.replicas.check_batches(smallest_batch(len(_rows(request.manifest, "train")), recipe.batch_size))
     mark = fingerprint(request, recipe)
-    finished = finished_bundle(request.output, mark)
+    finished = None if fresh else finished_bundle(request.output, mark)
     if finished:
         return finished
+    around = surroundings or Surroundings()
+    if request.deterministic:
+        make_deterministic()
     with replaced_folder(request.output) as folder:
-        data = training_data(request, recipe, on_progress)
+        data = training_data(request, recipe, on_progress, around)
         positive = request.manifest.classes.index(request.manifest.positive_class)
-        trained = run_stages(
-            recipe,
-            data,
-            weights=request.weights,
-            epochs=request.epochs,
-            seed=request.seed,
-            positive=positive,
-            on_progress=on_progress,
-            on_epoch=on_epoch or _ignore,
-            surroundings=surroundings,
-        )
-        write_history(trained.history, folder / HISTORY_FILE)
-        _write_model(trained.model, request.format, folder)
-        write_bundle(folder, _describe(request, recipe, trained, data, positive, mark))
+        with told_out_of_memory(recipe.batch_size):
+            teachers = trained_teachers(request, recipe, _train_teacher, on_progress, surroundings)
+            trained = run_stages(
+                recipe,
+                data,
+                weights=request.weights,
+                epochs=request.epochs,
+                seed=request.seed,
+                positive=positive,
+                on_progress=on_progress,
+                on_epoch=on_epoch or _ignore,
+                surroundings=around,
+                teachers=teachers,
+            )
+            described = _describe(request, recipe, trained, data, positive, mark)
+            if teachers:
+                lines = [teacher.described for teacher in teachers]
+                described = replace(described, provenance={**described.provenance, "teachers": lines})
+        with told_unwritable(request.output, "the bundle"):
+            write_history(trained.history, folder / HISTORY_FILE)
+            _draw_curves(trained, folder / CURVES_FILE, around)
+            _write_model(trained.model, request.format, folder)
+            write_bundle(folder, described)
     return read_bundle(request.output, verify=False)
+
+
+def _train_teacher(request: TrainRequest, on_progress: Progress, surroundings: Surroundings | None) -> Bundle:
+    return train(request, on_progress, surroundings=surroundings)
 
 
 def finished_bundle(output: Path, mark: str) -> Bundle | None:
@@ -86,19 +111,38 @@ def finished_bundle(output: Path, mark: str) -> Bundle | None:
     return bundle if bundle.info.provenance.get("fingerprint") == mark else None
 
 
-def training_data(request: TrainRequest, recipe: Recipe, on_progress: Progress) -> TrainingData:
-    """The decoded images and the rows of the manifest's train and validation splits."""
-    manifest = request.manifest
-    images = cached_images(manifest, request.images, recipe.preprocessing, request.cache_dir, on_progress)
+def training_data(
+    request: TrainRequest, recipe: Recipe, on_progress: Progress, surroundings: Surroundings | None = None
+) -> TrainingData:
+    """The decoded images and the rows of the manifest's train and validation splits. From shards each of several
+    machines decodes a part of the training images only."""
+    around = surroundings or Surroundings()
+    manifest, cluster = request.manifest, around.replicas.cluster
+    train, validation = _rows(manifest, "train"), _rows(manifest, "validation")
+    shards = sharded_images(manifest, request.images) if cluster.processes > 1 else None
+    groups = shards.owners("train", train, cluster.processes) if shards is not None else None
     numbers = {label: number for number, label in enumerate(manifest.classes)}
-    return TrainingData(
-        images=images,
+    data = TrainingData(
+        images=np.empty(0, np.uint8),
         labels=manifest.frame["label"].map(numbers).to_numpy().astype(np.int64),
-        train=_rows(manifest, "train"),
-        validation=_rows(manifest, "validation"),
+        train=train,
+        validation=validation,
         classes=len(manifest.classes),
         finer=finer_classes(manifest, recipe.supervision),
+        groups=groups,
+        here=cluster.index,
     )
+    images = cached_images(
+        manifest,
+        request.images,
+        recipe.preprocessing,
+        request.cache_dir,
+        on_progress,
+        rows=np.concatenate([data.train_here(), validation]),
+        verify=request.verify_cache,
+        say=around.say,
+    )
+    return replace(data, images=images)
 
 
 def write_history(history: tuple[EpochResult, ...], path: Path) -> None:
@@ -117,6 +161,13 @@ def _rows(manifest: Manifest, split: str) -> Any:
     return np.flatnonzero((manifest.frame["split"] == split).to_numpy())
 
 
+def _draw_curves(trained: Trained, path: Path, around: Surroundings) -> None:
+    try:
+        write_curves(trained.history, trained.best_stage, trained.best_epoch, path)
+    except MissingPackage as error:
+        around.say(f"no {path.name}: {error.message} (next: {error.hint})")
+
+
 def _write_model(model: Any, form: ModelFormat, folder: Path) -> None:
     path = folder / MODEL_PATHS[form]
     if form is ModelFormat.KERAS:
@@ -129,7 +180,10 @@ def _describe(
     request: TrainRequest, recipe: Recipe, trained: Trained, data: TrainingData, positive: int, mark: str
 ) -> BundleInfo:
     classes = request.manifest.classes
-    threshold, auc = _operating_point(trained.model, data, positive)
+    chosen = operating_scores(trained.model, data, recipe.operating_point)
+    point = choose_operating_point(chosen.probabilities, chosen.labels, positive, chosen.chosen_on)
+    # The validation images come first, as they are.
+    scores, truth = chosen.probabilities[: len(data.validation)], data.labels[data.validation]
     return BundleInfo(
         name=request.name or recipe.name,
         origin=request.origin,
@@ -138,25 +192,29 @@ def _describe(
         classes=classes,
         positive_class=request.manifest.positive_class,
         preprocessing=recipe.preprocessing,
-        threshold=threshold,
+        threshold=point.threshold,
+        calibration=point.calibration,
         manifest_hash=request.manifest.hash,
         task="binary" if len(classes) == 2 else "multiclass",
         provenance={
             "recipe": recipe.name,
             "overrides": dict(request.overrides),
             "seed": request.seed,
+            "deterministic": request.deterministic,
             "weights": _weights_in_words(request.weights),
             "epochs_requested": request.epochs,
             "epochs_run": len(trained.history),
             "supervision": supervision_in_words(recipe.supervision, data.finer),
             "best_stage": trained.best_stage,
             "best_epoch": trained.best_epoch,
-            "validation_auc": auc,
+            "validation_auc": roc_auc(scores[:, positive], truth == positive),
             "training_seconds": round(trained.seconds, 1),
             "images_per_second": round(trained.images_seen / max(trained.seconds, 1e-3), 1),
             "parameters": int(trained.model.count_params()),
             "deviations": list(recipe.deviations),
-            "fingerprint": mark,
+            # Of what ended early another training could still be made.
+            "fingerprint": f"{mark}-ended-early" if trained.ended_early else mark,
+            "ended_early": trained.ended_early,
             "command": shlex.join(sys.argv),
         },
         versions={
@@ -167,12 +225,6 @@ def _describe(
             **versions(),
         },
     )
-
-
-def _operating_point(model: Any, data: TrainingData, positive: int) -> tuple[Threshold, float]:
-    scores = scorer(model)(data.images, data.validation)[:, positive]
-    truth = data.labels[data.validation] == positive
-    return youden_threshold(scores, truth, "validation"), roc_auc(scores, truth)
 
 
 def _weights_in_words(weights: str) -> str:

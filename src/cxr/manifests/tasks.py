@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -92,6 +92,18 @@ def task_view(manifest: Manifest, task: str | None) -> Manifest:
         for split, rows in view.groupby("split", sort=True)["label"]
     }
     return Manifest(view, replace(manifest.header, counts=counts), manifest.location)
+
+
+def view_for(manifest: Manifest, classes: Sequence[str]) -> Manifest:
+    """The manifest as a model of these classes sees it: itself when they are its labels, else the task's view whose
+    labels they are. Itself, too, where no task has them: what that means is for the caller to say."""
+    wanted = set(classes)
+    if wanted == set(manifest.classes):
+        return manifest
+    for task in Task:
+        if wanted == set(_TASKS[task].by_label.values()):
+            return task_view(manifest, task)
+    return manifest
 
 
 def _cannot_tell(manifest: Manifest, task: Task, untold: list[tuple[str, str]]) -> InputError:

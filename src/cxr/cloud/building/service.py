@@ -7,9 +7,9 @@ from typing import Any, Final
 from cxr.cloud.building.plan import MACHINES, BuildPlan
 from cxr.cloud.building.records import WITHOUT_IMAGE, BuildRecord, BuildRecords
 from cxr.cloud.connection import Connection
-from cxr.cloud.locks import only_one
 from cxr.cloud.preflight.clients import REQUEST_TIMEOUT_S, build_client
 from cxr.errors import UsageError
+from cxr.locks import only_one
 from cxr.storage.buckets import create_private_bucket
 from cxr.storage.google_errors import google_errors
 

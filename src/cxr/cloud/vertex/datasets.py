@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Journal
-from cxr.cloud.locks import only_one
 from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.uploading import check_location
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.imports import import_id, run_import
 from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import CheckFailed, InputError
+from cxr.locks import only_one
 from cxr.manifests.import_files import import_rows
 from cxr.manifests.manifest import Manifest
 from cxr.storage.buckets import find_bucket

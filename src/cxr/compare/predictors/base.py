@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Bundle, Preprocessing
 from cxr.errors import InputError
+from cxr.local_baseline.calibration import calibrated
 
 Images = NDArray[np.uint8]
 Probabilities = NDArray[np.float64]
@@ -36,6 +37,7 @@ def scaled(images: Images, contract: Preprocessing) -> NDArray[np.float32]:
 
 def class_probabilities(output: NDArray[np.generic], bundle: Bundle) -> Probabilities:
     """A model's output as one column a class: [N, K] as it is; one sigmoid output p [N, 1] or [N] becomes [1 - p, p].
+    Every predictor's output passes here, and here alone it is calibrated, when the bundle has a calibration.
 
     Raises InputError, naming the bundle, when the width is not the number of classes or a value is not a probability.
     """
@@ -55,4 +57,5 @@ def class_probabilities(output: NDArray[np.generic], bundle: Bundle) -> Probabil
             hint="the exported model must end in a sigmoid or a softmax",
         )
     values = np.clip(values, 0.0, 1.0)
-    return np.hstack([1.0 - values, values]) if values.shape[1] == 1 else values
+    columns = np.hstack([1.0 - values, values]) if values.shape[1] == 1 else values
+    return calibrated(columns, bundle.info.calibration)

@@ -62,5 +62,25 @@ def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
         side = tf.minimum(shape[0], shape[1])
         top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
         image = image[top : top + side, left : left + side]
-    resized = tf.image.resize(image, (contract.height, contract.width), method="bilinear", antialias=True)
-    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+    resized = tf.image.resize(image, _size_inside(tf, tf.shape(image), contract), method="bilinear", antialias=True)
+    rounded = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+    return _padded(tf, rounded, contract) if contract.aspect == "pad" else rounded
+
+
+def _size_inside(tf: Any, shape: Any, contract: Preprocessing) -> Any:
+    """`contract.inside` as a graph: int32 [2]."""
+    if contract.aspect != "pad":
+        return (contract.height, contract.width)
+    height, width = tf.cast(shape[0], tf.int64), tf.cast(shape[1], tf.int64)  # products of sizes pass 2^31
+    most_height, most_width = (tf.constant(most, tf.int64) for most in (contract.height, contract.width))
+    tall = height * most_width >= width * most_height
+    inner_height = tf.where(tall, most_height, (2 * height * most_width + width) // (2 * width))
+    inner_width = tf.where(tall, (2 * width * most_height + height) // (2 * height), most_width)
+    return tf.cast(tf.maximum(tf.stack([inner_height, inner_width]), 1), tf.int32)
+
+
+def _padded(tf: Any, image: Any, contract: Preprocessing) -> Any:
+    shape = tf.shape(image)
+    top, left = (contract.height - shape[0]) // 2, (contract.width - shape[1]) // 2
+    padded = tf.image.pad_to_bounding_box(image, top, left, contract.height, contract.width)
+    return tf.ensure_shape(padded, (contract.height, contract.width, contract.channels))

@@ -19,7 +19,8 @@ MOBILENET_SIZES = (128, 160, 192, 224)
 
 
 def backbone_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
-    """Features [N, F] of an image [N, H, W, 3] of 0..255 after the contract's scale and offset.
+    """Features [N, F] of an image [N, H, W, 1 or 3] of 0..255 after the contract's scale and offset; one channel is
+    shown three times.
 
     Raises InputError when the weights file is of another net or of none, Fault when the download fails.
     """
@@ -27,10 +28,12 @@ def backbone_features(scaled: Any, recipe: Recipe, weights: str) -> Any:
     layers = load().keras.layers
     facts = FACTS[recipe.backbone]
     x = scaled
+    if x.shape[-1] == 1:
+        x = layers.Concatenate(name="three_channels")([x, x, x])
     affine = _channel_affine(recipe.backbone, weights)
     if affine is not None:
         x = layers.Rescaling(list(affine[0]), list(affine[1]), name="channel_scaling")(x)
-    net = _backbone(facts, tuple(scaled.shape[1:]), weights)
+    net = _backbone(facts, tuple(x.shape[1:]), weights)
     if weights == NO_WEIGHTS:
         _prepare_for_scratch(net, facts, recipe)
     elif facts.bgr:

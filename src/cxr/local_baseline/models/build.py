@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cxr.local_baseline.models.backbone import backbone_features, backbone_head
@@ -12,7 +14,7 @@ from cxr.local_baseline.models.five_block import five_block_features
 from cxr.local_baseline.models.penalties import penalise
 from cxr.local_baseline.models.six_convolutions import six_convolution_features
 from cxr.local_baseline.models.three_block import three_block_features
-from cxr.local_baseline.recipes import Architecture, Recipe
+from cxr.local_baseline.recipes import NO_WEIGHTS, Architecture, Precision, Recipe
 from cxr.local_baseline.tensorflow_setup import load
 
 #: Name of the layer that ends what is computed once for a head, and of the probabilities' layer, in every model.
@@ -37,14 +39,37 @@ def build_model(recipe: Recipe, classes: int, weights: str) -> Any:
     class 1) for two classes, or [N, classes] (softmax) for more, or when the recipe always wants softmax."""
     keras = load().keras
     contract = recipe.preprocessing
-    image = keras.Input((contract.height, contract.width, contract.channels), name="image")
-    scaled = keras.layers.Rescaling(contract.scale, contract.offset, name="scaling")(image)
-    x = keras.layers.Identity(name=FEATURES)(BACKBONES[recipe.architecture](scaled, recipe, weights))
-    if recipe.architecture is Architecture.BACKBONE:
-        x = backbone_head(x, recipe)
-    model = keras.Model(image, _scores(keras, x, recipe, classes), name=recipe.name.replace("-", "_"))
-    penalise(model, recipe)
-    return model
+    with _computing_in(keras, recipe.precision):
+        image = keras.Input((contract.height, contract.width, contract.channels), name="image")
+        scaled = keras.layers.Rescaling(contract.scale, contract.offset, dtype="float32", name="scaling")(image)
+        x = keras.layers.Identity(name=FEATURES)(BACKBONES[recipe.architecture](scaled, recipe, weights))
+        if recipe.architecture is Architecture.BACKBONE:
+            x = backbone_head(x, recipe)
+        model = keras.Model(image, _scores(keras, x, recipe, classes), name=recipe.name.replace("-", "_"))
+        penalise(model, recipe)
+        return model
+
+
+def in_float32(model: Any, recipe: Recipe, classes: int) -> Any:
+    """A trained model with the same weights that computes in float32: what a bundle holds, since no export takes
+    another (the model itself when it does already)."""
+    if recipe.precision is Precision.FLOAT32:
+        return model
+    rebuilt = build_model(replace(recipe, precision=Precision.FLOAT32), classes, NO_WEIGHTS)
+    rebuilt.set_weights(model.get_weights())
+    return rebuilt
+
+
+@contextmanager
+def _computing_in(keras: Any, precision: Precision) -> Iterator[None]:
+    """Layers made in the block compute in `precision`, with weights in float32."""
+    before = keras.config.dtype_policy()
+    if precision is Precision.BFLOAT16:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def without_scaling(model: Any) -> Any:

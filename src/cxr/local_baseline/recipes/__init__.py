@@ -4,6 +4,7 @@ from cxr.local_baseline.recipes.ancestors import CNN5 as CNN5
 from cxr.local_baseline.recipes.augmentation import NOTHING as NOTHING
 from cxr.local_baseline.recipes.augmentation import Augmentation as Augmentation
 from cxr.local_baseline.recipes.edge import EDGE as EDGE
+from cxr.local_baseline.recipes.flagship import FLAGSHIP as FLAGSHIP
 from cxr.local_baseline.recipes.nouns import (
     IMAGENET as IMAGENET,
 )
@@ -24,6 +25,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Budget as Budget,
+)
+from cxr.local_baseline.recipes.nouns import (
+    ChosenOn as ChosenOn,
 )
 from cxr.local_baseline.recipes.nouns import (
     Constant as Constant,
@@ -47,6 +51,9 @@ from cxr.local_baseline.recipes.nouns import (
     Pooling as Pooling,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Precision as Precision,
+)
+from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
 )
 from cxr.local_baseline.recipes.nouns import (
@@ -54,6 +61,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Supervision as Supervision,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Teacher as Teacher,
 )
 from cxr.local_baseline.recipes.nouns import (
     Trains as Trains,

@@ -13,10 +13,18 @@ from enum import StrEnum
 
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
+from cxr.local_baseline.sampling import Sampling
 
 #: `--weights` words; anything else is the path of a weights file.
 NO_WEIGHTS = "none"
 IMAGENET = "imagenet"
+
+
+class Precision(StrEnum):
+    """What a training computes in; weights and sums of gradients are float32 in either, and so is the bundle."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
 
 
 class Architecture(StrEnum):
@@ -76,6 +84,13 @@ class Supervision(StrEnum):
 
     LABELS = "labels"
     ETIOLOGY = "etiology"
+
+
+class ChosenOn(StrEnum):
+    """On which images the threshold is chosen: the validation split's, or those and corrupted copies of them."""
+
+    VALIDATION = "validation"
+    CORRUPTED_VALIDATION = "corrupted-validation"
 
 
 class BatchNorm(StrEnum):
@@ -177,7 +192,10 @@ class Recipe:
     layers named by `penalised_layers`, or of all but depthwise ones (empty). `augmentation_strength` multiplies the
     augmentation of every stage. `label_smoothing` s takes s of a target's certainty and shares it among all classes
     (Szegedy et al., CVPR 2016). `weight_average` is the decay a step of an exponential moving average of all weights,
-    which is what is judged and kept (0: none).
+    which is what is judged and kept (0: none). With `teachers`, they are trained first, and the target is
+    `teacher_share` their probabilities at `teacher_temperature`, the rest the label (share 0: no teacher is trained).
+    `operating_point` says on which images the threshold is chosen.
+    `class_weights` weigh the loss, unless `sampling` balances the batches already.
     """
 
     name: str
@@ -201,11 +219,22 @@ class Recipe:
     penalised_layers: tuple[str, ...] = ()
     augmentation_strength: float = 1.0
     class_weights: bool = True
+    sampling: Sampling = Sampling.SHUFFLED
+    precision: Precision = Precision.FLOAT32
     softmax: bool = False
     supervision: Supervision = Supervision.LABELS
     label_smoothing: float = 0.0
     weight_average: float = 0.0
+    teachers: tuple[Teacher, ...] = ()
+    teacher_share: float = 1.0
+    teacher_temperature: float = 1.0
+    operating_point: ChosenOn = ChosenOn.VALIDATION
     deviations: tuple[str, ...] = ()
+
+    @property
+    def aspect(self) -> str:
+        """What becomes of an image's aspect ratio."""
+        return self.preprocessing.aspect
 
     def stages_with(self, weights: str) -> tuple[Stage, ...]:
         """The stages that run with `weights`."""
@@ -231,3 +260,14 @@ class Recipe:
             f"{self.name} is made for pretrained weights; with --weights {NO_WEIGHTS} nothing is frozen: the whole net "
             "starts from random weights, which takes far more images and epochs"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A net that is trained before a recipe's own and teaches it: a recipe of its own (another backbone, input size or
+    length), a number that is added to the training's seed, and its weights ("": the training's)."""
+
+    name: str
+    recipe: Recipe
+    seed: int = 0
+    weights: str = ""

@@ -14,6 +14,7 @@ from cxr.local_baseline.recipes.ancestors import (
     VGG16_FROZEN,
 )
 from cxr.local_baseline.recipes.edge import EDGE
+from cxr.local_baseline.recipes.flagship import FLAGSHIP
 from cxr.local_baseline.recipes.nouns import Recipe
 from cxr.local_baseline.recipes.transfer import DENSENET121, EFFICIENTNET_B0, MOBILENET_V2
 
@@ -32,6 +33,7 @@ RECIPES: dict[str, Recipe] = {
         MOBILENET_V2,
         EFFICIENTNET_B0,
         DENSENET121,
+        FLAGSHIP,
         EDGE,
     )
 }

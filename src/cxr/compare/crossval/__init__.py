@@ -1,0 +1,1 @@
+"""Cross-validation: a recipe judged on every patient of the training pool (`cxr baseline crossval`)."""

@@ -1,0 +1,63 @@
+"""The threshold and the temperature, chosen on the validation split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cxr.bundle import Bundle
+from cxr.compare.predictions import predict
+from cxr.compare.ruler import check_ruler
+from cxr.errors import UsageError
+from cxr.local_baseline.cache import Progress
+from cxr.local_baseline.operating_point import OperatingPoint, choose_operating_point, threshold_for
+from cxr.manifests.manifest import Manifest
+
+CHOSEN_ON = "validation"
+
+
+def check_sensitivity(sensitivity: float | None, bundle: Bundle) -> None:
+    """Raises UsageError, before anything is scored, for what is no share, and where no threshold decides."""
+    if sensitivity is None:
+        return
+    if not 0 < sensitivity <= 1:
+        raise UsageError(
+            f"--sensitivity {sensitivity:g}: it takes a share, more than 0 and at most 1", hint="--sensitivity 0.95"
+        )
+    if len(bundle.info.classes) != 2:
+        raise UsageError(
+            f"{bundle.folder} tells {len(bundle.info.classes)} classes apart and calls the most probable: "
+            "no threshold decides",
+            hint="leave --sensitivity out",
+        )
+
+
+def choose_decision(
+    bundle: Bundle,
+    manifest: Manifest,
+    *,
+    sensitivity: float | None,
+    recalibrate: bool,
+    images: str | None,
+    cache_dir: Path,
+    on_progress: Progress,
+) -> OperatingPoint:
+    """Choose on the manifest's validation split: with `recalibrate` the temperature, and in any case the threshold on
+    the calibrated probability, the largest that reaches `sensitivity` or, without one, that of the largest Youden
+    index. The test split is not looked at.
+
+    Raises RulerMismatch for another manifest, InputError where there is no validation split to score.
+    """
+    check_ruler([bundle], manifest, CHOSEN_ON)
+    raw = replace(bundle, info=replace(bundle.info, calibration=None))
+    predictions = predict(raw, manifest, images=images, cache_dir=cache_dir, split=CHOSEN_ON, on_progress=on_progress)
+    classes, positive = manifest.classes, manifest.classes.index(bundle.info.positive_class)
+    truth = np.array([classes.index(label) for label in manifest.split(CHOSEN_ON)["label"]], dtype=np.int64)
+    probabilities = predictions.probabilities(classes)
+    if recalibrate:
+        return choose_operating_point(probabilities, truth, positive, CHOSEN_ON, sensitivity=sensitivity)
+    kept = bundle.info.calibration
+    threshold = threshold_for(probabilities, truth, positive, CHOSEN_ON, kept, sensitivity=sensitivity)
+    return OperatingPoint(kept, threshold)

@@ -1,0 +1,70 @@
+"""An evaluation's numbers in words, for terminal and page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from cxr.compare.evaluation.nouns import Evaluation, Shift
+from cxr.compare.nouns import Estimate
+from cxr.compare.report.words import UNKNOWN
+
+TITLES: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "macro_auc": "AUC, mean of the classes",
+    "macro_average_precision": "average precision, mean of the classes",
+    "macro_f1": "F1, mean of the classes",
+}
+
+
+def four(value: float) -> str:
+    """Four decimals."""
+    return UNKNOWN if math.isnan(value) else f"{value:.4f}"
+
+
+def interval(estimate: Estimate) -> str:
+    """0.9123 (0.8801–0.9402)."""
+    return f"{four(estimate.value)} ({four(estimate.low)}–{four(estimate.high)})"
+
+
+def difference(shift: Shift) -> str:
+    """+0.0123 (-0.0101 to +0.0402), with a mark where 0 lies outside."""
+    value, low, high = (
+        UNKNOWN if math.isnan(number) else f"{number:+.4f}"
+        for number in (shift.difference.value, shift.difference.low, shift.difference.high)
+    )
+    return f"{value} ({low} to {high})" + (" *" if shift.is_marked else "")
+
+
+def decision(evaluation: Evaluation) -> str:
+    """How a probability becomes a call, in one sentence."""
+    info = evaluation.bundle.info
+    if info.calibration is None:
+        said = "Probabilities are the model's own (no calibration)"
+    else:
+        said = (
+            f"Probabilities are calibrated: temperature {info.calibration.temperature:.3f}, "
+            f"{info.calibration.chosen_by} on {info.calibration.chosen_on}"
+        )
+    if not evaluation.is_binary:
+        return f"{said}; the most probable class is called."
+    threshold = info.threshold
+    return (
+        f"{said}; {evaluation.positive_class} is called from {threshold.value:.4f} on "
+        f"({threshold.chosen_by}, chosen on {threshold.chosen_on})."
+    )
+
+
+def shift_note(evaluation: Evaluation) -> str:
+    """What the marks mean, and whether there are any."""
+    marked = [TITLES[shift.measure] for shift in evaluation.shifts if shift.is_marked]
+    if not marked:
+        return "No difference between the splits is beyond what drawing other patients would give."
+    return f"* {', '.join(marked)}: more than drawing other patients would give: the two splits are not alike."

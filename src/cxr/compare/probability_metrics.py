@@ -1,0 +1,122 @@
+"""Measures of probabilities that need no threshold beside the ROC curve's: precision and recall, Brier, log loss,
+calibration.
+
+`weights` [..., N] are non-negative case weights, one measure for each leading index, so that the same definitions serve
+the test set itself (ones) and all bootstrap draws at once. NaN where nothing has weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr.compare.metrics import Bools, Floats, Ints
+from cxr.local_baseline.calibration import FLOOR
+
+#: Bins of equal width of a reliability diagram. (Guo et al. 2017 took 15, for test sets of 10,000 images and more.)
+BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRecallCurve:
+    """Corners of a precision-recall curve, recall rising. NaN when there is no positive case."""
+
+    recall: Floats
+    precision: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """The cases whose probability lies in [low, high) (the last bin: up to and with 1): their number, mean probability
+    and the share for which it came true."""
+
+    low: float
+    high: float
+    cases: int
+    mean_probability: float
+    share_true: float
+
+
+class WeightedAveragePrecision:
+    """Average precision for many sets of weights of the same cases: the scores are sorted once.
+
+    The sum over the thresholds of (recall gained) x precision, without interpolation (as scikit-learn's
+    `average_precision_score`); cases of equal score come in together.
+    """
+
+    def __init__(self, positive: Bools, score: Floats) -> None:
+        self._order = np.argsort(-score, kind="stable")
+        ordered = score[self._order]
+        self._ends = np.r_[np.flatnonzero(np.diff(ordered)), len(score) - 1] if len(score) else np.zeros(0, np.intp)
+        self._positive = positive[self._order].astype(np.float64)
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Average precision for weights [..., N] in the order in which the cases were given."""
+        ordered = weights[..., self._order]
+        found = np.cumsum(ordered * self._positive, axis=-1)[..., self._ends]
+        called = np.cumsum(ordered, axis=-1)[..., self._ends]
+        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+        gained = np.diff(found, axis=-1, prepend=0.0)
+        return _ratio((gained * precision).sum(axis=-1), found[..., -1])
+
+
+def precision_recall_curve(positive: Bools, score: Floats) -> PrecisionRecallCurve:
+    """One corner for each distinct score, from the highest on."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1]
+    found = np.cumsum(positive[order])[ends].astype(np.float64)
+    return PrecisionRecallCurve(_ratio(found, found[-1]), _ratio(found, ends + 1.0))
+
+
+def squared_errors(probabilities: Floats, truth: Ints) -> Floats:
+    """Each case's Brier score (Brier, Monthly Weather Review 78 (1950) 1-3): [N]. For two classes the squared error of
+    the positive class's probability, for more the sum over the classes, as is the custom."""
+    wanted = np.eye(probabilities.shape[1])[truth]
+    total = np.square(probabilities - wanted).sum(axis=1)
+    return np.asarray(total / 2 if probabilities.shape[1] == 2 else total, dtype=np.float64)
+
+
+def log_losses(probabilities: Floats, truth: Ints) -> Floats:
+    """Each case's cross-entropy in nats: [N]. A probability of 0 counts as 2^-25."""
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    return np.asarray(-np.log(np.clip(of_truth, FLOOR, 1.0)), dtype=np.float64)
+
+
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Mean of values [N] by weights [..., N]."""
+    return _ratio(weights @ values, weights.sum(axis=-1))
+
+
+def reliability(probability: Floats, came_true: Bools, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
+    """The reliability diagram's bins that have cases: probabilities [N] in 0..1 and whether each came true."""
+    number = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    made = []
+    for bin_number in np.unique(number):
+        inside = number == bin_number
+        made.append(
+            ReliabilityBin(
+                low=bin_number / bins,
+                high=(bin_number + 1) / bins,
+                cases=int(inside.sum()),
+                mean_probability=float(probability[inside].mean()),
+                share_true=float(came_true[inside].mean()),
+            )
+        )
+    return tuple(made)
+
+
+def calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
+    """The expected calibration error: the mean over the cases of |mean probability - share that came true| of their
+    bin (Guo et al. 2017, equation 3). NaN without cases."""
+    cases = sum(each.cases for each in bins)
+    if not cases:
+        return float("nan")
+    return sum(each.cases * abs(each.mean_probability - each.share_true) for each in bins) / cases
+
+
+def _ratio(numerator: object, denominator: object) -> Floats:
+    top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    quotient = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    np.divide(top, bottom, out=quotient, where=bottom != 0)
+    return quotient

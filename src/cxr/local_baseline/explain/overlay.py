@@ -1,0 +1,87 @@
+"""A map laid over the original image, at the original's size."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from cxr.bundle import Preprocessing
+from cxr.local_baseline.preprocess import load_image
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+#: Colours of no evidence to the strongest: nine points of Matplotlib's map "inferno".
+COLOURS = np.array(
+    [(0, 0, 4), (33, 12, 74), (87, 16, 110), (138, 34, 106), (188, 55, 84), (228, 90, 49), (249, 142, 9),
+     (249, 203, 53), (252, 255, 164)]
+)  # fmt: skip
+#: How much of the image the strongest evidence hides.
+MOST_OPAQUE = 0.6
+
+
+def original_pixels(data: bytes, name: str) -> Pixels:
+    """The image at its own size, uint8 [height, width], decoded as for the model. Raises InputError."""
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+    return load_image(data, Preprocessing(height, width, 1), name=name)[..., 0]
+
+
+def to_original(heat: Floats, contract: Preprocessing, height: int, width: int) -> Floats:
+    """A map [h, w] of the model's input as a map [height, width] of the original image: the contract's crop or padding
+    undone, bilinear in between. What the model did not see is 0."""
+    source = Image.fromarray(np.ascontiguousarray(heat, dtype=np.float32))
+    if contract.aspect == "center-crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        canvas = np.zeros((height, width), np.float32)
+        seen = source.resize((side, side), Image.Resampling.BILINEAR)
+        canvas[top : top + side, left : left + side] = np.asarray(seen)
+        return canvas
+    box = _inside(contract, height, width)
+    scale = heat.shape[1] / contract.width, heat.shape[0] / contract.height
+    region = (box[0] * scale[0], box[1] * scale[1], box[2] * scale[0], box[3] * scale[1])
+    return np.array(source.resize((width, height), Image.Resampling.BILINEAR, box=region))
+
+
+def _inside(contract: Preprocessing, height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the image within the model's input, in its pixels."""
+    # Not a comparison of literals: contracts that pad are read by newer versions.
+    if str(contract.aspect) != "pad":
+        return 0.0, 0.0, float(contract.width), float(contract.height)
+    share = min(contract.height / height, contract.width / width)
+    shown_height, shown_width = max(1, int(height * share + 0.5)), max(1, int(width * share + 0.5))
+    top, left = (contract.height - shown_height) // 2, (contract.width - shown_width) // 2
+    return float(left), float(top), float(left + shown_width), float(top + shown_height)
+
+
+def overlay(image: Pixels, heat: Floats, caption: str) -> Image.Image:
+    """An RGB picture: `image` uint8 [h, w] in its own size at the upper left, covered by `heat` [h, w] (0..1), a colour
+    bar beside it, the caption below."""
+    height, width = image.shape
+    share = np.clip(heat, 0.0, 1.0)[..., None]
+    opacity = MOST_OPAQUE * np.sqrt(share)
+    covered = image[..., None] * (1 - opacity) + coloured(share[..., 0]) * opacity
+    font_size = int(np.clip(width / 40, 11, 40))
+    font = ImageFont.load_default(font_size)
+    gap, bar = font_size // 2, max(8, font_size)
+    beside = width + gap + bar + gap // 2 + 3 * font_size
+    canvas = Image.new("RGB", (max(beside, int(font.getlength(caption)) + 2 * gap), height + 2 * font_size), "white")
+    canvas.paste(Image.fromarray(np.round(covered).astype(np.uint8)), (0, 0))
+    ramp = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], bar, axis=1)
+    canvas.paste(Image.fromarray(np.round(coloured(ramp)).astype(np.uint8)), (width + gap, 0))
+    draw = ImageDraw.Draw(canvas)
+    for value in (1.0, 0.5, 0.0):
+        top = min(max((1 - value) * height - font_size / 2, 0), height - font_size)
+        draw.text((width + gap + bar + gap // 2, top), f"{value:g}", fill="black", font=font)
+    draw.text((gap, height + font_size // 3), caption, fill="black", font=font)
+    return canvas
+
+
+def coloured(share: Floats) -> Floats:
+    """0..1 as colours, float [..., 3] of 0..255."""
+    steps = np.linspace(0, 1, len(COLOURS))
+    return np.stack([np.interp(share, steps, COLOURS[:, channel]) for channel in range(3)], axis=-1).astype(np.float32)

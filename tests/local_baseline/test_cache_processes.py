@@ -1,0 +1,105 @@
+"""The cache and its processes: one that is killed loses next to nothing, two at once do the work once, a full disk is
+told."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from cxr.bundle import Preprocessing
+from cxr.local_baseline.cache import cache_path, cached_images
+from cxr.local_baseline.preprocess import load_image
+from cxr.local_baseline.row_file import open_rows
+from cxr.manifests.manifest import Manifest
+
+PROGRAM = Path(__file__).parent / "decoding_process.py"
+CONTRACT = Preprocessing(24, 24, 1)
+
+
+def command(manifest: Manifest, folder: Path, wait_s: float) -> list[str]:
+    return [sys.executable, str(PROGRAM), str(manifest.location), str(folder), str(wait_s)]
+
+
+def start(manifest: Manifest, folder: Path, wait_s: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(command(manifest, folder, wait_s), stdout=subprocess.PIPE, text=True)
+
+
+def lines_of(process: subprocess.Popen[str]) -> list[str]:
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    return out.splitlines()
+
+
+def expected_pixels(manifest: Manifest) -> np.ndarray:
+    return np.stack([load_image(manifest.root / name, CONTRACT) for name in manifest.frame["path"]])
+
+
+def test_a_killed_process_is_continued_and_loses_only_what_it_was_at(small_manifest: Manifest, tmp_path: Path) -> None:
+    killed = start(small_manifest, tmp_path, 0.02)
+    assert killed.stdout is not None
+    for _ in range(12):
+        killed.stdout.readline()
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    file = open_rows(cache_path(small_manifest, CONTRACT, tmp_path), (40, 24, 24, 1))
+    assert file is not None
+    kept = int(np.count_nonzero(file.sums))
+    assert 10 <= kept < 40
+    *decoded, last = lines_of(start(small_manifest, tmp_path, 0))
+    assert last == "done"
+    assert len(decoded) == 40 - kept
+    assert len(file.absent(np.arange(40))) == 0  # the same file, filled
+    assert (file.pixels == expected_pixels(small_manifest)).all()
+
+
+def test_a_mark_without_pixels_is_not_believed(small_manifest: Manifest, tmp_path: Path) -> None:
+    """What a lost power line may leave: checksums on the disk, and not the pixels that they are of."""
+    lines_of(start(small_manifest, tmp_path, 0))
+    path = cache_path(small_manifest, CONTRACT, tmp_path)
+    pixels = np.load(path, mmap_mode="r+")
+    pixels[30:] = 0
+    del pixels
+    heard: list[int] = []
+    array = cached_images(
+        small_manifest, str(small_manifest.root), CONTRACT, tmp_path, lambda done, total, note: heard.append(done)
+    )
+    assert heard[0] == 30
+    assert (array == expected_pixels(small_manifest)).all()
+
+
+def test_two_processes_decode_every_image_once_between_them(small_manifest: Manifest, tmp_path: Path) -> None:
+    both = [start(small_manifest, tmp_path, 0.005) for _ in range(2)]
+    (*first, _), (*second, _) = (lines_of(process) for process in both)
+    assert sorted(first + second) == sorted(small_manifest.frame["path"])
+    assert not first or not second
+    array = np.load(cache_path(small_manifest, CONTRACT, tmp_path))
+    assert (array == expected_pixels(small_manifest)).all()
+
+
+def test_who_waits_for_another_process_is_told_how_far_it_is(small_manifest: Manifest, tmp_path: Path) -> None:
+    other = start(small_manifest, tmp_path, 0.05)
+    assert other.stdout is not None
+    other.stdout.readline()  # it has the lock
+    heard: list[tuple[int, int, str]] = []
+    cached_images(
+        small_manifest, str(small_manifest.root), CONTRACT, tmp_path, lambda *progress: heard.append(progress)
+    )
+    other.communicate()
+    assert heard
+    assert {note for _, _, note in heard} == {"another process is decoding"}
+    assert {total for _, total, _ in heard} == {40}
+    assert 0 < heard[-1][0] < 40
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_decoded(small_manifest: Manifest, tmp_path: Path) -> None:
+    """A limit of the file size (20 kB) stands for a full disk: the same call is refused."""
+    limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "-", *command(small_manifest, tmp_path, 0)]
+    ended = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert f"cannot write the image cache {tmp_path}" in ended.stderr
+    assert "next: free some space, or choose another place: --cache DIR" in ended.stderr
+    assert ended.stdout == ""
