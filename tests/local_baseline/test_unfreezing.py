@@ -93,7 +93,7 @@ def trained_layers(backbone_file: str, *stages: Stage) -> list[str]:
         on_progress=lambda done, total, note: None,
         on_epoch=history.append,
     ).model
-    assert [line.stage for line in history] == [stage.trains.value for stage in stages]
+    assert list(dict.fromkeys(line.stage for line in history)) == [stage.trains.value for stage in stages]
     return [
         old.name
         for old, new in zip(flat(before), flat(after), strict=True)
@@ -135,7 +135,14 @@ def test_a_later_stage_unfreezes_what_an_earlier_one_froze(backbone_file: str) -
 
 
 def test_gradual_unfreezing_ends_with_all_convolutions_trained_and_no_statistics(backbone_file: str) -> None:
-    changed = trained_layers(backbone_file, stage(Trains.HEAD), stage(Trains.LAST_BLOCK, 3), stage(Trains.FINE_TUNE))
+    # The first two hardly move, so that the third makes the validation loss better and is not undone.
+    slow = Optimizer(1e-6)
+    changed = trained_layers(
+        backbone_file,
+        replace(stage(Trains.HEAD), optimizer=slow),
+        replace(stage(Trains.LAST_BLOCK, 3), optimizer=slow),
+        replace(stage(Trains.FINE_TUNE), optimizer=Optimizer(1e-3), budget=Budget(4, 0, 4)),
+    )
     assert not [name for name in changed if name.endswith("bn")]
     assert {"conv1", "conv_dw_1", "conv_pw_12", "conv_pw_13", "head_dense", "scores"} <= set(changed)
 

@@ -131,7 +131,7 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
+    bare = finished(in_float32(model, recipe), data.finer)  # no optimizer: a third of the file
     return Trained(
         bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
     )
