@@ -163,6 +163,7 @@ class EarlyStopping:
 
     patience: int
     min_delta: float = 0.0
+    keep_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
