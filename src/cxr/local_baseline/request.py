@@ -24,11 +24,12 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to; `recipe` is a name
-    or the path of a .toml file; `epochs` None means what the recipe finds right for the data (given, it is the length
-    of the recipe's last stage); `weights` is none, imagenet or a file; `format` is keras or saved-model; `overrides`
-    are the recipe's fields to change; `deterministic` asks for the same bits each time; `verify_cache` for a look at
-    every decoded image; `variant` is a recipe without a name in the table, trained instead of `recipe`."""
+    """One training. `images` is the folder or gs:// URL that the manifest's paths are relative to, or the place of its
+    shards; `recipe` is a name or the path of a .toml file; `epochs` None means what the recipe finds right for the data
+    (given, it is the length of the recipe's last stage); `weights` is none, imagenet or a file; `format` is keras or
+    saved-model; `overrides` are the recipe's fields to change; `deterministic` asks for the same bits each time;
+    `verify_cache` for a look at every decoded image; `variant` is a recipe without a name in the table, trained instead
+    of `recipe`."""
 
     manifest: Manifest
     images: str

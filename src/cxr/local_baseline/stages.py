@@ -110,8 +110,9 @@ def run_stages(
                 break
             length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
-        done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
-        teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
+        epoch = memory.begin_stage(part, number)
+        before = sum(epochs for _, epochs in plan.stages[:number])
+        teller = _Teller(on_progress, on_epoch, before, epoch, plan.total_steps, per_epoch)
         result = fit_stage(
             part,
             part_data,
@@ -139,13 +140,16 @@ def run_stages(
 class _Teller:
     """Turns a stage's steps and epochs into the progress of the whole training."""
 
-    def __init__(self, on_progress: Progress, on_epoch: OnEpoch, before: int, total: int, per_epoch: int) -> None:
+    def __init__(
+        self, on_progress: Progress, on_epoch: OnEpoch, before: int, epoch: int, total: int, per_epoch: int
+    ) -> None:
+        """`before` epochs of earlier stages and `epoch` of this one are done."""
         self._on_progress = on_progress
         self._on_epoch = on_epoch
-        self._done = before
+        self._done = (before + epoch) * per_epoch
         self._total = total
         self._per_epoch = per_epoch
-        self._note = "epoch 1"
+        self._note = f"epoch {epoch + 1}"
 
     def on_step(self, step: int, loss: float) -> None:
         self._on_progress(self._done + step, self._total, f"{self._note} loss {loss:.3f}")

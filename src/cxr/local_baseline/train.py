@@ -70,7 +70,7 @@ def train(
     if request.deterministic:
         make_deterministic()
     with replaced_folder(request.output) as folder:
-        data = training_data(request, recipe, on_progress, surroundings or Surroundings())
+        data = training_data(request, recipe, on_progress, around)
         positive = request.manifest.classes.index(request.manifest.positive_class)
         with told_out_of_memory(recipe.batch_size):
             teachers = trained_teachers(request, recipe, _train_teacher, on_progress, surroundings)

@@ -231,6 +231,11 @@ class Recipe:
     operating_point: ChosenOn = ChosenOn.VALIDATION
     deviations: tuple[str, ...] = ()
 
+    @property
+    def aspect(self) -> str:
+        """What becomes of an image's aspect ratio."""
+        return self.preprocessing.aspect
+
     def stages_with(self, weights: str) -> tuple[Stage, ...]:
         """The stages that run with `weights`."""
         return self.scratch if weights == NO_WEIGHTS else self.pretrained
