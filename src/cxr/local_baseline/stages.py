@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -177,14 +177,24 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
     """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
     was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
-    flat = list(model._flatten_layers(include_self=False, recursive=True))
-    for layer in flat:
+    ordered = list(_in_order(model))
+    for layer in ordered:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False  # also makes it use its moving statistics
-    convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
+    convolutions = [layer for layer in ordered if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
     for number, layer in enumerate(convolutions):
         layer.trainable = number >= frozen
+
+
+def _in_order(model: Any) -> Iterator[Any]:
+    """All layers from input to output, those of a backbone in its place. (Keras's own list of all layers begins a
+    backbone's at its end.)"""
+    for layer in model.layers:
+        if isinstance(layer, load().keras.Model):
+            yield from _in_order(layer)
+        else:
+            yield layer
 
 
 def train_batch_norm(model: Any, momentum: float) -> None:
