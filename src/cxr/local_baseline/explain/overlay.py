@@ -49,11 +49,7 @@ def to_original(heat: Floats, contract: Preprocessing, height: int, width: int) 
 
 def _inside(contract: Preprocessing, height: int, width: int) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of the image within the model's input, in its pixels."""
-    # Not a comparison of literals: contracts that pad are read by newer versions.
-    if str(contract.aspect) != "pad":
-        return 0.0, 0.0, float(contract.width), float(contract.height)
-    share = min(contract.height / height, contract.width / width)
-    shown_height, shown_width = max(1, int(height * share + 0.5)), max(1, int(width * share + 0.5))
+    shown_height, shown_width = contract.inside(height, width)
     top, left = (contract.height - shown_height) // 2, (contract.width - shown_width) // 2
     return float(left), float(top), float(left + shown_width), float(top + shown_height)
 
