@@ -107,9 +107,10 @@ def test_a_killed_worker_started_again_with_its_chief_comes_to_the_same_end(tmp_
     assert_same(outcomes[0], calm)
 
 
-def test_dropout_of_shares_is_that_of_the_whole_batch() -> None:
+@pytest.mark.parametrize("noise_shape", [None, (None, 1, 1), (None, 5, 1)], ids=["each", "images", "rows"])
+def test_dropout_of_shares_is_that_of_the_whole_batch(noise_shape: tuple[int | None, ...] | None) -> None:
     keras, tf = load().keras, load().tf
-    layer = keras.layers.Dropout(0.4, seed=3)
+    layer = keras.layers.Dropout(0.4, noise_shape=noise_shape, seed=3)
     shared = shared_layer(layer)
     batch = tf.constant(np.random.default_rng(0).normal(size=(7, 5, 3)).astype(np.float32))
     parts = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
+from cxr.local_baseline.lessons import TrainedTeacher
 from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
@@ -80,9 +81,10 @@ def run_stages(
     on_progress: Progress,
     on_epoch: OnEpoch,
     surroundings: Surroundings | None = None,
+    teachers: Sequence[TrainedTeacher] = (),
 ) -> Trained:
     """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
-    of every step of all stages.
+    of every step of all stages. `teachers` teach all stages but a head's, which sees no images.
 
     Raises Fault for a loss that is not a number, InputError for weights that do not fit, or when there is no checkpoint
     to finish.
@@ -123,6 +125,7 @@ def run_stages(
             on_epoch=teller.on_epoch,
             replicas=around.replicas,
             memory=memory,
+            teachers=teachers if stage.trains is not Trains.HEAD else (),
         )
         # A head sees features: each image went through the net once, however many epochs it trained.
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
@@ -174,14 +177,24 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
     """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
     was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
-    flat = list(model._flatten_layers(include_self=False, recursive=True))
-    for layer in flat:
+    ordered = list(_in_order(model))
+    for layer in ordered:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False  # also makes it use its moving statistics
-    convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
+    convolutions = [layer for layer in ordered if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
     for number, layer in enumerate(convolutions):
         layer.trainable = number >= frozen
+
+
+def _in_order(model: Any) -> Iterator[Any]:
+    """All layers from input to output, those of a backbone in its place. (Keras's own list of all layers begins a
+    backbone's at its end.)"""
+    for layer in model.layers:
+        if isinstance(layer, load().keras.Model):
+            yield from _in_order(layer)
+        else:
+            yield layer
 
 
 def train_batch_norm(model: Any, momentum: float) -> None:
