@@ -139,6 +139,7 @@ def test_a_disk_too_small_for_the_bundle(small_manifest: Manifest, cache_dir: Pa
     assert ran.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_disk_too_small_for_checkpoints_does_not_end_the_training(
     small_manifest: Manifest, cache_dir: Path, tmp_path: Path
 ) -> None:

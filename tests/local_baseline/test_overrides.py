@@ -53,7 +53,7 @@ def test_a_tuning_service_may_give_whole_numbers_with_a_point_and_the_last_word_
     ("text", "words"),
     [
         ("batch_size", "there is no '='"),
-        ("batchsize=3", "a recipe has no 'batchsize'; it has activation, augmentation_strength"),
+        ("batchsize=3", "a recipe has no 'batchsize'; it has activation, aspect, augmentation_strength"),
         ("scratch.optimizer.learning_rate=1", "a recipe has no 'scratch.optimizer.learning_rate'"),
         ("stages.augmentation.horizontal_flip=true", "a mirrored chest has its heart on the right"),
         ("batch_size=3.5", "batch_size=3.5: it takes a whole number, 1 to 4096"),

@@ -7,6 +7,7 @@ import pytest
 
 from cxr.local_baseline.pipeline import Shares, TrainingData, training_batches
 from cxr.local_baseline.recipes import Augmentation
+from cxr.local_baseline.sampling import Sampling
 
 
 @pytest.fixture
@@ -53,6 +54,12 @@ def test_shares_of_a_batch_are_the_batch_augmentation_included(data: TrainingDat
             assert np.array_equal(np.concatenate([part[number] for part in parts]), batch[number])
         rows = len(batch[1])
         assert [part[3].tolist() for part in parts] == [[0, rows], [rows // 2, rows]]
+
+
+def test_balanced_batches_are_not_weighted_as_well(data: TrainingData) -> None:
+    for _, labels, weights, _ in numpy_batches(data, weighted=True, sampling=Sampling.BALANCED):
+        assert abs(int((labels == 0).sum()) - int((labels == 1).sum())) <= 1
+        assert (weights == 1).all()
 
 
 def test_batches_go_on_in_the_middle_of_an_epoch(data: TrainingData) -> None:

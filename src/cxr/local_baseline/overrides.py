@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from cxr.bundle import Aspect
 from cxr.errors import UsageError
 from cxr.local_baseline.models.backbone_facts import FACTS
 from cxr.local_baseline.recipes import (
@@ -20,12 +21,15 @@ from cxr.local_baseline.recipes import (
     Architecture,
     BackboneKind,
     BatchNorm,
+    ChosenOn,
     OptimizerKind,
+    Precision,
     Recipe,
     Stage,
     Supervision,
     Trains,
 )
+from cxr.local_baseline.sampling import Sampling
 
 Value = bool | int | float | str
 Overrides = Mapping[str, Value]
@@ -60,6 +64,7 @@ class Knob:
 #: Fields of the recipe.
 RECIPE_KNOBS: dict[str, Knob] = {
     "activation": Knob(Kind.CHOICE, choices=Activation),
+    "aspect": Knob(Kind.CHOICE, choices=Aspect),
     "augmentation_strength": Knob(Kind.DOUBLE, 0.0, 4.0),
     "backbone": Knob(Kind.CHOICE, choices=BackboneKind),
     "batch_norm_momentum": Knob(Kind.DOUBLE, 0.5, 0.999),
@@ -70,7 +75,12 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "l1": Knob(Kind.DOUBLE, 0.0, 1.0),
     "l2": Knob(Kind.DOUBLE, 0.0, 1.0),
     "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "operating_point": Knob(Kind.CHOICE, choices=ChosenOn),
+    "precision": Knob(Kind.CHOICE, choices=Precision),
+    "sampling": Knob(Kind.CHOICE, choices=Sampling),
     "supervision": Knob(Kind.CHOICE, choices=Supervision),
+    "teacher_share": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "teacher_temperature": Knob(Kind.DOUBLE, 0.5, 20.0),
     "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
 #: Those that change what the recipe is made of.
@@ -179,6 +189,9 @@ def _with_recipe_field(recipe: Recipe, key: str, value: Value) -> Recipe:
         if recipe.backbone is None:
             raise UsageError(f"{key}: {recipe.name} does not stand on a known net")
         changed["parameters"] = None
+    if key == "aspect":
+        pixels: dict[str, Any] = {"aspect": str(value)}
+        changed = {"preprocessing": replace(recipe.preprocessing, **pixels)}
     if key == "backbone":
         facts = FACTS[BackboneKind(str(value))]
         changed["preprocessing"] = replace(recipe.preprocessing, scale=facts.scale, offset=facts.offset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
+from cxr.local_baseline.lessons import TrainedTeacher
 from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
@@ -80,9 +81,10 @@ def run_stages(
     on_progress: Progress,
     on_epoch: OnEpoch,
     surroundings: Surroundings | None = None,
+    teachers: Sequence[TrainedTeacher] = (),
 ) -> Trained:
     """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
-    of every step of all stages.
+    of every step of all stages. `teachers` teach all stages but a head's, which sees no images.
 
     Raises Fault for a loss that is not a number, InputError for weights that do not fit, or when there is no checkpoint
     to finish.
@@ -108,8 +110,9 @@ def run_stages(
                 break
             length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
-        done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
-        teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
+        epoch = memory.begin_stage(part, number)
+        before = sum(epochs for _, epochs in plan.stages[:number])
+        teller = _Teller(on_progress, on_epoch, before, epoch, plan.total_steps, per_epoch)
         result = fit_stage(
             part,
             part_data,
@@ -122,6 +125,7 @@ def run_stages(
             on_epoch=teller.on_epoch,
             replicas=around.replicas,
             memory=memory,
+            teachers=teachers if stage.trains is not Trains.HEAD else (),
         )
         # A head sees features: each image went through the net once, however many epochs it trained.
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
@@ -136,13 +140,16 @@ def run_stages(
 class _Teller:
     """Turns a stage's steps and epochs into the progress of the whole training."""
 
-    def __init__(self, on_progress: Progress, on_epoch: OnEpoch, before: int, total: int, per_epoch: int) -> None:
+    def __init__(
+        self, on_progress: Progress, on_epoch: OnEpoch, before: int, epoch: int, total: int, per_epoch: int
+    ) -> None:
+        """`before` epochs of earlier stages and `epoch` of this one are done."""
         self._on_progress = on_progress
         self._on_epoch = on_epoch
-        self._done = before
+        self._done = (before + epoch) * per_epoch
         self._total = total
         self._per_epoch = per_epoch
-        self._note = "epoch 1"
+        self._note = f"epoch {epoch + 1}"
 
     def on_step(self, step: int, loss: float) -> None:
         self._on_progress(self._done + step, self._total, f"{self._note} loss {loss:.3f}")

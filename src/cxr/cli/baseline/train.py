@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.local_baseline.epochs import EpochResult
     from cxr.local_baseline.request import TrainRequest
+    from cxr.manifests.manifest import Manifest
 
 
 def train_command(
@@ -84,7 +85,6 @@ def train_command(
     from cxr.local_baseline.overrides import parse_overrides
     from cxr.local_baseline.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
-    from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings
 
@@ -93,15 +93,8 @@ def train_command(
     start_from = chosen.weights_or_default(weights)
     check_seed(seed)
     overrides = parse_overrides(sets or ())
-    if data is not None and manifest_path is not None:
-        raise UsageError("--data makes a manifest of its own", hint="give --data or --manifest")
     state_dir = load_settings().state_dir
-    if data is None:
-        manifest = task_view(read_manifest(manifest_path or DEFAULT_MANIFEST), task)
-        if evaluate:
-            check_judgeable(manifest)
-    else:
-        manifest = task_view(manifest_of_folder(out, data, state_dir, is_judged=evaluate), task)
+    manifest = task_view(_manifest_of(out, manifest_path, data, state_dir, is_judged=evaluate), task)
     request = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
@@ -120,11 +113,28 @@ def train_command(
         out.warn(words)
     bundle = _train(out, request, state_dir / "checkpoints", tensorboard, fresh=fresh, finish=finish)
     location = manifest.location or DEFAULT_MANIFEST
+    _print_bundle(out, bundle)
     judged = _evaluate(out, bundle, location, images, request.cache_dir) if evaluate else None
-    _print_bundle(out, bundle, judged)
+    payload = {"bundle": str(bundle.folder), "hash": bundle.hash, **asdict(bundle.info)}
+    out.result("baseline.train", payload if judged is None else {**payload, "evaluation": judged})
     if not evaluate:
         flag = "" if location == DEFAULT_MANIFEST else f" --manifest {location}"
         out.hint(f"cxr baseline evaluate {bundle.folder}{flag}")
+
+
+def _manifest_of(
+    out: Out, manifest_path: Path | None, data: Path | None, state_dir: Path, *, is_judged: bool
+) -> Manifest:
+    from cxr.manifests.manifest_file import read_manifest
+
+    if data is not None:
+        if manifest_path is not None:
+            raise UsageError("--data makes a manifest of its own", hint="give --data or --manifest")
+        return manifest_of_folder(out, data, state_dir, is_judged=is_judged)
+    manifest = read_manifest(manifest_path or DEFAULT_MANIFEST)
+    if is_judged:
+        check_judgeable(manifest)
+    return manifest
 
 
 def _train(
@@ -172,6 +182,7 @@ def _evaluate(
     """Judge the bundle on the test split as `cxr baseline evaluate` does; with --json, what it would print there."""
     arguments: dict[str, Any] = {"manifest_path": manifest_path, "images": images, "cache": cache_dir}
     arguments |= {"as_json": out.json, "quiet": out.quiet}
+    out.text("")
     if not out.json:
         evaluate_command(bundle.folder, **arguments)
         return None
@@ -182,7 +193,7 @@ def _evaluate(
     return document
 
 
-def _print_bundle(out: Out, bundle: Bundle, judged: dict[str, Any] | None) -> None:
+def _print_bundle(out: Out, bundle: Bundle) -> None:
     info, provenance = bundle.info, bundle.info.provenance
     rows: list[tuple[str, object]] = [
         ("recipe", provenance["recipe"]),
@@ -196,6 +207,4 @@ def _print_bundle(out: Out, bundle: Bundle, judged: dict[str, Any] | None) -> No
         ("model", f"{info.model_path}, {bundle.model_size_bytes / 1e6:.1f} MB"),
     ]
     out.table((info.name, ""), rows)
-    payload = {"bundle": str(bundle.folder), "hash": bundle.hash, **asdict(info)}
-    out.result("baseline.train", payload if judged is None else {**payload, "evaluation": judged})
     out.say(f"bundle: {bundle.folder}. Research use, not a medical device.")

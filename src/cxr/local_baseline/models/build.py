@@ -46,8 +46,8 @@ def build_model(recipe: Recipe, classes: int, weights: str) -> Any:
         if recipe.architecture is Architecture.BACKBONE:
             x = backbone_head(x, recipe)
         model = keras.Model(image, _scores(keras, x, recipe, classes), name=recipe.name.replace("-", "_"))
-    penalise(model, recipe)
-    return model
+        penalise(model, recipe)
+        return model
 
 
 def in_float32(model: Any, recipe: Recipe, classes: int) -> Any:

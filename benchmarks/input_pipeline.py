@@ -1,0 +1,74 @@
+"""Training input against the notebooks' `ImageDataGenerator.flow_from_directory` with augmentation, on full-size files.
+
+Cached epochs: batches as training gets them (shuffled, gathered from the cache, augmented). First epoch: decoding
+included, into an empty cache. `--quick` takes fewer files and rounds.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxr.local_baseline.cache import cached_images
+from cxr.local_baseline.pipeline import TrainingData, training_batches
+from cxr.local_baseline.recipes import CNN5
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.scan import scan_with_record
+from training_peers.notebook import BATCH, folder_of_originals, generator
+from training_peers.turns import in_turns, report
+
+QUICK = "--quick" in sys.argv
+FILES, ROUNDS = (256, 3) if QUICK else (1_024, 5)
+#: Our epoch is repeated, or it would be over before it can be timed.
+EPOCHS = 8
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images = folder_of_originals(folder, FILES)
+        manifest = scan_with_record(images).manifest
+        theirs = generator(images / "train")
+        data = _data(manifest, images, folder / "cache")
+        turns = in_turns(lambda: _our_epochs(data, EPOCHS), lambda: _their_epoch(theirs), ROUNDS)
+        report("cached epochs", _per_epoch(turns), FILES, "100")
+
+        def first_epoch() -> None:
+            shutil.rmtree(folder / "cache")
+            _our_epochs(_data(manifest, images, folder / "cache"), 1)
+
+        report("first epoch", in_turns(first_epoch, lambda: _their_epoch(theirs), ROUNDS), FILES, "1.5")
+
+
+def _data(manifest: Manifest, images: Path, cache: Path) -> TrainingData:
+    pixels = cached_images(manifest, str(images), CNN5.preprocessing, cache, lambda done, total, note: None)
+    labels = manifest.frame["label"].map({label: n for n, label in enumerate(manifest.classes)}).to_numpy(np.int64)
+    return TrainingData(pixels, labels, np.arange(len(labels)), np.arange(1), 2)
+
+
+def _our_epochs(data: TrainingData, epochs: int) -> None:
+    batches = training_batches(
+        data, CNN5.scratch[0].augmentation, batch_size=BATCH, epochs=epochs, seed=7, weighted=True
+    )
+    seen = sum(len(images) for images, *_ in batches)
+    if seen != epochs * len(data.train):
+        raise SystemExit("not every image came: nothing was measured")
+
+
+def _their_epoch(batches: Any) -> None:
+    for number in range(len(batches)):
+        batches[number]
+
+
+def _per_epoch(turns: Any) -> Any:
+    return type(turns)(tuple(seconds / EPOCHS for seconds in turns.ours), turns.theirs)
+
+
+if __name__ == "__main__":
+    main()
