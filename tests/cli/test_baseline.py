@@ -69,6 +69,15 @@ def test_train_then_train_again_then_evaluate(work: Path, run_cxr: RunCxr) -> No
     words = run_cxr("baseline", "evaluate", "runs/edge", "--quiet", cwd=work)
     assert words.stderr == ""
     assert "sensitivity" in words.stdout
+    robust = run_cxr(
+        "baseline", "robustness", "runs/edge", "--corruption", "blur", "--csv", "r.csv", "--json", cwd=work
+    )
+    assert robust.returncode == 0, robust.stderr
+    (of_bundle,) = json.loads(robust.stdout)["bundles"]
+    assert [score["corruption"] for score in of_bundle["scores"]] == ["blur"]
+    assert set(of_bundle["summary"]) == {"mean_auc", "mean_accuracy", "pooled_auc"}
+    assert len((work / "r.csv").read_text().splitlines()) == 2
+    assert "not a medical device" in robust.stderr
 
 
 def test_recipes_are_listed(run_cxr: RunCxr) -> None:
@@ -113,8 +122,24 @@ def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr
         (("train", "--set", "batch_size=0"), "batch_size=0: it takes a whole number, 1 to 4096"),
         (("train", "--set", "unfreeze_layers=3"), "no stage of cnn5 has it"),
         (("evaluate", "xrays"), "is not a bundle"),
+        (("robustness", "xrays", "--corruption", "fog"), "there is no corruption 'fog'"),
+        (("robustness", "xrays"), "is not a bundle"),
     ],
-    ids=["recipe", "manifest", "images", "weights", "epochs", "shown", "toml", "seed", "value", "stage", "bundle"],
+    ids=[
+        "recipe",
+        "manifest",
+        "images",
+        "weights",
+        "epochs",
+        "shown",
+        "toml",
+        "seed",
+        "value",
+        "stage",
+        "bundle",
+        "corruption",
+        "robust",
+    ],
 )
 def test_bad_input_is_one_line_what_next_and_exit_code_2(
     work: Path, run_cxr: RunCxr, arguments: tuple[str, ...], words: str
@@ -126,5 +151,5 @@ def test_bad_input_is_one_line_what_next_and_exit_code_2(
 
 
 def test_help_shows_an_example(run_cxr: RunCxr) -> None:
-    for command in ("train", "evaluate", "recipes"):
+    for command in ("train", "evaluate", "recipes", "robustness"):
         assert "Example: cxr baseline" in run_cxr("baseline", command, "--help").stdout

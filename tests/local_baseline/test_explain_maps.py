@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cxr.bundle import Preprocessing
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.explain.activations import channel_grid, chosen_layers, default_layers
 from cxr.local_baseline.explain.graph import unfold
@@ -19,6 +20,7 @@ from cxr.local_baseline.explain.maps import (
     grad_cam,
     with_class_activation_maps,
 )
+from cxr.local_baseline.explain.overlay import to_original
 from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
 from cxr.local_baseline.tensorflow_setup import load
@@ -63,7 +65,7 @@ def test_a_nested_model_is_unfolded_and_says_the_same() -> None:
     names = [node.name for node in graph.nodes]
     assert names[1:3] == ["first", "second"]
     pixels = images(3)
-    first, scores = graph.model([graph.node("first").output, graph.nodes[-1].output])(pixels)
+    first, scores = graph.function([graph.node("first").output, graph.nodes[-1].output])(pixels)
     assert first.shape == (3, SIDE // 2, SIDE // 2, 6)
     np.testing.assert_allclose(scores, model(pixels), atol=1e-6)
 
@@ -86,10 +88,10 @@ def test_grad_cam_of_an_average_is_the_positive_part_of_the_class_activation_map
     head = find_head(graph)
     found = applicable(graph, head)
     assert (found.method, found.layer) == (Method.CAM, "second")
-    model = graph.model([found.feature_map, head.features])
+    values = graph.function([found.feature_map, head.features])
     for number in range(head.membership.shape[1]):
-        cam = class_activation_maps(model, head, images(3), number).heat
-        gradient = grad_cam(model, head, images(3), number).heat
+        cam = class_activation_maps(values, head, images(3), number).heat
+        gradient = grad_cam(values, head, images(3), number).heat
         places = cam.shape[1] * cam.shape[2]
         assert np.abs(cam).max() > 1e-3
         np.testing.assert_allclose(gradient, np.maximum(cam, 0) / places, atol=1e-6)
@@ -110,7 +112,7 @@ def test_grad_cam_equals_a_numerical_derivative() -> None:
     graph = unfold(model)
     mapper, pixels = Mapper(graph), images(1)
     assert (mapper.applicable.method, mapper.applicable.layer) == (Method.GRAD_CAM, "second")
-    feature_map = graph.model([graph.node("second").output])(pixels)[0].numpy().astype(np.float64)
+    feature_map = graph.function([graph.node("second").output])(pixels)[0].numpy().astype(np.float64)
     hidden, scores = (layer for layer in model.layers if type(layer).__name__ == "Dense")
 
     def logit(values: Any) -> float:
@@ -163,24 +165,42 @@ def blobs(count: int, seed: int) -> tuple[Any, Any, list[tuple[slice, slice]]]:
     return np.clip(pixels, 0, 255).astype(np.float32), np.arange(count) % 2, boxes
 
 
+def blob_finder(average: bool) -> Any:
+    """A net that learns blobs in a moment; with or without a hidden layer between average and scores."""
+    keras = load().keras
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    image = keras.Input((SIDE, SIDE, 1), name="image")
+    x = layers.Rescaling(1 / 127.5, -1)(image)
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
+    x = layers.MaxPooling2D(2)(layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x)))
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    if not average:
+        x = layers.Conv2D(16, 1, activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    if not average:
+        x = layers.Dense(8, activation="tanh")(x)
+    return keras.Model(image, layers.Dense(1, activation="sigmoid")(x))
+
+
 @pytest.mark.parametrize("average", [True, False], ids=["class activation map", "Grad-CAM"])
 def test_the_map_of_a_trained_net_points_at_the_blob(average: bool) -> None:
-    from cxr.bundle import Preprocessing
-    from cxr.local_baseline.explain.overlay import to_original
-
     pixels, labels, _ = blobs(160, 1)
-    model = small_net("sigmoid", average=average)
+    model = blob_finder(average)
     model.compile(load().keras.optimizers.Adam(0.01), "binary_crossentropy")
-    model.fit(pixels, labels, epochs=12, batch_size=16, verbose=0)
+    model.fit(pixels, labels, epochs=16, batch_size=16, verbose=0)
     shown, truth, boxes = blobs(24, 2)
     assert ((model(shown).numpy()[:, 0] > 0.5) == truth).mean() > 0.9
-    heat = Mapper(unfold(model)).maps(shown, 1).heat
+    mapper = Mapper(unfold(model))
+    assert mapper.applicable.method is (Method.CAM if average else Method.GRAD_CAM)
+    heat = mapper.maps(shown, 1).heat
     shares = []
     for number in np.flatnonzero(truth):
         whole = to_original(np.maximum(heat[number], 0), Preprocessing(SIDE, SIDE, 1), SIDE, SIDE)
         shares.append(whole[boxes[number]].sum() / whole.sum())
-    area = 14 * 14 / SIDE**2
-    assert np.median(shares) > 4 * area  # all of it would be 8 times the area
+    assert np.median(shares) > 0.5  # an eighth of the area
+    assert 14 * 14 / SIDE**2 < 0.125
 
 
 @pytest.mark.parametrize(
@@ -196,7 +216,7 @@ def test_which_map_applies_to_a_recipe(recipe: str, method: Method, layer: str) 
     found = applicable(graph, find_head(graph))
     assert (found.method, found.layer) == (method, layer)
     blocks = default_layers(graph)
-    assert 4 <= len(blocks) <= 8
+    assert 3 <= len(blocks) <= 8
     sizes = [graph.node(name).output.shape[1] for name in blocks]
     assert sizes == sorted(set(sizes), reverse=True)
 

@@ -148,7 +148,9 @@ def test_an_image_without_evidence_says_so(explainer: Explainer, small_bundle: B
 
 
 def test_chosen_layers_are_shown_and_wrong_ones_listed(small_bundle: Bundle) -> None:
-    assert open_explainer(small_bundle, ["block2_pool"]).layers == ("block2_pool",)
+    (grid,) = open_explainer(small_bundle, ["block2_pool"]).explain(case(small_bundle), "NORMAL").grids
+    assert (grid.layer, len(grid.channels), grid.of) == ("block2_pool", 32, 64)
+    assert grid.picture.shape[1] == 8 * (76 + 3) - 3  # maps of 38x38, twice as large
     assert open_explainer(small_bundle, []).explain(case(small_bundle), "NORMAL").grids == ()
     with pytest.raises(UsageError, match=r"no layer 'block9'.*block1_conv.*block5_pool"):
         open_explainer(small_bundle, ["block9"])

@@ -11,20 +11,22 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cxr.errors import Fault, InputError, UsageError
-from cxr.local_baseline.overrides import parse_overrides
+from cxr.local_baseline.overrides import HYPERPARAMETERS, parse_overrides
 from cxr.local_baseline.pipeline import TrainingData
-from cxr.local_baseline.request import TrainRequest
-from cxr.local_baseline.search_space import Parameter, ParameterKind, Scale, SearchSpace
-from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, TuneRequest, Tuning, best_first
+from cxr.local_baseline.recipe_file import open_recipe, overrides_toml, read_recipe
+from cxr.local_baseline.recipes import RECIPES
+from cxr.local_baseline.request import TrainRequest, recipe_of
+from cxr.local_baseline.search_space import Parameter, ParameterKind, Scale, SearchSpace, default_space
+from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, TuneRequest, Tuning, best_first, check_tune
 from cxr.local_baseline.tuning.plot import write_plot
 from cxr.local_baseline.tuning.search import _check_failures, _Clock, _trial, tune
 from cxr.local_baseline.tuning.study import JOURNAL_FILE, Study
@@ -80,20 +82,16 @@ def test_a_search_leaves_tables_and_the_best_recipe(make_request: MakeRequest) -
     document = json.loads((request.output / "tuning.json").read_text())
     assert document["best_trial"] == tuning.rows[0].number
     assert [trial["value"] for trial in document["trials"]] == values
-    best = tomllib.loads((request.output / "best.toml").read_text())
-    assert best.pop("base") == "edge"
-    flat = {**best, **{f"optimizer.{key}": value for key, value in best.pop("optimizer", {}).items()}}
-    flat.pop("optimizer", None)
-    assert flat == tuning.best_overrides
+    again = open_recipe(str(request.output / "best.toml"))
+    assert again.base == "edge"
+    wanted = recipe_of(replace(request.train, overrides=tuning.best_overrides))
+    assert replace(again.with_overrides({}, "none"), name="edge") == wanted
 
 
-def test_the_figure_is_the_best_epochs_and_the_plot_is_drawn(make_request: MakeRequest, tmp_path: Path) -> None:
-    tuning = tune(make_request(epochs=3, trials=1), silent)
-    (row,) = tuning.rows
+def test_the_figure_is_the_best_epochs(make_request: MakeRequest) -> None:
+    (row,) = tune(make_request(epochs=3, trials=1), silent).rows
     assert (row.state, row.epochs) == (TrialState.FINISHED, 3)
     assert 1 <= row.best_epoch <= 3
-    write_plot(tuning, tmp_path / "tuning.png")
-    assert (tmp_path / "tuning.png").read_bytes().startswith(b"\x89PNG")
 
 
 def drive(request: TuneRequest, trials: int) -> list[dict[str, object]]:
@@ -127,6 +125,18 @@ def test_the_sampler_learns_from_the_trials(make_request: MakeRequest) -> None:
     assert late > 0.5  # a quarter of a logarithmic scale, at random
     importance = Study(make_request()).importance()
     assert importance["optimizer.learning_rate"] > importance["batch_size"]
+
+
+def test_the_plot_has_a_panel_for_numbers_and_for_words(make_request: MakeRequest, tmp_path: Path) -> None:
+    request = make_request(default_space("edge"))
+    drive(request, 10)
+    study = Study(request)
+    importance = study.importance()
+    assert sum(importance.values()) == pytest.approx(1)
+    write_plot(Tuning(request, best_first(study.rows(), maximise=True), 10.0, importance), tmp_path / "tuning.png")
+    with Image.open(tmp_path / "tuning.png") as plot:
+        assert plot.size[0] > 1000
+        assert len(set(plot.convert("L").getdata())) > 50
 
 
 def test_the_same_search_again_makes_the_trials_that_lack(make_request: MakeRequest) -> None:
@@ -296,3 +306,34 @@ def test_what_is_set_for_all_trials_is_not_searched(make_request: MakeRequest) -
     request = make_request()
     with pytest.raises(UsageError, match="batch_size is set for all trials, and searched too"):
         tune(replace(request, train=replace(request.train, overrides={"batch_size": 16})), silent)
+
+
+def test_the_best_recipes_file_keeps_what_is_set_of_other_stages(tmp_path: Path) -> None:
+    overrides = parse_overrides(
+        [
+            "head.optimizer.learning_rate=0.01",
+            "stages.optimizer.kind=sgd",
+            "optimizer.learning_rate=1e-05",
+            "dropout=0.5",
+        ]
+    )
+    path = tmp_path / "best.toml"
+    path.write_text(overrides_toml("mobilenet-v2", overrides, name="tuned", weights="imagenet"))
+    chosen = read_recipe(path)
+    assert chosen.overrides == overrides
+    assert chosen.recipe.default_weights == "imagenet"
+
+
+def test_every_default_space_can_be_asked_for(make_request: MakeRequest, tmp_path: Path) -> None:
+    for name in RECIPES:
+        space = default_space(name)
+        request = make_request(space, output=tmp_path / name)
+        request = replace(request, train=replace(request.train, recipe=name))
+        check_tune(request)
+        request.output.mkdir()
+        study = Study(request)
+        for _ in range(2):
+            trial, parameters = study.ask()
+            study.end(trial, TrialState.FINISHED, value=0.5, epochs=1, best_epoch=1, seconds=1.0)
+        assert set(parameters) == {HYPERPARAMETERS[one.id] for one in space.parameters}
+        assert Study(request).rows()[1].parameters == parameters

@@ -61,6 +61,10 @@ class Checkpoints:
         self._damaged: set[str] = set()
         self._foreign: set[str] = set()
 
+    def of(self, fingerprint: str) -> Checkpoints:
+        """Those of another training at the same place."""
+        return Checkpoints(self._store.url, fingerprint, self._say)
+
     def newest(self) -> Checkpoint | None:
         """The newest whole checkpoint of this training, or None. Those of other trainings are left alone, and said.
 

@@ -4,7 +4,7 @@ and taken up again at any step."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from cxr.local_baseline.averaging import WeightAverage
 from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
 from cxr.local_baseline.epochs import EpochResult as EpochResult
 from cxr.local_baseline.epochs import StageState
+from cxr.local_baseline.lessons import Lessons, TrainedTeacher, lessons_of
 from cxr.local_baseline.objective import Objective, objective
 from cxr.local_baseline.optimizers import build_optimizer
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
@@ -83,13 +84,14 @@ def fit_stage(
     on_epoch: OnEpoch,
     replicas: Replicas = ALONE,
     memory: StageMemory | None = None,
+    teachers: Sequence[TrainedTeacher] = (),
 ) -> StageResult:
     """Train `model` on `data` for at most `epochs`; at the end it has the weights with the least validation loss.
 
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
     rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many
-    `replicas`. Raises Fault when a loss is not a number, UsageError when there are more replicas than images in a
-    batch, KeyboardInterrupt after a SIGTERM or Ctrl-C.
+    `replicas`. `teachers` say of every batch what the net should say. Raises Fault when a loss is not a number,
+    UsageError when there are more replicas than images in a batch, KeyboardInterrupt after a SIGTERM or Ctrl-C.
     """
     steps = steps_per_epoch(data, recipe.batch_size)
     groups = data.train_groups()
@@ -99,6 +101,7 @@ def fit_stage(
         net = replicas.trainable(model)
         optimizer = build_optimizer(stage, steps * epochs)
         optimizer.build(net.trainable_variables)
+        lessons = lessons_of(teachers, recipe.teacher_temperature, replicas.trainable)
     average = WeightAverage(net, recipe.weight_average) if recipe.weight_average else None
     loop = _Loop(net, optimizer, data, stage, epochs, positive, replicas, memory, average)
     state = loop.state
@@ -116,7 +119,7 @@ def fit_stage(
                 start=(state.epoch, state.step),
             )
         )
-        step = replicas.step(_replica_step(net, optimizer, objective(recipe), replicas.count), batches)
+        step = replicas.step(_replica_step(net, optimizer, lessons, objective(recipe), replicas.count), batches)
         while not state.is_over(epochs, stage.early_stopping):
             loop.train_epoch(step, batches, recipe.batch_size, on_step)
             loop.end_epoch(loop.score(), on_epoch)
@@ -232,15 +235,16 @@ class _Loop:
             )
 
 
-def _replica_step(net: Any, optimizer: Any, losses: Objective, replicas: int) -> Callable[..., Any]:
+def _replica_step(net: Any, optimizer: Any, lessons: Lessons, losses: Objective, replicas: int) -> Callable[..., Any]:
     """One replica's step: (images, targets, weights, place) -> its share of the batch's mean loss. The gradients of all
     replicas are summed by the optimizer, so each adds its part of the net's penalties; they are not in the loss that is
     told, which compares with the validation split's."""
     tf = load().tf
 
     def step(images: Any, targets: Any, weights: Any, place: Any) -> Any:
+        lesson = lessons(images)
         with tf.GradientTape() as tape:
-            each = losses(images, targets, weights, net(images, training=True))
+            each = losses(lesson, targets, weights, net(images, training=True))
             loss = tf.reduce_sum(each) / tf.cast(place[1], tf.float32)
             penalised = loss + tf.add_n(net.losses) / replicas if net.losses else loss
         variables = net.trainable_variables

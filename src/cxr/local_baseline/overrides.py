@@ -21,6 +21,7 @@ from cxr.local_baseline.recipes import (
     Architecture,
     BackboneKind,
     BatchNorm,
+    ChosenOn,
     OptimizerKind,
     Precision,
     Recipe,
@@ -74,9 +75,12 @@ RECIPE_KNOBS: dict[str, Knob] = {
     "l1": Knob(Kind.DOUBLE, 0.0, 1.0),
     "l2": Knob(Kind.DOUBLE, 0.0, 1.0),
     "label_smoothing": Knob(Kind.DOUBLE, 0.0, 0.5),
+    "operating_point": Knob(Kind.CHOICE, choices=ChosenOn),
     "precision": Knob(Kind.CHOICE, choices=Precision),
     "sampling": Knob(Kind.CHOICE, choices=Sampling),
     "supervision": Knob(Kind.CHOICE, choices=Supervision),
+    "teacher_share": Knob(Kind.DOUBLE, 0.0, 1.0),
+    "teacher_temperature": Knob(Kind.DOUBLE, 0.5, 20.0),
     "weight_average": Knob(Kind.DOUBLE, 0.0, 0.9999),
 }
 #: Those that change what the recipe is made of.

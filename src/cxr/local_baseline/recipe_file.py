@@ -104,6 +104,20 @@ def to_toml(recipe: Recipe, *, base: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def overrides_toml(base: str, overrides: Overrides, *, name: str, weights: str) -> str:
+    """The text of a file that changes a listed recipe by `overrides`, and trains with `weights`."""
+    lines = [f"{BASE} = {_toml(base)}", f"{NAME} = {_toml(name)}", f"{WEIGHTS} = {_toml(weights)}"]
+    for key, value in overrides.items():
+        word, _, rest = key.partition(".")
+        # --set head.… is [stages.head]; the other way round in _flat.
+        lines.append(
+            f"{STAGES}.{key} = {_toml(value)}"
+            if rest and word in STAGE_WORDS and word != STAGES
+            else f"{key} = {_toml(value)}"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def _described(base: Recipe, about: Mapping[str, str], stem: str) -> Recipe:
     weights = about.get(WEIGHTS, base.default_weights)
     if weights != NO_WEIGHTS and not base.pretrained:

@@ -10,7 +10,7 @@ from pathlib import Path
 from cxr.bundle import ModelFormat, Origin
 from cxr.errors import InputError, UsageError
 from cxr.files import sha256_of_file
-from cxr.local_baseline.overrides import Overrides
+from cxr.local_baseline.overrides import Overrides, apply_overrides
 from cxr.local_baseline.recipe_file import open_recipe
 from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
 from cxr.manifests.manifest import Manifest
@@ -28,7 +28,8 @@ class TrainRequest:
     shards; `recipe` is a name or the path of a .toml file; `epochs` None means what the recipe finds right for the data
     (given, it is the length of the recipe's last stage); `weights` is none, imagenet or a file; `format` is keras or
     saved-model; `overrides` are the recipe's fields to change; `deterministic` asks for the same bits each time;
-    `verify_cache` for a look at every decoded image."""
+    `verify_cache` for a look at every decoded image; `variant` is a recipe without a name in the table, trained instead
+    of `recipe`."""
 
     manifest: Manifest
     images: str
@@ -44,11 +45,14 @@ class TrainRequest:
     overrides: Overrides = field(default_factory=dict)
     deterministic: bool = False
     verify_cache: bool = False
+    variant: Recipe | None = None
 
 
 def recipe_of(request: TrainRequest) -> Recipe:
     """The recipe that the request names, with its overrides. Raises UsageError for what there is not, InputError for a
     recipe's file that cannot be used."""
+    if request.variant is not None:
+        return apply_overrides(request.variant, request.overrides, request.weights)
     return open_recipe(request.recipe).with_overrides(request.overrides, request.weights)
 
 

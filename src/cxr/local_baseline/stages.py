@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from cxr.local_baseline.checkpoints import Checkpoints
 from cxr.local_baseline.distribution import ALONE, Replicas
 from cxr.local_baseline.epochs import EpochResult
 from cxr.local_baseline.fitting import OnEpoch, fit_stage
+from cxr.local_baseline.lessons import TrainedTeacher
 from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
@@ -80,9 +81,10 @@ def run_stages(
     on_progress: Progress,
     on_epoch: OnEpoch,
     surroundings: Surroundings | None = None,
+    teachers: Sequence[TrainedTeacher] = (),
 ) -> Trained:
     """Build the recipe's model and train it, or go on where a checkpoint stands. `on_progress(step, steps, note)` hears
-    of every step of all stages.
+    of every step of all stages. `teachers` teach all stages but a head's, which sees no images.
 
     Raises Fault for a loss that is not a number, InputError for weights that do not fit, or when there is no checkpoint
     to finish.
@@ -91,25 +93,18 @@ def run_stages(
     load().keras.utils.set_random_seed(seed)
     model = build_model(recipe, data.outputs, weights)
     plan = plan_stages(recipe, data, weights, epochs)
-    memory = RunMemory(model, around.checkpoints)
+    memory = _memory_of(model, around)
     run = memory.run
-    around.replicas.check_same(memory.position)
-    if memory.told:
-        around.on_resume(memory.told)
-    elif around.finish:
-        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
+    if around.finish:
+        plan = _as_far_as_kept(plan, memory)
     per_epoch = steps_per_epoch(data, recipe.batch_size)
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
-        if around.finish:
-            if not memory.epochs_of(number):
-                memory.drop_stage()
-                break
-            length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
-        done = memory.begin_stage(part, number) + sum(epochs for _, epochs in plan.stages[:number])
-        teller = _Teller(on_progress, on_epoch, done * per_epoch, plan.total_steps, per_epoch)
+        epoch = memory.begin_stage(part, number)
+        before = sum(epochs for _, epochs in plan.stages[:number])
+        teller = _Teller(on_progress, on_epoch, before, epoch, plan.total_steps, per_epoch)
         result = fit_stage(
             part,
             part_data,
@@ -122,27 +117,52 @@ def run_stages(
             on_epoch=teller.on_epoch,
             replicas=around.replicas,
             memory=memory,
+            teachers=teachers if stage.trains is not Trains.HEAD else (),
         )
         # A head sees features: each image went through the net once, however many epochs it trained.
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
+    bare = finished(in_float32(model, recipe), data.finer)  # no optimizer: a third of the file
     return Trained(
         bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
     )
 
 
+def _memory_of(model: Any, around: Surroundings) -> RunMemory:
+    """What is known of an earlier process's work, which the listener is told."""
+    memory = RunMemory(model, around.checkpoints)
+    around.replicas.check_same(memory.position)
+    if memory.told:
+        around.on_resume(memory.told)
+    elif around.finish:
+        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
+    return memory
+
+
+def _as_far_as_kept(plan: Plan, memory: RunMemory) -> Plan:
+    """The plan without what is not in the checkpoint: a stage that has not ended an epoch is none."""
+    number = memory.run.stage
+    stage, _ = plan.stages[number]
+    epochs = memory.epochs_of(number)
+    if not epochs:
+        memory.drop_stage()
+    return replace(plan, stages=(*plan.stages[:number], *([(stage, epochs)] if epochs else [])))
+
+
 class _Teller:
     """Turns a stage's steps and epochs into the progress of the whole training."""
 
-    def __init__(self, on_progress: Progress, on_epoch: OnEpoch, before: int, total: int, per_epoch: int) -> None:
+    def __init__(
+        self, on_progress: Progress, on_epoch: OnEpoch, before: int, epoch: int, total: int, per_epoch: int
+    ) -> None:
+        """`before` epochs of earlier stages and `epoch` of this one are done."""
         self._on_progress = on_progress
         self._on_epoch = on_epoch
-        self._done = before
+        self._done = (before + epoch) * per_epoch
         self._total = total
         self._per_epoch = per_epoch
-        self._note = "epoch 1"
+        self._note = f"epoch {epoch + 1}"
 
     def on_step(self, step: int, loss: float) -> None:
         self._on_progress(self._done + step, self._total, f"{self._note} loss {loss:.3f}")
@@ -170,14 +190,24 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
     """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
     was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
-    flat = list(model._flatten_layers(include_self=False, recursive=True))
-    for layer in flat:
+    ordered = list(_in_order(model))
+    for layer in ordered:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False  # also makes it use its moving statistics
-    convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
+    convolutions = [layer for layer in ordered if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
     for number, layer in enumerate(convolutions):
         layer.trainable = number >= frozen
+
+
+def _in_order(model: Any) -> Iterator[Any]:
+    """All layers from input to output, those of a backbone in its place. (Keras's own list of all layers begins a
+    backbone's at its end.)"""
+    for layer in model.layers:
+        if isinstance(layer, load().keras.Model):
+            yield from _in_order(layer)
+        else:
+            yield layer
 
 
 def train_batch_norm(model: Any, momentum: float) -> None:

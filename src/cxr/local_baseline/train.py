@@ -22,13 +22,14 @@ from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.failures import told_out_of_memory, told_unwritable
 from cxr.local_baseline.fitting import EpochResult, OnEpoch
 from cxr.local_baseline.operating_point import choose_operating_point
+from cxr.local_baseline.operating_scores import operating_scores
 from cxr.local_baseline.pipeline import TrainingData, smallest_batch
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
-from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.shard_source import sharded_images
 from cxr.local_baseline.stages import Surroundings, Trained, run_stages
 from cxr.local_baseline.supervision import finer_classes, supervision_in_words
+from cxr.local_baseline.teaching import check_teachers, trained_teachers
 from cxr.local_baseline.tensorflow_setup import make_deterministic, versions
 from cxr.local_baseline.threshold import roc_auc
 from cxr.manifests.manifest import Manifest
@@ -58,6 +59,7 @@ def train(
     """
     recipe = recipe_of(request)
     check_request(request, recipe)
+    check_teachers(request, recipe)
     if surroundings is not None:
         surroundings.replicas.check_batches(smallest_batch(len(_rows(request.manifest, "train")), recipe.batch_size))
     mark = fingerprint(request, recipe)
@@ -68,9 +70,10 @@ def train(
     if request.deterministic:
         make_deterministic()
     with replaced_folder(request.output) as folder:
-        data = training_data(request, recipe, on_progress, surroundings or Surroundings())
+        data = training_data(request, recipe, on_progress, around)
         positive = request.manifest.classes.index(request.manifest.positive_class)
         with told_out_of_memory(recipe.batch_size):
+            teachers = trained_teachers(request, recipe, _train_teacher, on_progress, surroundings)
             trained = run_stages(
                 recipe,
                 data,
@@ -81,14 +84,22 @@ def train(
                 on_progress=on_progress,
                 on_epoch=on_epoch or _ignore,
                 surroundings=around,
+                teachers=teachers,
             )
             described = _describe(request, recipe, trained, data, positive, mark)
+            if teachers:
+                lines = [teacher.described for teacher in teachers]
+                described = replace(described, provenance={**described.provenance, "teachers": lines})
         with told_unwritable(request.output, "the bundle"):
             write_history(trained.history, folder / HISTORY_FILE)
             _draw_curves(trained, folder / CURVES_FILE, around)
             _write_model(trained.model, request.format, folder)
             write_bundle(folder, described)
     return read_bundle(request.output, verify=False)
+
+
+def _train_teacher(request: TrainRequest, on_progress: Progress, surroundings: Surroundings | None) -> Bundle:
+    return train(request, on_progress, surroundings=surroundings)
 
 
 def finished_bundle(output: Path, mark: str) -> Bundle | None:
@@ -169,8 +180,10 @@ def _describe(
     request: TrainRequest, recipe: Recipe, trained: Trained, data: TrainingData, positive: int, mark: str
 ) -> BundleInfo:
     classes = request.manifest.classes
-    scores, truth = scorer(trained.model)(data.images, data.validation), data.labels[data.validation]
-    point = choose_operating_point(scores, truth, positive, "validation")
+    chosen = operating_scores(trained.model, data, recipe.operating_point)
+    point = choose_operating_point(chosen.probabilities, chosen.labels, positive, chosen.chosen_on)
+    # The validation images come first, as they are.
+    scores, truth = chosen.probabilities[: len(data.validation)], data.labels[data.validation]
     return BundleInfo(
         name=request.name or recipe.name,
         origin=request.origin,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cxr.cli.baseline import crossval, evaluate, explain, recipes, train, tune
+from cxr.cli.baseline import crossval, evaluate, explain, recipes, robustness, train, tune
 
 app = typer.Typer(
     help="Train and judge models on this machine.",
@@ -17,3 +17,4 @@ app.command("crossval")(crossval.crossval_command)
 app.command("tune")(tune.tune_command)
 app.command("explain")(explain.explain_command)
 app.command("recipes")(recipes.recipes_command)
+app.command("robustness")(robustness.robustness_command)

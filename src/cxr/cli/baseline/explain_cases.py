@@ -11,6 +11,7 @@ import numpy as np
 
 from cxr.cli.options import DEFAULT_MANIFEST
 from cxr.cli.out import Advance
+from cxr.errors import InputError
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -27,7 +28,7 @@ def cases_of_files(bundle: Bundle, paths: Sequence[Path], manifest_path: Path) -
     from cxr.local_baseline.preprocess import load_image
 
     info = bundle.info
-    labels = _labels(manifest_path)
+    labels = _labels(manifest_path, info.classes)
     files = [read_case_file(path) for path in paths]
     pixels = np.stack(
         [load_image(data, info.preprocessing, name=str(path)) for path, data in zip(paths, files, strict=True)]
@@ -59,8 +60,13 @@ def cases_of_mistakes(
     from cxr.local_baseline.explain.nouns import Case
     from cxr.local_baseline.image_source import reader
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import view_for
 
-    info, manifest = bundle.info, read_manifest(manifest_path)
+    info = bundle.info
+    manifest = view_for(read_manifest(manifest_path), info.classes)
+    unknown = sorted(set(manifest.split(split)["label"]) - set(info.classes))
+    if unknown:
+        raise InputError(f"the {split} split has images of {unknown[0]}, which {bundle.folder} does not tell apart")
     predictions = predict(bundle, manifest, images=images, cache_dir=cache_dir, split=split, on_progress=on_progress)
     probabilities = predictions.probabilities(info.classes)
     called = predicted_classes(probabilities, info.classes.index(info.positive_class), info.threshold.value)
@@ -76,13 +82,17 @@ def cases_of_mistakes(
     return cases
 
 
-def _labels(manifest_path: Path) -> dict[str, str]:
-    """Label by sha256. A manifest that nobody named need not be there."""
+def _labels(manifest_path: Path, classes: tuple[str, ...]) -> dict[str, str]:
+    """Label by sha256. A manifest that nobody named need not be there, nor be of these classes."""
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import view_for
 
-    if manifest_path == DEFAULT_MANIFEST and not manifest_path.exists():
+    try:
+        frame = view_for(read_manifest(manifest_path), classes).frame
+    except InputError:
+        if manifest_path != DEFAULT_MANIFEST:
+            raise
         return {}
-    frame = read_manifest(manifest_path).frame
     return dict(zip(frame["sha256"], frame["label"], strict=True))
 
 

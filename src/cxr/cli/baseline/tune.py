@@ -8,40 +8,55 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images
+from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
 from cxr.errors import MissingPackage
 
 if TYPE_CHECKING:
+    from cxr.local_baseline.request import TrainRequest
+    from cxr.local_baseline.search_space import SearchSpace
     from cxr.local_baseline.tuning.nouns import TrialRow, TuneRequest, Tuning
 
 #: Without --minutes and --trials.
 DEFAULT_MINUTES = 30.0
 
 
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
+]
+MinutesOption = Annotated[
+    float | None, typer.Option("--minutes", help="Budget of all sessions [default: 30, or none with --trials].")
+]
+SpaceOption = Annotated[
+    Path | None, typer.Option("--space", help="What to vary, as TOML [default: the recipe's own space].")
+]
+WeightsOption = Annotated[
+    str | None, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's].")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all trials.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Where the search is kept [default: runs/tune-RECIPE].")
+]
+
+
 def tune_command(
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="What to tune; see `cxr baseline recipes`.")] = "cnn5",
+    recipe: RecipeOption = "cnn5",
     manifest_path: ManifestPath = DEFAULT_MANIFEST,
-    minutes: Annotated[
-        float | None, typer.Option("--minutes", help="Budget of all sessions [default: 30, or none with --trials].")
-    ] = None,
+    task: TaskOption = None,
+    minutes: MinutesOption = None,
     trials: Annotated[int | None, typer.Option("--trials", help="At most so many trials.")] = None,
-    space_path: Annotated[
-        Path | None, typer.Option("--space", help="What to vary, as TOML [default: the recipe's own space].")
-    ] = None,
+    space_path: SpaceOption = None,
     metric: Annotated[str, typer.Option("--metric", help="val_auc or val_loss, of the best epoch.")] = "val_auc",
     epochs: Annotated[
         int | None, typer.Option("--epochs", help="Shorter trials [default: by the data's size].")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed asks for the same trials.")] = 7,
-    weights: Annotated[str, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file.")] = "none",
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all trials.")
-    ] = None,
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where the search is kept [default: runs/tune-RECIPE].")
-    ] = None,
+    weights: WeightsOption = None,
+    sets: SetOption = None,
+    out_folder: OutOption = None,
     images: Images = None,
     cache: CacheDir = None,
     as_json: Json = False,
@@ -56,19 +71,18 @@ def tune_command(
     """
     from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.overrides import parse_overrides
-    from cxr.local_baseline.recipes import find_recipe
+    from cxr.local_baseline.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest
-    from cxr.local_baseline.search_space import default_space, read_space
     from cxr.local_baseline.tuning.nouns import TuneRequest, check_tune
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
-    find_recipe(recipe)
+    chosen = open_recipe(recipe)
+    output = out_folder or Path("runs") / f"tune-{chosen.recipe.name}"
     overrides = parse_overrides(sets or ())
-    space = read_space(space_path) if space_path else default_space(recipe, weights)
-    manifest = read_manifest(manifest_path)
-    output = out_folder or Path("runs") / f"tune-{recipe}"
+    manifest = task_view(read_manifest(manifest_path), task)
     training = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
@@ -77,14 +91,28 @@ def tune_command(
         cache_dir=cache or load_settings().state_dir / "cache",
         epochs=epochs,
         seed=seed,
-        weights=weights,
-        name=recipe,
+        weights=chosen.recipe.weights_or_default(weights),
+        name=chosen.recipe.name,
         overrides=overrides,
     )
     limit = DEFAULT_MINUTES if minutes is None and trials is None else minutes
-    request = TuneRequest(training, space, output, minutes=limit, trials=trials, metric=metric)
+    request = TuneRequest(training, _space(training, space_path), output, minutes=limit, trials=trials, metric=metric)
     check_tune(request)
-    _report(out, _tune(out, request), manifest_path)
+    _report(out, _tune(out, request), manifest_path, task)
+
+
+def _space(training: TrainRequest, path: Path | None) -> SearchSpace:
+    """The space of a file, or the recipe's own without what is set for all trials."""
+    from cxr.local_baseline.overrides import HYPERPARAMETERS
+    from cxr.local_baseline.recipe_file import open_recipe
+    from cxr.local_baseline.request import recipe_of
+    from cxr.local_baseline.search_space import SearchSpace, parameters_of, read_space
+
+    if path is not None:
+        return read_space(path)
+    searched = parameters_of(recipe_of(training), training.weights)
+    free = tuple(one for one in searched if HYPERPARAMETERS[one.id] not in training.overrides)
+    return SearchSpace(open_recipe(training.recipe).base, free)
 
 
 def _tune(out: Out, request: TuneRequest) -> Tuning:
@@ -121,7 +149,7 @@ def _parameters(row: TrialRow) -> str:
     return " ".join(words) or "the recipe as it is"
 
 
-def _report(out: Out, tuning: Tuning, manifest_path: Path) -> None:
+def _report(out: Out, tuning: Tuning, manifest_path: Path, task: str | None) -> None:
     from cxr.local_baseline.tuning.results import BEST_FILE, as_json
 
     request, best = tuning.request, tuning.best
@@ -137,7 +165,7 @@ def _report(out: Out, tuning: Tuning, manifest_path: Path) -> None:
         for row in tuning.rows
     ]
     out.table(("trial", request.metric, "state", "epochs", "seconds", "parameters"), rows)
-    command = _train_command(tuning, manifest_path)
+    command = _train_command(tuning, manifest_path, task)
     payload = {"out": str(request.output), "command": command if best else None, **as_json(tuning)}
     out.result("baseline.tune", payload)
     out.say(
@@ -148,15 +176,15 @@ def _report(out: Out, tuning: Tuning, manifest_path: Path) -> None:
         out.hint(command)
 
 
-def _train_command(tuning: Tuning, manifest_path: Path) -> str:
+def _train_command(tuning: Tuning, manifest_path: Path, task: str | None) -> str:
     """How to train the best trial as a bundle."""
+    from cxr.local_baseline.tuning.results import BEST_FILE
+
     request = tuning.request
     training = request.train
-    words = ["cxr", "baseline", "train", "--recipe", training.recipe]
-    for key, value in tuning.best_overrides.items():
-        words += ["--set", f"{key}={str(value).lower() if isinstance(value, bool) else value}"]
-    if training.weights != "none":
-        words += ["--weights", training.weights]
+    words = ["cxr", "baseline", "train", "--recipe", str(request.output / BEST_FILE)]
+    if task is not None:
+        words += ["--task", task]
     if training.epochs is not None:
         words += ["--epochs", str(training.epochs)]
     if manifest_path != DEFAULT_MANIFEST:

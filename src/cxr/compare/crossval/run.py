@@ -22,11 +22,12 @@ from cxr.compare.evaluation.measures import WHOLE, Scored, measured, scored, val
 from cxr.compare.nouns import Draws
 from cxr.compare.predictions import predict
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.cache import Progress
+from cxr.local_baseline.cache import Progress, cached_images
 from cxr.local_baseline.folds import Fold
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 from cxr.local_baseline.train import finished_bundle
 from cxr.manifests.manifest_file import write_manifest
+from cxr.manifests.split import POOL
 
 MANIFESTS_FOLDER = "manifests"
 
@@ -63,6 +64,7 @@ def cross_validate(
     """
     check_folder(request.output)
     how = draws or Draws(DRAWS, SEED)
+    _decode(request, on_progress)
     done: list[HeldOut] = []
     for fold in folds:
         on_progress(fold.number - 1, len(folds), f"fold {fold.number}")
@@ -79,6 +81,14 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is a bundle: the folds need a folder of their own", hint="choose another --out")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file", hint="choose a folder with --out")
+
+
+def _decode(request: TrainRequest, on_progress: Progress) -> None:
+    """Decode the pool once, by the whole manifest: the folds find the images by what they are. (Shards, too, belong to
+    the whole manifest.)"""
+    pool = np.flatnonzero(request.manifest.frame["split"].isin(POOL).to_numpy())
+    contract = recipe_of(request).preprocessing
+    cached_images(request.manifest, request.images, contract, request.cache_dir, on_progress, rows=pool)
 
 
 def _judged(request: TrainRequest, fold: Fold, train_fold: TrainFold, on_progress: Progress) -> HeldOut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Explainer:
     graph: Graph
     mapper: Mapper
     layers: tuple[str, ...]
-    activations: Any
+    activations: Callable[[Any], list[Any]]
 
     @property
     def applicable(self) -> Applicable:
@@ -67,10 +67,7 @@ class Explainer:
         return Explanation(case, target, float(maps.log_odds[0]), peak, heat, tuple(self._grids(pixels)))
 
     def _grids(self, pixels: Floats) -> Iterator[ChannelGrid]:
-        if not self.layers:
-            return
-        outputs = self.activations(load().tf.constant(pixels), training=False)
-        for name, output in zip(self.layers, outputs, strict=True):
+        for name, output in zip(self.layers, self.activations(load().tf.constant(pixels)), strict=True):
             yield channel_grid(name, output.numpy()[0])
 
 
@@ -88,7 +85,7 @@ def open_explainer(bundle: Bundle, layers: Sequence[str] | None = None) -> Expla
     graph = unfold(model)
     mapper = Mapper(graph)
     nodes = chosen_layers(graph, default_layers(graph) if layers is None else layers)
-    activations = graph.model([node.output for node in nodes]) if nodes else None
+    activations = graph.function([node.output for node in nodes]) if nodes else lambda images: []
     return Explainer(bundle, graph, mapper, tuple(node.name for node in nodes), activations)
 
 

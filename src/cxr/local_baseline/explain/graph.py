@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +45,12 @@ class Graph:
         """The layer that gives a tensor; None for the image."""
         return next((node for node in self.nodes if node.output is tensor), None)
 
-    def model(self, outputs: Sequence[Any]) -> Any:
-        """A Keras model from the image to these tensors; it shares its weights with the original."""
-        return load().keras.Model(self.image, list(outputs))
+    def function(self, outputs: Sequence[Any]) -> Callable[[Any], list[Any]]:
+        """From a batch of images to the values of these tensors, as TensorFlow computes them without training."""
+        keras = load().keras
+        model = keras.Model(self.image, list(outputs))
+        # Keras gives one output bare, several as a list.
+        return lambda images: list(keras.tree.flatten(model(images, training=False)))
 
 
 def unfold(model: Any) -> Graph:

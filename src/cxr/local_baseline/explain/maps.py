@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,8 @@ from cxr.local_baseline.explain.head import Head, find_head, find_scores
 from cxr.local_baseline.tensorflow_setup import load
 
 Floats = npt.NDArray[np.float32]
+#: From images to a feature map and the features.
+Values = Callable[[Any], list[Any]]
 #: Layers that hand their input on, at least when nothing is trained.
 PASSING = ("Dropout", "SpatialDropout2D", "Identity", "GaussianNoise", "GaussianDropout")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
@@ -78,33 +81,33 @@ class Mapper:
         self.head = find_head(graph)
         self.applicable = applicable(graph, self.head)
         self._graph = graph
-        self._model = graph.model([self.applicable.feature_map, self.head.features])
+        self._values = graph.function([self.applicable.feature_map, self.head.features])
 
     def maps(self, pixels: Floats, number: int) -> Maps:
         """The applicable map for class `number` of images float32 [N, H, W, C] as the model takes them."""
         make = class_activation_maps if self.applicable.method is Method.CAM else grad_cam
-        return make(self._model, self.head, pixels, number)
+        return make(self._values, self.head, pixels, number)
 
 
-def class_activation_maps(model: Any, head: Head, pixels: Floats, number: int) -> Maps:
-    """`model` gives (feature map [N, h, w, F], features [N, F], its average). The map is the feature map weighted as
+def class_activation_maps(values: Values, head: Head, pixels: Floats, number: int) -> Maps:
+    """`values` gives (feature map [N, h, w, F], features [N, F], its average). The map is the feature map weighted as
     the features are in the class's log-odds: of two classes, its mean is the log-odds, but for the bias."""
     tf = load().tf
-    feature_map, features = model(tf.constant(pixels), training=False)
+    feature_map, features = values(tf.constant(pixels))
     weights = head.feature_weights(features, number)
     heat = tf.einsum("nhwf,nf->nhw", feature_map, weights)
     return Maps(heat.numpy(), head.log_odds(head.logits(features), number).numpy())
 
 
-def grad_cam(model: Any, head: Head, pixels: Floats, number: int) -> Maps:
-    """`model` gives (feature map [N, h, w, c], features [N, F]). Each channel is weighted by the mean over its places
+def grad_cam(values: Values, head: Head, pixels: Floats, number: int) -> Maps:
+    """`values` gives (feature map [N, h, w, c], features [N, F]). Each channel is weighted by the mean over its places
     of the gradient of the class's log-odds (not of the probability, whose gradient vanishes when the model is sure);
     what speaks against the class is cut off."""
     tf = load().tf
     images = tf.constant(pixels)
     with tf.GradientTape() as tape:
         tape.watch(images)  # a frozen net has no variable that the tape would follow
-        feature_map, features = model(images, training=False)
+        feature_map, features = values(images)
         log_odds = head.log_odds(head.logits(features), number)
     gradient = tape.gradient(log_odds, feature_map)
     weights = tf.reduce_mean(gradient, axis=(1, 2))

@@ -49,27 +49,31 @@ def to_original(heat: Floats, contract: Preprocessing, height: int, width: int) 
 
 def _inside(contract: Preprocessing, height: int, width: int) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of the image within the model's input, in its pixels."""
-    # Not a comparison of literals: contracts that pad are read by newer versions.
-    if str(contract.aspect) != "pad":
-        return 0.0, 0.0, float(contract.width), float(contract.height)
-    share = min(contract.height / height, contract.width / width)
-    shown_height, shown_width = max(1, int(height * share + 0.5)), max(1, int(width * share + 0.5))
+    shown_height, shown_width = contract.inside(height, width)
     top, left = (contract.height - shown_height) // 2, (contract.width - shown_width) // 2
     return float(left), float(top), float(left + shown_width), float(top + shown_height)
 
 
-def overlay(image: Pixels, heat: Floats, caption: str) -> Image.Image:
+def overlay(image: Pixels, heat: Floats, *caption: str) -> Image.Image:
     """An RGB picture: `image` uint8 [h, w] in its own size at the upper left, covered by `heat` [h, w] (0..1), a colour
-    bar beside it, the caption below."""
+    bar beside it, the lines of the caption below."""
     height, width = image.shape
     share = np.clip(heat, 0.0, 1.0)[..., None]
     opacity = MOST_OPAQUE * np.sqrt(share)
     covered = image[..., None] * (1 - opacity) + coloured(share[..., 0]) * opacity
     font_size = int(np.clip(width / 40, 11, 40))
     font = ImageFont.load_default(font_size)
+    line_height = round(1.4 * font_size)
     gap, bar = font_size // 2, max(8, font_size)
     beside = width + gap + bar + gap // 2 + 3 * font_size
-    canvas = Image.new("RGB", (max(beside, int(font.getlength(caption)) + 2 * gap), height + 2 * font_size), "white")
+    canvas = Image.new(
+        "RGB",
+        (
+            max(beside, *(int(font.getlength(line)) + 2 * gap for line in caption)),
+            height + line_height * len(caption) + gap,
+        ),
+        "white",
+    )
     canvas.paste(Image.fromarray(np.round(covered).astype(np.uint8)), (0, 0))
     ramp = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], bar, axis=1)
     canvas.paste(Image.fromarray(np.round(coloured(ramp)).astype(np.uint8)), (width + gap, 0))
@@ -77,7 +81,8 @@ def overlay(image: Pixels, heat: Floats, caption: str) -> Image.Image:
     for value in (1.0, 0.5, 0.0):
         top = min(max((1 - value) * height - font_size / 2, 0), height - font_size)
         draw.text((width + gap + bar + gap // 2, top), f"{value:g}", fill="black", font=font)
-    draw.text((gap, height + font_size // 3), caption, fill="black", font=font)
+    for number, line in enumerate(caption):
+        draw.text((gap, height + gap // 2 + number * line_height), line, fill="black", font=font)
     return canvas
 
 

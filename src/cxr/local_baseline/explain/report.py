@@ -111,8 +111,8 @@ def render(explainer: Explainer, report: Report) -> str:
 
 def _write(explainer: Explainer, number: int, one: Explanation, folder: Path) -> Written:
     stem = f"{number:03d}-{_safe(PurePosixPath(one.case.path.replace(chr(92), '/')).stem)}"
-    caption = f"evidence for {one.target}: {explainer.applicable.method.value}, share of its peak. {NOTICE}."
-    picture = overlay(original_pixels(one.case.data, one.case.path), one.heat, caption)
+    pixels = original_pixels(one.case.data, one.case.path)
+    picture = overlay(pixels, one.heat, f"evidence for {one.target}", explainer.applicable.method.value, NOTICE)
     name = f"maps/{stem}.png"
     _save(picture, folder / name)
     grids = tuple(f"activations/{stem}-{_safe(grid.layer)}.png" for grid in one.grids)

@@ -27,6 +27,9 @@ from cxr.local_baseline.recipes.nouns import (
     Budget as Budget,
 )
 from cxr.local_baseline.recipes.nouns import (
+    ChosenOn as ChosenOn,
+)
+from cxr.local_baseline.recipes.nouns import (
     Constant as Constant,
 )
 from cxr.local_baseline.recipes.nouns import (
@@ -58,6 +61,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Supervision as Supervision,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Teacher as Teacher,
 )
 from cxr.local_baseline.recipes.nouns import (
     Trains as Trains,

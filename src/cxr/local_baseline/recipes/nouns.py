@@ -86,6 +86,13 @@ class Supervision(StrEnum):
     ETIOLOGY = "etiology"
 
 
+class ChosenOn(StrEnum):
+    """On which images the threshold is chosen: the validation split's, or those and corrupted copies of them."""
+
+    VALIDATION = "validation"
+    CORRUPTED_VALIDATION = "corrupted-validation"
+
+
 class BatchNorm(StrEnum):
     """What a fine-tuning stage does with batch norm: its pretrained statistics and scales stay (frozen), or it is
     trained like the rest, its statistics following the recipe's momentum."""
@@ -151,11 +158,13 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
-    """Stop when the validation loss (mode min) has not improved by `min_delta` for `patience` epochs; the best
-    weights are kept."""
+    """Stop when the validation loss (mode min) has not improved by `min_delta` for `patience` epochs; the best epoch's
+    weights are kept. With `keep_last` nothing is stopped and the last epoch's are: a validation split of the same
+    hospital cannot tell which epoch is best elsewhere, and a schedule that ends at zero has settled by then."""
 
     patience: int
     min_delta: float = 0.0
+    keep_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +192,12 @@ class Recipe:
     BACKBONE. `dropout` is the rate before the scores; `activation` that of the layers that are the recipe's own, not a
     backbone's. `l1` and `l2` weigh the sums of absolute and squared values of kernels in the training loss: of the
     layers named by `penalised_layers`, or of all but depthwise ones (empty). `augmentation_strength` multiplies the
-    augmentation of every stage. `class_weights` weigh the loss, unless `sampling` balances the batches already.
-    `label_smoothing` s takes s of a target's certainty and shares it among all classes (Szegedy et al., CVPR 2016).
-    `weight_average` is the decay a step of an exponential moving average of all weights, which is what is judged and
-    kept (0: none).
+    augmentation of every stage. `label_smoothing` s takes s of a target's certainty and shares it among all classes
+    (Szegedy et al., CVPR 2016). `weight_average` is the decay a step of an exponential moving average of all weights,
+    which is what is judged and kept (0: none). With `teachers`, they are trained first, and the target is
+    `teacher_share` their probabilities at `teacher_temperature`, the rest the label (share 0: no teacher is trained).
+    `operating_point` says on which images the threshold is chosen.
+    `class_weights` weigh the loss, unless `sampling` balances the batches already.
     """
 
     name: str
@@ -216,6 +227,10 @@ class Recipe:
     supervision: Supervision = Supervision.LABELS
     label_smoothing: float = 0.0
     weight_average: float = 0.0
+    teachers: tuple[Teacher, ...] = ()
+    teacher_share: float = 1.0
+    teacher_temperature: float = 1.0
+    operating_point: ChosenOn = ChosenOn.VALIDATION
     deviations: tuple[str, ...] = ()
 
     @property
@@ -247,3 +262,14 @@ class Recipe:
             f"{self.name} is made for pretrained weights; with --weights {NO_WEIGHTS} nothing is frozen: the whole net "
             "starts from random weights, which takes far more images and epochs"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A net that is trained before a recipe's own and teaches it: a recipe of its own (another backbone, input size or
+    length), a number that is added to the training's seed, and its weights ("": the training's)."""
+
+    name: str
+    recipe: Recipe
+    seed: int = 0
+    weights: str = ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cxr.errors import UsageError
 from cxr.local_baseline.overrides import HYPERPARAMETERS, Value
+from cxr.local_baseline.recipe_file import open_recipe
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 from cxr.local_baseline.search_space import SearchSpace, check_space
 
@@ -108,8 +109,9 @@ def check_tune(request: TuneRequest) -> None:
     if request.trials is not None and request.trials < 1:
         raise UsageError(f"{request.trials} trials: at least one is needed")
     check_space(request.space)
-    if request.space.recipe != request.train.recipe:
-        raise UsageError(f"the search space is of {request.space.recipe}, the recipe is {request.train.recipe}")
+    base = open_recipe(request.train.recipe).base
+    if request.space.recipe != base:
+        raise UsageError(f"the search space is of {request.space.recipe}, the recipe is {base}")
     for parameter in request.space.parameters:
         key = HYPERPARAMETERS[parameter.id]
         if key in request.train.overrides:

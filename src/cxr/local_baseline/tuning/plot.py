@@ -80,11 +80,10 @@ def _slice(axes: Axes, tuning: Tuning, parameter: Parameter) -> None:
     key = HYPERPARAMETERS[parameter.id]
     rows = [row for row in tuning.rows if row.value is not None and key in row.parameters]
     words = bool(parameter.values)
-    places = {str(value): place for place, value in enumerate(parameter.values)}
 
     def x(row: TrialRow) -> Any:
         value = row.parameters[key]
-        return places.get(str(value), places.get(str(float(value)), 0)) if words else value
+        return next(place for place, one in enumerate(parameter.values) if one == value) if words else value
 
     for row in rows:
         colour, mark = MARKS[row.state]

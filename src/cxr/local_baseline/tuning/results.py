@@ -8,7 +8,8 @@ import json
 from typing import Any
 
 from cxr.files import write_text_atomically
-from cxr.local_baseline.overrides import HYPERPARAMETERS, Overrides
+from cxr.local_baseline.overrides import HYPERPARAMETERS
+from cxr.local_baseline.recipe_file import open_recipe, overrides_toml
 from cxr.local_baseline.tuning.nouns import TrialRow, Tuning
 
 SCHEMA_VERSION = 1
@@ -66,19 +67,14 @@ def best_toml(tuning: Tuning) -> str:
     best = tuning.best
     assert best is not None
     found = f"# Trial {best.number} of {len(tuning.rows)}: {tuning.request.metric} {best.value:.4f} on validation.\n"
-    return found + recipe_toml(tuning.request.train.recipe, tuning.best_overrides)
-
-
-def recipe_toml(base: str, overrides: Overrides) -> str:
-    """A recipe's file with these overrides; the keys are those of --set."""
-    lines = [f"base = {_toml(base)}"]
-    lines += [f"{key} = {_toml(value)}" for key, value in overrides.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: object) -> str:
-    # JSON's strings, numbers and booleans are TOML's too, but for a number like 1e-05, which JSON and TOML both allow.
-    return json.dumps(value)
+    training = tuning.request.train
+    chosen = open_recipe(training.recipe)
+    return found + overrides_toml(
+        chosen.base,
+        {**chosen.overrides, **tuning.best_overrides},
+        name=f"tuned-{chosen.recipe.name}",
+        weights=training.weights,
+    )
 
 
 def _row(row: TrialRow) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from cxr.errors import Fault, InputError, UsageError
 from cxr.local_baseline.cache import Progress
 from cxr.local_baseline.epochs import EpochResult, best_so_far
+from cxr.local_baseline.failures import told_out_of_memory
 from cxr.local_baseline.overrides import Value
 from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.request import check_request, recipe_of
@@ -189,29 +190,27 @@ def _train(
     request: TuneRequest, parameters: dict[str, Value], data: TrainingData, listener: _Listener, tell: Progress
 ) -> tuple[TrialState, str]:
     """How a training with these parameters ended, and why it failed if it did."""
-    framework = load()
-    framework.keras.backend.clear_session()  # the last trial's net
+    load().keras.backend.clear_session()  # the last trial's net
     wanted = replace(request.train, overrides={**request.train.overrides, **parameters})
     manifest = wanted.manifest
     try:
         recipe = recipe_of(wanted)
         listener.rules = {stage.trains.value: stage.early_stopping for stage in recipe.stages_with(wanted.weights)}
-        run_stages(
-            recipe,
-            data,
-            weights=wanted.weights,
-            epochs=wanted.epochs,
-            seed=wanted.seed,
-            positive=manifest.classes.index(manifest.positive_class),
-            on_progress=tell,
-            on_epoch=listener.on_epoch,
-        )
+        with told_out_of_memory(recipe.batch_size):
+            run_stages(
+                recipe,
+                data,
+                weights=wanted.weights,
+                epochs=wanted.epochs,
+                seed=wanted.seed,
+                positive=manifest.classes.index(manifest.positive_class),
+                on_progress=tell,
+                on_epoch=listener.on_epoch,
+            )
     except _Enough as enough:
         return enough.state, ""
     except (InputError, KeyboardInterrupt):
         raise
     except (Fault, UsageError) as error:
         return TrialState.FAILED, error.message
-    except (MemoryError, framework.tf.errors.ResourceExhaustedError) as error:
-        return TrialState.FAILED, f"not enough memory: {str(error).partition(chr(10))[0] or type(error).__name__}"
     return TrialState.FINISHED, ""

@@ -172,7 +172,9 @@ def _suggest(trial: Any, parameter: Parameter) -> Any:
         return trial.suggest_float(parameter.id, parameter.low, parameter.high, log=log)
     if parameter.kind is ParameterKind.INTEGER:
         return trial.suggest_int(parameter.id, int(parameter.low), int(parameter.high), log=log)
-    return trial.suggest_categorical(parameter.id, parameter.values)
+    # Words may be of an enumeration, which the journal gives back as plain text.
+    choices = tuple(str(value) if isinstance(value, str) else value for value in parameter.values)
+    return trial.suggest_categorical(parameter.id, choices)
 
 
 def _overrides(space: SearchSpace, given: Mapping[str, Any]) -> dict[str, Value]:

@@ -1,0 +1,123 @@
+"""Distillation: nets that are trained first, and whose probabilities the recipe's own net then learns.
+
+The teachers see the very images that the student sees, augmented alike, so that it learns their function and not only
+their opinion of the training set (function matching: Beyer et al., Knowledge distillation: a good teacher is patient
+and consistent, CVPR 2022; Hinton et al., Distilling the knowledge in a neural network, 2015). They stay at home: the
+bundle holds the student and says who taught it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
+from cxr.errors import UsageError
+from cxr.local_baseline.cache import Progress
+from cxr.local_baseline.lessons import TrainedTeacher
+from cxr.local_baseline.models.build import SCORES
+from cxr.local_baseline.recipes import Recipe, Teacher
+from cxr.local_baseline.request import LARGEST_SEED, TrainRequest, check_request, fingerprint
+from cxr.local_baseline.stages import Surroundings
+from cxr.local_baseline.tensorflow_setup import load
+
+#: The folder of finished teachers in the cache, each under the beginning of its fingerprint.
+TEACHERS_FOLDER = "teachers"
+MARK_DIGITS = 16
+
+Train = Callable[[TrainRequest, Progress, Surroundings | None], Bundle]
+
+
+def check_teachers(request: TrainRequest, recipe: Recipe) -> None:
+    """Raises UsageError or InputError, before anything is decoded, for teachers that cannot be trained or cannot teach
+    this recipe."""
+    for teacher in recipe.teachers if recipe.teacher_share else ():
+        if teacher.recipe.supervision is not recipe.supervision:
+            raise UsageError(
+                f"the teacher {teacher.name} is trained on {teacher.recipe.supervision}, {recipe.name} on "
+                f"{recipe.supervision}: its classes are others"
+            )
+        asked = teacher_request(request, teacher)
+        check_request(asked, teacher.recipe)
+        check_teachers(asked, teacher.recipe)
+
+
+def teacher_request(request: TrainRequest, teacher: Teacher) -> TrainRequest:
+    """The training of a teacher: the student's data and length, its own recipe, seed and place in the cache."""
+    asked = replace(
+        request,
+        recipe=teacher.recipe.name,
+        variant=teacher.recipe,
+        overrides={},
+        seed=(request.seed + teacher.seed) % (LARGEST_SEED + 1),
+        weights=teacher.weights or request.weights,
+        format=ModelFormat.KERAS,
+        origin=Origin.BASELINE,
+        name=teacher.name,
+    )
+    mark = fingerprint(asked, teacher.recipe)
+    return replace(asked, output=request.cache_dir / TEACHERS_FOLDER / mark[:MARK_DIGITS])
+
+
+def trained_teachers(
+    request: TrainRequest, recipe: Recipe, train: Train, on_progress: Progress, surroundings: Surroundings | None
+) -> tuple[TrainedTeacher, ...]:
+    """The recipe's teachers, trained one after the other, or taken from the cache: one that is finished is known by its
+    fingerprint, so that a training that was killed goes on with the next. With `surroundings` each has checkpoints of
+    its own beside the student's."""
+    teachers = recipe.teachers if recipe.teacher_share else ()
+    if teachers and surroundings is not None:
+        # A process that trains a teacher waits for the others at every step: all must have the same ones to train.
+        places = [teacher_request(request, teacher).output for teacher in teachers]
+        surroundings.replicas.check_same(
+            sum((_of_process(place, surroundings) / BUNDLE_FILE).exists() for place in places)
+        )
+    return tuple(_trained(request, teacher, train, on_progress, surroundings) for teacher in teachers)
+
+
+def _trained(
+    request: TrainRequest, teacher: Teacher, train: Train, on_progress: Progress, surroundings: Surroundings | None
+) -> TrainedTeacher:
+    asked = teacher_request(request, teacher)
+    mark = fingerprint(asked, teacher.recipe)
+    around = None
+    if surroundings is not None:
+        checkpoints = surroundings.checkpoints.of(mark) if surroundings.checkpoints is not None else None
+        around = replace(surroundings, checkpoints=checkpoints, on_resume=lambda history: None)
+        if not surroundings.replicas.is_chief:  # processes of one machine share the cache
+            asked = replace(
+                asked, output=asked.output.with_name(f"{asked.output.name}-{around.replicas.cluster.index}")
+            )
+
+    def tell(done: int, total: int, note: str) -> None:
+        on_progress(done, total, note if note == "decoding" else f"teacher {teacher.name}: {note}")
+
+    bundle = train(asked, tell, around)
+    provenance = bundle.info.provenance
+    described = {
+        "name": teacher.name,
+        "recipe": teacher.recipe.name,
+        "seed": asked.seed,
+        "fingerprint": mark,
+        "validation_auc": provenance["validation_auc"],
+        "training_seconds": provenance["training_seconds"],
+        "parameters": provenance["parameters"],
+    }
+    return TrainedTeacher(_net(bundle), teacher.recipe.preprocessing, described)
+
+
+def _of_process(place: Path, surroundings: Surroundings) -> Path:
+    """A place of each process's own: those of one machine share the cache."""
+    index = surroundings.replicas.cluster.index
+    return place if index == 0 else place.with_name(f"{place.name}-{index}")
+
+
+def _net(bundle: Bundle) -> Any:
+    """The bundle's model up to the scores, before finer classes are added up."""
+    keras = load().keras
+    model = keras.models.load_model(bundle.model_path, compile=False)
+    return keras.Model(
+        model.input, model.get_layer(SCORES).output, name=f"teacher_{bundle.info.name}".replace("-", "_")
+    )
