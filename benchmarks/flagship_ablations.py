@@ -11,7 +11,7 @@ Every variant is trained through `cxr baseline train` and judged by `cxr baselin
 the mean AUC over the corruptions, and the AUC of all corrupted copies pooled (which a shift of scores lowers as well),
 with intervals from resampled patients. A killed run goes on where it stood.
 
-Usage: flagship_ablations.py DATA WEIGHTS OUT [--epochs N] [--series IM|NORMAL2-IM] [VARIANT…]
+Usage: flagship_ablations.py DATA WEIGHTS OUT [--epochs N] [--series IM|NORMAL2-IM] [--variant NAME]
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--series", choices=SERIES, action="append")
-    parser.add_argument("variants", nargs="*", default=[], help=f"of {', '.join(VARIANTS)} [default: all]")
+    parser.add_argument("--variant", choices=VARIANTS, action="append", help="[default: all]")
     asked = parser.parse_args()
     whole = scan_with_record(asked.data).manifest
     print("| held out | variant | clean AUC | mean over corruptions | all pooled |\n|---|---|---|---|---|")
     for series in asked.series or SERIES:
         place = asked.out / series
         manifest = write_manifest(without_series(whole, series), place / "manifest.csv")
-        for name in asked.variants or VARIANTS:
+        for name in asked.variant or VARIANTS:
             bundle = place / re.sub(r"\W+", "-", name)
             _train(manifest, asked.weights, bundle, _settings(name), asked.epochs)
             print(f"| {series} | {name} | {' | '.join(_judge(manifest, bundle))} |", flush=True)

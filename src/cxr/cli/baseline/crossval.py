@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.cli.baseline import train_options as options
 from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
 
 
 def crossval_command(
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
-    ] = "cnn5",
+    recipe: options.RecipeOption = "cnn5",
     folds: Annotated[int, typer.Option("--folds", "-k", help="Into how many parts, each held out once.")] = 5,
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Folds of neighbouring patient numbers: later folds are other times.")
@@ -35,16 +35,10 @@ def crossval_command(
     out_folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the folds [default: runs/RECIPE-crossval].")
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")] = None,
+    epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides folds and trainings.")] = 7,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's]."),
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. optimizer.learning_rate=0.0005."),
-    ] = None,
+    weights: options.Weights = None,
+    sets: options.Sets = None,
     images: Images = None,
     cache: CacheDir = None,
     as_json: Json = False,
@@ -68,28 +62,18 @@ def crossval_command(
     from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings
 
-    out = Out(as_json, quiet)
+    out, state_dir = Out(as_json, quiet), load_settings().state_dir
     chosen = open_recipe(recipe).recipe
-    start_from = chosen.weights_or_default(weights)
+    start = chosen.weights_or_default(weights)
     check_seed(seed)
     overrides = parse_overrides(sets or ())
     manifest = task_view(read_manifest(manifest_path), task)
-    state_dir = load_settings().state_dir
-    request = TrainRequest(
-        manifest=manifest,
-        images=images or images_root(manifest),
-        recipe=recipe,
-        output=out_folder or Path("runs") / f"{chosen.name}-crossval",
-        cache_dir=cache or state_dir / "cache",
-        epochs=epochs,
-        seed=seed,
-        weights=start_from,
-        name=chosen.name,
-        overrides=overrides,
-    )
+    place, decoded = out_folder or Path("runs") / f"{chosen.name}-crossval", cache or state_dir / "cache"
+    request = TrainRequest(manifest, images or images_root(manifest), recipe, place, decoded, epochs, seed, start)
+    request = replace(request, name=chosen.name, overrides=overrides)
     check_folder(request.output)
     parts = make_folds(manifest, folds=folds, seed=seed, blocks=blocks, validation=inner_validation)
-    if words := chosen.from_scratch_words(start_from):
+    if words := chosen.from_scratch_words(start):
         out.warn(words)
     result = _cross_validate(out, request, parts, state_dir / "checkpoints", blocks=blocks)
     _print_result(out, result)
