@@ -62,6 +62,8 @@ def _print_all(out: Out, recipes: list[Recipe]) -> None:
 
 
 def _print_one(out: Out, recipe: Recipe) -> None:
+    from cxr.local_baseline.recipes.overrides import takes_activation
+
     rows: list[tuple[str, object]] = [
         ("what it is", recipe.summary),
         ("source", recipe.source),
@@ -71,7 +73,9 @@ def _print_one(out: Out, recipe: Recipe) -> None:
         ("weights", f"{recipe.weights} (the first is the default)" if recipe.pretrained else recipe.weights),
         ("batch size", recipe.batch_size),
         ("dropout", recipe.dropout),
-        ("class weights", "yes" if recipe.class_weights else "no"),
+        ("activation", recipe.activation if takes_activation(recipe) else "the backbone's"),
+        ("batch norm momentum", recipe.batch_norm_momentum),
+        *_learning(recipe),
     ]
     if recipe.backbone is not None:
         hidden = f", {recipe.head_units} hidden units" if recipe.head_units else ""
@@ -87,6 +91,25 @@ def _print_one(out: Out, recipe: Recipe) -> None:
     out.table((recipe.name, ""), [(key, "-" if value is None else str(value)) for key, value in rows])
 
 
+def _learning(recipe: Recipe) -> list[tuple[str, object]]:
+    """What the net is told, in which batches and numbers, and what is kept and chosen."""
+    balanced = recipe.sampling == "balanced"
+    teachers = [f"{teacher.name} (seed +{teacher.seed})" for teacher in recipe.teachers]
+    if teachers:
+        teachers.append(f"share {recipe.teacher_share:g}, temperature {recipe.teacher_temperature:g}")
+    return [
+        ("supervision", recipe.supervision),
+        ("label smoothing", recipe.label_smoothing or "none"),
+        ("teachers", ", ".join(teachers) or "none"),
+        ("sampling", recipe.sampling),
+        ("class weights", "no" if balanced or not recipe.class_weights else "yes"),
+        ("averaged weights", f"decay {recipe.weight_average:g} a step" if recipe.weight_average else "no"),
+        ("precision", recipe.precision),
+        ("threshold chosen on", recipe.operating_point),
+        ("augmentation strength", f"{recipe.augmentation_strength:g}"),
+    ]
+
+
 def _input(recipe: Recipe) -> str:
     contract = recipe.preprocessing
     return f"{contract.height}x{contract.width}x{contract.channels}"
@@ -97,9 +120,26 @@ def _stage_words(stage: Stage) -> str:
     length = f"{budget.epochs} epochs"
     if budget.min_steps:
         length += f" (at least {budget.min_steps} steps, at most {budget.max_epochs} epochs)"
+    optimizer = f"{stage.optimizer.kind} {stage.optimizer.learning_rate:g}"
+    for name in ("weight_decay", "momentum"):
+        if value := getattr(stage.optimizer, name):
+            optimizer += f" ({name.replace('_', ' ')} {value:g})"
     changes = [f"{name} {value:g}" for name, value in asdict(stage.augmentation).items() if value]
-    layers = "" if stage.unfreeze_layers is None else f", the last {stage.unfreeze_layers} convolutions"
-    return (
-        f"{length}, {stage.optimizer.kind} {stage.optimizer.learning_rate:g}, "
-        f"{type(stage.schedule).__name__.lower()} schedule, {', '.join(changes) or 'no augmentation'}{layers}"
-    )
+    parts = [length, optimizer, _schedule_words(stage), _kept_words(stage), *(changes or ["no augmentation"])]
+    if stage.unfreeze_layers is not None:
+        parts.append(f"the last {stage.unfreeze_layers} convolutions")
+    if stage.trains == "fine-tune":
+        parts.append(f"batch norm {stage.batch_norm}")
+    return ", ".join(parts)
+
+
+def _schedule_words(stage: Stage) -> str:
+    facts = [f"{name.replace('_', ' ')} {value:g}" for name, value in asdict(stage.schedule).items()]
+    return f"{type(stage.schedule).__name__.lower()} schedule" + (f" ({', '.join(facts)})" if facts else "")
+
+
+def _kept_words(stage: Stage) -> str:
+    rule = stage.early_stopping
+    if rule.keep_last:
+        return "keeps the last epoch"
+    return f"keeps the best epoch, stops after {rule.patience} without a better one"

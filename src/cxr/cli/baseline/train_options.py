@@ -35,7 +35,7 @@ VerifyCache = Annotated[
 BundleName = Annotated[str | None, typer.Option("--name", help="The bundle's name [default: the recipe's].")]
 Evaluate = Annotated[bool, typer.Option("--evaluate", help="Then judge the bundle on the test split.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew: forget checkpoints and a finished bundle.")]
-Finish = Annotated[bool, typer.Option("--finish", help="Train no further: make a bundle of the best epoch so far.")]
+Finish = Annotated[bool, typer.Option("--finish", help="Train no further: make a bundle of the epochs so far.")]
 TensorBoardFolder = Annotated[
     Path | None, typer.Option("--tensorboard", metavar="DIR", help="Write the epochs' figures for TensorBoard.")
 ]

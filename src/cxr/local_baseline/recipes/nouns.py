@@ -187,7 +187,8 @@ class Recipe:
     """One way to train a model. `scratch` are the stages with weights none, `pretrained` those with weights (empty:
     has none), `default_weights` what is meant when nobody says which.
 
-    `parameters` is the size of the model for two classes (None: not known, as with another backbone). `backbone`,
+    `parameters` is the size of the model in a bundle of two classes, trained on what the recipe's supervision names
+    (None: not known, as with another backbone). `backbone`,
     `pooling` and `head_units` (of the hidden layer between features and scores; 0: none) are of the architecture
     BACKBONE. `dropout` is the rate before the scores; `activation` that of the layers that are the recipe's own, not a
     backbone's. `l1` and `l2` weigh the sums of absolute and squared values of kernels in the training loss: of the

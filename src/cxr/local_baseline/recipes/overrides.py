@@ -85,6 +85,8 @@ RECIPE_KNOBS: dict[str, Knob] = {
 }
 #: Those that change what the recipe is made of.
 STRUCTURE_KNOBS = ("backbone", "head_units")
+#: Those that mean nothing without teachers.
+TEACHER_KNOBS = ("teacher_share", "teacher_temperature")
 #: Fields of a stage.
 STAGE_KNOBS: dict[str, Knob] = {
     "augmentation.aspect": Knob(Kind.DOUBLE, 0.0, 0.8),
@@ -185,6 +187,8 @@ def _with_recipe_field(recipe: Recipe, key: str, value: Value) -> Recipe:
             f"activation: all hidden layers of {recipe.name} are its backbone's, with activations of their own",
             hint="give it a hidden layer first: --set head_units=256",
         )
+    if key in TEACHER_KNOBS and not recipe.teachers:
+        raise UsageError(f"{key}: {recipe.name} has no teachers", hint="leave it out")
     if key in STRUCTURE_KNOBS:
         if recipe.backbone is None:
             raise UsageError(f"{key}: {recipe.name} does not stand on a known net")
