@@ -10,7 +10,6 @@ import pytest
 
 from cxr.local_baseline.fitting import fit_stage
 from cxr.local_baseline.models.build import FEATURES, build_model
-from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import (
     MOBILENET_V2,
     RECIPES,
@@ -24,8 +23,9 @@ from cxr.local_baseline.recipes import (
     Stage,
     Trains,
 )
-from cxr.local_baseline.stages import freeze, run_stages
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.pipeline import TrainingData
+from cxr.local_baseline.training.stages import freeze, run_stages
 
 
 def data() -> TrainingData:

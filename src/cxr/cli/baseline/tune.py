@@ -14,40 +14,49 @@ from cxr.cli.out import Out
 from cxr.errors import MissingPackage
 
 if TYPE_CHECKING:
+    from cxr.local_baseline.recipes.search_space import SearchSpace
+    from cxr.local_baseline.request import TrainRequest
     from cxr.local_baseline.tuning.nouns import TrialRow, TuneRequest, Tuning
 
 #: Without --minutes and --trials.
 DEFAULT_MINUTES = 30.0
 
 
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
+]
+MinutesOption = Annotated[
+    float | None, typer.Option("--minutes", help="Budget of all sessions [default: 30, or none with --trials].")
+]
+SpaceOption = Annotated[
+    Path | None, typer.Option("--space", help="What to vary, as TOML [default: the recipe's own space].")
+]
+WeightsOption = Annotated[
+    str | None, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's].")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all trials.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Where the search is kept [default: runs/tune-RECIPE].")
+]
+
+
 def tune_command(
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
-    ] = "cnn5",
+    recipe: RecipeOption = "cnn5",
     manifest_path: ManifestPath = DEFAULT_MANIFEST,
     task: TaskOption = None,
-    minutes: Annotated[
-        float | None, typer.Option("--minutes", help="Budget of all sessions [default: 30, or none with --trials].")
-    ] = None,
+    minutes: MinutesOption = None,
     trials: Annotated[int | None, typer.Option("--trials", help="At most so many trials.")] = None,
-    space_path: Annotated[
-        Path | None, typer.Option("--space", help="What to vary, as TOML [default: the recipe's own space].")
-    ] = None,
+    space_path: SpaceOption = None,
     metric: Annotated[str, typer.Option("--metric", help="val_auc or val_loss, of the best epoch.")] = "val_auc",
     epochs: Annotated[
         int | None, typer.Option("--epochs", help="Shorter trials [default: by the data's size].")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed asks for the same trials.")] = 7,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's]."),
-    ] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all trials.")
-    ] = None,
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where the search is kept [default: runs/tune-RECIPE].")
-    ] = None,
+    weights: WeightsOption = None,
+    sets: SetOption = None,
+    out_folder: OutOption = None,
     images: Images = None,
     cache: CacheDir = None,
     as_json: Json = False,
@@ -60,11 +69,10 @@ def tune_command(
 
     Example: cxr baseline tune --recipe cnn5 --minutes 30 --epochs 2
     """
-    from cxr.local_baseline.cache import images_root
-    from cxr.local_baseline.overrides import HYPERPARAMETERS, parse_overrides
-    from cxr.local_baseline.recipe_file import open_recipe
+    from cxr.local_baseline.images.cache import images_root
+    from cxr.local_baseline.recipes.overrides import parse_overrides
+    from cxr.local_baseline.recipes.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest
-    from cxr.local_baseline.search_space import SearchSpace, parameters_of, read_space
     from cxr.local_baseline.tuning.nouns import TuneRequest, check_tune
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import task_view
@@ -72,16 +80,9 @@ def tune_command(
 
     out = Out(as_json, quiet)
     chosen = open_recipe(recipe)
-    start_from = chosen.recipe.weights_or_default(weights)
+    output = out_folder or Path("runs") / f"tune-{chosen.recipe.name}"
     overrides = parse_overrides(sets or ())
     manifest = task_view(read_manifest(manifest_path), task)
-    if space_path is not None:
-        space = read_space(space_path)
-    else:
-        searched = parameters_of(chosen.with_overrides(overrides, start_from), start_from)
-        free = (one for one in searched if HYPERPARAMETERS[one.id] not in overrides)
-        space = SearchSpace(chosen.base, tuple(free))
-    output = out_folder or Path("runs") / f"tune-{chosen.recipe.name}"
     training = TrainRequest(
         manifest=manifest,
         images=images or images_root(manifest),
@@ -90,14 +91,28 @@ def tune_command(
         cache_dir=cache or load_settings().state_dir / "cache",
         epochs=epochs,
         seed=seed,
-        weights=start_from,
+        weights=chosen.recipe.weights_or_default(weights),
         name=chosen.recipe.name,
         overrides=overrides,
     )
     limit = DEFAULT_MINUTES if minutes is None and trials is None else minutes
-    request = TuneRequest(training, space, output, minutes=limit, trials=trials, metric=metric)
+    request = TuneRequest(training, _space(training, space_path), output, minutes=limit, trials=trials, metric=metric)
     check_tune(request)
     _report(out, _tune(out, request), manifest_path, task)
+
+
+def _space(training: TrainRequest, path: Path | None) -> SearchSpace:
+    """The space of a file, or the recipe's own without what is set for all trials."""
+    from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS
+    from cxr.local_baseline.recipes.recipe_file import open_recipe
+    from cxr.local_baseline.recipes.search_space import SearchSpace, parameters_of, read_space
+    from cxr.local_baseline.request import recipe_of
+
+    if path is not None:
+        return read_space(path)
+    searched = parameters_of(recipe_of(training), training.weights)
+    free = tuple(one for one in searched if HYPERPARAMETERS[one.id] not in training.overrides)
+    return SearchSpace(open_recipe(training.recipe).base, free)
 
 
 def _tune(out: Out, request: TuneRequest) -> Tuning:

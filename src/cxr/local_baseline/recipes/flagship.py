@@ -38,10 +38,10 @@ LAST = EarlyStopping(patience=1000, keep_last=True)
 
 FLAGSHIP = Recipe(
     name="flagship",
-    summary="MobileNetV2 (alpha 0.35) on 160x160 grey, trained on etiologies with strong augmentation",
+    summary="MobileNetV2 (alpha 0.35) on 192x192 grey, trained on etiologies with strong augmentation",
     source="Sandler et al., MobileNetV2, CVPR 2018; weights of keras.applications; the training is this project's own",
     architecture=Architecture.BACKBONE,
-    preprocessing=Preprocessing(160, 160, 1, scale=1.0 / 127.5, offset=-1.0),
+    preprocessing=Preprocessing(192, 192, 1, scale=1.0 / 127.5, offset=-1.0),
     scratch=(
         Stage(
             Trains.WHOLE,

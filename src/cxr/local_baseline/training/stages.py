@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from cxr.errors import InputError
-from cxr.local_baseline.checkpoints import Checkpoints
-from cxr.local_baseline.distribution import ALONE, Replicas
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.fitting import OnEpoch, fit_stage
-from cxr.local_baseline.lessons import TrainedTeacher
+from cxr.local_baseline.judging.scoring import batch_runner
 from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
-from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
-from cxr.local_baseline.resuming import RunMemory
-from cxr.local_baseline.scoring import batch_runner
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.checkpoints import Checkpoints
+from cxr.local_baseline.training.distribution import ALONE, Replicas
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.fitting import OnEpoch, fit_stage
+from cxr.local_baseline.training.lessons import TrainedTeacher
+from cxr.local_baseline.training.pipeline import TrainingData, steps_per_epoch
+from cxr.local_baseline.training.resuming import RunMemory
 
 Progress = Callable[[int, int, str], None]
 OnResume = Callable[[tuple[EpochResult, ...]], None]
@@ -93,22 +93,14 @@ def run_stages(
     load().keras.utils.set_random_seed(seed)
     model = build_model(recipe, data.outputs, weights)
     plan = plan_stages(recipe, data, weights, epochs)
-    memory = RunMemory(model, around.checkpoints)
+    memory = _memory_of(model, around)
     run = memory.run
-    around.replicas.check_same(memory.position)
-    if memory.told:
-        around.on_resume(memory.told)
-    elif around.finish:
-        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
+    if around.finish:
+        plan = _as_far_as_kept(plan, memory)
     per_epoch = steps_per_epoch(data, recipe.batch_size)
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
-        if around.finish:
-            if not memory.epochs_of(number):
-                memory.drop_stage()
-                break
-            length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
         epoch = memory.begin_stage(part, number)
         before = sum(epochs for _, epochs in plan.stages[:number])
@@ -135,6 +127,27 @@ def run_stages(
     return Trained(
         bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
     )
+
+
+def _memory_of(model: Any, around: Surroundings) -> RunMemory:
+    """What is known of an earlier process's work, which the listener is told."""
+    memory = RunMemory(model, around.checkpoints)
+    around.replicas.check_same(memory.position)
+    if memory.told:
+        around.on_resume(memory.told)
+    elif around.finish:
+        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
+    return memory
+
+
+def _as_far_as_kept(plan: Plan, memory: RunMemory) -> Plan:
+    """The plan without what is not in the checkpoint: a stage that has not ended an epoch is none."""
+    number = memory.run.stage
+    stage, _ = plan.stages[number]
+    epochs = memory.epochs_of(number)
+    if not epochs:
+        memory.drop_stage()
+    return replace(plan, stages=(*plan.stages[:number], *([(stage, epochs)] if epochs else [])))
 
 
 class _Teller:
