@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr.local_baseline.fitting import fit_stage
 from cxr.local_baseline.models.build import FEATURES, build_model
 from cxr.local_baseline.recipes import (
     MOBILENET_V2,
@@ -24,6 +23,7 @@ from cxr.local_baseline.recipes import (
     Trains,
 )
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.fitting import fit_stage
 from cxr.local_baseline.training.pipeline import TrainingData
 from cxr.local_baseline.training.stages import freeze, run_stages
 
