@@ -57,6 +57,9 @@ from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Sampling as Sampling,
+)
+from cxr.local_baseline.recipes.nouns import (
     Stage as Stage,
 )
 from cxr.local_baseline.recipes.nouns import (
