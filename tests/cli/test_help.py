@@ -44,8 +44,8 @@ def test_the_map_of_commands_is_complete() -> None:
         "cloud upload", "cloud dataset", "cloud train automl", "cloud train custom",
         "cloud jobs", "cloud status", "cloud wait", "cloud logs", "cloud cancel", "cloud export",
         "cloud attach", "cloud clean",
-        "baseline tune", "baseline explain",
-        "baseline train", "baseline evaluate", "baseline crossval", "baseline recipes",
+        "baseline train", "baseline evaluate", "baseline tune", "baseline explain", "baseline crossval",
+        "baseline recipes", "baseline robustness",
         "emulator start", "emulator stop", "emulator status",
     }  # fmt: skip
 

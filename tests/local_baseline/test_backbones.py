@@ -12,9 +12,9 @@ import pytest
 
 from cxr.errors import Fault, InputError
 from cxr.local_baseline.models.backbone_facts import FACTS, IMAGENET_DEVIATION, IMAGENET_MEAN
-from cxr.local_baseline.models.build import FEATURES, build_model
+from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.overrides import apply_overrides
-from cxr.local_baseline.recipes import MOBILENET_V2, RECIPES, BackboneKind, Recipe
+from cxr.local_baseline.recipes import MOBILENET_V2, RECIPES, BackboneKind, Precision, Recipe
 from cxr.local_baseline.tensorflow_setup import load
 
 SIDE = 32
@@ -110,6 +110,18 @@ def test_a_saved_model_needs_nothing_unsafe_and_says_the_same(kind: BackboneKind
     assert b"Lambda" not in zipfile.ZipFile(path).read("config.json")
     again = keras.models.load_model(path, safe_mode=True)
     assert np.array_equal(np.asarray(again(pixels())), np.asarray(model(pixels())))
+
+
+@EACH_BACKBONE
+def test_a_net_trained_in_bfloat16_is_kept_with_its_own_preprocessing(kind: BackboneKind, tmp_path: Path) -> None:
+    weights = tmp_path / "net.weights.h5"
+    keras_net(kind).save_weights(weights)
+    recipe = recipe_on(kind, str(weights))
+    trained = build_model(replace(recipe, precision=Precision.BFLOAT16), 2, str(weights))
+    kept = in_float32(trained, replace(recipe, precision=Precision.BFLOAT16))
+    plain = build_model(recipe, 2, str(weights))
+    assert {layer.compute_dtype for layer in kept._flatten_layers(include_self=False)} == {"float32"}
+    assert_close(features(kept), features(plain))
 
 
 def test_a_file_of_another_net_is_named_with_both_nets(tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def test_a_stage_is_over_when_patience_is() -> None:
     assert state.is_over(4, EarlyStopping(patience=3))
 
 
+def test_a_stage_that_keeps_the_last_epoch_neither_stops_nor_looks_back() -> None:
+    state, rule = StageState(), EarlyStopping(patience=1, keep_last=True)
+    best = [state.end_epoch(epoch(number, loss), rule) for number, loss in enumerate((0.5, 0.9, 0.8), start=1)]
+    assert best == [True, True, True]
+    assert (state.best_epoch, state.is_over(4, rule), state.is_over(3, rule)) == (3, False, True)
+
+
 def test_a_plateau_is_patience_epochs_without_gain_again_and_again() -> None:
     state, rule = StageState(), Plateau(factor=0.3, patience=2)
     assert [state.on_plateau(loss, rule) for loss in (1.0, 1.0, 1.0, 0.9999, 0.99995, 0.5)] == [

@@ -41,7 +41,7 @@ def test_the_rebuilt_model_has_the_weights_and_nearly_the_scores(recipe: Recipe)
     rng = np.random.default_rng(0)
     # Weights away from where they began, so that batch norm and biases count.
     trained.set_weights([values + rng.normal(0, 0.02, values.shape) ** 2 for values in trained.get_weights()])
-    kept = in_float32(trained, recipe, 2)
+    kept = in_float32(trained, recipe)
     layers = list(kept._flatten_layers(include_self=False, recursive=True))
     assert {layer.compute_dtype for layer in layers} == {"float32"}
     for before, after in zip(trained.get_weights(), kept.get_weights(), strict=True):

@@ -60,7 +60,7 @@ def changed_recipes(draw: st.DrawFn) -> tuple[str, Recipe]:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changed_recipes())
+@given(changed=changed_recipes())
 def test_any_setting_survives_the_file(changed: tuple[str, Recipe], tmp_path: Path) -> None:
     base, recipe = changed
     assert replace(opened(written(tmp_path, to_toml(recipe, base=base))), name=base) == recipe

@@ -136,8 +136,9 @@ def test_a_recipe_says_where_it_comes_from_and_flips_no_chest(recipe: Recipe) ->
 def test_only_what_stands_on_a_known_net_takes_weights(recipe: Recipe) -> None:
     on_backbone = recipe.architecture is Architecture.BACKBONE
     assert bool(recipe.pretrained) == on_backbone == (recipe.backbone is not None)
-    assert recipe.default_weights == ("imagenet" if recipe.name in LARGE else "none")
-    assert bool(recipe.from_scratch_words("none")) == (recipe.name in LARGE)
+    from_weights = recipe.name in {*LARGE, "flagship"}
+    assert recipe.default_weights == ("imagenet" if from_weights else "none")
+    assert bool(recipe.from_scratch_words("none")) == from_weights
 
 
 def test_batch_norm_momentum_is_the_recipes_everywhere() -> None:

@@ -15,7 +15,7 @@ from cxr.local_baseline.fitting import fit_stage
 from cxr.local_baseline.lessons import TrainedTeacher, as_seen_by, lessons_of
 from cxr.local_baseline.objective import cross_entropy, objective, softened
 from cxr.local_baseline.pipeline import TrainingData
-from cxr.local_baseline.recipes import CNN5, EDGE, Recipe, Supervision, Teacher
+from cxr.local_baseline.recipes import CNN5, EDGE, Constant, Optimizer, Recipe, Supervision, Teacher
 from cxr.local_baseline.request import TrainRequest, fingerprint
 from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.teaching import TEACHERS_FOLDER, check_teachers, teacher_request
@@ -99,7 +99,7 @@ def test_a_student_learns_what_its_teacher_says_and_not_the_labels() -> None:
     teacher.set_weights([np.ones((16, 1), np.float32), np.zeros(1, np.float32)])
     before = teacher.get_weights()
     stage = CNN5.scratch[0]
-    stage = replace(stage, optimizer=replace(stage.optimizer, learning_rate=0.05))
+    stage = replace(stage, optimizer=Optimizer(0.05), schedule=Constant())
     fit_stage(
         student,
         data,

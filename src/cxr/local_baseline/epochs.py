@@ -74,7 +74,7 @@ class StageState:
         """Take the epoch into the history. True when it is the best so far."""
         self.history.append(result)
         self.step, self.loss_sum, self.rows = 0, 0.0, 0
-        if self.best_loss is None or result.val_loss + rule.min_delta < self.best_loss:
+        if rule.keep_last or self.best_loss is None or result.val_loss + rule.min_delta < self.best_loss:
             self.best_loss, self.best_epoch, self.epochs_without_best = result.val_loss, self.epoch, 0
             return True
         self.epochs_without_best += 1

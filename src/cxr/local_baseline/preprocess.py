@@ -40,25 +40,19 @@ def load_image(source: Path | bytes, contract: Preprocessing, *, name: str | Non
         raise InputError(f"{called} is not an image", hint="find all such files: cxr data check") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{called} cannot be decoded: {error}", hint="find all such files: cxr data check") from error
-    return preprocess(planes, contract)
+    return _pixels(planes, contract)
 
 
 def preprocess(planes: list[Plane], contract: Preprocessing) -> Pixels:
     """Crop, resize, round and pad decoded planes (float32 [h, w], 0..255; one, or one a channel) to uint8 [H, W,
     channels]."""
-    resized = [round_to_uint8(resize(_crop(plane, contract), contract)) for plane in planes]
-    if len(resized) < contract.channels:
-        resized *= contract.channels
-    return _pad(np.stack(resized, axis=-1), contract)
+    return _pixels([Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32)) for plane in planes], contract)
 
 
 def resize(plane: Plane, contract: Preprocessing) -> Plane:
     """The antialiased triangle filter: float32 [h, w] to float32 of the contract's size (`inside` it, if it pads),
     unrounded."""
-    height, width = contract.inside(*plane.shape)
-    image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32), mode=None)
-    out = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(out, dtype=np.float32)
+    return _resized(Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32)), contract)
 
 
 def round_to_uint8(plane: Plane) -> Pixels:
@@ -66,28 +60,37 @@ def round_to_uint8(plane: Plane) -> Pixels:
     return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
 
 
-def _planes(image: Image.Image, channels: int) -> list[Plane]:
-    """The decoded image as float planes. One plane stands for three equal ones, which saves two resizes."""
+def _pixels(planes: list[Image.Image], contract: Preprocessing) -> Pixels:
+    resized = [round_to_uint8(_resized(_cropped(plane, contract), contract)) for plane in planes]
+    if len(resized) < contract.channels:
+        resized *= contract.channels
+    return _pad(np.stack(resized, axis=-1), contract)
+
+
+def _planes(image: Image.Image, channels: int) -> list[Image.Image]:
+    """The decoded image as planes of mode "F". One plane stands for three equal ones, which saves two resizes. The
+    pixels stay in Pillow's memory: copies of a full-size image take longer than its resize."""
     if image.mode.startswith("I") or image.mode == "F":
-        return [np.asarray(image, dtype=np.float32) / np.float32(SIXTEEN_BIT_DIVISOR)]
-    if channels == 1:
-        return [np.asarray(image.convert("L"), dtype=np.float32)]
-    if image.mode in {"1", "L", "LA"}:
-        return [np.asarray(image.convert("L"), dtype=np.float32)]
-    colour = np.asarray(image.convert("RGB"))
-    red, green, blue = (colour[..., channel] for channel in range(3))
-    if np.array_equal(red, green) and np.array_equal(green, blue):
-        return [red.astype(np.float32)]
-    return [plane.astype(np.float32) for plane in (red, green, blue)]
+        return [Image.fromarray(np.asarray(image, dtype=np.float32) / np.float32(SIXTEEN_BIT_DIVISOR))]
+    if channels == 1 or image.mode in {"1", "L", "LA"}:
+        return [image.convert("L").convert("F")]
+    red, green, blue = image.convert("RGB").split()
+    if red.tobytes() == green.tobytes() == blue.tobytes():
+        return [red.convert("F")]
+    return [band.convert("F") for band in (red, green, blue)]
 
 
-def _crop(plane: Plane, contract: Preprocessing) -> Plane:
+def _cropped(plane: Image.Image, contract: Preprocessing) -> Image.Image:
     if contract.aspect != "center-crop":
         return plane
-    height, width = plane.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return plane[top : top + side, left : left + side]
+    side = min(plane.width, plane.height)
+    top, left = (plane.height - side) // 2, (plane.width - side) // 2
+    return plane.crop((left, top, left + side, top + side))
+
+
+def _resized(plane: Image.Image, contract: Preprocessing) -> Plane:
+    height, width = contract.inside(plane.height, plane.width)
+    return np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
 
 
 def _pad(pixels: Pixels, contract: Preprocessing) -> Pixels:

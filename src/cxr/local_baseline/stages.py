@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,22 +93,14 @@ def run_stages(
     load().keras.utils.set_random_seed(seed)
     model = build_model(recipe, data.outputs, weights)
     plan = plan_stages(recipe, data, weights, epochs)
-    memory = RunMemory(model, around.checkpoints)
+    memory = _memory_of(model, around)
     run = memory.run
-    around.replicas.check_same(memory.position)
-    if memory.told:
-        around.on_resume(memory.told)
-    elif around.finish:
-        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
+    if around.finish:
+        plan = _as_far_as_kept(plan, memory)
     per_epoch = steps_per_epoch(data, recipe.batch_size)
     for number, (stage, length) in enumerate(plan.stages):
         if number < run.stage:
             continue
-        if around.finish:
-            if not memory.epochs_of(number):
-                memory.drop_stage()
-                break
-            length = memory.epochs_of(number)
         part, part_data = _part(model, data, stage, recipe)
         epoch = memory.begin_stage(part, number)
         before = sum(epochs for _, epochs in plan.stages[:number])
@@ -131,10 +123,31 @@ def run_stages(
         seen = len(part_data.labels) if stage.trains is Trains.HEAD else result.images_seen
         memory.end_stage(result, seen)
     assert run.best_loss is not None  # every recipe has a stage
-    bare = finished(in_float32(model, recipe, data.outputs), data.finer)  # no optimizer: a third of the file
+    bare = finished(in_float32(model, recipe), data.finer)  # no optimizer: a third of the file
     return Trained(
         bare, tuple(run.history), run.best_stage, run.best_epoch, run.images_seen, memory.seconds(), around.finish
     )
+
+
+def _memory_of(model: Any, around: Surroundings) -> RunMemory:
+    """What is known of an earlier process's work, which the listener is told."""
+    memory = RunMemory(model, around.checkpoints)
+    around.replicas.check_same(memory.position)
+    if memory.told:
+        around.on_resume(memory.told)
+    elif around.finish:
+        raise InputError("no epoch of this training has been kept", hint="train first, without --finish")
+    return memory
+
+
+def _as_far_as_kept(plan: Plan, memory: RunMemory) -> Plan:
+    """The plan without what is not in the checkpoint: a stage that has not ended an epoch is none."""
+    number = memory.run.stage
+    stage, _ = plan.stages[number]
+    epochs = memory.epochs_of(number)
+    if not epochs:
+        memory.drop_stage()
+    return replace(plan, stages=(*plan.stages[:number], *([(stage, epochs)] if epochs else [])))
 
 
 class _Teller:
@@ -177,14 +190,24 @@ def freeze(model: Any, unfreeze_layers: int | None) -> None:
     """Leave to the optimizer the head and the last `unfreeze_layers` convolutions of the backbone (None: all), whatever
     was frozen before; batch norm keeps its pretrained statistics throughout."""
     layers = load().keras.layers
-    flat = list(model._flatten_layers(include_self=False, recursive=True))
-    for layer in flat:
+    ordered = list(_in_order(model))
+    for layer in ordered:
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False  # also makes it use its moving statistics
-    convolutions = [layer for layer in flat if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
+    convolutions = [layer for layer in ordered if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)]
     frozen = 0 if unfreeze_layers is None else max(len(convolutions) - unfreeze_layers, 0)
     for number, layer in enumerate(convolutions):
         layer.trainable = number >= frozen
+
+
+def _in_order(model: Any) -> Iterator[Any]:
+    """All layers from input to output, those of a backbone in its place. (Keras's own list of all layers begins a
+    backbone's at its end.)"""
+    for layer in model.layers:
+        if isinstance(layer, load().keras.Model):
+            yield from _in_order(layer)
+        else:
+            yield layer
 
 
 def train_batch_norm(model: Any, momentum: float) -> None:

@@ -68,7 +68,7 @@ def _print_one(out: Out, recipe: Recipe) -> None:
         ("input", f"{_input(recipe)}, {recipe.preprocessing.aspect}"),
         ("architecture", recipe.architecture.value),
         ("parameters", recipe.parameters),
-        ("weights", f"{recipe.weights} [default: {recipe.default_weights}]"),
+        ("weights", f"{recipe.weights} (the first is the default)" if recipe.pretrained else recipe.weights),
         ("batch size", recipe.batch_size),
         ("dropout", recipe.dropout),
         ("class weights", "yes" if recipe.class_weights else "no"),

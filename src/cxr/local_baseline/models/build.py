@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
+from cxr.local_baseline.distribution import copy_variables
 from cxr.local_baseline.models.backbone import backbone_features, backbone_head
 from cxr.local_baseline.models.dense import dense_features
 from cxr.local_baseline.models.edge import edge_features
@@ -14,7 +14,7 @@ from cxr.local_baseline.models.five_block import five_block_features
 from cxr.local_baseline.models.penalties import penalise
 from cxr.local_baseline.models.six_convolutions import six_convolution_features
 from cxr.local_baseline.models.three_block import three_block_features
-from cxr.local_baseline.recipes import NO_WEIGHTS, Architecture, Precision, Recipe
+from cxr.local_baseline.recipes import Architecture, Precision, Recipe
 from cxr.local_baseline.tensorflow_setup import load
 
 #: Name of the layer that ends what is computed once for a head, and of the probabilities' layer, in every model.
@@ -50,14 +50,19 @@ def build_model(recipe: Recipe, classes: int, weights: str) -> Any:
         return model
 
 
-def in_float32(model: Any, recipe: Recipe, classes: int) -> Any:
+def in_float32(model: Any, recipe: Recipe) -> Any:
     """A trained model with the same weights that computes in float32: what a bundle holds, since no export takes
     another (the model itself when it does already)."""
     if recipe.precision is Precision.FLOAT32:
         return model
-    rebuilt = build_model(replace(recipe, precision=Precision.FLOAT32), classes, NO_WEIGHTS)
-    rebuilt.set_weights(model.get_weights())
-    return rebuilt
+    # Copied, not built anew: what a net does to pixels depends on where its weights came from.
+    copy = load().keras.models.clone_model(model, clone_function=_float32_layer, recursive=True)
+    copy_variables(model, copy)
+    return copy
+
+
+def _float32_layer(layer: Any) -> Any:
+    return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
 
 @contextmanager

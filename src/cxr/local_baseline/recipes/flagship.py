@@ -33,22 +33,22 @@ STRONG = Augmentation(
     gamma=0.45,
     noise=0.05,
 )
-#: The schedule ends where the learning rate does; the averaged weights do not overfit before that.
-NO_EARLY_STOP = EarlyStopping(patience=1000)
+#: Validation of the same hospital would choose an epoch by chance.
+LAST = EarlyStopping(patience=1000, keep_last=True)
 
 FLAGSHIP = Recipe(
     name="flagship",
-    summary="MobileNetV2 (alpha 0.35) on 128x128 grey, trained on etiologies with strong augmentation",
+    summary="MobileNetV2 (alpha 0.35) on 160x160 grey, trained on etiologies with strong augmentation",
     source="Sandler et al., MobileNetV2, CVPR 2018; weights of keras.applications; the training is this project's own",
     architecture=Architecture.BACKBONE,
-    preprocessing=Preprocessing(128, 128, 1, scale=1.0 / 127.5, offset=-1.0),
+    preprocessing=Preprocessing(160, 160, 1, scale=1.0 / 127.5, offset=-1.0),
     scratch=(
         Stage(
             Trains.WHOLE,
             Budget(epochs=30, min_steps=1200, max_epochs=60),
             optimizer=Optimizer(2e-3, OptimizerKind.ADAMW, weight_decay=1e-2),
             schedule=Cosine(warmup_share=0.05),
-            early_stopping=NO_EARLY_STOP,
+            early_stopping=LAST,
             augmentation=STRONG,
         ),
     ),
@@ -58,7 +58,7 @@ FLAGSHIP = Recipe(
             Budget(epochs=18, min_steps=600, max_epochs=40),
             optimizer=Optimizer(1e-3, OptimizerKind.ADAMW, weight_decay=1e-2),
             schedule=Cosine(warmup_share=0.05),
-            early_stopping=NO_EARLY_STOP,
+            early_stopping=LAST,
             augmentation=STRONG,
             batch_norm=BatchNorm.TRAINED,
         ),

@@ -158,11 +158,13 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
-    """Stop when the validation loss (mode min) has not improved by `min_delta` for `patience` epochs; the best
-    weights are kept."""
+    """Stop when the validation loss (mode min) has not improved by `min_delta` for `patience` epochs; the best epoch's
+    weights are kept. With `keep_last` nothing is stopped and the last epoch's are: a validation split of the same
+    hospital cannot tell which epoch is best elsewhere, and a schedule that ends at zero has settled by then."""
 
     patience: int
     min_delta: float = 0.0
+    keep_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
