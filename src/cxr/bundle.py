@@ -104,8 +104,8 @@ class Threshold:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How the model's probabilities become calibrated ones: with the scores divided by `temperature` before the softmax
-    (or the sigmoid); see `cxr.local_baseline.calibration`. Above 1 the model was too sure of itself, below 1 not sure
-    enough. The threshold is on the calibrated probability.
+    (or the sigmoid); see `cxr.local_baseline.judging.calibration`. Above 1 the model was too sure of itself, below 1
+    not sure enough. The threshold is on the calibrated probability.
 
     `images` are those that it was chosen on, `cross_entropy_before` and `cross_entropy` their mean loss in nats.
     """

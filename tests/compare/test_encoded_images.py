@@ -17,7 +17,7 @@ from cxr.compare.predictors.encoded_images import saved_model_labels
 from cxr.errors import InputError
 from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
 from cxr.local_baseline.exports.saved_model import export_saved_model
-from cxr.local_baseline.preprocess import load_image
+from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.tensorflow_setup import load
 
 LABELS = ("NORMAL", "PNEUMONIA")

@@ -21,7 +21,7 @@ from cxr.compare.predictions import predict
 from cxr.compare.predictors import open_predictor
 from cxr.compare.rows import model_row
 from cxr.errors import RulerMismatch, UsageError
-from cxr.local_baseline.calibration import calibrated
+from cxr.local_baseline.judging.calibration import calibrated
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.manifests.manifest import new_manifest
 from cxr.manifests.tasks import view_for

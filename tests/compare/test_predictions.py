@@ -36,7 +36,7 @@ def test_every_test_image_has_one_row_that_names_its_patient(world, predictions)
 
 
 def test_the_probabilities_are_the_models_own(judged, world, predictions):
-    from cxr.local_baseline.preprocess import load_image
+    from cxr.local_baseline.images.preprocess import load_image
 
     rows = world.manifest.split("test")
     images = np.stack([load_image(world.folder / "images" / path, judged.GREY) for path in rows["path"]])
@@ -69,7 +69,7 @@ def test_a_torn_cache_is_scored_again(judged, world, tmp_path):
 
 
 def test_images_decoded_for_training_are_used_again(judged, world, tmp_path):
-    from cxr.local_baseline.cache import cached_images
+    from cxr.local_baseline.images.cache import cached_images
 
     root = str(world.folder / "images")
     cached_images(world.manifest, root, judged.GREY, tmp_path, judged.quiet)

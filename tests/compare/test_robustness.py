@@ -11,8 +11,8 @@ from cxr.compare.nouns import Draws
 from cxr.compare.predictors import open_predictor
 from cxr.compare.robustness import robustness, robustness_csv
 from cxr.errors import RulerMismatch
-from cxr.local_baseline.corruptions import CORRUPTIONS, find_corruptions
-from cxr.local_baseline.preprocess import load_image
+from cxr.local_baseline.images.corruptions import CORRUPTIONS, find_corruptions
+from cxr.local_baseline.images.preprocess import load_image
 
 SOME = ("clean", "gamma-dark", "pad")
 

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from cxr.bundle import Preprocessing
-from cxr.local_baseline import cache
 from cxr.local_baseline.entry import run_process
-from cxr.local_baseline.image_source import NamedImages, Source
+from cxr.local_baseline.images import cache
+from cxr.local_baseline.images.image_source import NamedImages, Source
 from cxr.manifests.manifest_file import read_manifest
 
 

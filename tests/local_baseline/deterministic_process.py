@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from cxr.local_baseline.entry import run_process
-from cxr.local_baseline.overrides import parse_overrides
+from cxr.local_baseline.recipes.overrides import parse_overrides
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from cxr.local_baseline.checkpoints import Checkpoints
-from cxr.local_baseline.distribution import ALONE, Replicas, join
 from cxr.local_baseline.entry import run_process
-from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import CNN5, Augmentation, Budget, EarlyStopping
-from cxr.local_baseline.stages import Surroundings, run_stages
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.checkpoints import Checkpoints
+from cxr.local_baseline.training.distribution import ALONE, Replicas, join
+from cxr.local_baseline.training.pipeline import TrainingData
+from cxr.local_baseline.training.stages import Surroundings, run_stages
 
 EPOCHS = 2
 

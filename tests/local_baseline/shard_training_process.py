@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from cxr.local_baseline.distribution import ALONE, join
 from cxr.local_baseline.entry import run_process
+from cxr.local_baseline.images.shard_source import sharded_images
 from cxr.local_baseline.recipes import CNN5, Augmentation, Budget, EarlyStopping
 from cxr.local_baseline.request import TrainRequest
-from cxr.local_baseline.shard_source import sharded_images
-from cxr.local_baseline.stages import Surroundings, run_stages
 from cxr.local_baseline.train import training_data
+from cxr.local_baseline.training.distribution import ALONE, join
+from cxr.local_baseline.training.stages import Surroundings, run_stages
 from cxr.manifests.manifest_file import read_manifest
 
 EPOCHS = 2

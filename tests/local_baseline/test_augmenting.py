@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr.local_baseline.augmenting import STREAMS, augment, blurred
-from cxr.local_baseline.overrides import STAGE_KNOBS
 from cxr.local_baseline.recipes import Augmentation
 from cxr.local_baseline.recipes.augmentation import MAGNITUDES, SHARES
+from cxr.local_baseline.recipes.overrides import STAGE_KNOBS
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.augmenting import STREAMS, augment, blurred
 
 Pixels = npt.NDArray[np.float32]
 EVERYTHING = Augmentation(

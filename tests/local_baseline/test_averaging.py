@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr.local_baseline.averaging import WeightAverage, decay_at
-from cxr.local_baseline.fitting import fit_stage, validation_loss
-from cxr.local_baseline.pipeline import TrainingData
+from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.recipes import CNN5, Constant, EarlyStopping, Optimizer, Recipe
-from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.averaging import WeightAverage, decay_at
+from cxr.local_baseline.training.fitting import fit_stage, validation_loss
+from cxr.local_baseline.training.pipeline import TrainingData
 
 STAGE = replace(
     CNN5.scratch[0], optimizer=Optimizer(1e-2), schedule=Constant(), early_stopping=EarlyStopping(patience=99)

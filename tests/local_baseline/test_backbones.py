@@ -13,8 +13,8 @@ import pytest
 from cxr.errors import Fault, InputError
 from cxr.local_baseline.models.backbone_facts import FACTS, IMAGENET_DEVIATION, IMAGENET_MEAN
 from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
-from cxr.local_baseline.overrides import apply_overrides
 from cxr.local_baseline.recipes import MOBILENET_V2, RECIPES, BackboneKind, Precision, Recipe
+from cxr.local_baseline.recipes.overrides import apply_overrides
 from cxr.local_baseline.tensorflow_setup import load
 
 SIDE = 32

@@ -11,10 +11,10 @@ import pytest
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
-from cxr.local_baseline import row_file
-from cxr.local_baseline.cache import cache_path, cached_images
-from cxr.local_baseline.preprocess import load_image
-from cxr.local_baseline.row_file import sums_path
+from cxr.local_baseline.images import row_file
+from cxr.local_baseline.images.cache import cache_path, cached_images
+from cxr.local_baseline.images.preprocess import load_image
+from cxr.local_baseline.images.row_file import sums_path
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest
 

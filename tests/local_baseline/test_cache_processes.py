@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from cxr.bundle import Preprocessing
-from cxr.local_baseline.cache import cache_path, cached_images
-from cxr.local_baseline.preprocess import load_image
-from cxr.local_baseline.row_file import open_rows
+from cxr.local_baseline.images.cache import cache_path, cached_images
+from cxr.local_baseline.images.preprocess import load_image
+from cxr.local_baseline.images.row_file import open_rows
 from cxr.manifests.manifest import Manifest
 
 PROGRAM = Path(__file__).parent / "decoding_process.py"

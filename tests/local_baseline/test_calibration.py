@@ -13,8 +13,8 @@ from scipy.special import expit, log_softmax, logit
 from sklearn.metrics import log_loss
 
 from cxr.bundle import Calibration
-from cxr.local_baseline.calibration import FLOOR, calibrated, fit_temperature
-from cxr.local_baseline.threshold import roc_auc
+from cxr.local_baseline.judging.calibration import FLOOR, calibrated, fit_temperature
+from cxr.local_baseline.judging.threshold import roc_auc
 
 TEMPERATURE = Calibration("temperature", 2.0, "hand", "nothing", 0, 0.0, 0.0)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cxr.errors import Fault
-from cxr.local_baseline.checkpoints import KEPT, Checkpoint, Checkpoints, packed, unpacked
+from cxr.local_baseline.training.checkpoints import KEPT, Checkpoint, Checkpoints, packed, unpacked
 
 MARK, OTHER = "a" * 64, "b" * 64
 

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pytest
 
 from cxr.errors import UsageError
-from cxr.local_baseline.augmenting import blurred
-from cxr.local_baseline.corruptions import CORRUPTIONS, Corruption, corrupted, find_corruptions
-from cxr.local_baseline.operating_scores import operating_scores
-from cxr.local_baseline.pipeline import TrainingData
+from cxr.local_baseline.images.corruptions import CORRUPTIONS, Corruption, corrupted, find_corruptions
+from cxr.local_baseline.judging.operating_scores import operating_scores
 from cxr.local_baseline.recipes import ChosenOn
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.augmenting import blurred
+from cxr.local_baseline.training.pipeline import TrainingData
 
 Pixels = npt.NDArray[np.uint8]
 EACH = pytest.mark.parametrize("corruption", CORRUPTIONS.values(), ids=list(CORRUPTIONS))

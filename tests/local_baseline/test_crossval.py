@@ -17,7 +17,7 @@ from cxr.compare.crossval.nouns import CrossValidation, FoldResult
 from cxr.compare.crossval.run import cross_validate
 from cxr.compare.nouns import Draws
 from cxr.errors import UsageError
-from cxr.local_baseline.folds import make_folds
+from cxr.local_baseline.judging.folds import make_folds
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.train import train
 from cxr.manifests.manifest import Manifest
@@ -117,7 +117,7 @@ def test_the_files_say_the_same(result: CrossValidation) -> None:
 
 def test_the_images_are_decoded_once_for_all_folds(result: CrossValidation, request_of_three: TrainRequest) -> None:
     contract = result.folds[0].bundle.info.preprocessing
-    from cxr.local_baseline.cache import cache_path
+    from cxr.local_baseline.images.cache import cache_path
 
     places = {cache_path(fold.manifest, contract, request_of_three.cache_dir) for fold in result.folds}
     assert places == {cache_path(request_of_three.manifest, contract, request_of_three.cache_dir)}

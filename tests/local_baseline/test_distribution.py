@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from cxr.errors import Fault, UsageError
-from cxr.local_baseline.distribution import ALONE, CURRENT, Cluster, Replicas, shared_layer
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.distribution import ALONE, CURRENT, Cluster, Replicas, shared_layer
 
 PROGRAM = Path(__file__).parent / "replica_process.py"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.local_baseline.cache import cached_images
+from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.recipes import RECIPES
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.tensorflow_setup import load

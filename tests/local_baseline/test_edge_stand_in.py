@@ -25,7 +25,7 @@ from cxr.errors import InputError
 from cxr.local_baseline.edge_evaluation import evaluation, slices
 from cxr.local_baseline.edge_items import read_items
 from cxr.local_baseline.exports.tflite_metadata import read_labels
-from cxr.local_baseline.preprocess import load_image
+from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.recipes import EDGE
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.manifests.manifest import Manifest

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cxr.errors import UsageError
-from cxr.local_baseline.distribution import Cluster, cluster_of
-from cxr.local_baseline.epochs import EpochResult, StageState, best_so_far
 from cxr.local_baseline.recipes import EarlyStopping, Plateau
-from cxr.local_baseline.tuning_report import MOST_LINES, TuningReport
+from cxr.local_baseline.training.distribution import Cluster, cluster_of
+from cxr.local_baseline.training.epochs import EpochResult, StageState, best_so_far
+from cxr.local_baseline.training.tuning_report import MOST_LINES, TuningReport
 
 
 def epoch(number: int, val_loss: float, *, val_auc: float = 0.5, stage: str = "whole") -> EpochResult:

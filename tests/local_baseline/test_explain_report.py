@@ -19,7 +19,7 @@ from cxr.local_baseline.explain.explaining import Explainer, check_explainable, 
 from cxr.local_baseline.explain.nouns import Case, Explanation
 from cxr.local_baseline.explain.overlay import original_pixels, overlay, to_original
 from cxr.local_baseline.explain.report import prepare, write_report
-from cxr.local_baseline.preprocess import load_image
+from cxr.local_baseline.images.preprocess import load_image
 
 
 def encoded(pixels: np.ndarray) -> bytes:

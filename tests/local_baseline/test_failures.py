@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from cxr.errors import Fault
-from cxr.local_baseline.curves import write_curves
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.failures import told_out_of_memory, told_unwritable
 from cxr.local_baseline.local_training import Listeners, train_here
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.curves import write_curves
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.failures import told_out_of_memory, told_unwritable
 from cxr.manifests.manifest import Manifest
 
 PETABYTE = 1 << 50

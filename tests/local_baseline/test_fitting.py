@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from cxr.errors import Fault
-from cxr.local_baseline.fitting import EpochResult, StageSnapshot, fit_stage, validation_loss
-from cxr.local_baseline.objective import cross_entropy
-from cxr.local_baseline.pipeline import TrainingData
+from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.recipes import CNN5, Augmentation, EarlyStopping, Plateau, Recipe, Stage
-from cxr.local_baseline.scoring import scorer
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.fitting import EpochResult, StageSnapshot, fit_stage, validation_loss
+from cxr.local_baseline.training.objective import cross_entropy
+from cxr.local_baseline.training.pipeline import TrainingData
 
 STAGE = replace(CNN5.scratch[0], early_stopping=EarlyStopping(patience=2))
 

@@ -12,12 +12,12 @@ import pytest
 from cxr.local_baseline.exports.tfjs import export_tfjs
 from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.models.collapse import finished
-from cxr.local_baseline.overrides import apply_overrides, parse_overrides
 from cxr.local_baseline.recipes import FLAGSHIP, BatchNorm, Recipe, Supervision
+from cxr.local_baseline.recipes.overrides import apply_overrides, parse_overrides
 from cxr.local_baseline.request import TrainRequest
-from cxr.local_baseline.supervision import FinerClasses
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train
+from cxr.local_baseline.training.supervision import FinerClasses
 
 FINER = FinerClasses(("NORMAL", "PNEUMONIA (bacterial)", "PNEUMONIA (viral)"), np.arange(3), (0, 1, 1))
 #: What the model may weigh in half precision, and how many parameters it may have.

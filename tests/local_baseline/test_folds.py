@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.folds import Fold, make_folds
+from cxr.local_baseline.judging.folds import Fold, make_folds
 from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import Manifest, ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest

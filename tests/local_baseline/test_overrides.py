@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from cxr.errors import UsageError
-from cxr.local_baseline.overrides import HYPERPARAMETERS, RECIPE_KNOBS, STAGE_KNOBS, apply_overrides, parse_overrides
 from cxr.local_baseline.recipes import (
     CNN5,
     MOBILENET_V2,
@@ -15,6 +14,13 @@ from cxr.local_baseline.recipes import (
     Recipe,
     Supervision,
     Trains,
+)
+from cxr.local_baseline.recipes.overrides import (
+    HYPERPARAMETERS,
+    RECIPE_KNOBS,
+    STAGE_KNOBS,
+    apply_overrides,
+    parse_overrides,
 )
 
 

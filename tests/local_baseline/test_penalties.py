@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from cxr.errors import UsageError
-from cxr.local_baseline.distribution import shared_layer
-from cxr.local_baseline.fitting import fit_stage
 from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.models.penalties import penalise
-from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import CNN5, RECIPES, Constant, Optimizer, OptimizerKind, Recipe
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.distribution import shared_layer
+from cxr.local_baseline.training.fitting import fit_stage
+from cxr.local_baseline.training.pipeline import TrainingData
 
 
 def penalised(model: object) -> list[str]:

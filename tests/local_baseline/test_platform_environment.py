@@ -13,9 +13,9 @@ import pytest
 
 from cxr.bundle import read_bundle
 from cxr.errors import UsageError
-from cxr.local_baseline.distribution import Cluster, cluster_of
 from cxr.local_baseline.platform_environment import HERE, SAGEMAKER, VERTEX, JobEnvironment, read_environment
 from cxr.local_baseline.trainer import fetch_manifest, parse_options
+from cxr.local_baseline.training.distribution import Cluster, cluster_of
 from cxr.manifests.manifest import Manifest
 
 FOREIGN = ("AIP_", "SM_", "TF_CONFIG", "TRAINING_JOB_NAME", "SAGEMAKER_")

@@ -10,11 +10,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from cxr.bundle import Bundle
-from cxr.local_baseline.cache import cached_images
 from cxr.local_baseline.exports.tflite import TfliteForm, export_tflite
+from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.models.build import build_model, in_float32
-from cxr.local_baseline.overrides import parse_overrides
 from cxr.local_baseline.recipes import CNN5, MOBILENET_V2, Precision, Recipe
+from cxr.local_baseline.recipes.overrides import parse_overrides
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
-from cxr.local_baseline.preprocess import load_image, preprocess, resize, round_to_uint8
+from cxr.local_baseline.images.preprocess import load_image, preprocess, resize, round_to_uint8
 from cxr.local_baseline.tensorflow_setup import load
 
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.overrides import RECIPE_KNOBS, STAGE_KNOBS, Kind, Knob, Value, apply_overrides
-from cxr.local_baseline.recipe_file import open_recipe, read_recipe, to_toml
 from cxr.local_baseline.recipes import RECIPES, Recipe, Trains
+from cxr.local_baseline.recipes.overrides import RECIPE_KNOBS, STAGE_KNOBS, Kind, Knob, Value, apply_overrides
+from cxr.local_baseline.recipes.recipe_file import open_recipe, read_recipe, to_toml
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 
 
@@ -152,7 +152,7 @@ def test_set_wins_over_the_file_and_both_are_in_the_fingerprint(small_request: T
     ],
 )
 def test_every_new_field_is_in_the_fingerprint(small_request: TrainRequest, change: str) -> None:
-    from cxr.local_baseline.overrides import parse_overrides
+    from cxr.local_baseline.recipes.overrides import parse_overrides
 
     request = replace(small_request, overrides=parse_overrides([change]))
     assert fingerprint(request, recipe_of(request)) != fingerprint(small_request, recipe_of(small_request))

@@ -13,12 +13,12 @@ import pytest
 from replica_process import data, recipe
 
 from cxr.errors import InputError
-from cxr.local_baseline.checkpoints import KEPT, Checkpoints
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.fitting import validation_loss
+from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.recipes import Augmentation, Cosine, Optimizer, Recipe, Trains
-from cxr.local_baseline.scoring import scorer
-from cxr.local_baseline.stages import Surroundings, Trained, run_stages
+from cxr.local_baseline.training.checkpoints import KEPT, Checkpoints
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.fitting import validation_loss
+from cxr.local_baseline.training.stages import Surroundings, Trained, run_stages
 
 MARK = "a" * 64
 Tell = Callable[[int, int, str], None]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr.errors import UsageError
-from cxr.local_baseline.sampling import Batch, Draw, Sampling, batch_drawer
+from cxr.local_baseline.training.sampling import Batch, Draw, Sampling, batch_drawer
 
 
 def drawer(labels: list[int], groups: list[np.ndarray], *, batch_size: int, seed: int, sampling: Sampling) -> Draw:

@@ -11,7 +11,7 @@ import pytest
 
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.recipes import RECIPES
-from cxr.local_baseline.search_space import (
+from cxr.local_baseline.recipes.search_space import (
     Parameter,
     ParameterKind,
     Scale,
@@ -100,6 +100,6 @@ def test_a_bad_file_is_named_with_what_is_wrong(text: str, words: str, tmp_path:
 
 
 def test_a_search_space_is_read_without_tensorflow() -> None:
-    code = "import sys, cxr.local_baseline.search_space; print(*sys.modules)"
+    code = "import sys, cxr.local_baseline.recipes.search_space; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"tensorflow", "keras", "numpy", "pandas", "google.cloud.storage"}.isdisjoint(loaded)

@@ -17,12 +17,12 @@ import pytest
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.cache import cached_images
-from cxr.local_baseline.distribution import Cluster, Replicas
+from cxr.local_baseline.images.cache import cached_images
+from cxr.local_baseline.images.shard_source import ShardedImages, sharded_images
 from cxr.local_baseline.request import TrainRequest, recipe_of
-from cxr.local_baseline.shard_source import ShardedImages, sharded_images
-from cxr.local_baseline.stages import Surroundings
 from cxr.local_baseline.train import train, training_data
+from cxr.local_baseline.training.distribution import Cluster, Replicas
+from cxr.local_baseline.training.stages import Surroundings
 from cxr.manifests.manifest import Manifest, new_manifest
 from cxr.manifests.shards import ShardOptions, plan_shards, write_shards
 

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.local_baseline.cache import cached_images
 from cxr.local_baseline.exports.tflite import convert
+from cxr.local_baseline.images.cache import cached_images
+from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
 from cxr.local_baseline.models.collapse import CLASSES, finished, log_odds_weights
-from cxr.local_baseline.pipeline import TrainingData, training_batches
 from cxr.local_baseline.recipes import EDGE, NOTHING, BatchNorm, Recipe, Stage, Supervision, Trains
 from cxr.local_baseline.request import TrainRequest
-from cxr.local_baseline.scoring import scorer
-from cxr.local_baseline.stages import run_stages
-from cxr.local_baseline.supervision import FinerClasses, finer_classes, supervision_in_words
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train, training_data
+from cxr.local_baseline.training.pipeline import TrainingData, training_batches
+from cxr.local_baseline.training.stages import run_stages
+from cxr.local_baseline.training.supervision import FinerClasses, finer_classes, supervision_in_words
 from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
 
 ETIOLOGY = Supervision.ETIOLOGY

@@ -11,16 +11,16 @@ import pytest
 
 from cxr.bundle import read_bundle
 from cxr.errors import UsageError
-from cxr.local_baseline.fitting import fit_stage
-from cxr.local_baseline.lessons import TrainedTeacher, as_seen_by, lessons_of
-from cxr.local_baseline.objective import cross_entropy, objective, softened
-from cxr.local_baseline.pipeline import TrainingData
+from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.recipes import CNN5, EDGE, Constant, Optimizer, Recipe, Supervision, Teacher
 from cxr.local_baseline.request import TrainRequest, fingerprint
-from cxr.local_baseline.scoring import scorer
-from cxr.local_baseline.teaching import TEACHERS_FOLDER, check_teachers, teacher_request
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train
+from cxr.local_baseline.training.fitting import fit_stage
+from cxr.local_baseline.training.lessons import TrainedTeacher, as_seen_by, lessons_of
+from cxr.local_baseline.training.objective import cross_entropy, objective, softened
+from cxr.local_baseline.training.pipeline import TrainingData
+from cxr.local_baseline.training.teaching import TEACHERS_FOLDER, check_teachers, teacher_request
 from cxr.manifests.manifest import Manifest
 
 

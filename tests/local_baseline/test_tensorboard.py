@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.tensorboard import TensorBoardLog
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.tensorboard import TensorBoardLog
 
 
 def result(number: int) -> EpochResult:

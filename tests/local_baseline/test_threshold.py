@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from cxr.errors import UsageError
-from cxr.local_baseline.threshold import roc_auc, sensitivity_threshold, youden_threshold
+from cxr.local_baseline.judging.threshold import roc_auc, sensitivity_threshold, youden_threshold
 
 SCORED = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=60).filter(
     lambda rows: len({positive for _, positive in rows}) == 2

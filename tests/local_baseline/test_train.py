@@ -15,13 +15,13 @@ import pytest
 from cxr.bundle import Bundle, ModelFormat, Origin, read_bundle
 from cxr.compare.predictions import predict
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.cache import cached_images
-from cxr.local_baseline.distribution import Replicas
-from cxr.local_baseline.operating_point import choose_operating_point
+from cxr.local_baseline.images.cache import cached_images
+from cxr.local_baseline.judging.operating_point import choose_operating_point
 from cxr.local_baseline.request import TrainRequest
-from cxr.local_baseline.stages import Surroundings
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train
+from cxr.local_baseline.training.distribution import Replicas
+from cxr.local_baseline.training.stages import Surroundings
 from cxr.manifests.manifest import Manifest, new_manifest
 
 

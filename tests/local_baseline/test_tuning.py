@@ -20,12 +20,12 @@ import pytest
 from PIL import Image
 
 from cxr.errors import Fault, InputError, UsageError
-from cxr.local_baseline.overrides import HYPERPARAMETERS, parse_overrides
-from cxr.local_baseline.pipeline import TrainingData
-from cxr.local_baseline.recipe_file import open_recipe, overrides_toml, read_recipe
 from cxr.local_baseline.recipes import RECIPES, Teacher, find_recipe
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, parse_overrides
+from cxr.local_baseline.recipes.recipe_file import open_recipe, overrides_toml, read_recipe
+from cxr.local_baseline.recipes.search_space import Parameter, ParameterKind, Scale, SearchSpace, default_space
 from cxr.local_baseline.request import TrainRequest, recipe_of
-from cxr.local_baseline.search_space import Parameter, ParameterKind, Scale, SearchSpace, default_space
+from cxr.local_baseline.training.pipeline import TrainingData
 from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, TuneRequest, Tuning, best_first, check_tune
 from cxr.local_baseline.tuning.plot import write_plot
 from cxr.local_baseline.tuning.search import _check_failures, _Clock, _trial, tune

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from cxr.local_baseline.models.build import FEATURES, build_model
-from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import (
     MOBILENET_V2,
     RECIPES,
@@ -23,8 +22,9 @@ from cxr.local_baseline.recipes import (
     Stage,
     Trains,
 )
-from cxr.local_baseline.stages import freeze, run_stages
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.pipeline import TrainingData
+from cxr.local_baseline.training.stages import freeze, run_stages
 
 
 def data() -> TrainingData:

@@ -19,7 +19,7 @@ from cxr.compare.ruler import check_ruler
 from cxr.compare.testset import describe_test_set
 from cxr.compare.versions import installed_versions, machine
 from cxr.errors import NotAllowed, UsageError
-from cxr.local_baseline.cache import Progress
+from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
 
 __all__ = ["Comparison", "compare"]

@@ -26,7 +26,7 @@ from cxr.compare.scoring import score
 from cxr.compare.versions import installed_versions
 from cxr.errors import InputError, RulerMismatch
 from cxr.files import write_text_atomically
-from cxr.local_baseline.cache import Progress
+from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
 
 SCHEMA_VERSION = 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr.compare.metrics import Bools, Floats, Ints
-from cxr.local_baseline.calibration import FLOOR
+from cxr.local_baseline.judging.calibration import FLOOR
 
 #: Bins of equal width of a reliability diagram. (Guo et al. 2017 took 15, for test sets of 10,000 images and more.)
 BINS = 10

@@ -32,8 +32,8 @@ from cxr.compare.predictors import open_predictor
 from cxr.compare.ruler import check_ruler
 from cxr.errors import InputError
 from cxr.files import write_text_atomically
-from cxr.local_baseline.cache import Progress
-from cxr.local_baseline.corruptions import Corruption, corrupted
+from cxr.local_baseline.images.cache import Progress
+from cxr.local_baseline.images.corruptions import Corruption, corrupted
 from cxr.manifests.manifest import Manifest
 
 

@@ -12,7 +12,7 @@ from cxr.compare.images import split_images
 from cxr.compare.predictors import measure_latency_ms, open_predictor
 from cxr.compare.predictors.base import Probabilities
 from cxr.compare.predictors.latency import TIMED_RUNS
-from cxr.local_baseline.cache import Progress
+from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
 
 BATCH_IMAGES = 32

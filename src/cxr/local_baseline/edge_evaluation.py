@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxr.local_baseline.fitting import validation_loss
-from cxr.local_baseline.scoring import Probabilities
+from cxr.local_baseline.judging.scoring import Probabilities
+from cxr.local_baseline.training.fitting import validation_loss
 
 #: Confidence thresholds at which precision and recall are given.
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(20))

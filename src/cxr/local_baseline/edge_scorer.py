@@ -23,8 +23,8 @@ import numpy as np
 from cxr.errors import CxrError, InputError, UsageError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.entry import run_process
-from cxr.local_baseline.image_source import BUCKET_WORKERS
-from cxr.local_baseline.preprocess import Pixels, load_image
+from cxr.local_baseline.images.image_source import BUCKET_WORKERS
+from cxr.local_baseline.images.preprocess import Pixels, load_image
 from cxr.local_baseline.recipes import EDGE
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.storage import Store, open_store

@@ -20,21 +20,21 @@ import numpy as np
 
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
-from cxr.local_baseline.cache import decoded_images
 from cxr.local_baseline.edge_evaluation import evaluation, slices
 from cxr.local_baseline.edge_items import TEST, TRAINING, VALIDATION, Item, labels_of, read_items
 from cxr.local_baseline.entry import run_process
 from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
 from cxr.local_baseline.exports.tfjs import export_tfjs
 from cxr.local_baseline.exports.tflite import TfliteForm, convert, export_tflite, write_tflite
-from cxr.local_baseline.fitting import EpochResult
-from cxr.local_baseline.image_source import BUCKET_WORKERS, NamedImages, Read, Source, read_local
+from cxr.local_baseline.images.cache import decoded_images
+from cxr.local_baseline.images.image_source import BUCKET_WORKERS, NamedImages, Read, Source, read_local
+from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.models.build import without_scaling
-from cxr.local_baseline.pipeline import TrainingData
 from cxr.local_baseline.recipes import EDGE, NO_WEIGHTS
 from cxr.local_baseline.request import DEFAULT_SEED, check_seed
-from cxr.local_baseline.scoring import scorer
-from cxr.local_baseline.stages import Trained, plan_stages, run_stages
+from cxr.local_baseline.training.fitting import EpochResult
+from cxr.local_baseline.training.pipeline import TrainingData
+from cxr.local_baseline.training.stages import Trained, plan_stages, run_stages
 from cxr.storage import open_store
 
 MOBILE_TYPES = ("MOBILE_TF_LOW_LATENCY_1", "MOBILE_TF_VERSATILE_1", "MOBILE_TF_HIGH_ACCURACY_1")

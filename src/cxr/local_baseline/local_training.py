@@ -9,14 +9,14 @@ from pathlib import Path
 
 from cxr.bundle import Bundle
 from cxr.errors import Fault, Interrupted, UsageError
-from cxr.local_baseline.cache import Progress
-from cxr.local_baseline.checkpoints import MARK_DIGITS, Checkpoints
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.fitting import OnEpoch
+from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
-from cxr.local_baseline.signals import sigterm_as_ctrl_c
-from cxr.local_baseline.stages import OnResume, Surroundings
 from cxr.local_baseline.train import train
+from cxr.local_baseline.training.checkpoints import MARK_DIGITS, Checkpoints
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.fitting import OnEpoch
+from cxr.local_baseline.training.signals import sigterm_as_ctrl_c
+from cxr.local_baseline.training.stages import OnResume, Surroundings
 from cxr.locks import only_one
 
 

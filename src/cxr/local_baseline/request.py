@@ -10,9 +10,9 @@ from pathlib import Path
 from cxr.bundle import ModelFormat, Origin
 from cxr.errors import InputError, UsageError
 from cxr.files import sha256_of_file
-from cxr.local_baseline.overrides import Overrides, apply_overrides
-from cxr.local_baseline.recipe_file import open_recipe
 from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, Recipe
+from cxr.local_baseline.recipes.overrides import Overrides, apply_overrides
+from cxr.local_baseline.recipes.recipe_file import open_recipe
 from cxr.manifests.manifest import Manifest
 
 #: Raised when the same request would now train another model, so that finished bundles are not taken for it.

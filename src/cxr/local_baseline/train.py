@@ -16,22 +16,22 @@ import PIL
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, read_bundle, write_bundle
 from cxr.errors import InputError, MissingPackage
 from cxr.folders import replaced_folder
-from cxr.local_baseline.cache import Progress, cached_images
-from cxr.local_baseline.curves import write_curves
 from cxr.local_baseline.exports.saved_model import export_saved_model
-from cxr.local_baseline.failures import told_out_of_memory, told_unwritable
-from cxr.local_baseline.fitting import EpochResult, OnEpoch
-from cxr.local_baseline.operating_point import choose_operating_point
-from cxr.local_baseline.operating_scores import operating_scores
-from cxr.local_baseline.pipeline import TrainingData, smallest_batch
+from cxr.local_baseline.images.cache import Progress, cached_images
+from cxr.local_baseline.images.shard_source import sharded_images
+from cxr.local_baseline.judging.operating_point import choose_operating_point
+from cxr.local_baseline.judging.operating_scores import operating_scores
+from cxr.local_baseline.judging.threshold import roc_auc
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
-from cxr.local_baseline.shard_source import sharded_images
-from cxr.local_baseline.stages import Surroundings, Trained, run_stages
-from cxr.local_baseline.supervision import finer_classes, supervision_in_words
-from cxr.local_baseline.teaching import check_teachers, trained_teachers
 from cxr.local_baseline.tensorflow_setup import make_deterministic, versions
-from cxr.local_baseline.threshold import roc_auc
+from cxr.local_baseline.training.curves import write_curves
+from cxr.local_baseline.training.failures import told_out_of_memory, told_unwritable
+from cxr.local_baseline.training.fitting import EpochResult, OnEpoch
+from cxr.local_baseline.training.pipeline import TrainingData, smallest_batch
+from cxr.local_baseline.training.stages import Surroundings, Trained, run_stages
+from cxr.local_baseline.training.supervision import finer_classes, supervision_in_words
+from cxr.local_baseline.training.teaching import check_teachers, trained_teachers
 from cxr.manifests.manifest import Manifest
 from cxr.version import __version__
 

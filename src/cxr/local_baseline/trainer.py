@@ -18,13 +18,8 @@ from typing import NoReturn
 
 from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
 from cxr.errors import CxrError, InputError, UsageError
-from cxr.local_baseline.cache import images_root
-from cxr.local_baseline.checkpoints import Checkpoints
-from cxr.local_baseline.distribution import Replicas, cluster_of, join
 from cxr.local_baseline.entry import run_process
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.failures import only_said
-from cxr.local_baseline.overrides import HYPERPARAMETERS, Overrides, parse_overrides
+from cxr.local_baseline.images.cache import images_root
 from cxr.local_baseline.platform_environment import (
     HERE,
     SAGEMAKER,
@@ -33,14 +28,19 @@ from cxr.local_baseline.platform_environment import (
     read_environment,
     tell_failure,
 )
-from cxr.local_baseline.recipe_file import open_recipe
 from cxr.local_baseline.recipes import IMAGENET, NO_WEIGHTS, EarlyStopping
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, Overrides, parse_overrides
+from cxr.local_baseline.recipes.recipe_file import open_recipe
 from cxr.local_baseline.request import DEFAULT_SEED, TrainRequest, check_request, check_seed, fingerprint, recipe_of
-from cxr.local_baseline.stages import Surroundings
-from cxr.local_baseline.tensorboard import TensorBoardLog
 from cxr.local_baseline.tensorflow_setup import CLUSTER_VARIABLE
 from cxr.local_baseline.train import CURVES_FILE, HISTORY_FILE, finished_bundle, train
-from cxr.local_baseline.tuning_report import FILE_VARIABLE, METRICS, TRIAL_VARIABLE, TuningReport
+from cxr.local_baseline.training.checkpoints import Checkpoints
+from cxr.local_baseline.training.distribution import Replicas, cluster_of, join
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.failures import only_said
+from cxr.local_baseline.training.stages import Surroundings
+from cxr.local_baseline.training.tensorboard import TensorBoardLog
+from cxr.local_baseline.training.tuning_report import FILE_VARIABLE, METRICS, TRIAL_VARIABLE, TuningReport
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest, sidecar_of
 from cxr.storage import open_store

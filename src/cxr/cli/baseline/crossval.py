@@ -14,9 +14,9 @@ from cxr.cli.out import Out
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.compare.crossval.nouns import CrossValidation, FoldResult
-    from cxr.local_baseline.fitting import EpochResult
-    from cxr.local_baseline.folds import Fold
+    from cxr.local_baseline.judging.folds import Fold
     from cxr.local_baseline.request import TrainRequest
+    from cxr.local_baseline.training.fitting import EpochResult
 
 
 def crossval_command(
@@ -59,10 +59,10 @@ def crossval_command(
     Example: cxr baseline crossval --recipe cnn5 --folds 5 --manifest manifest.csv
     """
     from cxr.compare.crossval.run import check_folder
-    from cxr.local_baseline.cache import images_root
-    from cxr.local_baseline.folds import make_folds
-    from cxr.local_baseline.overrides import parse_overrides
-    from cxr.local_baseline.recipe_file import open_recipe
+    from cxr.local_baseline.images.cache import images_root
+    from cxr.local_baseline.judging.folds import make_folds
+    from cxr.local_baseline.recipes.overrides import parse_overrides
+    from cxr.local_baseline.recipes.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import task_view

@@ -25,7 +25,7 @@ def cases_of_files(bundle: Bundle, paths: Sequence[Path], manifest_path: Path) -
     from cxr.compare.predictors import open_predictor
     from cxr.local_baseline.explain.explaining import read_case_file
     from cxr.local_baseline.explain.nouns import Case
-    from cxr.local_baseline.preprocess import load_image
+    from cxr.local_baseline.images.preprocess import load_image
 
     info = bundle.info
     labels = _labels(manifest_path, info.classes)
@@ -56,9 +56,9 @@ def cases_of_mistakes(
     """The mistakes on a split, the one with the largest probability of the wrong class first."""
     from cxr.compare.metrics import predicted_classes
     from cxr.compare.predictions import predict
-    from cxr.local_baseline.cache import images_root
     from cxr.local_baseline.explain.nouns import Case
-    from cxr.local_baseline.image_source import reader
+    from cxr.local_baseline.images.cache import images_root
+    from cxr.local_baseline.images.image_source import reader
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import view_for
 

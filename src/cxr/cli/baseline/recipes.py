@@ -29,8 +29,8 @@ def recipes_command(
 
     Example: cxr baseline recipes cnn5 --toml > my.toml
     """
-    from cxr.local_baseline.recipe_file import open_recipe, to_toml
     from cxr.local_baseline.recipes import RECIPES
+    from cxr.local_baseline.recipes.recipe_file import open_recipe, to_toml
 
     out = Out(as_json, quiet)
     if name is None:

@@ -40,7 +40,7 @@ def robustness_command(
     from cxr.compare.bootstrap import DRAWS, SEED
     from cxr.compare.nouns import Draws
     from cxr.compare.robustness import robustness, robustness_csv
-    from cxr.local_baseline.corruptions import find_corruptions
+    from cxr.local_baseline.images.corruptions import find_corruptions
     from cxr.manifests.manifest_file import read_manifest
     from cxr.settings import load_settings
 

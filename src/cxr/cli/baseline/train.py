@@ -43,9 +43,9 @@ def train_command(
 
     Example: cxr baseline train --recipe cnn5 --data chest_xray --evaluate
     """
-    from cxr.local_baseline.cache import images_root
-    from cxr.local_baseline.overrides import parse_overrides
-    from cxr.local_baseline.recipe_file import open_recipe
+    from cxr.local_baseline.images.cache import images_root
+    from cxr.local_baseline.recipes.overrides import parse_overrides
+    from cxr.local_baseline.recipes.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest, check_seed
     from cxr.manifests.tasks import task_view
     from cxr.settings import load_settings

@@ -18,8 +18,8 @@ from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
-    from cxr.local_baseline.epochs import EpochResult
     from cxr.local_baseline.request import TrainRequest
+    from cxr.local_baseline.training.epochs import EpochResult
     from cxr.manifests.manifest import Manifest
 
 
@@ -70,7 +70,7 @@ def _train(out: Out, request: TrainRequest, choices: Choices) -> Bundle:
     # TensorFlow takes three seconds to load: only when there is something to train.
     from cxr.local_baseline.local_training import Listeners, train_here
     from cxr.local_baseline.request import recipe_of
-    from cxr.local_baseline.tensorboard import TensorBoardLog
+    from cxr.local_baseline.training.tensorboard import TensorBoardLog
 
     stages = recipe_of(request).stages_with(request.weights)
     table = TrainingTable(out, {stage.trains.value: stage.early_stopping for stage in stages})

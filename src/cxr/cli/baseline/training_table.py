@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from cxr.cli.out import Out
 
 if TYPE_CHECKING:
-    from cxr.local_baseline.epochs import EpochResult
     from cxr.local_baseline.recipes import EarlyStopping
+    from cxr.local_baseline.training.epochs import EpochResult
 
 #: Column -> its width; numbers stand to the right.
 COLUMNS = {
@@ -47,7 +47,7 @@ class TrainingTable:
 
     def on_epoch(self, result: EpochResult) -> None:
         """One line."""
-        from cxr.local_baseline.epochs import best_so_far
+        from cxr.local_baseline.training.epochs import best_so_far
 
         self.epochs += 1
         self._history.append(result)

@@ -14,8 +14,8 @@ from cxr.cli.out import Out
 from cxr.errors import MissingPackage
 
 if TYPE_CHECKING:
+    from cxr.local_baseline.recipes.search_space import SearchSpace
     from cxr.local_baseline.request import TrainRequest
-    from cxr.local_baseline.search_space import SearchSpace
     from cxr.local_baseline.tuning.nouns import TrialRow, TuneRequest, Tuning
 
 #: Without --minutes and --trials.
@@ -69,9 +69,9 @@ def tune_command(
 
     Example: cxr baseline tune --recipe cnn5 --minutes 30 --epochs 2
     """
-    from cxr.local_baseline.cache import images_root
-    from cxr.local_baseline.overrides import parse_overrides
-    from cxr.local_baseline.recipe_file import open_recipe
+    from cxr.local_baseline.images.cache import images_root
+    from cxr.local_baseline.recipes.overrides import parse_overrides
+    from cxr.local_baseline.recipes.recipe_file import open_recipe
     from cxr.local_baseline.request import TrainRequest
     from cxr.local_baseline.tuning.nouns import TuneRequest, check_tune
     from cxr.manifests.manifest_file import read_manifest
@@ -103,10 +103,10 @@ def tune_command(
 
 def _space(training: TrainRequest, path: Path | None) -> SearchSpace:
     """The space of a file, or the recipe's own without what is set for all trials."""
-    from cxr.local_baseline.overrides import HYPERPARAMETERS
-    from cxr.local_baseline.recipe_file import open_recipe
+    from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS
+    from cxr.local_baseline.recipes.recipe_file import open_recipe
+    from cxr.local_baseline.recipes.search_space import SearchSpace, parameters_of, read_space
     from cxr.local_baseline.request import recipe_of
-    from cxr.local_baseline.search_space import SearchSpace, parameters_of, read_space
 
     if path is not None:
         return read_space(path)

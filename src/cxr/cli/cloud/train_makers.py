@@ -19,10 +19,10 @@ from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
 from cxr.cloud.vertex.tuning import TuneOptions, plan_tune, tune_options_from
 from cxr.errors import UsageError
-from cxr.local_baseline.overrides import apply_overrides, parse_overrides
-from cxr.local_baseline.recipe_file import open_recipe
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
-from cxr.local_baseline.search_space import Parameter, default_space, read_space
+from cxr.local_baseline.recipes.overrides import apply_overrides, parse_overrides
+from cxr.local_baseline.recipes.recipe_file import open_recipe
+from cxr.local_baseline.recipes.search_space import Parameter, default_space, read_space
 from cxr.manifests.manifest import Manifest
 
 Say = Callable[[str], None]

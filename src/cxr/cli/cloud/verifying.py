@@ -11,7 +11,7 @@ import numpy as np
 from cxr.bundle import Bundle, Preprocessing
 from cxr.compare.predictors import open_predictor
 from cxr.errors import missing_package
-from cxr.local_baseline.preprocess import Pixels, load_image
+from cxr.local_baseline.images.preprocess import Pixels, load_image
 from cxr.manifests.sample.cast import MIN_IMAGES, cast
 from cxr.manifests.sample.draw import draw_image
 

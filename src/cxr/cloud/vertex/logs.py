@@ -21,7 +21,7 @@ LOGS_SINCE = "2020-01-01T00:00:00Z"
 #: Where the service says which trial of a tuning job wrote an entry.
 TRIAL_LABEL = "ml.googleapis.com/trial_id"
 _PAGE = 1000
-#: What the trainer writes after each epoch (cxr.local_baseline.fitting.EpochResult.line), and what Keras writes.
+#: What the trainer writes after each epoch (EpochResult.line, training/epochs.py), and what Keras writes.
 _EPOCH = re.compile(r"\bepoch (\d+)/(\d+)\b", re.IGNORECASE)
 
 

@@ -22,8 +22,8 @@ from cxr.compare.evaluation.measures import WHOLE, Scored, measured, scored, val
 from cxr.compare.nouns import Draws
 from cxr.compare.predictions import predict
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.cache import Progress, cached_images
-from cxr.local_baseline.folds import Fold
+from cxr.local_baseline.images.cache import Progress, cached_images
+from cxr.local_baseline.judging.folds import Fold
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 from cxr.local_baseline.train import finished_bundle
 from cxr.manifests.manifest_file import write_manifest

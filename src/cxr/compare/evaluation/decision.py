@@ -11,8 +11,8 @@ from cxr.bundle import Bundle
 from cxr.compare.predictions import predict
 from cxr.compare.ruler import check_ruler
 from cxr.errors import UsageError
-from cxr.local_baseline.cache import Progress
-from cxr.local_baseline.operating_point import OperatingPoint, choose_operating_point, threshold_for
+from cxr.local_baseline.images.cache import Progress
+from cxr.local_baseline.judging.operating_point import OperatingPoint, choose_operating_point, threshold_for
 from cxr.manifests.manifest import Manifest
 
 CHOSEN_ON = "validation"

@@ -32,8 +32,8 @@ from cxr.compare.probability_metrics import (
 )
 from cxr.compare.ruler import check_ruler, check_split
 from cxr.errors import InputError
-from cxr.local_baseline.cache import Progress
-from cxr.local_baseline.calibration import calibrated
+from cxr.local_baseline.images.cache import Progress
+from cxr.local_baseline.judging.calibration import calibrated
 from cxr.manifests.manifest import Manifest
 
 VALIDATION = "validation"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Bundle, Preprocessing
 from cxr.errors import InputError
-from cxr.local_baseline.calibration import calibrated
+from cxr.local_baseline.judging.calibration import calibrated
 
 Images = NDArray[np.uint8]
 Probabilities = NDArray[np.float64]

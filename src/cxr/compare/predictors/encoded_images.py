@@ -18,7 +18,7 @@ from PIL import Image
 from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Images, Probabilities, class_probabilities
 from cxr.errors import InputError
-from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import load
 
 IMAGE, KEY, SCORES, LABELS = "image_bytes", "key", "scores", "labels"

@@ -17,7 +17,7 @@ from cxr.local_baseline.explain.graph import Graph, unfold
 from cxr.local_baseline.explain.maps import Applicable, Mapper
 from cxr.local_baseline.explain.nouns import Case, Explanation
 from cxr.local_baseline.explain.overlay import original_pixels, to_original
-from cxr.local_baseline.preprocess import Pixels, load_image
+from cxr.local_baseline.images.preprocess import Pixels, load_image
 from cxr.local_baseline.tensorflow_setup import load
 
 Floats = npt.NDArray[np.float32]

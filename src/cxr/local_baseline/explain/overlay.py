@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from cxr.bundle import Preprocessing
-from cxr.local_baseline.preprocess import load_image
+from cxr.local_baseline.images.preprocess import load_image
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]

@@ -16,7 +16,7 @@ import numpy as np
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.exports.tflite_metadata import with_metadata
-from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import STARTUP_NOISE, load, without_lines
 
 #: Notes of TensorFlow's loader and converter on stderr.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cxr.local_baseline.distribution import copy_variables
 from cxr.local_baseline.models.backbone import backbone_features, backbone_head
 from cxr.local_baseline.models.dense import dense_features
 from cxr.local_baseline.models.edge import edge_features
@@ -16,6 +15,7 @@ from cxr.local_baseline.models.six_convolutions import six_convolution_features
 from cxr.local_baseline.models.three_block import three_block_features
 from cxr.local_baseline.recipes import Architecture, Precision, Recipe
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.distribution import copy_variables
 
 #: Name of the layer that ends what is computed once for a head, and of the probabilities' layer, in every model.
 FEATURES = "features"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxr.local_baseline.supervision import FinerClasses
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.supervision import FinerClasses
 
 #: Name of the layer that adds up the finer classes. It follows SCORES, which stays the layer of the finer classes.
 CLASSES = "classes"

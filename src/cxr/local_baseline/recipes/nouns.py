@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
-from cxr.local_baseline.sampling import Sampling
+from cxr.local_baseline.training.sampling import Sampling
 
 #: `--weights` words; anything else is the path of a weights file.
 NO_WEIGHTS = "none"

@@ -10,10 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from cxr.errors import UsageError
-from cxr.local_baseline.overrides import HYPERPARAMETERS, Value
-from cxr.local_baseline.recipe_file import open_recipe
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, Value
+from cxr.local_baseline.recipes.recipe_file import open_recipe
+from cxr.local_baseline.recipes.search_space import SearchSpace, check_space
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
-from cxr.local_baseline.search_space import SearchSpace, check_space
 
 #: Raised when the same search would now ask for other trials, so that an older one is not continued.
 TUNING_VERSION = 1

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from cxr.errors import missing_package
 from cxr.files import atomic_path
-from cxr.local_baseline.overrides import HYPERPARAMETERS
-from cxr.local_baseline.search_space import Parameter, Scale
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS
+from cxr.local_baseline.recipes.search_space import Parameter, Scale
 from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, Tuning
 
 if TYPE_CHECKING:

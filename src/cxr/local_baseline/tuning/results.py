@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from cxr.files import write_text_atomically
-from cxr.local_baseline.overrides import HYPERPARAMETERS
-from cxr.local_baseline.recipe_file import open_recipe, overrides_toml
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS
+from cxr.local_baseline.recipes.recipe_file import open_recipe, overrides_toml
 from cxr.local_baseline.tuning.nouns import TrialRow, Tuning
 
 SCHEMA_VERSION = 1

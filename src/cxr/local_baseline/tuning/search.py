@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from cxr.errors import Fault, InputError, UsageError
-from cxr.local_baseline.cache import Progress
-from cxr.local_baseline.epochs import EpochResult, best_so_far
-from cxr.local_baseline.failures import told_out_of_memory
-from cxr.local_baseline.lessons import TrainedTeacher
-from cxr.local_baseline.overrides import Value
-from cxr.local_baseline.pipeline import TrainingData
+from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.recipes import Recipe
+from cxr.local_baseline.recipes.overrides import Value
 from cxr.local_baseline.request import TrainRequest, check_request, recipe_of
-from cxr.local_baseline.stages import run_stages
-from cxr.local_baseline.teaching import check_teachers, trained_teachers
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train, training_data
+from cxr.local_baseline.training.epochs import EpochResult, best_so_far
+from cxr.local_baseline.training.failures import told_out_of_memory
+from cxr.local_baseline.training.lessons import TrainedTeacher
+from cxr.local_baseline.training.pipeline import TrainingData
+from cxr.local_baseline.training.stages import run_stages
+from cxr.local_baseline.training.teaching import check_teachers, trained_teachers
 from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, TuneRequest, Tuning, best_first, check_tune
 from cxr.local_baseline.tuning.results import write_results
 from cxr.local_baseline.tuning.study import Study

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from cxr.errors import InputError, UsageError, missing_package
-from cxr.local_baseline.overrides import HYPERPARAMETERS, Value, parse_overrides
-from cxr.local_baseline.search_space import Parameter, ParameterKind, Scale, SearchSpace
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, Value, parse_overrides
+from cxr.local_baseline.recipes.search_space import Parameter, ParameterKind, Scale, SearchSpace
 from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, TuneRequest, tuning_fingerprint
 
 JOURNAL_FILE = "study.journal"

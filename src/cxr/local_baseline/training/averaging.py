@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxr.local_baseline.signals import deferred_signals
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.signals import deferred_signals
 
 Values = list[npt.NDArray[Any]]
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
 from cxr.errors import UsageError
-from cxr.local_baseline.cache import Progress
-from cxr.local_baseline.lessons import TrainedTeacher
+from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.models.build import SCORES
 from cxr.local_baseline.recipes import Recipe, Teacher
 from cxr.local_baseline.request import LARGEST_SEED, TrainRequest, check_request, fingerprint
-from cxr.local_baseline.stages import Surroundings
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.lessons import TrainedTeacher
+from cxr.local_baseline.training.stages import Surroundings
 
 #: The folder of finished teachers in the cache, each under the beginning of its fingerprint.
 TEACHERS_FOLDER = "teachers"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cxr.errors import Fault, InputError
-from cxr.local_baseline.row_file import Rows
+from cxr.local_baseline.images.row_file import Rows
 from cxr.local_baseline.tensorflow_setup import cpu_count
 from cxr.manifests.manifest import Manifest
 

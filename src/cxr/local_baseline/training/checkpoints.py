@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import Fault, NotFound
-from cxr.local_baseline.failures import only_said, words_of
+from cxr.local_baseline.training.failures import only_said, words_of
 from cxr.storage import open_store
 
 #: How many are kept: the newest, and the one before it in case the newest cannot be read.

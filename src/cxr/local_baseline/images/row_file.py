@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import Fault, NotAllowed
-from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.images.preprocess import Pixels
 
 #: Bytes that are compared with their checksums whenever a file is opened (a quarter of a second); of a larger file,
 #: rows spread evenly over it.

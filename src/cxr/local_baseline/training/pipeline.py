@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxr.local_baseline.augmenting import augment
-from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.recipes import Augmentation
-from cxr.local_baseline.sampling import Sampling, batch_drawer
-from cxr.local_baseline.supervision import FinerClasses
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.augmenting import augment
+from cxr.local_baseline.training.sampling import Sampling, batch_drawer
+from cxr.local_baseline.training.supervision import FinerClasses
 
 Labels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float32]

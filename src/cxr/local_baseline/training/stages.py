@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from cxr.errors import InputError
-from cxr.local_baseline.checkpoints import Checkpoints
-from cxr.local_baseline.distribution import ALONE, Replicas
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.fitting import OnEpoch, fit_stage
-from cxr.local_baseline.lessons import TrainedTeacher
+from cxr.local_baseline.judging.scoring import batch_runner
 from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
 from cxr.local_baseline.models.collapse import finished
-from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.recipes import BatchNorm, Recipe, Stage, Trains
-from cxr.local_baseline.resuming import RunMemory
-from cxr.local_baseline.scoring import batch_runner
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.checkpoints import Checkpoints
+from cxr.local_baseline.training.distribution import ALONE, Replicas
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.fitting import OnEpoch, fit_stage
+from cxr.local_baseline.training.lessons import TrainedTeacher
+from cxr.local_baseline.training.pipeline import TrainingData, steps_per_epoch
+from cxr.local_baseline.training.resuming import RunMemory
 
 Progress = Callable[[int, int, str], None]
 OnResume = Callable[[tuple[EpochResult, ...]], None]

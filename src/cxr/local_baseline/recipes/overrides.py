@@ -29,7 +29,7 @@ from cxr.local_baseline.recipes import (
     Supervision,
     Trains,
 )
-from cxr.local_baseline.sampling import Sampling
+from cxr.local_baseline.training.sampling import Sampling
 
 Value = bool | int | float | str
 Overrides = Mapping[str, Value]

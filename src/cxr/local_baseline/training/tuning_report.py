@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cxr.local_baseline.epochs import EpochResult, best_so_far
-from cxr.local_baseline.failures import only_said
 from cxr.local_baseline.recipes import EarlyStopping
+from cxr.local_baseline.training.epochs import EpochResult, best_so_far
+from cxr.local_baseline.training.failures import only_said
 
 FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
 TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"

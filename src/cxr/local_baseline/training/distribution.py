@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import Fault, UsageError
-from cxr.local_baseline.pipeline import Shares
 from cxr.local_baseline.tensorflow_setup import CLUSTER_VARIABLE, load
+from cxr.local_baseline.training.pipeline import Shares
 
 #: What a replica is doing now: its place in the batch, for the dropout layers (one thread for each local replica).
 CURRENT = threading.local()

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.overrides import (
+from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, find_recipe
+from cxr.local_baseline.recipes.overrides import (
     RECIPE_KNOBS,
     STAGE_KNOBS,
     STAGE_WORDS,
@@ -31,7 +32,6 @@ from cxr.local_baseline.overrides import (
     check_value,
     stage_has,
 )
-from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, find_recipe
 
 SUFFIX = ".toml"
 #: Keys of the file that are no knobs.

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import UsageError
-from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import load
 
 #: Images that are changed at once.

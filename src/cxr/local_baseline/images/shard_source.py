@@ -18,8 +18,8 @@ from typing import BinaryIO
 import numpy as np
 
 from cxr.errors import CxrError, InputError, NotFound, UsageError
-from cxr.local_baseline.image_source import CHUNK_IMAGES, Encoded
-from cxr.local_baseline.row_file import Rows
+from cxr.local_baseline.images.image_source import CHUNK_IMAGES, Encoded
+from cxr.local_baseline.images.row_file import Rows
 from cxr.local_baseline.tensorflow_setup import cpu_count
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.shards import INDEX_NAME, ShardIndex, ShardOptions, ShardRecord, plan_shards, read_index

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cxr.local_baseline.epochs import EpochResult
-from cxr.local_baseline.failures import only_said
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.epochs import EpochResult
+from cxr.local_baseline.training.failures import only_said
 from cxr.storage import open_store
 
 SCALARS = ("loss", "val_loss", "val_auc", "val_accuracy", "learning_rate")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cxr.local_baseline.checkpoints import Arrays, Checkpoint, Checkpoints, packed, unpacked
-from cxr.local_baseline.epochs import EpochResult, StageState
-from cxr.local_baseline.fitting import StageResult, StageSnapshot, Values, values_of
+from cxr.local_baseline.training.checkpoints import Arrays, Checkpoint, Checkpoints, packed, unpacked
+from cxr.local_baseline.training.epochs import EpochResult, StageState
+from cxr.local_baseline.training.fitting import StageResult, StageSnapshot, Values, values_of
 
 
 @dataclass(slots=True)

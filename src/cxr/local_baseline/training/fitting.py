@@ -13,20 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import Fault
-from cxr.local_baseline.averaging import WeightAverage
-from cxr.local_baseline.distribution import ALONE, Replicas, copy_variables
-from cxr.local_baseline.epochs import EpochResult as EpochResult
-from cxr.local_baseline.epochs import StageState
-from cxr.local_baseline.lessons import Lessons, TrainedTeacher, lessons_of
-from cxr.local_baseline.objective import Objective, objective
-from cxr.local_baseline.optimizers import build_optimizer
-from cxr.local_baseline.pipeline import TrainingData, steps_per_epoch, training_batches
+from cxr.local_baseline.judging.scoring import Probabilities, scorer
+from cxr.local_baseline.judging.threshold import roc_auc
 from cxr.local_baseline.recipes import Plateau, Recipe, Stage
-from cxr.local_baseline.sampling import batch_bounds
-from cxr.local_baseline.scoring import Probabilities, scorer
-from cxr.local_baseline.signals import deferred_signals
 from cxr.local_baseline.tensorflow_setup import load
-from cxr.local_baseline.threshold import roc_auc
+from cxr.local_baseline.training.averaging import WeightAverage
+from cxr.local_baseline.training.distribution import ALONE, Replicas, copy_variables
+from cxr.local_baseline.training.epochs import EpochResult as EpochResult
+from cxr.local_baseline.training.epochs import StageState
+from cxr.local_baseline.training.lessons import Lessons, TrainedTeacher, lessons_of
+from cxr.local_baseline.training.objective import Objective, objective
+from cxr.local_baseline.training.optimizers import build_optimizer
+from cxr.local_baseline.training.pipeline import TrainingData, steps_per_epoch, training_batches
+from cxr.local_baseline.training.sampling import batch_bounds
+from cxr.local_baseline.training.signals import deferred_signals
 
 #: Probabilities are kept this far from 0 and 1 in the logarithm.
 EPSILON = 1e-7

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr.bundle import Preprocessing
-from cxr.local_baseline.objective import softened
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.objective import softened
 
 #: A batch, float32 [B, H, W, C] of 0..255 -> the teachers' mean probabilities, float32 [B, outputs], or None without.
 Lessons = Callable[[Any], Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cxr.bundle import Calibration, Threshold
-from cxr.local_baseline.calibration import ClassNumbers, Probabilities, calibrated, fit_temperature
-from cxr.local_baseline.threshold import sensitivity_threshold, youden_threshold
+from cxr.local_baseline.judging.calibration import ClassNumbers, Probabilities, calibrated, fit_temperature
+from cxr.local_baseline.judging.threshold import sensitivity_threshold, youden_threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 from cxr.errors import InputError, UsageError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.models.backbone_facts import FACTS
-from cxr.local_baseline.overrides import HYPERPARAMETERS, Kind, knob_of, parse_overrides, takes_activation
 from cxr.local_baseline.recipes import NO_WEIGHTS, Activation, OptimizerKind, Recipe, Trains, find_recipe
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, Kind, knob_of, parse_overrides, takes_activation
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

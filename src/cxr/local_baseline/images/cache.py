@@ -16,11 +16,11 @@ import numpy as np
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
-from cxr.local_baseline.image_source import Encoded, ImageSource, NamedImages, Source, reader
-from cxr.local_baseline.image_source import images_root as images_root
-from cxr.local_baseline.preprocess import Pixels, load_image
-from cxr.local_baseline.row_file import RowFile, Rows, claim_space, new_rows, only_one, open_rows
-from cxr.local_baseline.shard_source import sharded_images
+from cxr.local_baseline.images.image_source import Encoded, ImageSource, NamedImages, Source, reader
+from cxr.local_baseline.images.image_source import images_root as images_root
+from cxr.local_baseline.images.preprocess import Pixels, load_image
+from cxr.local_baseline.images.row_file import RowFile, Rows, claim_space, new_rows, only_one, open_rows
+from cxr.local_baseline.images.shard_source import sharded_images
 from cxr.manifests.manifest import Manifest
 
 #: Chunks that wait for each decoding thread: what bounds the memory for encoded images.

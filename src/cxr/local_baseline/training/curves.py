@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.errors import missing_package
-from cxr.local_baseline.epochs import EpochResult
+from cxr.local_baseline.training.epochs import EpochResult
 
 INCHES = (8.0, 6.0)
 DOTS_PER_INCH = 110

@@ -13,11 +13,11 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from cxr.local_baseline.corruptions import CORRUPTIONS, corrupted
-from cxr.local_baseline.pipeline import TrainingData
-from cxr.local_baseline.preprocess import Pixels
+from cxr.local_baseline.images.corruptions import CORRUPTIONS, corrupted
+from cxr.local_baseline.images.preprocess import Pixels
+from cxr.local_baseline.judging.scoring import Probabilities, scorer
 from cxr.local_baseline.recipes import ChosenOn
-from cxr.local_baseline.scoring import Probabilities, scorer
+from cxr.local_baseline.training.pipeline import TrainingData
 
 
 @dataclass(frozen=True, slots=True)

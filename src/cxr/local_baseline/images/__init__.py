@@ -1,0 +1,1 @@
+"""From files and buckets to decoded pixels."""

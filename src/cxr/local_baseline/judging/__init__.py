@@ -1,0 +1,1 @@
+"""Scores of a model in memory, and what is chosen on validation: threshold, temperature, folds."""

@@ -1,0 +1,1 @@
+"""One training: batches, stages, epochs, checkpoints, replicas, teachers."""
