@@ -97,8 +97,8 @@ def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr
     flagship = run_cxr("baseline", "recipes", "flagship").stdout
     for words in (
         "etiology",
-        "decay 0.99",
-        "keeps the last epoch",
+        "weight average",
+        "the last epoch is kept",
         "batch norm trained",
         "weight decay 0.01",
         "warmup share 0.05",

@@ -108,11 +108,23 @@ class JobEnvironment:
         return [*first, *(folder for name, folder in sorted(self.channels.items()) if name not in DATA_CHANNELS)]
 
 
+def bare_environment(environment: Mapping[str, str]) -> JobEnvironment:
+    """The platform, and where it is told of a failure: what is known before anything is read that may be broken."""
+    platform = next((one for one in PLATFORMS if any(environment.get(name) for name in one.known_by)), HERE)
+    below = platform.failure_below
+    return JobEnvironment(platform, failure=_root(platform, environment) / below if below else None)
+
+
+def _root(platform: Platform, environment: Mapping[str, str]) -> Path:
+    return Path((environment.get(platform.root) if platform.root else "") or platform.default_root)
+
+
 def read_environment(environment: Mapping[str, str]) -> JobEnvironment:
     """What `environment` (and on SageMaker the files below its root) says. Raises UsageError for what cannot be
     read."""
-    platform = next((one for one in PLATFORMS if any(environment.get(name) for name in one.known_by)), HERE)
-    root = Path((environment.get(platform.root) if platform.root else "") or platform.default_root)
+    bare = bare_environment(environment)
+    platform = bare.platform
+    root = _root(platform, environment)
     config = root / platform.config_below if platform.config_below else None
 
     def place(variable: str, below: str) -> str:
@@ -125,7 +137,7 @@ def read_environment(environment: Mapping[str, str]) -> JobEnvironment:
         checkpoints=place(platform.checkpoints, platform.checkpoints_below),
         tensorboard=place(platform.tensorboard, ""),
         extra_output=place(platform.extra_output, platform.extra_output_below),
-        failure=root / platform.failure_below if platform.failure_below else None,
+        failure=bare.failure,
         channels=_channels(environment, root / platform.channels_below) if platform.channels_below else {},
         parameters=_parameters(environment, config) if config else {},
         cluster=environment.get(CLUSTER_VARIABLE, "") or (_cluster(environment, config) if config else ""),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cxr.bundle import ModelFormat, Origin
 from cxr.errors import InputError, UsageError
@@ -18,6 +19,8 @@ from cxr.manifests.manifest import Manifest
 #: Raised when the same request would now train another model, so that finished bundles are not taken for it.
 TRAINING_VERSION = 3
 DEFAULT_SEED = 7
+#: Fields of a recipe that describe it, and decide nothing of the model. Its stages are listed by their own rule.
+DESCRIBING = ("name", "summary", "source", "deviations", "parameters", "default_weights", "scratch", "pretrained")
 #: NumPy's and Keras's generators take seeds from 0 to this.
 LARGEST_SEED = 2**32 - 1
 
@@ -90,20 +93,18 @@ def check_request(request: TrainRequest, recipe: Recipe) -> None:
 
 
 def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
-    """sha256 (hex) of everything that decides the model: data, recipe with its overrides, seed, epochs, the weights'
-    bytes, format, name."""
-    weights = request.weights
-    if weights not in {NO_WEIGHTS, IMAGENET}:
-        weights = sha256_of_file(Path(weights))
+    """sha256 (hex) of everything that decides the bundle: data, what runs of the recipe with its overrides, seed,
+    epochs, the weights' bytes, format, the bundle's name. What only describes the recipe is left out: other words train
+    no other model."""
     decides = {
         "training_version": TRAINING_VERSION,
         "manifest": request.manifest.hash,
         # A task's view has the manifest's hash, and other labels.
         "classes": request.manifest.classes,
-        "recipe": asdict(recipe),
+        "recipe": _deciding(recipe, request.weights),
         "epochs": request.epochs,
         "seed": request.seed,
-        "weights": weights,
+        "weights": _bytes_of(request.weights),
         "format": request.format,
         "origin": request.origin,
         "name": request.name,
@@ -111,3 +112,22 @@ def fingerprint(request: TrainRequest, recipe: Recipe) -> str:
     if request.deterministic:
         decides["deterministic"] = True
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _deciding(recipe: Recipe, weights: str) -> dict[str, Any]:
+    """What decides a training of the recipe with these weights, as plain values; a teacher is a training too."""
+    fields = {key: value for key, value in asdict(recipe).items() if key not in DESCRIBING}
+    teachers = [
+        {
+            "seed": teacher.seed,
+            "weights": _bytes_of(teacher.weights or weights),
+            "recipe": _deciding(teacher.recipe, teacher.weights or weights),
+        }
+        for teacher in (recipe.teachers if recipe.teacher_share else ())
+    ]
+    return {**fields, "stages": [asdict(stage) for stage in recipe.stages_with(weights)], "teachers": teachers}
+
+
+def _bytes_of(weights: str) -> str:
+    """The word for weights, or the digest of a file of them."""
+    return weights if weights in {NO_WEIGHTS, IMAGENET} else sha256_of_file(Path(weights))

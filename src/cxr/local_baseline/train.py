@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ def train(
 ) -> Bundle:
     """Train what `request` asks for and return the bundle at `request.output`.
 
-    A finished bundle of the same request is returned untouched, unless `fresh`. Anything else at that place is replaced
-    only when it is a bundle, and only when the new one is whole. `on_progress(done, total, note)` hears of decoding and
-    of every step, `on_epoch` of each epoch; `surroundings` are checkpoints to continue from and replicas to train on.
+    A finished bundle of the same request is returned untouched, unless `fresh` (a finished teacher likewise). Anything
+    else at that place is replaced only when it is a bundle, and only when the new one is whole.
+    `on_progress(done, total, note)` hears of decoding and of every step, `on_epoch` of each epoch; `surroundings` are
+    checkpoints to continue from and replicas to train on.
 
     Raises UsageError (unknown recipe or override, weights for a recipe without any, more replicas than images in a
     batch), InputError (a split or a file missing), Fault (the loss is not a number, the disk or the memory is full).
@@ -73,7 +75,7 @@ def train(
         data = training_data(request, recipe, on_progress, around)
         positive = request.manifest.classes.index(request.manifest.positive_class)
         with told_out_of_memory(recipe.batch_size):
-            teachers = trained_teachers(request, recipe, _train_teacher, on_progress, surroundings)
+            teachers = trained_teachers(request, recipe, partial(_train_teacher, fresh), on_progress, surroundings)
             trained = run_stages(
                 recipe,
                 data,
@@ -98,8 +100,10 @@ def train(
     return read_bundle(request.output, verify=False)
 
 
-def _train_teacher(request: TrainRequest, on_progress: Progress, surroundings: Surroundings | None) -> Bundle:
-    return train(request, on_progress, surroundings=surroundings)
+def _train_teacher(
+    fresh: bool, request: TrainRequest, on_progress: Progress, surroundings: Surroundings | None
+) -> Bundle:
+    return train(request, on_progress, surroundings=surroundings, fresh=fresh)
 
 
 def finished_bundle(output: Path, mark: str) -> Bundle | None:

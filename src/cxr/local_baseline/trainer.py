@@ -25,6 +25,7 @@ from cxr.local_baseline.platform_environment import (
     SAGEMAKER,
     VERTEX,
     JobEnvironment,
+    bare_environment,
     read_environment,
     tell_failure,
 )
@@ -53,8 +54,9 @@ MANIFEST_NAME = "manifest.csv"
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> None:
     """Train as the command line and the environment say; leave a complete bundle (SavedModel) in the model folder."""
     variables = os.environ if environment is None else environment
-    job = read_environment(variables)
+    job = bare_environment(variables)
     try:
+        job = read_environment(variables)
         options = parse_options(arguments, job)
         with tempfile.TemporaryDirectory(prefix="cxr-trainer-") as work:
             _run(options, _Job(job, variables), Path(work))
@@ -250,7 +252,8 @@ class _Teller:
 
 
 def parse_options(arguments: Sequence[str] | None, job: JobEnvironment) -> TrainerOptions:
-    """The command line, with the platform's hyperparameters for what it does not say. Raises UsageError."""
+    """The command line and the platform's hyperparameters; of what both say the hyperparameters count, since a tuning
+    service varies them. Raises UsageError."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     given = _parser().parse_args([*_other_words(words, job), *flags_of(job.parameters)])
     check_seed(given.seed)
@@ -279,12 +282,21 @@ def parse_options(arguments: Sequence[str] | None, job: JobEnvironment) -> Train
 
 
 def flags_of(parameters: Mapping[str, str]) -> list[str]:
-    """Hyperparameters as flags: an option's name with its value, any other name as `--set`."""
+    """Hyperparameters as flags: an option's name with its value, a switch when its value is true, any other name as
+    `--set`. Raises UsageError for a switch that is neither true nor false."""
     options = vars(_parser().parse_args(["--recipe="]))
-    return [
-        f"--{name.replace('_', '-')}={value}" if name.replace("-", "_") in options else f"--set={name}={value}"
-        for name, value in parameters.items()
-    ]
+    flags = []
+    for name, value in parameters.items():
+        option, flag = name.replace("-", "_"), f"--{name.replace('_', '-')}"
+        if option not in options:
+            flags.append(f"--set={name}={value}")
+        elif not isinstance(options[option], bool):
+            flags.append(f"{flag}={value}")
+        elif value.lower() not in {"true", "false"}:
+            raise UsageError(f"{name}={value}: it takes true or false")
+        elif value.lower() == "true":
+            flags.append(flag)
+    return flags
 
 
 def _other_words(words: list[str], job: JobEnvironment) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +12,13 @@ from cxr.cli.out import Out
 from cxr.errors import UsageError
 
 if TYPE_CHECKING:
-    from cxr.local_baseline.recipes import Recipe, Stage
+    from cxr.local_baseline.recipes import Recipe, Stage, Teacher
+
+
+#: Fields of a recipe that have rows of their own.
+SHOWN = {"name", "summary", "source", "architecture", "preprocessing", "scratch", "pretrained", "default_weights"}
+SHOWN |= {"parameters", "backbone", "pooling", "head_units", "batch_size", "dropout", "l1", "l2", "penalised_layers"}
+SHOWN |= {"class_weights", "teachers", "deviations"}
 
 
 def recipes_command(
@@ -62,8 +68,6 @@ def _print_all(out: Out, recipes: list[Recipe]) -> None:
 
 
 def _print_one(out: Out, recipe: Recipe) -> None:
-    from cxr.local_baseline.recipes.overrides import takes_activation
-
     rows: list[tuple[str, object]] = [
         ("what it is", recipe.summary),
         ("source", recipe.source),
@@ -73,9 +77,8 @@ def _print_one(out: Out, recipe: Recipe) -> None:
         ("weights", f"{recipe.weights} (the first is the default)" if recipe.pretrained else recipe.weights),
         ("batch size", recipe.batch_size),
         ("dropout", recipe.dropout),
-        ("activation", recipe.activation if takes_activation(recipe) else "the backbone's"),
-        ("batch norm momentum", recipe.batch_norm_momentum),
-        *_learning(recipe),
+        ("class weights", "yes" if recipe.class_weights else "no"),
+        *_particulars(recipe),
     ]
     if recipe.backbone is not None:
         hidden = f", {recipe.head_units} hidden units" if recipe.head_units else ""
@@ -86,28 +89,23 @@ def _print_one(out: Out, recipe: Recipe) -> None:
         )
     for words, stages in (("from scratch", recipe.scratch), ("with weights", recipe.pretrained)):
         rows += [(f"{words}, {stage.trains}", _stage_words(stage)) for stage in stages]
+    rows += [(f"teacher {teacher.name}", _teacher_words(teacher)) for teacher in recipe.teachers]
     rows += [("differs from its source", deviation) for deviation in recipe.deviations]
     # As text, one value a cell: numbers beside words.
     out.table((recipe.name, ""), [(key, "-" if value is None else str(value)) for key, value in rows])
 
 
-def _learning(recipe: Recipe) -> list[tuple[str, object]]:
-    """What the net is told, in which batches and numbers, and what is kept and chosen."""
-    balanced = recipe.sampling == "balanced"
-    teachers = [f"{teacher.name} (seed +{teacher.seed})" for teacher in recipe.teachers]
-    if teachers:
-        teachers.append(f"share {recipe.teacher_share:g}, temperature {recipe.teacher_temperature:g}")
+def _particulars(recipe: Recipe) -> list[tuple[str, object]]:
+    """What else the recipe does in another way than most."""
     return [
-        ("supervision", recipe.supervision),
-        ("label smoothing", recipe.label_smoothing or "none"),
-        ("teachers", ", ".join(teachers) or "none"),
-        ("sampling", recipe.sampling),
-        ("class weights", "no" if balanced or not recipe.class_weights else "yes"),
-        ("averaged weights", f"decay {recipe.weight_average:g} a step" if recipe.weight_average else "no"),
-        ("precision", recipe.precision),
-        ("threshold chosen on", recipe.operating_point),
-        ("augmentation strength", f"{recipe.augmentation_strength:g}"),
+        (field.name.replace("_", " "), _words(getattr(recipe, field.name)))
+        for field in fields(recipe)
+        if field.name not in SHOWN and getattr(recipe, field.name) != field.default
     ]
+
+
+def _words(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _input(recipe: Recipe) -> str:
@@ -120,26 +118,37 @@ def _stage_words(stage: Stage) -> str:
     length = f"{budget.epochs} epochs"
     if budget.min_steps:
         length += f" (at least {budget.min_steps} steps, at most {budget.max_epochs} epochs)"
-    optimizer = f"{stage.optimizer.kind} {stage.optimizer.learning_rate:g}"
-    for name in ("weight_decay", "momentum"):
-        if value := getattr(stage.optimizer, name):
-            optimizer += f" ({name.replace('_', ' ')} {value:g})"
     changes = [f"{name} {value:g}" for name, value in asdict(stage.augmentation).items() if value]
-    parts = [length, optimizer, _schedule_words(stage), _kept_words(stage), *(changes or ["no augmentation"])]
-    if stage.unfreeze_layers is not None:
-        parts.append(f"the last {stage.unfreeze_layers} convolutions")
-    if stage.trains == "fine-tune":
-        parts.append(f"batch norm {stage.batch_norm}")
-    return ", ".join(parts)
+    layers = "" if stage.unfreeze_layers is None else f", the last {stage.unfreeze_layers} convolutions"
+    batch_norm = f", batch norm {stage.batch_norm}" if stage.trains == "fine-tune" else ""
+    return (
+        f"{length}, {_optimizer_words(stage)}, {_schedule_words(stage)}, {_stopping_words(stage)}, "
+        f"{', '.join(changes) or 'no augmentation'}{layers}{batch_norm}"
+    )
+
+
+def _optimizer_words(stage: Stage) -> str:
+    optimizer = stage.optimizer
+    more = (("momentum", optimizer.momentum), ("weight decay", optimizer.weight_decay))
+    said = "".join(f", {name} {size:g}" for name, size in more if size)
+    return f"{optimizer.kind} {optimizer.learning_rate:g}{said}"
 
 
 def _schedule_words(stage: Stage) -> str:
-    facts = [f"{name.replace('_', ' ')} {value:g}" for name, value in asdict(stage.schedule).items()]
-    return f"{type(stage.schedule).__name__.lower()} schedule" + (f" ({', '.join(facts)})" if facts else "")
+    settings = ", ".join(f"{name.replace('_', ' ')} {size:g}" for name, size in asdict(stage.schedule).items())
+    return f"{type(stage.schedule).__name__.lower()} schedule{f' ({settings})' if settings else ''}"
 
 
-def _kept_words(stage: Stage) -> str:
+def _stopping_words(stage: Stage) -> str:
     rule = stage.early_stopping
     if rule.keep_last:
-        return "keeps the last epoch"
-    return f"keeps the best epoch, stops after {rule.patience} without a better one"
+        return "the last epoch is kept"
+    if rule.patience >= stage.budget.max_epochs:
+        return "the best epoch is kept"
+    least = f" by {rule.min_delta:g}" if rule.min_delta else ""
+    return f"the best epoch is kept, stops after {rule.patience} without progress{least}"
+
+
+def _teacher_words(teacher: Teacher) -> str:
+    weights = f", weights {teacher.weights}" if teacher.weights else ""
+    return f"{teacher.recipe.name} at {_input(teacher.recipe)}, seed + {teacher.seed}{weights}"

@@ -19,7 +19,9 @@ DataFolder = Annotated[
     Path | None, typer.Option("--data", help="Instead of a manifest: a folder with train/<label>/… and test/<label>/….")
 ]
 BundleFolder = Annotated[Path | None, typer.Option("--out", "-o", help="The bundle [default: runs/RECIPE].")]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the data [default: by its size].")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", help="Passes over the data, of the last stage [default: by its size].")
+]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same training.")]
 Weights = Annotated[
     str | None, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's].")
@@ -35,7 +37,7 @@ VerifyCache = Annotated[
 BundleName = Annotated[str | None, typer.Option("--name", help="The bundle's name [default: the recipe's].")]
 Evaluate = Annotated[bool, typer.Option("--evaluate", help="Then judge the bundle on the test split.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin anew: forget checkpoints and a finished bundle.")]
-Finish = Annotated[bool, typer.Option("--finish", help="Train no further: make a bundle of the epochs so far.")]
+Finish = Annotated[bool, typer.Option("--finish", help="Train no further: make a bundle of what is kept so far.")]
 TensorBoardFolder = Annotated[
     Path | None, typer.Option("--tensorboard", metavar="DIR", help="Write the epochs' figures for TensorBoard.")
 ]

@@ -103,15 +103,13 @@ def tune_command(
 
 def _space(training: TrainRequest, path: Path | None) -> SearchSpace:
     """The space of a file, or the recipe's own without what is set for all trials."""
-    from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS
     from cxr.local_baseline.recipes.recipe_file import open_recipe
-    from cxr.local_baseline.recipes.search_space import SearchSpace, parameters_of, read_space
+    from cxr.local_baseline.recipes.search_space import SearchSpace, free_parameters, read_space
     from cxr.local_baseline.request import recipe_of
 
     if path is not None:
         return read_space(path)
-    searched = parameters_of(recipe_of(training), training.weights)
-    free = tuple(one for one in searched if HYPERPARAMETERS[one.id] not in training.overrides)
+    free = free_parameters(recipe_of(training), training.weights, training.overrides)
     return SearchSpace(open_recipe(training.recipe).base, free)
 
 

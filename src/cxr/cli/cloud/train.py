@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -191,21 +192,20 @@ def tune(
 
     Example: cxr cloud train tune --recipe mobilenet-v2 --trials 12 --parallel 3 --max-cost 20
     """
-    from cxr.cli.cloud.train_makers import chosen_recipe, tune_maker
+    from cxr.cli.cloud.train_makers import chosen_recipe, trial_settings, tune_maker
     from cxr.cloud.vertex.tuning import TuneOptions
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
-    start_from = chosen_recipe(recipe, weights).weights
+    chosen = chosen_recipe(recipe, weights)
 
     def options() -> TuneOptions:
-        from cxr.cli.cloud.train_makers import search_space
-
         trial = _custom_options({**ctx.params, "replicas": 1}, timeout_hours)
-        return TuneOptions(trial, search_space(space, trial.recipe, trial.weights), trials, parallel)
+        settings = trial_settings(space, chosen, overrides or ())
+        return TuneOptions(replace(trial, overrides=settings.overrides), settings.space, trials, parallel)
 
-    plan_and_launch(out, flags, wishes, tune_maker(options, start_from, on_step=out.say), manifest)
+    plan_and_launch(out, flags, wishes, tune_maker(options, chosen.weights, on_step=out.say), manifest)
 
 
 def _wishes(

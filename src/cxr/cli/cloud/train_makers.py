@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
 from cxr.cloud.vertex.tuning import TuneOptions, plan_tune, tune_options_from
 from cxr.errors import UsageError
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
-from cxr.local_baseline.recipes.overrides import apply_overrides, parse_overrides
+from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, apply_overrides, fixed_in, parse_overrides
 from cxr.local_baseline.recipes.recipe_file import open_recipe
-from cxr.local_baseline.recipes.search_space import Parameter, default_space, read_space
+from cxr.local_baseline.recipes.search_space import Parameter, SearchSpace, check_free, free_parameters, read_space
 from cxr.manifests.manifest import Manifest
 
 Say = Callable[[str], None]
@@ -102,6 +102,8 @@ def chosen_recipe(recipe: str, weights: str | None) -> JobRecipe:
     """Read `--recipe` (a name or a .toml file) and `--weights`. Raises UsageError or InputError for what there is
     not."""
     chosen = open_recipe(recipe)
+    if chosen.teachers:
+        raise UsageError(f"{recipe} has teachers, which a job cannot be told of", hint="train it here")
     texts = tuple(f"{key}={value}" for key, value in chosen.overrides.items())
     return JobRecipe(chosen.base, chosen.recipe.weights_or_default(weights), texts)
 
@@ -114,13 +116,35 @@ def check_recipe(recipe: str, weights: str, overrides: tuple[str, ...]) -> None:
     apply_overrides(found, parse_overrides(overrides), weights)
 
 
-def search_space(path: Path | None, recipe: str, weights: str) -> tuple[Mapping[str, Any], ...]:
-    """The search space of a file, or the recipe's own, as plain data. Raises InputError or UsageError for one that the
-    trainer would refuse."""
-    space = read_space(path) if path else default_space(recipe, weights)
-    if space.recipe != recipe:
+@dataclass(frozen=True, slots=True)
+class TrialSettings:
+    """What a tuning job varies, as plain data, and what it sets for all trials."""
+
+    space: tuple[Mapping[str, Any], ...]
+    overrides: tuple[str, ...]
+
+
+def trial_settings(path: Path | None, chosen: JobRecipe, sets: Sequence[str]) -> TrialSettings:
+    """The search space of a file, or all that the recipe has and `sets` (the texts of `--set`) leave free. What a
+    recipe's file says of a parameter that is searched no trial would have: it is left out.
+
+    Raises InputError or UsageError for a space that the trainer would refuse, or that searches what is set.
+    """
+    given = parse_overrides(chosen.overrides)
+    fixed = parse_overrides(sets)
+    recipe = apply_overrides(find_recipe(chosen.recipe), {**given, **fixed}, chosen.weights)
+    free = SearchSpace(chosen.recipe, free_parameters(recipe, chosen.weights, fixed))
+    space = read_space(path) if path else free
+    if space.recipe != chosen.recipe:
         raise UsageError(f"{path} is the search space of {space.recipe}", hint=f"--recipe {space.recipe}")
-    return tuple(_plain(parameter) for parameter in space.parameters)
+    check_free(space, recipe, chosen.weights, fixed)
+    searched = {HYPERPARAMETERS[parameter.id] for parameter in space.parameters}
+    kept = [
+        text
+        for text, key in zip(chosen.overrides, given, strict=True)
+        if searched.isdisjoint(fixed_in({key: given[key]}, recipe, chosen.weights, also_all=False))
+    ]
+    return TrialSettings(tuple(_plain(parameter) for parameter in space.parameters), (*kept, *sets))
 
 
 def _plain(parameter: Parameter) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,9 +46,14 @@ def build_model(recipe: Recipe, classes: int, weights: str) -> Any:
         x = keras.layers.Identity(name=FEATURES)(BACKBONES[recipe.architecture](scaled, recipe, weights))
         if recipe.architecture is Architecture.BACKBONE:
             x = backbone_head(x, recipe)
-        model = keras.Model(image, _scores(keras, x, recipe, classes), name=recipe.name.replace("-", "_"))
+        model = keras.Model(image, _scores(keras, x, recipe, classes), name=keras_name(recipe.name))
         penalise(model, recipe)
         return model
+
+
+def keras_name(name: str) -> str:
+    """A name that Keras and TensorFlow take for a model, of one that people gave."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name).lstrip("_") or "model"
 
 
 def in_float32(model: Any, recipe: Recipe) -> Any:

@@ -9,6 +9,9 @@ from cxr.local_baseline.recipes.nouns import (
     IMAGENET as IMAGENET,
 )
 from cxr.local_baseline.recipes.nouns import (
+    KEEP_LAST as KEEP_LAST,
+)
+from cxr.local_baseline.recipes.nouns import (
     NO_WEIGHTS as NO_WEIGHTS,
 )
 from cxr.local_baseline.recipes.nouns import (
@@ -55,6 +58,9 @@ from cxr.local_baseline.recipes.nouns import (
 )
 from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
+)
+from cxr.local_baseline.recipes.nouns import (
+    Sampling as Sampling,
 )
 from cxr.local_baseline.recipes.nouns import (
     Stage as Stage,

@@ -6,12 +6,13 @@ from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import Augmentation
 from cxr.local_baseline.recipes.nouns import (
     IMAGENET,
+    KEEP_LAST,
     Architecture,
     BackboneKind,
     BatchNorm,
     Budget,
+    ChosenOn,
     Cosine,
-    EarlyStopping,
     Optimizer,
     OptimizerKind,
     Recipe,
@@ -33,9 +34,7 @@ STRONG = Augmentation(
     gamma=0.45,
     noise=0.05,
 )
-#: Validation of the same hospital would choose an epoch by chance.
-LAST = EarlyStopping(patience=1000, keep_last=True)
-
+# The last epoch is kept: validation of the same hospital would choose one by chance.
 FLAGSHIP = Recipe(
     name="flagship",
     summary="MobileNetV2 (alpha 0.35) on 192x192 grey, trained on etiologies with strong augmentation",
@@ -48,17 +47,17 @@ FLAGSHIP = Recipe(
             Budget(epochs=30, min_steps=1200, max_epochs=60),
             optimizer=Optimizer(2e-3, OptimizerKind.ADAMW, weight_decay=1e-2),
             schedule=Cosine(warmup_share=0.05),
-            early_stopping=LAST,
+            early_stopping=KEEP_LAST,
             augmentation=STRONG,
         ),
     ),
     pretrained=(
         Stage(
             Trains.FINE_TUNE,
-            Budget(epochs=18, min_steps=600, max_epochs=40),
+            Budget(epochs=24, min_steps=600, max_epochs=60),
             optimizer=Optimizer(1e-3, OptimizerKind.ADAMW, weight_decay=1e-2),
             schedule=Cosine(warmup_share=0.05),
-            early_stopping=LAST,
+            early_stopping=KEEP_LAST,
             augmentation=STRONG,
             batch_norm=BatchNorm.TRAINED,
         ),
@@ -66,6 +65,7 @@ FLAGSHIP = Recipe(
     supervision=Supervision.ETIOLOGY,
     label_smoothing=0.05,
     weight_average=0.99,
+    operating_point=ChosenOn.CORRUPTED_VALIDATION,
     default_weights=IMAGENET,
     parameters=414_057,
     backbone=BackboneKind.MOBILENET_V2,

@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
-from cxr.local_baseline.training.sampling import Sampling
 
 #: `--weights` words; anything else is the path of a weights file.
 NO_WEIGHTS = "none"
@@ -70,7 +69,8 @@ class Activation(StrEnum):
 
 class Trains(StrEnum):
     """What a stage trains: all layers; the head on features computed once; the head on augmented images seen through
-    the frozen backbone; the head and the backbone's last block; or all but the batch-norm layers."""
+    the frozen backbone; the head and the backbone's last block; or the head and the backbone (what becomes of batch
+    norm there says `BatchNorm`)."""
 
     WHOLE = "whole"
     HEAD = "head"
@@ -91,6 +91,14 @@ class ChosenOn(StrEnum):
 
     VALIDATION = "validation"
     CORRUPTED_VALIDATION = "corrupted-validation"
+
+
+class Sampling(StrEnum):
+    """How images are drawn: every one once an epoch, in an order of its own; or each class equally often in every
+    batch, the images of a rarer class more than once an epoch."""
+
+    SHUFFLED = "shuffled"
+    BALANCED = "balanced"
 
 
 class BatchNorm(StrEnum):
@@ -167,6 +175,10 @@ class EarlyStopping:
     keep_last: bool = False
 
 
+#: The last epoch's weights, after as many epochs as were planned.
+KEEP_LAST = EarlyStopping(patience=1000, keep_last=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One run of the optimizer. `unfreeze_layers` is how many of the backbone's last convolutions a last-block or
@@ -187,18 +199,17 @@ class Recipe:
     """One way to train a model. `scratch` are the stages with weights none, `pretrained` those with weights (empty:
     has none), `default_weights` what is meant when nobody says which.
 
-    `parameters` is the size of the model in a bundle of two classes, trained on what the recipe's supervision names
-    (None: not known, as with another backbone). `backbone`,
-    `pooling` and `head_units` (of the hidden layer between features and scores; 0: none) are of the architecture
-    BACKBONE. `dropout` is the rate before the scores; `activation` that of the layers that are the recipe's own, not a
-    backbone's. `l1` and `l2` weigh the sums of absolute and squared values of kernels in the training loss: of the
-    layers named by `penalised_layers`, or of all but depthwise ones (empty). `augmentation_strength` multiplies the
-    augmentation of every stage. `label_smoothing` s takes s of a target's certainty and shares it among all classes
-    (Szegedy et al., CVPR 2016). `weight_average` is the decay a step of an exponential moving average of all weights,
-    which is what is judged and kept (0: none). With `teachers`, they are trained first, and the target is
-    `teacher_share` their probabilities at `teacher_temperature`, the rest the label (share 0: no teacher is trained).
-    `operating_point` says on which images the threshold is chosen.
-    `class_weights` weigh the loss, unless `sampling` balances the batches already.
+    `parameters` is the size of the model in a bundle of two classes, one of them with two etiologies where the recipe
+    is taught them (None: not known, as with another backbone). `backbone`, `pooling` and `head_units` (of the hidden
+    layer between features and scores; 0: none) are of the architecture BACKBONE. `dropout` is the rate before the
+    scores; `activation` that of the layers that are the recipe's own, not a backbone's. `l1` and `l2` weigh the sums
+    of absolute and squared values of kernels in the training loss: of the layers named by `penalised_layers`, or of
+    all but depthwise ones (empty). `augmentation_strength` multiplies the augmentation of every stage.
+    `label_smoothing` s takes s of a target's certainty and shares it among all classes (Szegedy et al., CVPR 2016).
+    `weight_average` is the decay a step of an exponential moving average of all weights, which is what is judged and
+    kept (0: none). With `teachers`, they are trained first, and the target is `teacher_share` their probabilities at
+    `teacher_temperature`, the rest the label (share 0: no teacher is trained). `operating_point` says on which images
+    the threshold is chosen. `class_weights` weigh the loss, unless `sampling` balances the batches already.
     """
 
     name: str

@@ -16,7 +16,9 @@ from cxr.bundle import Aspect
 from cxr.errors import UsageError
 from cxr.local_baseline.models.backbone_facts import FACTS
 from cxr.local_baseline.recipes import (
+    KEEP_LAST,
     NO_WEIGHTS,
+    NOTHING,
     Activation,
     Architecture,
     BackboneKind,
@@ -25,11 +27,11 @@ from cxr.local_baseline.recipes import (
     OptimizerKind,
     Precision,
     Recipe,
+    Sampling,
     Stage,
     Supervision,
     Trains,
 )
-from cxr.local_baseline.training.sampling import Sampling
 
 Value = bool | int | float | str
 Overrides = Mapping[str, Value]
@@ -85,7 +87,7 @@ RECIPE_KNOBS: dict[str, Knob] = {
 }
 #: Those that change what the recipe is made of.
 STRUCTURE_KNOBS = ("backbone", "head_units")
-#: Those that mean nothing without teachers.
+#: Those that mean something only to a recipe with teachers.
 TEACHER_KNOBS = ("teacher_share", "teacher_temperature")
 #: Fields of a stage.
 STAGE_KNOBS: dict[str, Knob] = {
@@ -105,6 +107,7 @@ STAGE_KNOBS: dict[str, Knob] = {
     "budget.epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.max_epochs": Knob(Kind.INTEGER, 1, 10_000),
     "budget.min_steps": Knob(Kind.INTEGER, 0, 10_000_000),
+    "early_stopping.keep_last": Knob(Kind.SWITCH),
     "early_stopping.min_delta": Knob(Kind.DOUBLE, 0.0, 1.0),
     "early_stopping.patience": Knob(Kind.INTEGER, 1, 10_000),
     "optimizer.kind": Knob(Kind.CHOICE, choices=OptimizerKind),
@@ -116,6 +119,8 @@ STAGE_KNOBS: dict[str, Knob] = {
     "schedule.warmup_share": Knob(Kind.DOUBLE, 0.0, 0.9),
     "unfreeze_layers": Knob(Kind.INTEGER, 0, 1000),
 }
+#: The one that decides whether a stage's other rules of stopping mean anything.
+KEEP_LAST_KNOB = "early_stopping.keep_last"
 #: Fields that cannot be set, and why.
 NO_KNOBS = {
     "augmentation.horizontal_flip": "a mirrored chest has its heart on the right, which is another diagnosis, "
@@ -139,6 +144,10 @@ HYPERPARAMETERS: dict[str, str] = {
 }
 #: Beyond this share of the side a chest leaves the image.
 MOST_ZOOM = 0.5
+#: Optimizers that have a momentum of their own to set.
+WITH_MOMENTUM = (OptimizerKind.RMSPROP, OptimizerKind.SGD)
+#: Nets without a batch-norm layer.
+WITHOUT_BATCH_NORM = (Architecture.DENSE, Architecture.THREE_BLOCK, Architecture.SIX_CONVOLUTIONS, BackboneKind.VGG16)
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Value]:
@@ -158,20 +167,50 @@ def apply_overrides(recipe: Recipe, overrides: Overrides, weights: str) -> Recip
     pretrained = weights != NO_WEIGHTS and bool(recipe.pretrained)
     stages = recipe.pretrained if pretrained else recipe.scratch
     # What decides which other knobs there are comes first.
-    for key, value in sorted(overrides.items(), key=lambda item: item[0] not in STRUCTURE_KNOBS):
+    for key, value in sorted(overrides.items(), key=lambda item: not _comes_first(item[0])):
         check_value(key, value)
         if key in RECIPE_KNOBS:
             recipe = _with_recipe_field(recipe, key, value)
         else:
             stages = _with_stages(recipe, stages, key, value)
-    if "batch_norm_momentum" in overrides and pretrained and not any(map(_trains_batch_norm, stages)):
+    if "batch_norm_momentum" in overrides:
+        _check_batch_norm(recipe, stages, weights if pretrained else NO_WEIGHTS)
+    _check_together(recipe, stages)
+    return replace(recipe, pretrained=stages) if pretrained else replace(recipe, scratch=stages)
+
+
+def fixed_in(overrides: Overrides, recipe: Recipe, weights: str, *, also_all: bool = True) -> frozenset[str]:
+    """The names (without a word for the stage) that `overrides` set of the recipe or of the last stage that runs with
+    `weights`, which is what a tuning job's parameters set too; with `also_all` those set for all stages count."""
+    pretrained = weights != NO_WEIGHTS and bool(recipe.pretrained)
+    last = (recipe.pretrained if pretrained else recipe.scratch)[-1]
+    words = {LAST, last.trains.value, *((ALL,) if also_all else ())}
+    return frozenset(name for word, name in map(_stage_key, overrides) if word in words)
+
+
+def has_batch_norm(recipe: Recipe) -> bool:
+    """Whether the net has a batch-norm layer."""
+    return recipe.architecture not in WITHOUT_BATCH_NORM and recipe.backbone not in WITHOUT_BATCH_NORM
+
+
+def is_augmented(stage: Stage) -> bool:
+    """Whether the stage changes its training images at random. A head is trained on features, which nothing zooms."""
+    return stage.trains is not Trains.HEAD and stage.augmentation != NOTHING
+
+
+def _comes_first(key: str) -> bool:
+    return key in STRUCTURE_KNOBS or _stage_key(key)[1] == KEEP_LAST_KNOB
+
+
+def _check_batch_norm(recipe: Recipe, stages: tuple[Stage, ...], weights: str) -> None:
+    if not has_batch_norm(recipe):
+        raise UsageError(f"batch_norm_momentum: {recipe.name} has no batch norm")
+    if weights != NO_WEIGHTS and not any(map(_trains_batch_norm, stages)):
         raise UsageError(
             f"batch_norm_momentum: with weights {weights} {recipe.name}'s batch norm keeps its pretrained statistics, "
             "there is no momentum",
             hint="add --set fine-tune.batch_norm=trained, or train from scratch: --weights none",
         )
-    _check_together(recipe, stages)
-    return replace(recipe, pretrained=stages) if pretrained else replace(recipe, scratch=stages)
 
 
 def takes_activation(recipe: Recipe) -> bool:
@@ -188,7 +227,9 @@ def _with_recipe_field(recipe: Recipe, key: str, value: Value) -> Recipe:
             hint="give it a hidden layer first: --set head_units=256",
         )
     if key in TEACHER_KNOBS and not recipe.teachers:
-        raise UsageError(f"{key}: {recipe.name} has no teachers", hint="leave it out")
+        raise UsageError(f"{key}: {recipe.name} has no teachers", hint="a recipe's file names them: [[teacher]]")
+    if key == "supervision" and value != recipe.supervision:
+        changed["parameters"] = None
     if key in STRUCTURE_KNOBS:
         if recipe.backbone is None:
             raise UsageError(f"{key}: {recipe.name} does not stand on a known net")
@@ -279,8 +320,18 @@ def _with_stages(recipe: Recipe, stages: tuple[Stage, ...], key: str, value: Val
     ]
     if not any(changed):
         running = ", ".join(f"{stage.trains.value} ({type(stage.schedule).__name__.lower()})" for stage in stages)
-        raise UsageError(f"{key}: no stage of {recipe.name} has it; the stages that would run: {running}")
-    return tuple(new or old for new, old in zip(changed, stages, strict=True))
+        keeps_last = name.startswith("early_stopping.") and any(stage.early_stopping.keep_last for stage in stages)
+        why = f"it keeps the last epoch, and stops at none before: --set {KEEP_LAST_KNOB}=false"
+        raise UsageError(
+            f"{key}: no stage of {recipe.name} has it; the stages that would run: {running}",
+            hint=why if keeps_last else "",
+        )
+    return tuple(_settled(new or old) for new, old in zip(changed, stages, strict=True))
+
+
+def _settled(stage: Stage) -> Stage:
+    """Without what means nothing to it any more, so that equal trainings are equal stages."""
+    return replace(stage, early_stopping=KEEP_LAST) if stage.early_stopping.keep_last else stage
 
 
 def stage_has(stage: Stage, name: str) -> bool:
@@ -289,6 +340,8 @@ def stage_has(stage: Stage, name: str) -> bool:
         return stage.trains in {Trains.LAST_BLOCK, Trains.FINE_TUNE}
     if name == "batch_norm":
         return stage.trains is Trains.FINE_TUNE
+    if name.startswith("early_stopping.") and name != KEEP_LAST_KNOB:
+        return not stage.early_stopping.keep_last
     # A head is trained on features, which nothing zooms.
     return stage.trains is not Trains.HEAD or not name.startswith("augmentation.")
 
@@ -306,9 +359,19 @@ def _with_field(thing: Any, path: list[str], value: Value) -> Any:
 
 
 def _check_together(recipe: Recipe, stages: tuple[Stage, ...]) -> None:
+    if recipe.augmentation_strength != 1.0 and not any(map(is_augmented, stages)):
+        raise UsageError(
+            f"augmentation_strength={recipe.augmentation_strength:g}: nothing that runs of {recipe.name} is augmented",
+            hint="--set augmentation.zoom=0.1, say",
+        )
     for stage in stages:
         if stage.budget.max_epochs < stage.budget.epochs:
             raise UsageError(f"budget.max_epochs={stage.budget.max_epochs} is less than budget.epochs")
+        if stage.optimizer.momentum and stage.optimizer.kind not in WITH_MOMENTUM:
+            raise UsageError(
+                f"optimizer.momentum={stage.optimizer.momentum:g}: {stage.optimizer.kind} has none to set",
+                hint=f"--set optimizer.kind={WITH_MOMENTUM[0]}, or {WITH_MOMENTUM[1]}",
+            )
         changes = stage.augmentation.times(recipe.augmentation_strength)
         if max(changes.zoom, changes.aspect / 2, changes.shift) > MOST_ZOOM:
             raise UsageError(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,17 @@ from cxr.errors import InputError, UsageError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.models.backbone_facts import FACTS
 from cxr.local_baseline.recipes import NO_WEIGHTS, Activation, OptimizerKind, Recipe, Trains, find_recipe
-from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, Kind, knob_of, parse_overrides, takes_activation
+from cxr.local_baseline.recipes.overrides import (
+    HYPERPARAMETERS,
+    WITH_MOMENTUM,
+    Kind,
+    Overrides,
+    fixed_in,
+    is_augmented,
+    knob_of,
+    parse_overrides,
+    takes_activation,
+)
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -89,17 +99,34 @@ def default_space(recipe: str, weights: str = NO_WEIGHTS) -> SearchSpace:
 def parameters_of(recipe: Recipe, weights: str = NO_WEIGHTS) -> tuple[Parameter, ...]:
     """The hyperparameters that a training of `recipe` with `weights` obeys, with ranges that are worth a search."""
     pretrained = weights != NO_WEIGHTS and bool(recipe.pretrained)
-    last = (recipe.pretrained if pretrained else recipe.scratch)[-1]
-    chosen = [_FINE_TUNING_RATE if last.trains is Trains.FINE_TUNE else _LEARNING_RATE, _OPTIMIZER, _DROPOUT]
+    stages = recipe.pretrained if pretrained else recipe.scratch
+    last = stages[-1]
+    optimizer = replace(_OPTIMIZER, values=WITH_MOMENTUM) if last.optimizer.momentum else _OPTIMIZER
+    chosen = [_FINE_TUNING_RATE if last.trains is Trains.FINE_TUNE else _LEARNING_RATE, optimizer, _DROPOUT]
     chosen.append(_BATCH_SIZE)
     if takes_activation(recipe):
         chosen.append(_ACTIVATION)
     chosen += [_L1, _L2]
-    if last.trains is not Trains.HEAD:
+    if any(map(is_augmented, stages)):
         chosen.append(_AUGMENTATION)
     if last.trains is Trains.FINE_TUNE and recipe.backbone is not None:
         chosen.append(Parameter("unfreeze-layers", ParameterKind.INTEGER, 0, FACTS[recipe.backbone].convolutions))
     return tuple(chosen)
+
+
+def free_parameters(recipe: Recipe, weights: str, overrides: Overrides) -> tuple[Parameter, ...]:
+    """`parameters_of`, less what `overrides` set for all trials (they are in `recipe` already)."""
+    fixed = fixed_in(overrides, recipe, weights)
+    return tuple(one for one in parameters_of(recipe, weights) if HYPERPARAMETERS[one.id] not in fixed)
+
+
+def check_free(space: SearchSpace, recipe: Recipe, weights: str, overrides: Overrides) -> None:
+    """Raises UsageError for a parameter that `overrides` set for all trials."""
+    fixed = fixed_in(overrides, recipe, weights)
+    for parameter in space.parameters:
+        key = HYPERPARAMETERS[parameter.id]
+        if key in fixed:
+            raise UsageError(f"{key} is set for all trials, and searched too", hint=f"leave out --set {key}=…")
 
 
 def check_space(space: SearchSpace) -> None:

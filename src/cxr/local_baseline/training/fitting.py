@@ -87,7 +87,7 @@ def fit_stage(
     teachers: Sequence[TrainedTeacher] = (),
 ) -> StageResult:
     """Train `model` on `data` for at most `epochs`; at the end it has the weights with the least validation loss, or
-    the last epoch's where the stage keeps those.
+    where the stage keeps the last epoch, that one's.
 
     `positive` is the number of the class that `val_auc` is for. The same seed gives the same history, up to the
     rounding of parallel sums, however often the training is left and taken up from `memory`, and on however many

@@ -16,16 +16,18 @@ from typing import Any
 from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
 from cxr.errors import UsageError
 from cxr.local_baseline.images.cache import Progress
-from cxr.local_baseline.models.build import SCORES
+from cxr.local_baseline.models.build import SCORES, keras_name
 from cxr.local_baseline.recipes import Recipe, Teacher
-from cxr.local_baseline.request import LARGEST_SEED, TrainRequest, check_request, fingerprint
+from cxr.local_baseline.request import LARGEST_SEED, TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.training.checkpoints import MARK_DIGITS
 from cxr.local_baseline.training.lessons import TrainedTeacher
 from cxr.local_baseline.training.stages import Surroundings
 
 #: The folder of finished teachers in the cache, each under the beginning of its fingerprint.
 TEACHERS_FOLDER = "teachers"
-MARK_DIGITS = 16
+#: What `--set` says of the student and means for its teachers too: they share the machine's memory.
+SHARED_OVERRIDES = ("batch_size",)
 
 Train = Callable[[TrainRequest, Progress, Surroundings | None], Bundle]
 
@@ -40,24 +42,26 @@ def check_teachers(request: TrainRequest, recipe: Recipe) -> None:
                 f"{recipe.supervision}: its classes are others"
             )
         asked = teacher_request(request, teacher)
-        check_request(asked, teacher.recipe)
-        check_teachers(asked, teacher.recipe)
+        taught = recipe_of(asked)
+        check_request(asked, taught)
+        check_teachers(asked, taught)
 
 
 def teacher_request(request: TrainRequest, teacher: Teacher) -> TrainRequest:
-    """The training of a teacher: the student's data and length, its own recipe, seed and place in the cache."""
+    """The training of a teacher: the student's data, length and `--set batch_size`, its own recipe, seed and place in
+    the cache."""
     asked = replace(
         request,
         recipe=teacher.recipe.name,
         variant=teacher.recipe,
-        overrides={},
+        overrides={key: value for key, value in request.overrides.items() if key in SHARED_OVERRIDES},
         seed=(request.seed + teacher.seed) % (LARGEST_SEED + 1),
         weights=teacher.weights or request.weights,
         format=ModelFormat.KERAS,
         origin=Origin.BASELINE,
         name=teacher.name,
     )
-    mark = fingerprint(asked, teacher.recipe)
+    mark = fingerprint(asked, recipe_of(asked))
     return replace(asked, output=request.cache_dir / TEACHERS_FOLDER / mark[:MARK_DIGITS])
 
 
@@ -81,15 +85,12 @@ def _trained(
     request: TrainRequest, teacher: Teacher, train: Train, on_progress: Progress, surroundings: Surroundings | None
 ) -> TrainedTeacher:
     asked = teacher_request(request, teacher)
-    mark = fingerprint(asked, teacher.recipe)
+    mark = fingerprint(asked, recipe_of(asked))
     around = None
     if surroundings is not None:
         checkpoints = surroundings.checkpoints.of(mark) if surroundings.checkpoints is not None else None
         around = replace(surroundings, checkpoints=checkpoints, on_resume=lambda history: None)
-        if not surroundings.replicas.is_chief:  # processes of one machine share the cache
-            asked = replace(
-                asked, output=asked.output.with_name(f"{asked.output.name}-{around.replicas.cluster.index}")
-            )
+        asked = replace(asked, output=_of_process(asked.output, surroundings))
 
     def tell(done: int, total: int, note: str) -> None:
         on_progress(done, total, note if note == "decoding" else f"teacher {teacher.name}: {note}")
@@ -118,6 +119,4 @@ def _net(bundle: Bundle) -> Any:
     """The bundle's model up to the scores, before finer classes are added up."""
     keras = load().keras
     model = keras.models.load_model(bundle.model_path, compile=False)
-    return keras.Model(
-        model.input, model.get_layer(SCORES).output, name=f"teacher_{bundle.info.name}".replace("-", "_")
-    )
+    return keras.Model(model.input, model.get_layer(SCORES).output, name=f"teacher_{keras_name(bundle.info.name)}")

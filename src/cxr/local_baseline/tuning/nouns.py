@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from cxr.errors import UsageError
-from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, Value
+from cxr.local_baseline.recipes.overrides import Value
 from cxr.local_baseline.recipes.recipe_file import open_recipe
-from cxr.local_baseline.recipes.search_space import SearchSpace, check_space
+from cxr.local_baseline.recipes.search_space import SearchSpace, check_free, check_space
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 
 #: Raised when the same search would now ask for other trials, so that an older one is not continued.
@@ -112,10 +112,10 @@ def check_tune(request: TuneRequest) -> None:
     base = open_recipe(request.train.recipe).base
     if request.space.recipe != base:
         raise UsageError(f"the search space is of {request.space.recipe}, the recipe is {base}")
-    for parameter in request.space.parameters:
-        key = HYPERPARAMETERS[parameter.id]
-        if key in request.train.overrides:
-            raise UsageError(f"{key} is set for all trials, and searched too", hint=f"leave out --set {key}=…")
+    recipe = recipe_of(request.train)
+    if recipe.teachers:
+        raise UsageError(f"{recipe.name} has teachers, which no trial would have", hint="search a recipe without them")
+    check_free(request.space, recipe, request.train.weights, request.train.overrides)
 
 
 def tuning_fingerprint(request: TuneRequest) -> str:
