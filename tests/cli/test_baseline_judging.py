@@ -118,6 +118,7 @@ def test_three_classes_train_evaluate_and_compare(work: Path, run_cxr: RunCxr) -
         (("crossval", "--recipe", "resnet"), "the recipes are"),
         (("crossval", "--task", "four-class"), "unknown task"),
         (("crossval", "--out", "runs/edge"), "is a bundle"),
+        (("crossval", "--recipe", "mobilenet-v2", "--weights", "gone.h5"), "there is no weights file gone.h5"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -26,7 +26,7 @@ from cxr.compare.predictions import predict
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.images.cache import Progress, cached_images
 from cxr.local_baseline.judging.folds import Fold
-from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
+from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.train import finished_bundle
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.split import POOL
@@ -88,11 +88,14 @@ def check_folder(folder: Path) -> None:
 
 
 def _check_folds(request: TrainRequest, folds: Sequence[Fold]) -> None:
-    """Refuse to replace the folds of another cross-validation, or to leave some of them beside these."""
+    """Refuse what cannot be trained, and to replace the folds of another cross-validation or leave some of them beside
+    these."""
     ours = {f"fold-{fold.number}": _request_of(request, fold) for fold in folds}
+    for own in ours.values():
+        check_request(own, recipe_of(own))
     for path in sorted(request.output.glob(f"fold-*/{BUNDLE_FILE}")):
-        own, folder = ours.get(path.parent.name), path.parent
-        if own is None or read_bundle(folder, verify=False).info.provenance.get("fingerprint") != _mark(own):
+        wanted, folder = ours.get(path.parent.name), path.parent
+        if wanted is None or read_bundle(folder, verify=False).info.provenance.get("fingerprint") != _mark(wanted):
             raise UsageError(
                 f"{folder} is of another cross-validation (other folds, seed, recipe, settings or data)",
                 hint=f"choose another --out, or remove {request.output}",
