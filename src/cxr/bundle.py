@@ -120,7 +120,8 @@ class Calibration:
     (or the sigmoid); see `cxr.local_baseline.judging.calibration`. Above 1 the model was too sure of itself, below 1
     not sure enough. The threshold is on the calibrated probability.
 
-    `images` are those that it was chosen on, `cross_entropy_before` and `cross_entropy` their mean loss in nats.
+    `images` is how many were scored for it (chosen on corrupted copies: every copy counts), `cross_entropy_before` and
+    `cross_entropy` are their mean loss in nats.
     """
 
     method: Literal["temperature"]

@@ -67,6 +67,6 @@ FLAGSHIP = Recipe(
     weight_average=0.99,
     operating_point=ChosenOn.CORRUPTED_VALIDATION,
     default_weights=IMAGENET,
-    parameters=411_489,
+    parameters=414_057,
     backbone=BackboneKind.MOBILENET_V2,
 )
