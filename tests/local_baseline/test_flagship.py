@@ -54,7 +54,8 @@ def test_one_channel_is_seen_as_three_equal_ones() -> None:
     grey = build_model(FLAGSHIP, 3, "none")
     colour = build_model(replace(FLAGSHIP, preprocessing=replace(FLAGSHIP.preprocessing, channels=3)), 3, "none")
     colour.set_weights(grey.get_weights())
-    pixels = np.random.default_rng(0).uniform(0, 255, (2, 128, 128, 1)).astype(np.float32)
+    contract = FLAGSHIP.preprocessing
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, contract.height, contract.width, 1)).astype(np.float32)
     three = np.repeat(pixels, 3, axis=-1)
     assert np.allclose(grey(pixels), colour(three), atol=1e-6)
 
@@ -78,8 +79,9 @@ def test_its_parts_can_be_switched_and_changed(text: str) -> None:
 @pytest.mark.slow
 def test_it_trains_from_weights_to_a_bundle_of_one_megabyte(make_manifest, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     weights = tmp_path / "backbone.weights.h5"
+    contract = FLAGSHIP.preprocessing
     load().keras.applications.MobileNetV2(
-        input_shape=(128, 128, 3), alpha=0.35, include_top=False, weights=None
+        input_shape=(contract.height, contract.width, 3), alpha=0.35, include_top=False, weights=None
     ).save_weights(weights)
     manifest = make_manifest(tmp_path / "images")
     request = TrainRequest(

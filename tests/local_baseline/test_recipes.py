@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cxr.errors import UsageError
 from cxr.local_baseline.models.build import build_model, without_scaling
+from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.recipes import (
     CNN5,
     EDGE,
@@ -20,9 +23,12 @@ from cxr.local_baseline.recipes import (
     Budget,
     Pooling,
     Recipe,
+    Supervision,
     Trains,
     find_recipe,
 )
+from cxr.local_baseline.recipes.overrides import has_batch_norm
+from cxr.local_baseline.training.supervision import FinerClasses
 
 #: The nets that take seconds to build.
 LARGE = {"resnet50-frozen", "vgg16-frozen", "efficientnet-b0", "densenet121"}
@@ -106,9 +112,14 @@ def test_the_frozen_ancestors_have_a_dense_head_on_a_flat_feature_map(backbone: 
     assert (recipe.pooling, [stage.trains for stage in recipe.pretrained]) == (Pooling.FLATTEN, [Trains.FROZEN])
 
 
+#: NORMAL, and PNEUMONIA of two etiologies.
+ETIOLOGIES = FinerClasses(("NORMAL", "PNEUMONIA (bacterial)", "PNEUMONIA (viral)"), np.arange(3), (0, 1, 1))
+
+
 @EACH_RECIPE
-def test_the_listed_number_of_parameters_is_the_models(recipe: Recipe) -> None:
-    model = build_model(recipe, 2, "none")
+def test_the_listed_number_of_parameters_is_that_of_the_model_in_a_bundle(recipe: Recipe) -> None:
+    finer = ETIOLOGIES if recipe.supervision is Supervision.ETIOLOGY else None
+    model = finished(build_model(recipe, 3 if finer else 2, "none"), finer)
     assert recipe.parameters == model.count_params()
     contract = recipe.preprocessing
     assert model.input_shape == (None, contract.height, contract.width, contract.channels)
@@ -119,6 +130,27 @@ def test_three_classes_end_in_a_softmax(recipe: Recipe) -> None:
     model = build_model(recipe, 3, "none")
     assert model.output_shape == (None, 3)
     assert model.get_layer("scores").activation.__name__ == "softmax"
+
+
+def test_the_table_in_the_docs_is_of_these_recipes() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "baseline.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:4] for line in text.splitlines() if re.match(r"\| `.*\| \d+x\d+x\d \|", line)]
+    named = [(re.findall(r"`(.+?)`", names), size.strip(), count.strip()) for names, size, count in rows]
+    told = {name: (size, count) for names, size, count in named for name in names}
+    assert told == {
+        name: (f"{contract.height}x{contract.width}x{contract.channels}", f"{recipe.parameters:,}")
+        for name, recipe in RECIPES.items()
+        for contract in [recipe.preprocessing]
+    }
+
+
+@EACH_AS_DATA
+def test_only_nets_with_batch_norm_are_said_to_have_it(recipe: Recipe) -> None:
+    if recipe.name in LARGE and recipe.name != "vgg16-frozen":
+        assert has_batch_norm(recipe)  # nets of keras.applications that are named after it or use it throughout
+        return
+    layers = build_model(recipe, 2, "none")._flatten_layers(include_self=False, recursive=True)
+    assert has_batch_norm(recipe) == any(type(layer).__name__ == "BatchNormalization" for layer in layers)
 
 
 @EACH_AS_DATA

@@ -65,6 +65,6 @@ FLAGSHIP = Recipe(
     label_smoothing=0.05,
     weight_average=0.99,
     default_weights=IMAGENET,
-    parameters=411_489,
+    parameters=414_057,
     backbone=BackboneKind.MOBILENET_V2,
 )
