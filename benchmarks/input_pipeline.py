@@ -1,8 +1,9 @@
 """Training input against the notebooks' `ImageDataGenerator.flow_from_directory` with augmentation, on full-size files.
 
-Cached epochs: batches as training gets them, shuffled and gathered from the cache; and the same with cnn5's
-augmentation on top, which then costs ten times as much as all the rest. First epoch: decoding included, into an empty
-cache. `--quick` takes fewer files and rounds.
+Cached epochs: batches as training gets them, shuffled and gathered from the cache. The first line is our input alone
+against the notebooks' generator with its augmentation, which is part of its input: not like against like. The second
+is, with cnn5's augmentation on top of ours, which then costs ten times as much as all the rest. First epoch: decoding
+included, into an empty cache. `--quick` takes fewer files and rounds.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def main() -> None:
         data = _data(manifest, images, folder / "cache")
         augmented = CNN5.scratch[0].augmentation
         for what, augmentation, goal in (
-            ("cached epochs", Augmentation(), "100"),
-            ("cached epochs with cnn5's augmentation", augmented, "none: it is arithmetic, not input"),
+            ("cached epochs, ours without augmentation", Augmentation(), "100"),
+            ("cached epochs, both with augmentation", augmented, "none: it is arithmetic, not input"),
         ):
             ours = partial(_our_epochs, data, augmentation, EPOCHS)
             turns = in_turns(ours, lambda: _their_epoch(theirs), ROUNDS)

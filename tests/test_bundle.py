@@ -85,6 +85,20 @@ def test_a_damaged_description_is_refused(bundle: Bundle, damage: dict[str, obje
         read_bundle(bundle.folder)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"aspect": "centre-crop"}, {"channels": 4}, {"resize": "nearest"}, {"height": 0}, {"width": 24.5}],
+    ids=lambda damage: next(iter(damage)),
+)
+def test_a_preprocessing_that_is_not_known_is_refused(bundle: Bundle, damage: dict[str, object]) -> None:
+    path = bundle.folder / "bundle.json"
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps({**raw, "preprocessing": raw["preprocessing"] | damage}))
+    (name,) = damage
+    with pytest.raises(InputError, match=f"preprocessing's {name}"):
+        read_bundle(bundle.folder)
+
+
 def test_another_decision_is_read_back_and_leaves_the_files(bundle: Bundle) -> None:
     hot = Calibration("temperature", 1.5, "smallest cross-entropy", "validation", 40, 0.4, 0.3)
     changed = with_decision(bundle, Threshold(0.6, "max-youden", "validation"), hot)

@@ -20,6 +20,7 @@ from cxr.files import sha256_of_file, write_text_atomically
 
 BUNDLE_FILE = "bundle.json"
 SCHEMA_VERSION = 1
+RESIZE = "antialiased-triangle"
 
 
 class Aspect(StrEnum):
@@ -70,6 +71,18 @@ class Preprocessing:
     offset: float = 0.0
     scale_inside_model: bool = True
 
+    def __post_init__(self) -> None:
+        # What is not known must not become the default: a bundle may have been written by another program.
+        for name, known in (("channels", (1, 3)), ("aspect", tuple(Aspect)), ("resize", (RESIZE,))):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(
+                    f"the preprocessing's {name} {value!r} is not known (only {', '.join(map(str, known))})"
+                )
+        for name in ("height", "width"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"the preprocessing's {name} {getattr(self, name)!r} is no number of pixels")
+
     def inside(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that an image of height x width is resized to: all of the input, or with pad the largest
         that keeps its aspect ratio and fits, the shorter side rounded half up (at least 1).
@@ -107,7 +120,8 @@ class Calibration:
     (or the sigmoid); see `cxr.local_baseline.judging.calibration`. Above 1 the model was too sure of itself, below 1
     not sure enough. The threshold is on the calibrated probability.
 
-    `images` are those that it was chosen on, `cross_entropy_before` and `cross_entropy` their mean loss in nats.
+    `images` is how many were scored for it (chosen on corrupted copies: every copy counts), `cross_entropy_before` and
+    `cross_entropy` are their mean loss in nats.
     """
 
     method: Literal["temperature"]

@@ -94,6 +94,16 @@ def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr
     assert shown.returncode == 0
     for words in ("rmsprop 0.0001", "rotation 15", "no horizontal flip", "differs from its source"):
         assert words in shown.stdout
+    flagship = run_cxr("baseline", "recipes", "flagship").stdout
+    for words in (
+        "etiology",
+        "weight average",
+        "the last epoch is kept",
+        "batch norm trained",
+        "weight decay 0.01",
+        "warmup share 0.05",
+    ):
+        assert words in flagship
     printed = run_cxr("baseline", "recipes", "dense", "--toml")
     assert "cxr baseline train --recipe my.toml" in printed.stderr
     (work / "my.toml").write_text(printed.stdout.replace("batch_size = 64", "batch_size = 8"))

@@ -95,6 +95,11 @@ def test_three_classes_train_evaluate_and_compare(work: Path, run_cxr: RunCxr) -
     assert [report["label"] for report in document["per_class"]] == ["BACTERIAL", "NORMAL", "VIRAL"]
     assert "macro_auc" in document["metrics"]
     assert np.sum(document["confusion"]) == 15
+    told = run_cxr("baseline", "evaluate", ".", "--quiet", "-m", "../../manifest.csv", cwd=work / "runs" / "three")
+    assert "on test, VIRAL is positive" in told.stdout
+    assert (work / "runs" / "three-evaluation" / "evaluation.html").is_file()
+    shaken = run_cxr("baseline", "robustness", "runs/three", "--corruption", "clean", "--json", cwd=work)
+    assert shaken.returncode == 0, shaken.stderr
     compared = run_cxr("compare", "runs/three", "--json", cwd=work)
     assert compared.returncode == 0, compared.stderr
     assert json.loads(compared.stdout)["classes"] == ["BACTERIAL", "NORMAL", "VIRAL"]
@@ -106,6 +111,7 @@ def test_three_classes_train_evaluate_and_compare(work: Path, run_cxr: RunCxr) -
         (("evaluate", "runs/edge", "--sensitivity", "2"), "it takes a share, more than 0 and at most 1"),
         (("evaluate", "runs/edge", "--split", "train"), "there is no split 'train' to judge on"),
         (("evaluate", "runs/edge", "--out", "runs/edge/report"), "is in a bundle"),
+        (("robustness", "runs/edge", "--split", "train"), "there is no split 'train' to judge on"),
         (("crossval", "--folds", "1"), "there must be 2 to 100"),
         (("crossval", "--folds", "40"), "too few patients"),
         (("crossval", "--inner-validation", "0"), "must lie between 0 and 1"),

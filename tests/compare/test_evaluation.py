@@ -11,11 +11,11 @@ import pytest
 
 from cxr.bundle import Calibration, ModelFormat, Threshold, read_bundle, with_decision
 from cxr.compare.comparison import compare
-from cxr.compare.evaluation.decision import check_sensitivity, choose_decision
+from cxr.compare.evaluation.decision import check_sensitivity, choose_decision, clean_choice_note
 from cxr.compare.evaluation.judge import _shifts, evaluate
 from cxr.compare.evaluation.measures import Measured
 from cxr.compare.evaluation.page import check_place, write_evaluation
-from cxr.compare.evaluation.words import decision, shift_note
+from cxr.compare.evaluation.words import choice_note, decision, shift_note
 from cxr.compare.nouns import Draws
 from cxr.compare.predictions import predict
 from cxr.compare.predictors import open_predictor
@@ -195,6 +195,29 @@ def test_a_manifest_without_validation_is_a_note_and_no_error(judged, world, cac
     assert "has no validation images" in result.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("chosen_on", "words"),
+    [
+        ("validation", "chosen on validation, so that"),
+        ("corrupted-validation", "corrupted copies of them, so that"),
+        ("nothing", ""),
+    ],
+)
+def test_the_page_says_what_the_threshold_was_chosen_on(judged, world, bundle, cache_dir, tmp_path, chosen_on, words):
+    chosen = with_decision(bundle, Threshold(0.5, "some rule", chosen_on), None)
+    result = judge(judged, chosen, world.manifest, cache_dir)
+    assert result.shifts
+    page = write_evaluation(result, tmp_path / "out").read_text(encoding="utf-8")
+    assert ("a little too good" in page) == bool(words)
+    assert words in page
+
+
+def test_a_decision_that_was_made_on_corrupted_images_and_is_remade_on_clean_ones_is_told(bundle):
+    assert clean_choice_note(bundle) == ""
+    chosen = with_decision(bundle, Threshold(0.5, "max-youden", "corrupted-validation"), None)
+    assert "clean validation images" in clean_choice_note(chosen)
+
+
 def test_a_difference_is_marked_when_its_interval_leaves_zero_out():
     generator = np.random.default_rng(0)
 
@@ -261,6 +284,7 @@ def test_three_classes_are_told_one_by_one_and_as_means(judged, three_classes, t
     assert set(result.points[0].measures) == {"accuracy", "balanced_accuracy", "macro_f1"}
     assert "the most probable class is called" in decision(result)
     assert shift_note(result)
+    assert choice_note(result) == ""
     assert write_evaluation(result, tmp_path / "out").stat().st_size > 10_000
     with pytest.raises(UsageError, match="no threshold decides"):
         check_sensitivity(0.95, three_class_bundle)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cxr.bundle import Bundle, Threshold
 from cxr.compare.nouns import Draws
 from cxr.compare.predictors import open_predictor
-from cxr.compare.robustness import robustness, robustness_csv
+from cxr.compare.robustness import robustness, robustness_csv, tuned_note
 from cxr.errors import RulerMismatch
 from cxr.local_baseline.images.corruptions import CORRUPTIONS, find_corruptions
 from cxr.local_baseline.images.preprocess import load_image
@@ -62,6 +64,19 @@ def test_the_table_is_written_as_csv(results, tmp_path):
         lines = list(csv.DictReader(stream))
     assert [line["corruption"] for line in lines] == list(SOME)
     assert float(lines[0]["auc"]) == pytest.approx(results[0].scores[0].auc)
+
+
+@pytest.mark.parametrize(
+    ("chosen_on", "split", "is_told"),
+    [
+        ("corrupted-validation", "validation", True),
+        ("corrupted-validation", "test", False),
+        ("validation", "validation", False),
+    ],
+)
+def test_a_threshold_that_was_chosen_on_these_images_is_told(world, chosen_on, split, is_told):
+    info = replace(world.keras.info, threshold=Threshold(0.5, "max-youden", chosen_on))
+    assert bool(tuned_note(Bundle(world.keras.folder, info), split)) == is_told
 
 
 def test_a_bundle_of_another_manifest_is_refused(judged, world, tmp_path):

@@ -76,6 +76,15 @@ def test_an_empty_test_split_is_refused(world):
     assert "has no test images" in error.message
 
 
+@pytest.mark.parametrize(("split", "next_step"), [("validation", "cxr data split"), ("test", "test/<label>/")])
+def test_an_empty_split_is_refused_with_what_makes_it(world, split, next_step):
+    frame = world.manifest.frame
+    manifest = new_manifest(frame[frame["split"] != split], world.manifest.header, world.manifest_path)
+    with pytest.raises(InputError, match=f"has no {split} images") as error:
+        check_ruler([altered(world.keras, manifest_hash=manifest.hash)], manifest, split)
+    assert next_step in error.value.hint
+
+
 def test_a_test_split_of_one_class_is_refused(world):
     frame = world.manifest.frame
     keep = (frame["split"] != "test") | (frame["label"] == "NORMAL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from cxr.local_baseline.images import row_file
 from cxr.local_baseline.images.cache import cache_path, cached_images
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.images.row_file import sums_path
-from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest import Manifest, new_manifest
 from cxr.manifests.manifest_file import read_manifest
+from cxr.storage.checksums import crc32c_of_bytes
 
 CONTRACT = Preprocessing(24, 24, 1)
 
@@ -144,6 +146,21 @@ def test_an_image_that_changed_since_the_scan_is_named(own_manifest: Manifest, t
     with pytest.raises(InputError, match=names[4]) as error:
         build(own_manifest, tmp_path / "cache")
     assert "sha256" in error.value.message
+
+
+@pytest.mark.parametrize("column", ["md5", "crc32c"])
+def test_without_a_sha256_the_checksums_of_a_listing_are_compared(
+    own_manifest: Manifest, tmp_path: Path, column: str
+) -> None:
+    sum_of = {"md5": lambda data: hashlib.md5(data).hexdigest(), "crc32c": crc32c_of_bytes}[column]
+    listed = own_manifest.frame.assign(sha256="", md5="", crc32c="")
+    listed[column] = [sum_of((own_manifest.root / name).read_bytes()) for name in listed["path"]]
+    manifest = new_manifest(listed, own_manifest.header, own_manifest.location)
+    build(manifest, tmp_path / "right")
+    names = own_manifest.frame["path"]
+    shutil.copyfile(own_manifest.root / names[5], own_manifest.root / names[4])
+    with pytest.raises(InputError, match=f"{names[4]} .*{column} differs"):
+        build(manifest, tmp_path / "wrong")
 
 
 def test_a_missing_image_is_named(own_manifest: Manifest, tmp_path: Path) -> None:

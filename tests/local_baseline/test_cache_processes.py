@@ -3,14 +3,20 @@ told."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cxr.bundle import Preprocessing
+from cxr.errors import Fault
 from cxr.local_baseline.images.cache import cache_path, cached_images
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.images.row_file import open_rows
@@ -103,3 +109,51 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_decoded(small_manif
     assert f"cannot write the image cache {tmp_path}" in ended.stderr
     assert "next: free some space, or choose another place: --cache DIR" in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_file_system_without_locks_is_refused_before_anything_is_written(
+    small_manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that begin at once would remove each other's file, and one would get the other's black images."""
+
+    def no_locks(*arguments: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(Fault, match="cannot be locked") as error:
+        decode(small_manifest, tmp_path)
+    assert "--cache DIR" in str(error.value.hint)
+    assert not list(tmp_path.glob("*.npy"))
+
+
+def test_a_cache_that_the_system_does_not_open_is_not_made_anew(small_manifest: Manifest, tmp_path: Path) -> None:
+    """Too many open files say nothing of what is in them."""
+    decode(small_manifest, tmp_path)
+    path = cache_path(small_manifest, CONTRACT, tmp_path)
+    before = path.stat().st_ino
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = os.dup(0)
+    os.close(taken)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken, most[1]))
+    try:
+        with pytest.raises(Fault, match="cannot open the image cache"):
+            decode(small_manifest, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    assert path.stat().st_ino == before
+    assert (decode(small_manifest, tmp_path) == expected_pixels(small_manifest)).all()
+
+
+def test_a_cache_that_is_removed_meanwhile_is_told(small_manifest: Manifest, tmp_path: Path) -> None:
+    path = cache_path(small_manifest, CONTRACT, tmp_path)
+
+    def remove(done: int, total: int, note: str) -> None:
+        if done == total:
+            path.unlink()
+
+    with pytest.raises(Fault, match="was removed while it was filled"):
+        cached_images(small_manifest, str(small_manifest.root), CONTRACT, tmp_path, remove)
+
+
+def decode(manifest: Manifest, folder: Path) -> np.ndarray:
+    return cached_images(manifest, str(manifest.root), CONTRACT, folder, lambda done, total, note: None)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cxr.bundle import Bundle
+from cxr.bundle import Bundle, read_bundle
 from cxr.compare.crossval.nouns import CrossValidation, FoldResult
 from cxr.compare.crossval.run import cross_validate
 from cxr.compare.nouns import Draws
@@ -121,6 +121,32 @@ def test_the_images_are_decoded_once_for_all_folds(result: CrossValidation, requ
 
     places = {cache_path(fold.manifest, contract, request_of_three.cache_dir) for fold in result.folds}
     assert places == {cache_path(request_of_three.manifest, contract, request_of_three.cache_dir)}
+
+
+@pytest.mark.parametrize("change", ["folds", "seed", "epochs"])
+def test_the_folds_of_another_cross_validation_are_not_replaced(
+    result: CrossValidation, request_of_three: TrainRequest, change: str
+) -> None:
+    kept = {fold.bundle.folder: fold.bundle.hash for fold in result.folds}
+    folds = make_folds(request_of_three.manifest, folds=2 if change == "folds" else 3, seed=7, validation=0.25)
+    other = {"folds": {}, "seed": {"seed": 8}, "epochs": {"epochs": 2}}[change]
+    trained: list[str] = []
+
+    def train_fold(own: TrainRequest) -> Bundle:
+        trained.append(own.output.name)
+        raise KeyboardInterrupt
+
+    with pytest.raises(UsageError, match=r"fold-\d is of another cross-validation"):
+        cross_validate(
+            replace(request_of_three, **other),
+            folds,
+            blocks=False,
+            train_fold=train_fold,
+            on_progress=quiet,
+            on_fold=lambda fold: None,
+        )
+    assert not trained
+    assert {folder: read_bundle(folder).hash for folder in kept} == kept
 
 
 def test_a_bundle_is_no_place_for_folds(request_of_three: TrainRequest, small_bundle: Bundle) -> None:

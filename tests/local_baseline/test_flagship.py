@@ -26,6 +26,7 @@ MOST_BYTES, MOST_PARAMETERS = 1_000_000, 500_000
 
 def test_its_parameters_weigh_at_most_a_megabyte_in_half_precision() -> None:
     model = finished(build_model(FLAGSHIP, 3, "none"), FINER)
+    assert model.count_params() == FLAGSHIP.parameters
     assert model.count_params() <= MOST_PARAMETERS
     assert 2 * model.count_params() <= MOST_BYTES
 
@@ -63,6 +64,8 @@ def test_one_channel_is_seen_as_three_equal_ones() -> None:
 def test_it_is_taught_on_etiologies_with_all_that_makes_it_robust() -> None:
     assert FLAGSHIP.supervision is Supervision.ETIOLOGY
     assert FLAGSHIP.weight_average > 0
+    assert not FLAGSHIP.teachers
+    assert all(stage.early_stopping.keep_last for stage in (*FLAGSHIP.scratch, *FLAGSHIP.pretrained))
     assert all(stage.batch_norm is BatchNorm.TRAINED for stage in FLAGSHIP.pretrained)
     for stage in (*FLAGSHIP.scratch, *FLAGSHIP.pretrained):
         assert stage.augmentation.bands

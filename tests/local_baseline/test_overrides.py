@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cxr.errors import UsageError
 from cxr.local_baseline.recipes import (
     CNN5,
+    EDGE,
+    FLAGSHIP,
     KEEP_LAST,
     MOBILENET_V2,
     RECIPES,
@@ -14,6 +18,7 @@ from cxr.local_baseline.recipes import (
     OptimizerKind,
     Recipe,
     Supervision,
+    Teacher,
     Trains,
 )
 from cxr.local_baseline.recipes.overrides import (
@@ -104,6 +109,14 @@ def test_an_activation_needs_a_layer_of_the_recipes_own() -> None:
     assert "head_units" in str(error.value.hint)
     # Whatever their order.
     assert changed(MOBILENET_V2, "activation=elu", "head_units=64").activation is Activation.ELU
+
+
+@pytest.mark.parametrize("key", ["teacher_share", "teacher_temperature"])
+def test_what_is_said_of_teachers_needs_teachers(key: str) -> None:
+    with pytest.raises(UsageError, match="flagship has no teachers"):
+        apply_overrides(FLAGSHIP, {key: 1.0}, "imagenet")
+    taught = replace(FLAGSHIP, teachers=(Teacher("large", EDGE),))
+    assert getattr(apply_overrides(taught, {key: 0.5}, "imagenet"), key) == 0.5
 
 
 def test_a_batch_norm_that_is_frozen_takes_no_momentum() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxr.local_baseline.recipes import Augmentation
+from cxr.local_baseline.recipes import Augmentation, Sampling
 from cxr.local_baseline.training.pipeline import Shares, TrainingData, training_batches
-from cxr.local_baseline.training.sampling import Sampling
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr.errors import UsageError
-from cxr.local_baseline.training.sampling import Batch, Draw, Sampling, batch_drawer
+from cxr.local_baseline.recipes import Sampling
+from cxr.local_baseline.training.sampling import Batch, Draw, batch_drawer
 
 
 def drawer(labels: list[int], groups: list[np.ndarray], *, batch_size: int, seed: int, sampling: Sampling) -> Draw:

@@ -25,6 +25,7 @@ from cxr.local_baseline.training.distribution import Cluster, Replicas
 from cxr.local_baseline.training.stages import Surroundings
 from cxr.manifests.manifest import Manifest, new_manifest
 from cxr.manifests.shards import ShardOptions, plan_shards, write_shards
+from cxr.manifests.tasks import task_view
 
 PROGRAM = Path(__file__).parent / "shard_training_process.py"
 CONTRACT = Preprocessing(24, 24, 1)
@@ -143,6 +144,21 @@ def test_shards_of_another_manifest_are_refused(small_manifest: Manifest, shards
     fewer = new_manifest(small_manifest.frame.iloc[1:], small_manifest.header, small_manifest.location)
     with pytest.raises(InputError, match="are of another manifest"):
         cached_images(fewer, str(shards), CONTRACT, tmp_path, silent)
+
+
+@pytest.mark.parametrize(("written", "read"), [(None, "three-class"), ("three-class", "binary")])
+def test_shards_of_one_view_of_the_labels_serve_the_others(
+    small_manifest: Manifest, tmp_path: Path, written: str | None, read: str
+) -> None:
+    """They are a source of bytes: what the labels are called does not matter."""
+    frame = small_manifest.frame
+    told = frame.assign(etiology=frame["label"].map({"NORMAL": "", "PNEUMONIA": "viral"}))
+    manifest = new_manifest(told, small_manifest.header, small_manifest.location)
+    plan = plan_shards(task_view(manifest, written), ShardOptions(task=written))
+    write_shards(plan, small_manifest.root, tmp_path / "shards")
+    ours = cached_images(task_view(manifest, read), str(tmp_path / "shards"), CONTRACT, tmp_path / "a", silent)
+    theirs = cached_images(manifest, str(small_manifest.root), CONTRACT, tmp_path / "b", silent)
+    assert np.array_equal(ours, theirs)
 
 
 def test_rows_in_no_shard_are_named(small_manifest: Manifest, tmp_path: Path) -> None:

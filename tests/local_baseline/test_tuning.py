@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from cxr.errors import Fault, InputError, UsageError
-from cxr.local_baseline.recipes import RECIPES
+from cxr.local_baseline.recipes import RECIPES, Teacher, find_recipe
 from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, parse_overrides
 from cxr.local_baseline.recipes.recipe_file import open_recipe, overrides_toml, read_recipe
 from cxr.local_baseline.recipes.search_space import Parameter, ParameterKind, Scale, SearchSpace, default_space
@@ -337,3 +337,15 @@ def test_every_default_space_can_be_asked_for(make_request: MakeRequest, tmp_pat
             study.end(trial, TrialState.FINISHED, value=0.5, epochs=1, best_epoch=1, seconds=1.0)
         assert set(parameters) == {HYPERPARAMETERS[one.id] for one in space.parameters}
         assert Study(request).rows()[1].parameters == parameters
+
+
+@pytest.mark.slow
+def test_a_recipe_with_a_teacher_is_searched_with_one_teacher_for_all_trials(
+    make_request: MakeRequest, tmp_path: Path
+) -> None:
+    request = make_request(trials=2)
+    pupil = replace(find_recipe("edge"), teachers=(Teacher("one", find_recipe("edge")),), teacher_share=0.5)
+    training = replace(request.train, cache_dir=tmp_path / "cache", variant=pupil)
+    tuning = tune(replace(request, train=training), silent)
+    assert [row.state for row in sorted(tuning.rows, key=lambda row: row.number)] == [TrialState.FINISHED] * 2
+    assert len(list((tmp_path / "cache" / "teachers").iterdir())) == 1

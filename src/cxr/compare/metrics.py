@@ -50,19 +50,19 @@ def confusion_matrix(truth: Ints, predicted: Ints, classes: int) -> Ints:
 
 def accuracy(matrix: Floats | Ints) -> Floats:
     """Share of all cases on the diagonal; [..., K, K] -> [...]."""
-    return _ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum(axis=(-2, -1)))
+    return ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum(axis=(-2, -1)))
 
 
 def balanced_accuracy(matrix: Floats | Ints) -> Floats:
     """Mean over the classes of the share of each class that was found; [..., K, K] -> [...]. NaN if a class has no
     case."""
-    recalls = _ratio(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1))
+    recalls = ratio(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1))
     return np.asarray(recalls.mean(axis=-1), dtype=np.float64)
 
 
 def sensitivity(matrix: Floats | Ints, positive: int) -> Floats:
     """Share of the positive class's cases that were called positive; [..., K, K] -> [...]."""
-    return _ratio(matrix[..., positive, positive], matrix[..., positive, :].sum(axis=-1))
+    return ratio(matrix[..., positive, positive], matrix[..., positive, :].sum(axis=-1))
 
 
 def specificity(matrix: Floats | Ints, positive: int) -> Floats:
@@ -70,18 +70,18 @@ def specificity(matrix: Floats | Ints, positive: int) -> Floats:
     positives = matrix[..., positive, :].sum(axis=-1)
     called = matrix[..., :, positive].sum(axis=-1)
     negatives = matrix.sum(axis=(-2, -1)) - positives
-    return _ratio(negatives - (called - matrix[..., positive, positive]), negatives)
+    return ratio(negatives - (called - matrix[..., positive, positive]), negatives)
 
 
 def precision(matrix: Floats | Ints, number: int) -> Floats:
     """Share of the cases called class `number` that are of it; [..., K, K] -> [...]."""
-    return _ratio(matrix[..., number, number], matrix[..., :, number].sum(axis=-1))
+    return ratio(matrix[..., number, number], matrix[..., :, number].sum(axis=-1))
 
 
 def f1_score(matrix: Floats | Ints, number: int) -> Floats:
     """Harmonic mean of a class's precision and recall, 2 TP / (2 TP + FP + FN); [..., K, K] -> [...]."""
     both = matrix[..., number, :].sum(axis=-1) + matrix[..., :, number].sum(axis=-1)
-    return _ratio(2 * matrix[..., number, number], both)
+    return ratio(2 * matrix[..., number, number], both)
 
 
 def threshold_metrics(matrix: Floats | Ints, positive: int) -> dict[str, Floats]:
@@ -127,7 +127,7 @@ class WeightedAuc:
         negatives = np.add.reduceat(weights - of_positives, self._starts, axis=-1)
         negatives_below = np.cumsum(negatives, axis=-1) - negatives
         wins = (positives * (negatives_below + negatives / 2)).sum(axis=-1)
-        return _ratio(wins, positives.sum(axis=-1) * negatives.sum(axis=-1))
+        return ratio(wins, positives.sum(axis=-1) * negatives.sum(axis=-1))
 
 
 def roc_curve(positive: Bools, score: Floats) -> RocCurve:
@@ -140,8 +140,8 @@ def roc_curve(positive: Bools, score: Floats) -> RocCurve:
     thresholds = np.r_[np.inf, score[order][last_of_tie]].astype(np.float64)
     keep = np.r_[True, _turns(true_positives, false_positives), True] if len(thresholds) > 2 else slice(None)
     return RocCurve(
-        _ratio(false_positives, false_positives[-1])[keep],
-        _ratio(true_positives, true_positives[-1])[keep],
+        ratio(false_positives, false_positives[-1])[keep],
+        ratio(true_positives, true_positives[-1])[keep],
         thresholds[keep],
     )
 
@@ -152,7 +152,8 @@ def _turns(y: Floats, x: Floats) -> Bools:
     return np.asarray(dx[:-1] * dy[1:] != dx[1:] * dy[:-1], dtype=np.bool_)
 
 
-def _ratio(numerator: object, denominator: object) -> Floats:
+def ratio(numerator: object, denominator: object) -> Floats:
+    """Element by element; NaN where the denominator is 0."""
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     quotient = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
     np.divide(top, bottom, out=quotient, where=bottom != 0)

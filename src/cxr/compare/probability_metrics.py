@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.compare.metrics import Bools, Floats, Ints
+from cxr.compare.metrics import Bools, Floats, Ints, ratio
 from cxr.local_baseline.judging.calibration import FLOOR
 
 #: Bins of equal width of a reliability diagram. (Guo et al. 2017 took 15, for test sets of 10,000 images and more.)
@@ -58,7 +58,7 @@ class WeightedAveragePrecision:
         called = np.cumsum(ordered, axis=-1)[..., self._ends]
         precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
         gained = np.diff(found, axis=-1, prepend=0.0)
-        return _ratio((gained * precision).sum(axis=-1), found[..., -1])
+        return ratio((gained * precision).sum(axis=-1), found[..., -1])
 
 
 def precision_recall_curve(positive: Bools, score: Floats) -> PrecisionRecallCurve:
@@ -66,7 +66,7 @@ def precision_recall_curve(positive: Bools, score: Floats) -> PrecisionRecallCur
     order = np.argsort(-score, kind="stable")
     ends = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1]
     found = np.cumsum(positive[order])[ends].astype(np.float64)
-    return PrecisionRecallCurve(_ratio(found, found[-1]), _ratio(found, ends + 1.0))
+    return PrecisionRecallCurve(ratio(found, found[-1]), ratio(found, ends + 1.0))
 
 
 def squared_errors(probabilities: Floats, truth: Ints) -> Floats:
@@ -85,7 +85,7 @@ def log_losses(probabilities: Floats, truth: Ints) -> Floats:
 
 def weighted_mean(values: Floats, weights: Floats) -> Floats:
     """Mean of values [N] by weights [..., N]."""
-    return _ratio(weights @ values, weights.sum(axis=-1))
+    return ratio(weights @ values, weights.sum(axis=-1))
 
 
 def reliability(probability: Floats, came_true: Bools, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
@@ -113,10 +113,3 @@ def calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
     if not cases:
         return float("nan")
     return sum(each.cases * abs(each.mean_probability - each.share_true) for each in bins) / cases
-
-
-def _ratio(numerator: object, denominator: object) -> Floats:
-    top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    quotient = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
-    np.divide(top, bottom, out=quotient, where=bottom != 0)
-    return quotient

@@ -1,7 +1,7 @@
 """How one model does on corrupted copies of a split's images, at the threshold that it carries.
 
 A validation split from the training's own hospital hardly ranks methods: all do well there. What a model loses when the
-same chest is shown otherwise does (`local_baseline.corruptions` says what is changed, and how it overlaps with
+same chest is shown otherwise does (`local_baseline.images.corruptions` says what is changed, and how it overlaps with
 augmentation).
 """
 
@@ -34,6 +34,7 @@ from cxr.errors import InputError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.images.corruptions import Corruption, corrupted
+from cxr.local_baseline.recipes import ChosenOn
 from cxr.manifests.manifest import Manifest
 
 
@@ -82,6 +83,16 @@ def robustness(
     check_ruler(bundles, manifest, split)
     return tuple(
         _of_bundle(bundle, manifest, corruptions, split, images, cache_dir, draws, on_progress) for bundle in bundles
+    )
+
+
+def tuned_note(bundle: Bundle, split: str) -> str:
+    """What is unfair about a bundle whose threshold was chosen on these very corrupted images; else empty."""
+    if split != "validation" or bundle.info.threshold.chosen_on != ChosenOn.CORRUPTED_VALIDATION:
+        return ""
+    return (
+        f"{bundle.info.name}'s threshold was chosen on these very corrupted images: its accuracy, sensitivity and "
+        "specificity do not rank it against thresholds chosen on clean ones (AUCs do)"
     )
 
 

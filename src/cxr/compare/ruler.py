@@ -46,13 +46,13 @@ def check_split(manifest: Manifest, split: str) -> None:
     if labels.empty:
         raise InputError(
             f"{_place(manifest)} has no {split} images: there is nothing to judge the models on",
-            hint="put the test images into a folder test/<label>/ and scan again: cxr data scan DIR",
+            hint=_more_images(split, "the test images"),
         )
     if labels.nunique() < 2:
         raise InputError(
             f"all {len(labels):,} {split} images of {_place(manifest)} are {labels.iloc[0]}: "
             "specificity and AUC need two classes",
-            hint="add images of the other class to the test folder and scan again: cxr data scan DIR",
+            hint=_more_images(split, "images of the other class"),
         )
     _check_all_classes(manifest, split)
 
@@ -62,8 +62,14 @@ def _check_all_classes(manifest: Manifest, split: str) -> None:
     if absent:
         raise InputError(
             f"{_place(manifest)} has no {split} images of {', '.join(absent)}: the models cannot be judged on that",
-            hint=f"add such images to the {split} folder and scan again: cxr data scan DIR",
+            hint=_more_images(split, "such images"),
         )
+
+
+def _more_images(split: str, which: str) -> str:
+    if split == "validation":
+        return "make a validation split of whole patients: cxr data split"
+    return f"put {which} into a folder {split}/<label>/ and scan again: cxr data scan DIR"
 
 
 def short(digest: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+from cxr.errors import UsageError
+
+JUDGED_SPLITS: Final = ("test", "validation")
 
 Images = Annotated[
     str | None,
@@ -18,3 +22,9 @@ TaskOption = Annotated[
     str | None,
     typer.Option("--task", help="View of the labels: binary or three-class [default: the labels as they are]."),
 ]
+
+
+def check_judged_split(split: str) -> None:
+    """Raises UsageError for a split that no model is judged on."""
+    if split not in JUDGED_SPLITS:
+        raise UsageError(f"there is no split {split!r} to judge on", hint=f"choose one of: {', '.join(JUDGED_SPLITS)}")

@@ -33,7 +33,7 @@ def crossval_command(
     manifest_path: ManifestPath = DEFAULT_MANIFEST,
     task: TaskOption = None,
     out_folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the folds [default: runs/RECIPE-crossval].")
+        Path | None, typer.Option("--out", "-o", help="Folder of the folds [default: runs/RECIPE-crossval…].")
     ] = None,
     epochs: options.Epochs = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides folds and trainings.")] = 7,
@@ -68,13 +68,14 @@ def crossval_command(
     check_seed(seed)
     overrides = parse_overrides(sets or ())
     manifest = task_view(read_manifest(manifest_path), task)
-    place, decoded = out_folder or Path("runs") / f"{chosen.name}-crossval", cache or state_dir / "cache"
+    words = [chosen.name, "crossval", *(["blocks"] if blocks else []), *([task] if task else [])]
+    place, decoded = out_folder or Path("runs") / "-".join(words), cache or state_dir / "cache"
     request = TrainRequest(manifest, images or images_root(manifest), recipe, place, decoded, epochs, seed, start)
     request = replace(request, name=chosen.name, overrides=overrides)
     check_folder(request.output)
     parts = make_folds(manifest, folds=folds, seed=seed, blocks=blocks, validation=inner_validation)
-    if words := chosen.from_scratch_words(start):
-        out.warn(words)
+    if warning := chosen.from_scratch_words(start):
+        out.warn(warning)
     result = _cross_validate(out, request, parts, state_dir / "checkpoints", blocks=blocks)
     _print_result(out, result)
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images
+from cxr.cli.baseline.common import CacheDir, Images, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.compare.evaluation.nouns import Evaluation
     from cxr.manifests.manifest import Manifest
-
-SPLITS = ("test", "validation")
 
 
 def evaluate_command(
@@ -50,17 +48,15 @@ def evaluate_command(
     Example: cxr baseline evaluate runs/cnn5 --manifest manifest.csv
     """
     from cxr.bundle import read_bundle
-    from cxr.compare.evaluation.decision import check_sensitivity
+    from cxr.compare.evaluation.decision import check_sensitivity, clean_choice_note
     from cxr.compare.evaluation.judge import evaluate
     from cxr.compare.evaluation.page import check_place, write_evaluation
-    from cxr.errors import UsageError
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import view_for
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
-    if split not in SPLITS:
-        raise UsageError(f"there is no split {split!r} to judge on", hint=f"choose one of: {', '.join(SPLITS)}")
+    check_judged_split(split)
     bundle = read_bundle(bundle_folder)
     check_sensitivity(sensitivity, bundle)
     folder = out_folder or _beside(bundle_folder)
@@ -70,6 +66,8 @@ def evaluate_command(
     before = bundle.hash
     with out.progress("evaluate") as advance:
         if sensitivity is not None or recalibrate:
+            if note := clean_choice_note(bundle):
+                out.warn(note)
             bundle = _decided(bundle, manifest, sensitivity, recalibrate, dry_run, {**where, "on_progress": advance})
         evaluation = evaluate(bundle, manifest, split=split, on_progress=advance, **where)  # type: ignore[arg-type]
     report = write_evaluation(evaluation, folder)
@@ -82,8 +80,10 @@ def evaluate_command(
 
 
 def _beside(bundle_folder: Path) -> Path:
-    resolved = bundle_folder.resolve()
-    return bundle_folder.parent / f"{resolved.name}-evaluation" if bundle_folder.name else Path("evaluation")
+    if bundle_folder.name not in {"", ".."}:
+        return bundle_folder.parent / f"{bundle_folder.name}-evaluation"
+    resolved = bundle_folder.resolve()  # `.` has neither name nor parent
+    return resolved.parent / f"{resolved.name}-evaluation"
 
 
 def _decided(
@@ -109,7 +109,7 @@ def _print_evaluation(out: Out, evaluation: Evaluation) -> None:
         for name, estimate in evaluation.metrics.items()
     ]
     table.append(("calibration error", words.four(evaluation.calibrated.calibration_error), "", ""))
-    title = f"{evaluation.bundle.info.name} on {evaluation.split}"
+    title = f"{evaluation.bundle.info.name} on {evaluation.split}, {evaluation.positive_class} is positive"
     out.table((title, "value", "95 % low", "high"), table)
     out.text("")
     reports = [

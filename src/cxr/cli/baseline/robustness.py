@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images
+from cxr.cli.baseline.common import CacheDir, Images, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
 
@@ -39,15 +39,17 @@ def robustness_command(
     from cxr.bundle import read_bundle
     from cxr.compare.bootstrap import DRAWS, SEED
     from cxr.compare.nouns import Draws
-    from cxr.compare.robustness import robustness, robustness_csv
+    from cxr.compare.robustness import robustness, robustness_csv, tuned_note
     from cxr.local_baseline.images.corruptions import find_corruptions
     from cxr.manifests.manifest_file import read_manifest
+    from cxr.manifests.tasks import view_for
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
+    check_judged_split(split)
     corruptions = find_corruptions(tuple(only or ()))
     bundles = [read_bundle(folder) for folder in bundle_folders]
-    manifest = read_manifest(manifest_path)
+    manifest = view_for(read_manifest(manifest_path), bundles[0].info.classes)
     with out.progress("robustness") as advance:
         results = robustness(
             bundles,
@@ -61,6 +63,9 @@ def robustness_command(
         )
     for result in results:
         _print(out, result)
+    for bundle in bundles:
+        if note := tuned_note(bundle, split):
+            out.say(f"note: {note}")
     if csv_file is not None:
         robustness_csv(results, csv_file)
         out.say(f"table: {csv_file}")

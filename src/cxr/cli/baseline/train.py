@@ -37,10 +37,10 @@ def train_command(
     """Train a recipe on the manifest's train split and write a bundle.
 
     The validation split chooses the epoch (unless the recipe keeps the last) and the threshold; the test split is not
-    looked at. A training that was
-    stopped, by Ctrl-C or a crash, goes on where it was when the same command is typed again; a finished bundle of the
-    same request is kept. With --data a folder is scanned and a validation split of whole patients made out of its
-    train. --set can be repeated; docs/baseline.md lists its keys. Research use, not a medical device.
+    looked at. A training that was stopped, by Ctrl-C or a crash, goes on where it was when the same command is typed
+    again; a finished bundle of the same request is kept. With --data a folder is scanned and a validation split of
+    whole patients made out of its train. --set can be repeated; docs/baseline.md lists its keys. Research use, not a
+    medical device.
 
     Example: cxr baseline train --recipe cnn5 --data chest_xray --evaluate
     """

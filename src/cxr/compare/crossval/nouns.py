@@ -15,6 +15,9 @@ from cxr.manifests.manifest import Manifest
 #: What is told of each fold and of all together.
 BINARY_MEASURES = ("auc", "accuracy", "sensitivity", "specificity")
 MANY_CLASSES_MEASURES = ("macro_auc", "accuracy", "balanced_accuracy", "macro_f1")
+#: What is told of all together besides.
+BINARY_POOLED = ("average_precision", "brier", "log_loss")
+MANY_CLASSES_POOLED = ("macro_average_precision", "brier", "log_loss")
 
 
 @dataclass(frozen=True)

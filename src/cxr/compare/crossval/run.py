@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.bundle import BUNDLE_FILE, Bundle
+from cxr.bundle import BUNDLE_FILE, Bundle, read_bundle
 from cxr.compare.bootstrap import DRAWS, SEED
 from cxr.compare.crossval.files import write_crossval
 from cxr.compare.crossval.nouns import (
     BINARY_MEASURES,
+    BINARY_POOLED,
     MANY_CLASSES_MEASURES,
+    MANY_CLASSES_POOLED,
     CrossValidation,
     FoldResult,
     Spread,
@@ -60,9 +62,11 @@ def cross_validate(
     when it is judged. Writes crossval.json, crossval.csv and out-of-fold.csv when all folds are done; each fold's
     manifest lies in manifests/.
 
-    Raises UsageError when the folder is a bundle, and what training and scoring raise.
+    Raises UsageError when the folder is a bundle or holds folds of another cross-validation, and what training and
+    scoring raise.
     """
     check_folder(request.output)
+    _check_folds(request, folds)
     how = draws or Draws(DRAWS, SEED)
     _decode(request, on_progress)
     done: list[HeldOut] = []
@@ -83,6 +87,31 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is a file", hint="choose a folder with --out")
 
 
+def _check_folds(request: TrainRequest, folds: Sequence[Fold]) -> None:
+    """Refuse to replace the folds of another cross-validation, or to leave some of them beside these."""
+    ours = {f"fold-{fold.number}": _request_of(request, fold) for fold in folds}
+    for path in sorted(request.output.glob(f"fold-*/{BUNDLE_FILE}")):
+        own, folder = ours.get(path.parent.name), path.parent
+        if own is None or read_bundle(folder, verify=False).info.provenance.get("fingerprint") != _mark(own):
+            raise UsageError(
+                f"{folder} is of another cross-validation (other folds, seed, recipe, settings or data)",
+                hint=f"choose another --out, or remove {request.output}",
+            )
+
+
+def _request_of(request: TrainRequest, fold: Fold) -> TrainRequest:
+    return replace(
+        request,
+        manifest=fold.manifest,
+        output=request.output / f"fold-{fold.number}",
+        name=f"{request.name or request.recipe} fold {fold.number}",
+    )
+
+
+def _mark(request: TrainRequest) -> str:
+    return fingerprint(request, recipe_of(request))
+
+
 def _decode(request: TrainRequest, on_progress: Progress) -> None:
     """Decode the pool once, by the whole manifest: the folds find the images by what they are. (Shards, too, belong to
     the whole manifest.)"""
@@ -94,13 +123,8 @@ def _decode(request: TrainRequest, on_progress: Progress) -> None:
 def _judged(request: TrainRequest, fold: Fold, train_fold: TrainFold, on_progress: Progress) -> HeldOut:
     location = request.output / MANIFESTS_FOLDER / f"fold-{fold.number}.csv"
     manifest = write_manifest(fold.manifest, location)
-    own = replace(
-        request,
-        manifest=manifest,
-        output=request.output / f"fold-{fold.number}",
-        name=f"{request.name or request.recipe} fold {fold.number}",
-    )
-    was_finished = finished_bundle(own.output, fingerprint(own, recipe_of(own))) is not None
+    own = replace(_request_of(request, fold), manifest=manifest)
+    was_finished = finished_bundle(own.output, _mark(own)) is not None
     bundle = train_fold(own)
     predictions = predict(bundle, manifest, images=own.images, cache_dir=own.cache_dir, on_progress=on_progress)
     probabilities = predictions.probabilities(manifest.classes)
@@ -142,7 +166,7 @@ def _together(request: TrainRequest, done: Sequence[HeldOut], blocks: bool, draw
         ),
         draws,
     )
-    names = _measures(first)
+    names, pooled_only = _measures(first), BINARY_POOLED if len(first.classes) == 2 else MANY_CLASSES_POOLED
     return CrossValidation(
         recipe=request.recipe,
         manifest=request.manifest,
@@ -150,7 +174,7 @@ def _together(request: TrainRequest, done: Sequence[HeldOut], blocks: bool, draw
         blocks=blocks,
         seed=request.seed,
         spread={name: _spread([fold.measures[name] for fold in folds]) for name in names},
-        pooled={name: pooled.estimate(name) for name in (*names, "average_precision", "brier", "log_loss")},
+        pooled={name: pooled.estimate(name) for name in (*names, *pooled_only)},
         draws=draws,
         folder=request.output,
         classes=first.classes,

@@ -13,6 +13,7 @@ from cxr.compare.ruler import check_ruler
 from cxr.errors import UsageError
 from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.judging.operating_point import OperatingPoint, choose_operating_point, threshold_for
+from cxr.local_baseline.recipes import ChosenOn
 from cxr.manifests.manifest import Manifest
 
 CHOSEN_ON = "validation"
@@ -32,6 +33,17 @@ def check_sensitivity(sensitivity: float | None, bundle: Bundle) -> None:
             "no threshold decides",
             hint="leave --sensitivity out",
         )
+
+
+def clean_choice_note(bundle: Bundle) -> str:
+    """What a new decision leaves behind when the bundle's own was not chosen on the clean validation images; else
+    empty."""
+    if bundle.info.threshold.chosen_on != ChosenOn.CORRUPTED_VALIDATION:
+        return ""
+    return (
+        f"{bundle.folder}'s threshold was chosen on {ChosenOn.CORRUPTED_VALIDATION}; the new one is chosen on the "
+        "clean validation images, and so is the temperature with --recalibrate (without it the old one stays)"
+    )
 
 
 def choose_decision(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from cxr.compare.evaluation.nouns import Evaluation, Shift
 from cxr.compare.nouns import Estimate
 from cxr.compare.report.words import UNKNOWN
+from cxr.local_baseline.recipes import ChosenOn
 
 TITLES: Mapping[str, str] = {
     "accuracy": "accuracy",
@@ -60,6 +61,15 @@ def decision(evaluation: Evaluation) -> str:
         f"{said}; {evaluation.positive_class} is called from {threshold.value:.4f} on "
         f"({threshold.chosen_by}, chosen on {threshold.chosen_on})."
     )
+
+
+def choice_note(evaluation: Evaluation) -> str:
+    """Why figures on validation may be too good: what was chosen there. Empty where nothing was, or nobody said."""
+    chosen_on = evaluation.bundle.info.threshold.chosen_on
+    if not evaluation.is_binary or chosen_on not in set(ChosenOn):
+        return ""
+    images = "validation" if chosen_on == ChosenOn.VALIDATION else "the validation images and corrupted copies of them"
+    return f"The threshold was chosen on {images}, so that its figures there are a little too good. "
 
 
 def shift_note(evaluation: Evaluation) -> str:

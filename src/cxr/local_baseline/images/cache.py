@@ -1,6 +1,7 @@
 """Every image of a manifest decoded once: a memory-mapped uint8 array on disk that training reads at no cost.
 
-The file's name is the digest of the images and of the preprocessing contract, so a cache can never be stale. It
+The file's name is the digest of what the manifest knows of the images and of the preprocessing contract, and every
+image is held against what is known of it before it is decoded, so a cache cannot be stale. It
 is filled as rows are asked for (row_file.py): a process that was killed is continued by the next, two at once wait for
 each other, and a damaged row is decoded again.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.bundle import Preprocessing
-from cxr.errors import InputError
+from cxr.errors import Fault, InputError
 from cxr.local_baseline.images.image_source import Encoded, ImageSource, NamedImages, Source, reader
 from cxr.local_baseline.images.image_source import images_root as images_root
 from cxr.local_baseline.images.preprocess import Pixels, load_image
@@ -52,7 +53,8 @@ def cached_images(
     is missing, broken or not the one the manifest describes; Fault when the disk is full.
     """
     frame = manifest.frame
-    sources = [Source(*row) for row in frame[["path", "sha256"]].itertuples(index=False, name=None)]
+    known = frame[["path", "sha256", "md5", "crc32c"]]
+    sources = [Source(*row) for row in known.itertuples(index=False, name=None)]
     return decoded_images(
         sources,
         lambda: image_source(manifest, images),
@@ -112,7 +114,8 @@ def decoded_images(
             _decode_all(sources, open_source(), contract, file, absent, len(wanted), on_progress)
         del file
     ready = open_rows(path, shape)
-    assert ready is not None
+    if ready is None or len(ready.absent(wanted)):
+        raise Fault(f"the image cache {path} was removed while it was filled", hint="run the same command again")
     return ready.pixels
 
 
@@ -175,9 +178,9 @@ def _collect(done: int, pending: set[Future[int]]) -> tuple[int, set[Future[int]
 
 
 def _decode(source: Source, data: bytes, contract: Preprocessing) -> Pixels:
-    if source.sha256 and hashlib.sha256(data).hexdigest() != source.sha256:
+    if other := source.differs(data):
         raise InputError(
-            f"{source.name} is not the file that the manifest describes (its sha256 differs)",
+            f"{source.name} is not the file that the manifest describes (its {other} differs)",
             hint="scan the folder again: cxr data scan DIR",
         )
     return load_image(data, contract, name=source.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from cxr.errors import Fault, InputError
 from cxr.local_baseline.images.row_file import Rows
 from cxr.local_baseline.tensorflow_setup import cpu_count
 from cxr.manifests.manifest import Manifest
+from cxr.storage.checksums import crc32c_of_bytes
 
 #: Reading from a bucket is waiting, not computing: more threads than cores.
 BUCKET_WORKERS = 16
@@ -23,10 +25,21 @@ Read = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One image to be decoded: the name to read it by, and its sha256 in hex (empty: not checked)."""
+    """One image to be decoded: the name to read it by, and what is known of its bytes, as a manifest has it: sha256 and
+    md5 in hex, crc32c in base64 (empty: not known; a listed bucket tells no sha256)."""
 
     name: str
     sha256: str = ""
+    md5: str = ""
+    crc32c: str = ""
+
+    def differs(self, data: bytes) -> str:
+        """The name of the strongest checksum that is known, when that of `data` is another; else empty."""
+        if self.sha256:
+            return "" if hashlib.sha256(data).hexdigest() == self.sha256 else "sha256"
+        if self.md5:
+            return "" if hashlib.md5(data, usedforsecurity=False).hexdigest() == self.md5 else "md5"
+        return "crc32c" if self.crc32c and crc32c_of_bytes(data) != self.crc32c else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """An array of images on disk that knows which of its rows are there: beside the pixels lies a checksum of every row.
 
-A row without a checksum has not been decoded, a row with another one is damaged: whatever order the disk keeps, after
-a killed process or a lost power line, an undecoded row is never taken for a decoded one. So the files need no order of
-writing and no renaming, and a process that was killed has lost only the rows that it was at.
+A row without a checksum has not been decoded, a row with another one is damaged. A killed process loses only the rows
+that it was at: what it wrote is the system's to keep. A lost power line may leave a checksum without its pixels, in
+whatever order the disk keeps things; that is found wherever rows are compared, which of more than CHECKED_BYTES is a
+part, unless all are asked for.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ LOOK_S = 0.2
 
 Rows = npt.NDArray[np.int64]
 Sums = npt.NDArray[np.uint32]
-#: What reading an .npy file raises that is torn, empty, or something else.
-TORN = (ValueError, EOFError, OSError)
+#: What reading an .npy file raises that is absent, torn, empty, or something else. Any other error says nothing of it.
+TORN = (FileNotFoundError, ValueError, EOFError)
+OTHER_PLACE = "choose another place: --cache DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,14 @@ def sums_path(path: Path) -> Path:
 
 
 def open_rows(path: Path, shape: tuple[int, ...], *, writable: bool = False) -> RowFile | None:
-    """Map a file and its checksums; None when one of them is absent, torn or of another shape."""
+    """Map a file and its checksums; None when one of them is absent, torn or of another shape. Raises Fault or
+    NotAllowed when the system refuses to open them, which is no reason to make them anew."""
     mode: Any = "r+" if writable else "r"
-    try:
-        pixels, sums = (np.load(name, mmap_mode=mode) for name in (path, sums_path(path)))
-    except TORN:
-        return None
+    with _told(path, "open"):
+        try:
+            pixels, sums = (np.load(name, mmap_mode=mode) for name in (path, sums_path(path)))
+        except TORN:
+            return None
     fits = pixels.shape == shape and pixels.dtype == np.uint8 and sums.shape == shape[:1] and sums.dtype == np.uint32
     return RowFile(pixels, sums) if fits else None
 
@@ -110,24 +114,28 @@ def claim_space(path: Path, file: RowFile, rows: Rows) -> None:
 @contextmanager
 def only_one(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Alone among all processes that fill this file; `on_wait` hears now and then of having to wait. A killed process
-    holds nothing."""
+    holds nothing. Raises Fault on a file system without locks, where two that begin at once would remove each other's
+    file."""
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = path.with_suffix(".lock").open("ab")
     with stream:
-        while not _locked(stream.fileno()):
+        while not _locked(stream.fileno(), path):
             on_wait()
             time.sleep(LOOK_S)
         yield
 
 
-def _locked(descriptor: int) -> bool:
+def _locked(descriptor: int, path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks: two that write at once write the same
-        return True
+    except OSError as error:
+        raise Fault(
+            f"the image cache {path.parent} cannot be locked: {error.strerror or error}",
+            hint=f"its file system has no file locks; {OTHER_PLACE}",
+        ) from error
     return True
 
 
@@ -138,15 +146,13 @@ def _claim(path: Path, start: int, size: int) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise NotAllowed(
-            f"no permission to write the image cache {path.parent}", hint="choose another place: --cache DIR"
-        ) from error
+        raise NotAllowed(f"no permission to {doing} the image cache {path.parent}", hint=OTHER_PLACE) from error
     except OSError as error:
         raise Fault(
-            f"cannot write the image cache {path.parent}: {error.strerror or error}",
-            hint="free some space, or choose another place: --cache DIR",
+            f"cannot {doing} the image cache {path.parent}: {error.strerror or error}",
+            hint=f"free some space, or {OTHER_PLACE}" if doing == "write" else OTHER_PLACE,
         ) from error

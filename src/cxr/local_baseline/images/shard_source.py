@@ -110,7 +110,8 @@ class ShardedImages:
 
 
 def sharded_images(manifest: Manifest, location: str) -> ShardedImages | None:
-    """The shards at `location`; None when what lies there are no shards.
+    """The shards at `location`; None when what lies there are no shards. They may be of another task's view of the
+    manifest: only their images are read.
 
     Raises InputError when they were made of another manifest.
     """
@@ -118,11 +119,16 @@ def sharded_images(manifest: Manifest, location: str) -> ShardedImages | None:
     if index is None:
         return None
     options = ShardOptions(index.shard_bytes, index.splits, index.task, index.seed)
-    plan = plan_shards(manifest, options) if index.manifest == manifest.hash else None
-    if plan is None or plan.id != index.plan:
+    if index.manifest != manifest.hash:
         raise InputError(
             f"the shards at {location} are of another manifest (theirs {index.manifest[:12]}, "
             f"this one {manifest.hash[:12]})",
+            hint="write them again: cxr data shard",
+        )
+    plan = plan_shards(manifest, options, classes=index.classes)
+    if plan.id != index.plan:
+        raise InputError(
+            f"the shards at {location} are divided otherwise than this program would divide the manifest",
             hint="write them again: cxr data shard",
         )
     rows_of = {shard.file: shard.rows.index.to_numpy(np.int64) for shard in plan.shards}

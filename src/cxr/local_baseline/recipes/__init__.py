@@ -60,6 +60,9 @@ from cxr.local_baseline.recipes.nouns import (
     Recipe as Recipe,
 )
 from cxr.local_baseline.recipes.nouns import (
+    Sampling as Sampling,
+)
+from cxr.local_baseline.recipes.nouns import (
     Stage as Stage,
 )
 from cxr.local_baseline.recipes.nouns import (

@@ -11,6 +11,7 @@ from cxr.local_baseline.recipes.nouns import (
     BackboneKind,
     BatchNorm,
     Budget,
+    ChosenOn,
     Cosine,
     Optimizer,
     OptimizerKind,
@@ -53,7 +54,7 @@ FLAGSHIP = Recipe(
     pretrained=(
         Stage(
             Trains.FINE_TUNE,
-            Budget(epochs=18, min_steps=600, max_epochs=40),
+            Budget(epochs=24, min_steps=600, max_epochs=60),
             optimizer=Optimizer(1e-3, OptimizerKind.ADAMW, weight_decay=1e-2),
             schedule=Cosine(warmup_share=0.05),
             early_stopping=KEEP_LAST,
@@ -64,6 +65,7 @@ FLAGSHIP = Recipe(
     supervision=Supervision.ETIOLOGY,
     label_smoothing=0.05,
     weight_average=0.99,
+    operating_point=ChosenOn.CORRUPTED_VALIDATION,
     default_weights=IMAGENET,
     parameters=414_057,
     backbone=BackboneKind.MOBILENET_V2,

@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from cxr.bundle import Preprocessing
 from cxr.local_baseline.recipes.augmentation import NOTHING, Augmentation
-from cxr.local_baseline.training.sampling import Sampling
 
 #: `--weights` words; anything else is the path of a weights file.
 NO_WEIGHTS = "none"
@@ -92,6 +91,14 @@ class ChosenOn(StrEnum):
 
     VALIDATION = "validation"
     CORRUPTED_VALIDATION = "corrupted-validation"
+
+
+class Sampling(StrEnum):
+    """How images are drawn: every one once an epoch, in an order of its own; or each class equally often in every
+    batch, the images of a rarer class more than once an epoch."""
+
+    SHUFFLED = "shuffled"
+    BALANCED = "balanced"
 
 
 class BatchNorm(StrEnum):

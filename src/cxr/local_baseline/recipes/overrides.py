@@ -27,11 +27,11 @@ from cxr.local_baseline.recipes import (
     OptimizerKind,
     Precision,
     Recipe,
+    Sampling,
     Stage,
     Supervision,
     Trains,
 )
-from cxr.local_baseline.training.sampling import Sampling
 
 Value = bool | int | float | str
 Overrides = Mapping[str, Value]

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.local_baseline.images.preprocess import Pixels
-from cxr.local_baseline.recipes import Augmentation
+from cxr.local_baseline.recipes import Augmentation, Sampling
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.training.augmenting import augment
-from cxr.local_baseline.training.sampling import Sampling, batch_drawer
+from cxr.local_baseline.training.sampling import batch_drawer
 from cxr.local_baseline.training.supervision import FinerClasses
 
 Labels = npt.NDArray[np.int64]

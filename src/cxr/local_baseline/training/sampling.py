@@ -10,23 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import UsageError
+from cxr.local_baseline.recipes.nouns import Sampling
 
 Rows = npt.NDArray[np.int64]
-
-
-class Sampling(StrEnum):
-    """How images are drawn: every one once an epoch, in an order of its own; or each class equally often in every
-    batch, the images of a rarer class more than once an epoch."""
-
-    SHUFFLED = "shuffled"
-    BALANCED = "balanced"
 
 
 @dataclass(frozen=True, slots=True)

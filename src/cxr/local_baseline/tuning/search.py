@@ -10,14 +10,17 @@ from typing import Any
 
 from cxr.errors import Fault, InputError, UsageError
 from cxr.local_baseline.images.cache import Progress
+from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.recipes.overrides import Value
-from cxr.local_baseline.request import check_request, recipe_of
+from cxr.local_baseline.request import TrainRequest, check_request, recipe_of
 from cxr.local_baseline.tensorflow_setup import load
-from cxr.local_baseline.train import training_data
+from cxr.local_baseline.train import train, training_data
 from cxr.local_baseline.training.epochs import EpochResult, best_so_far
 from cxr.local_baseline.training.failures import told_out_of_memory
+from cxr.local_baseline.training.lessons import TrainedTeacher
 from cxr.local_baseline.training.pipeline import TrainingData
 from cxr.local_baseline.training.stages import run_stages
+from cxr.local_baseline.training.teaching import check_teachers, trained_teachers
 from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, TuneRequest, Tuning, best_first, check_tune
 from cxr.local_baseline.tuning.results import write_results
 from cxr.local_baseline.tuning.study import Study
@@ -34,9 +37,9 @@ def tune(request: TuneRequest, on_progress: Progress, on_trial: OnTrial | None =
     to `request.output`.
 
     Trial 0 is the recipe as it is. A trial is given up when its figure is worse than the median of the others at the
-    same epoch; one that runs when the time is over ends with its epoch. Images are decoded once, before the clock
-    starts. `on_progress(done, total, note)` counts images while decoding, then seconds (or trials, without a limit
-    of time).
+    same epoch; one that runs when the time is over ends with its epoch. Images are decoded once (and a recipe's
+    teachers trained) before the clock starts. `on_progress(done, total, note)` counts images while decoding, then
+    seconds (or trials, without a limit of time).
 
     Raises UsageError (what `check_tune` refuses; another search lies at the place, or runs there), InputError for data
     that cannot be trained on, Fault when trial after trial fails.
@@ -44,6 +47,7 @@ def tune(request: TuneRequest, on_progress: Progress, on_trial: OnTrial | None =
     check_tune(request)
     recipe = recipe_of(request.train)
     check_request(request.train, recipe)
+    check_teachers(request.train, recipe)
     busy = UsageError(f"another process is searching in {request.output}", hint="wait for it, or choose another --out")
     with only_one(_folder(request.output), "tune", busy=busy):
         study = Study(request)
@@ -52,6 +56,7 @@ def tune(request: TuneRequest, on_progress: Progress, on_trial: OnTrial | None =
         while not clock.is_over(len(study.rows())):
             if data is None:
                 data = training_data(request.train, recipe, on_progress)
+                _teachers(request.train, recipe, on_progress)
                 clock.restart()
             row = _trial(study, request, data, clock, on_progress)
             if on_trial is not None:
@@ -61,6 +66,12 @@ def tune(request: TuneRequest, on_progress: Progress, on_trial: OnTrial | None =
         tuning = _so_far(study, request)
         write_results(tuning)
         return tuning
+
+
+def _teachers(training: TrainRequest, recipe: Recipe, on_progress: Progress) -> tuple[TrainedTeacher, ...]:
+    """The nets that a recipe learns from, if it has any: trained once, before the clock starts, and then found in the
+    cache."""
+    return trained_teachers(training, recipe, lambda asked, tell, around: train(asked, tell), on_progress, None)
 
 
 def _folder(path: Path) -> Path:
@@ -206,6 +217,7 @@ def _train(
                 positive=manifest.classes.index(manifest.positive_class),
                 on_progress=tell,
                 on_epoch=listener.on_epoch,
+                teachers=_teachers(request.train, recipe, tell),  # the same ones for all trials
             )
     except _Enough as enough:
         return enough.state, ""

@@ -63,12 +63,15 @@ class ShardPlan:
         return sum(len(shard.rows) for shard in self.shards)
 
 
-def plan_shards(manifest: Manifest, options: ShardOptions | None = None) -> ShardPlan:
+def plan_shards(
+    manifest: Manifest, options: ShardOptions | None = None, *, classes: Sequence[str] | None = None
+) -> ShardPlan:
     """Plan the shards of a manifest that is already in the view of `options.task`. Reads no image.
 
     Within a split the rows are taken in the order of sha256(seed, path), so that labels and patients mix, and cut into
     runs of about equal bytes: a shard misses the split's mean by less than one image. The plan depends on rows and
-    options alone.
+    options alone; of the labels only the classes are in its id, which in another view of the manifest are those of
+    `classes` (None: the manifest's own).
 
     Raises UsageError for a split that does not exist or a shard size that is not positive, InputError when a split to
     write has no images.
@@ -79,17 +82,18 @@ def plan_shards(manifest: Manifest, options: ShardOptions | None = None) -> Shar
     splits = _checked_splits(manifest, options.splits)
     shards = [shard for split in splits for shard in _cut(split, manifest.split(split), options)]
     options = ShardOptions(options.shard_bytes, splits, options.task, options.seed)
+    named = manifest.classes if classes is None else tuple(classes)
     identity = {
         "format": FORMAT_VERSION,
         "manifest": manifest.hash,
-        "classes": manifest.classes,
+        "classes": named,
         "task": options.task,
         "splits": splits,
         "seed": options.seed,
         "shard_bytes": options.shard_bytes,
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return ShardPlan(digest, manifest.hash, manifest.classes, options, tuple(shards))
+    return ShardPlan(digest, manifest.hash, named, options, tuple(shards))
 
 
 def _checked_splits(manifest: Manifest, asked: Sequence[str]) -> tuple[str, ...]:
