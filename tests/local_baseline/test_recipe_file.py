@@ -13,7 +13,7 @@ from cxr.errors import InputError, UsageError
 from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.recipes import RECIPES, Recipe, Trains
 from cxr.local_baseline.recipes.overrides import RECIPE_KNOBS, STAGE_KNOBS, Kind, Knob, Value, apply_overrides
-from cxr.local_baseline.recipes.recipe_file import open_recipe, read_recipe, to_toml
+from cxr.local_baseline.recipes.recipe_file import open_recipe, overrides_toml, read_recipe, to_toml
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 
 
@@ -171,6 +171,8 @@ def test_teachers_are_tables_of_a_recipes_file(tmp_path: Path) -> None:
 def test_a_recipe_with_teachers_is_written_and_read_back(tmp_path: Path) -> None:
     recipe = opened(written(tmp_path, TAUGHT))
     assert opened(written(tmp_path, to_toml(recipe, base="mobilenet-v2"))) == recipe
+    changed = overrides_toml("mobilenet-v2", {}, name="best", weights="student.h5", teachers=recipe.teachers)
+    assert opened(written(tmp_path, changed)).teachers == recipe.teachers
 
 
 def test_a_name_of_any_words_makes_a_model(tmp_path: Path) -> None:
