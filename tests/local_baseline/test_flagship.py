@@ -82,8 +82,9 @@ def test_its_parts_can_be_switched_and_changed(text: str) -> None:
 @pytest.mark.slow
 def test_it_trains_from_weights_to_a_bundle_of_one_megabyte(make_manifest, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     weights = tmp_path / "backbone.weights.h5"
+    contract = FLAGSHIP.preprocessing
     load().keras.applications.MobileNetV2(
-        input_shape=(128, 128, 3), alpha=0.35, include_top=False, weights=None
+        input_shape=(contract.height, contract.width, 3), alpha=0.35, include_top=False, weights=None
     ).save_weights(weights)
     manifest = make_manifest(tmp_path / "images")
     request = TrainRequest(

@@ -11,6 +11,7 @@ from cxr.local_baseline.recipes import (
     CNN5,
     EDGE,
     FLAGSHIP,
+    KEEP_LAST,
     MOBILENET_V2,
     RECIPES,
     Activation,
@@ -125,6 +126,44 @@ def test_a_batch_norm_that_is_frozen_takes_no_momentum() -> None:
     assert error.value.hint
     trained = changed(MOBILENET_V2, "batch_norm_momentum=0.8", "fine-tune.batch_norm=trained", weights="imagenet")
     assert trained.batch_norm_momentum == 0.8
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "weights", "words"),
+    [
+        ("cnn5", "optimizer.momentum=0.9", "none", "optimizer.momentum=0.9: adam has none to set"),
+        ("dense", "augmentation_strength=2", "none", "nothing that runs of dense is augmented"),
+        ("vgg16-frozen", "augmentation_strength=2", "imagenet", "nothing that runs of vgg16-frozen is augmented"),
+        ("dense", "batch_norm_momentum=0.8", "none", "dense has no batch norm"),
+        ("vgg16-frozen", "batch_norm_momentum=0.8", "none", "vgg16-frozen has no batch norm"),
+        ("flagship", "early_stopping.patience=3", "imagenet", "no stage of flagship has it"),
+        ("flagship", "early_stopping.min_delta=0.1", "imagenet", "no stage of flagship has it"),
+        ("flagship", "teacher_share=0.5", "imagenet", "teacher_share: flagship has no teachers"),
+        ("cnn5", "teacher_temperature=2", "none", "teacher_temperature: cnn5 has no teachers"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(recipe: str, text: str, weights: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        changed(RECIPES[recipe], text, weights=weights)
+    assert words in error.value.message
+    if "early_stopping" in text:
+        assert "early_stopping.keep_last=false" in str(error.value.hint)
+
+
+def test_the_same_is_taken_where_it_changes_something() -> None:
+    assert changed(CNN5, "optimizer.momentum=0.9", "optimizer.kind=sgd").scratch[0].optimizer.momentum == 0.9
+    grown = changed(RECIPES["dense"], "augmentation_strength=2", "augmentation.zoom=0.1")
+    assert grown.scratch[0].augmentation.times(grown.augmentation_strength).zoom == pytest.approx(0.2)
+    # Whatever their order.
+    rule = changed(RECIPES["flagship"], "early_stopping.patience=3", "early_stopping.keep_last=false").scratch[0]
+    assert (rule.early_stopping.patience, rule.early_stopping.keep_last) == (3, False)
+
+
+def test_a_stage_that_keeps_its_last_epoch_has_no_other_rule() -> None:
+    (stage,) = changed(CNN5, "early_stopping.keep_last=true").scratch
+    assert stage.early_stopping == KEEP_LAST
+    with pytest.raises(UsageError, match=r"early_stopping\.patience: no stage"):
+        changed(CNN5, "early_stopping.keep_last=true", "early_stopping.patience=3")
 
 
 def test_changes_that_would_cut_the_chest_off_are_refused_together() -> None:

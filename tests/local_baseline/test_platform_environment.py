@@ -14,7 +14,7 @@ import pytest
 from cxr.bundle import read_bundle
 from cxr.errors import UsageError
 from cxr.local_baseline.platform_environment import HERE, SAGEMAKER, VERTEX, JobEnvironment, read_environment
-from cxr.local_baseline.trainer import fetch_manifest, parse_options
+from cxr.local_baseline.trainer import fetch_manifest, main, parse_options
 from cxr.local_baseline.training.distribution import Cluster, cluster_of
 from cxr.manifests.manifest import Manifest
 
@@ -78,6 +78,30 @@ def test_amazons_toolkit_says_it_in_variables_and_on_the_command_line() -> None:
         assert (options.recipe, options.epochs, options.output) == ("cnn5", 3, "/opt/ml/model")
         assert options.overrides == {"optimizer.learning_rate": 0.001, "batch_size": 16}
         assert options.seed == (5 if "--seed" in given else 7)
+
+
+def test_switches_are_hyperparameters_with_a_value() -> None:
+    def read(value: object) -> tuple[bool, bool]:
+        hps = json.dumps({"recipe": "cnn5", "deterministic": value, "verify-cache": value})
+        job = read_environment({"SM_MODEL_DIR": "/m", "SM_HPS": hps})
+        options = parse_options(["--deterministic", str(value)], job)
+        return options.deterministic, options.verify_cache
+
+    assert read("true") == read(True) == (True, True)
+    assert read("false") == (False, False)
+    with pytest.raises(UsageError, match="deterministic=perhaps: it takes true or false"):
+        read("perhaps")
+
+
+def test_of_what_both_say_the_hyperparameter_counts() -> None:
+    job = read_environment({"SM_MODEL_DIR": "/m", "SM_HPS": json.dumps({"recipe": "cnn5", "epochs": 3})})
+    assert parse_options(["--epochs", "9"], job).epochs == 3
+
+
+def test_an_environment_that_cannot_be_read_is_told_as_the_failure(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        main([], {"SM_HPS": "{", "SAGEMAKER_BASE_DIR": str(tmp_path)})
+    assert "SM_HPS cannot be read" in (tmp_path / "output" / "failure").read_text()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ from cxr.bundle import Bundle
 from cxr.local_baseline.exports.tflite import TfliteForm, export_tflite
 from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.models.build import build_model, in_float32
-from cxr.local_baseline.recipes import CNN5, MOBILENET_V2, Precision, Recipe
+from cxr.local_baseline.recipes import CNN5, MOBILENET_V2, RECIPES, Precision, Recipe
 from cxr.local_baseline.recipes.overrides import parse_overrides
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train
+
+EFFICIENTNET_B0 = RECIPES["efficientnet-b0"]
 
 
 def silent(done: int, total: int, note: str) -> None:
@@ -50,6 +53,32 @@ def test_the_rebuilt_model_has_the_weights_and_nearly_the_scores(recipe: Recipe)
     images = rng.integers(0, 256, (8, contract.height, contract.width, contract.channels)).astype(np.float32)
     difference = np.abs(trained(images, training=False).numpy() - kept(images, training=False).numpy())
     assert difference.max() < 0.01
+
+
+def test_a_net_whose_weights_came_from_a_file_is_kept_as_it_was_built(tmp_path: Path) -> None:
+    keras = load().keras
+    keras.utils.set_random_seed(3)
+    net = keras.applications.EfficientNetB0(input_shape=(32, 32, 3), include_top=False, weights=None)
+    rng = np.random.default_rng(0)
+    # Weights away from where they began: statistics of the normalisation other than 0 and 1 too.
+    net.set_weights([values + rng.normal(0, 0.02, values.shape) ** 2 + 0.01 for values in net.get_weights()])
+    net.save_weights(tmp_path / "net.weights.h5")
+    small = replace(EFFICIENTNET_B0.preprocessing, height=32, width=32)
+    recipe = replace(EFFICIENTNET_B0, preprocessing=small, precision=Precision.BFLOAT16)
+    trained = build_model(recipe, 2, str(tmp_path / "net.weights.h5"))
+    kept = in_float32(trained, recipe)
+    assert (
+        kept.get_layer("channel_scaling").get_config()["scale"]
+        == (trained.get_layer("channel_scaling").get_config()["scale"])
+    )
+    in_float = build_model(replace(recipe, precision=Precision.FLOAT32), 2, str(tmp_path / "net.weights.h5"))
+    in_float.set_weights(kept.get_weights())
+    images = rng.integers(0, 256, (4, 32, 32, 3)).astype(np.float32)
+    assert np.allclose(features_of(kept, images), features_of(in_float, images), atol=1e-6)
+
+
+def features_of(model: Any, images: Any) -> Any:
+    return load().keras.Model(model.input, model.get_layer("features").output)(images, training=False).numpy()
 
 
 def test_layers_made_later_compute_in_float32_again() -> None:

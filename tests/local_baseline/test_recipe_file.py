@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr.errors import InputError, UsageError
+from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.recipes import RECIPES, Recipe, Trains
 from cxr.local_baseline.recipes.overrides import RECIPE_KNOBS, STAGE_KNOBS, Kind, Knob, Value, apply_overrides
-from cxr.local_baseline.recipes.recipe_file import open_recipe, read_recipe, to_toml
+from cxr.local_baseline.recipes.recipe_file import open_recipe, overrides_toml, read_recipe, to_toml
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 
 
@@ -113,6 +114,15 @@ def test_tables_are_the_keys_of_set(tmp_path: Path) -> None:
         ('base = "cnn5"\n[augmentation]\nhorizontal_flip = true', "augmentation.horizontal_flip"),
         ('base = "cnn5"\nweights = "imagenet"', "the recipe cnn5 has no pretrained weights"),
         ('base = "mobilenet-v2"\nactivation = "elu"', "are its backbone's"),
+        ('base = "cnn5"\nname = "../elsewhere"', "a recipe's name is that of its bundle's folder"),
+        ('base = "cnn5"\nname = ".."', "a recipe's name is that of its bundle's folder"),
+        ('base = "cnn5"\nteacher = 1', "each teacher is a table of its own"),
+        ('base = "cnn5"\n[[teacher]]\nseed = 1', "teacher 1: there is no base"),
+        ('base = "cnn5"\n[[teacher]]\nbase = "cnn5"\nseed = -1', "teacher 1: seed is a whole number from 0, not -1"),
+        ('base = "cnn5"\n[[teacher]]\nbase = "cnn5"\nbatch_size = 0', "teacher 1: batch_size=0"),
+        ('base = "cnn5"\n[[teacher]]\nbase = "cnn5"\nunfreeze_layers = 3', "teacher-1: unfreeze_layers: no stage"),
+        ('base = "cnn5"\n' + '[[teacher]]\nbase = "cnn5"\nname = "a"\n' * 2, "two teachers are called 'a'"),
+        ('base = "cnn5"\nteacher_share = 0.5', "my has no teachers"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_file_and_the_key(text: str, words: str, tmp_path: Path) -> None:
@@ -123,9 +133,73 @@ def test_what_is_wrong_is_told_with_the_file_and_the_key(text: str, words: str, 
     assert words in error.value.message
 
 
+TAUGHT = """
+base = "mobilenet-v2"
+weights = "student.h5"
+supervision = "etiology"
+teacher_share = 0.5
+
+[[teacher]]
+base = "densenet121"
+weights = "large.h5"
+supervision = "etiology"
+[teacher.stages.head.optimizer]
+learning_rate = 0.02
+
+[[teacher]]
+base = "cnn5"
+name = "grey"
+seed = 40
+supervision = "etiology"
+optimizer.learning_rate = 0.002
+"""
+
+
+def test_teachers_are_tables_of_a_recipes_file(tmp_path: Path) -> None:
+    recipe = opened(written(tmp_path, TAUGHT))
+    large, grey = recipe.teachers
+    assert recipe.teacher_share == 0.5
+    assert [(one.name, one.recipe.name, one.seed, one.weights) for one in recipe.teachers] == [
+        ("teacher-1", "densenet121", 1, "large.h5"),
+        ("grey", "cnn5", 40, "none"),
+    ]
+    assert [stage.optimizer.learning_rate for stage in large.recipe.pretrained] == [0.02, 5e-4, 1e-4]
+    assert grey.recipe.scratch[0].optimizer.learning_rate == 0.002
+    assert grey.recipe.supervision is recipe.supervision
+
+
+def test_a_recipe_with_teachers_is_written_and_read_back(tmp_path: Path) -> None:
+    recipe = opened(written(tmp_path, TAUGHT))
+    assert opened(written(tmp_path, to_toml(recipe, base="mobilenet-v2"))) == recipe
+    changed = overrides_toml("mobilenet-v2", {}, name="best", weights="student.h5", teachers=recipe.teachers)
+    assert opened(written(tmp_path, changed)).teachers == recipe.teachers
+
+
+def test_a_name_of_any_words_makes_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "my (1) Röntgen.toml"
+    path.write_text('base = "dense"', encoding="utf-8")
+    recipe = opened(path)
+    assert recipe.name == "my (1) Röntgen"
+    assert build_model(recipe, 2, "none").name == "my__1__R_ntgen"
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read the recipe .*gone\.toml"):
         open_recipe(str(tmp_path / "gone.toml"))
+
+
+def test_words_about_a_recipe_are_not_in_the_fingerprint(small_request: TrainRequest) -> None:
+    recipe = recipe_of(small_request)
+    other = replace(recipe, name="renamed", summary="in other words", source="", deviations=(), parameters=None)
+    assert fingerprint(small_request, other) == fingerprint(small_request, recipe)
+
+
+def test_only_stages_that_run_are_in_the_fingerprint(small_request: TrainRequest) -> None:
+    recipe = RECIPES["mobilenet-v2"]
+    other = apply_overrides(recipe, {"head.optimizer.learning_rate": 0.5}, "imagenet")
+    for weights, same in (("none", True), ("imagenet", False)):
+        request = replace(small_request, weights=weights)
+        assert (fingerprint(request, recipe) == fingerprint(request, other)) is same
 
 
 def test_set_wins_over_the_file_and_both_are_in_the_fingerprint(small_request: TrainRequest, tmp_path: Path) -> None:
@@ -147,7 +221,8 @@ def test_set_wins_over_the_file_and_both_are_in_the_fingerprint(small_request: T
         "dropout=0.3",
         "supervision=etiology",
         "optimizer.kind=sgd",
-        "optimizer.momentum=0.5",
+        "optimizer.weight_decay=0.01",
+        "early_stopping.keep_last=true",
         "augmentation.rotation=3",
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from cxr.errors import UsageError
 from cxr.local_baseline.models.build import build_model, without_scaling
+from cxr.local_baseline.models.collapse import finished
 from cxr.local_baseline.recipes import (
     CNN5,
     EDGE,
@@ -26,6 +27,8 @@ from cxr.local_baseline.recipes import (
     Trains,
     find_recipe,
 )
+from cxr.local_baseline.recipes.overrides import has_batch_norm
+from cxr.local_baseline.training.supervision import FinerClasses
 
 #: The nets that take seconds to build.
 LARGE = {"resnet50-frozen", "vgg16-frozen", "efficientnet-b0", "densenet121"}
@@ -109,11 +112,15 @@ def test_the_frozen_ancestors_have_a_dense_head_on_a_flat_feature_map(backbone: 
     assert (recipe.pooling, [stage.trains for stage in recipe.pretrained]) == (Pooling.FLATTEN, [Trains.FROZEN])
 
 
+#: NORMAL, and PNEUMONIA of two etiologies.
+ETIOLOGIES = FinerClasses(("NORMAL", "PNEUMONIA (bacterial)", "PNEUMONIA (viral)"), np.arange(3), (0, 1, 1))
+
+
 @EACH_RECIPE
-def test_the_listed_number_of_parameters_is_the_models(recipe: Recipe) -> None:
-    model = build_model(recipe, 2, "none")
-    if recipe.supervision is Supervision.LABELS:  # else classes are added up inside: test_flagship.py
-        assert recipe.parameters == model.count_params()
+def test_the_listed_number_of_parameters_is_that_of_the_model_in_a_bundle(recipe: Recipe) -> None:
+    finer = ETIOLOGIES if recipe.supervision is Supervision.ETIOLOGY else None
+    model = finished(build_model(recipe, 3 if finer else 2, "none"), finer)
+    assert recipe.parameters == model.count_params()
     contract = recipe.preprocessing
     assert model.input_shape == (None, contract.height, contract.width, contract.channels)
 
@@ -136,6 +143,15 @@ def test_the_documented_inputs_and_parameters_are_the_recipes() -> None:
             assert names[3] == f"{RECIPES[name].parameters:,}", name
             documented.add(name)
     assert documented == set(RECIPES)
+
+
+@EACH_AS_DATA
+def test_only_nets_with_batch_norm_are_said_to_have_it(recipe: Recipe) -> None:
+    if recipe.name in LARGE and recipe.name != "vgg16-frozen":
+        assert has_batch_norm(recipe)  # nets of keras.applications that are named after it or use it throughout
+        return
+    layers = build_model(recipe, 2, "none")._flatten_layers(include_self=False, recursive=True)
+    assert has_batch_norm(recipe) == any(type(layer).__name__ == "BatchNormalization" for layer in layers)
 
 
 @EACH_AS_DATA

@@ -11,13 +11,17 @@ import pytest
 
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.recipes import RECIPES
+from cxr.local_baseline.recipes.overrides import apply_overrides
 from cxr.local_baseline.recipes.search_space import (
     Parameter,
     ParameterKind,
     Scale,
     SearchSpace,
+    check_free,
     check_space,
     default_space,
+    free_parameters,
+    parameters_of,
     read_space,
     write_space,
 )
@@ -50,6 +54,24 @@ def test_the_ancestors_whole_list_is_searched_where_a_recipe_has_it() -> None:
     assert names("resnet50-frozen", "imagenet") == common | {"activation"}
     assert names("vgg16-frozen", "imagenet") == (common | {"activation"}) - {"augmentation-strength"}
     assert names("densenet121", "imagenet") == common | {"unfreeze-layers"}
+
+
+def test_only_what_a_recipe_has_is_searched() -> None:
+    assert "augmentation-strength" not in {one.id for one in default_space("dense").parameters}
+    with_momentum = apply_overrides(RECIPES["cnn5"], {"optimizer.kind": "sgd", "optimizer.momentum": 0.9}, "none")
+    (optimizer,) = [one for one in parameters_of(with_momentum) if one.id == "optimizer"]
+    assert set(optimizer.values) == {"sgd", "rmsprop"}
+
+
+@pytest.mark.parametrize("word", ["", "last.", "stages.", "fine-tune."])
+def test_what_is_set_for_all_trials_is_not_searched(word: str) -> None:
+    overrides = {f"{word}optimizer.learning_rate": 1e-4, "batch_size": 8, "head.optimizer.kind": "sgd"}
+    recipe = apply_overrides(RECIPES["mobilenet-v2"], overrides, "imagenet")
+    free = {one.id for one in free_parameters(recipe, "imagenet", overrides)}
+    every = {one.id for one in parameters_of(recipe, "imagenet")}
+    assert every - free == {"learning-rate", "batch-size"}
+    with pytest.raises(UsageError, match="is set for all trials, and searched too"):
+        check_free(SearchSpace("mobilenet-v2", (RATE,)), recipe, "imagenet", overrides)
 
 
 RATE = Parameter("learning-rate", ParameterKind.DOUBLE, 1e-4, 1e-2)

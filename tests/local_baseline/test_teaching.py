@@ -13,7 +13,7 @@ from cxr.bundle import read_bundle
 from cxr.errors import UsageError
 from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.recipes import CNN5, EDGE, Constant, Optimizer, Recipe, Supervision, Teacher
-from cxr.local_baseline.request import TrainRequest, fingerprint
+from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.train import train
 from cxr.local_baseline.training.fitting import fit_stage
@@ -180,6 +180,42 @@ def test_teachers_are_part_of_the_fingerprint(small_manifest: Manifest, tmp_path
     other = replace(recipe, teachers=(first, replace(second, seed=3)))
     assert fingerprint(request, recipe) != fingerprint(request, other)
     assert teacher_request(request, first).output != teacher_request(request, second).output
+
+
+def test_a_batch_size_of_set_is_the_teachers_too(small_manifest: Manifest, tmp_path: Path) -> None:
+    request = request_of(small_manifest, tmp_path, tmp_path)
+    smaller = replace(request, overrides={"batch_size": 4, "dropout": 0.5})
+    first = student_recipe().teachers[0]
+    taught = recipe_of(teacher_request(smaller, first))
+    assert (taught.batch_size, taught.dropout) == (4, first.recipe.dropout)
+    assert teacher_request(smaller, first).output != teacher_request(request, first).output
+
+
+def test_fresh_trains_teachers_anew(small_manifest: Manifest, tmp_path: Path) -> None:
+    request = request_of(small_manifest, tmp_path / "cache", tmp_path / "run", teachers=student_recipe().teachers[1:])
+
+    def trained(*, fresh: bool) -> set[str]:
+        notes: list[str] = []
+        train(request, lambda done, total, note: notes.append(note), fresh=fresh)
+        return {note.split(":")[0] for note in notes if note.startswith("teacher")}
+
+    assert trained(fresh=False) == {"teacher same"}
+    assert trained(fresh=False) == set()
+    assert trained(fresh=True) == {"teacher same"}
+
+
+def test_a_recipe_file_with_a_teacher_is_trained(small_manifest: Manifest, tmp_path: Path) -> None:
+    path = tmp_path / "taught.toml"
+    path.write_text('base = "edge"\nteacher_share = 0.5\n[[teacher]]\nbase = "edge"\ndropout = 0.5\n')
+    request = replace(
+        request_of(small_manifest, tmp_path / "cache", tmp_path / "run"),
+        variant=None,
+        recipe=str(path),
+        overrides={"batch_size": 12},
+    )
+    bundle = train(request, lambda done, total, note: None)
+    (teacher,) = bundle.info.provenance["teachers"]
+    assert (teacher["name"], teacher["recipe"], teacher["seed"]) == ("teacher-1", "edge", 8)
 
 
 def test_a_teacher_of_other_classes_is_refused_before_anything_is_decoded(

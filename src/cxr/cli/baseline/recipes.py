@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,11 +51,11 @@ def recipes_command(
         text = to_toml(recipe, base=chosen.base)
         out.text(text.rstrip())
         out.result("baseline.recipes", {"recipes": [asdict(recipe)], "toml": text})
-        out.hint(f"cxr baseline recipes {name} --toml > my.toml; cxr baseline train --recipe my.toml")
+        out.hint(f"cxr baseline recipes {shlex.quote(name)} --toml > my.toml; cxr baseline train --recipe my.toml")
         return
     _print_one(out, recipe)
     out.result("baseline.recipes", {"recipes": [asdict(recipe)]})
-    out.hint(f"cxr baseline train --recipe {name}")
+    out.hint(f"cxr baseline train --recipe {shlex.quote(name)}")
 
 
 def _print_all(out: Out, recipes: list[Recipe]) -> None:

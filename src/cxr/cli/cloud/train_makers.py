@@ -142,7 +142,7 @@ def trial_settings(path: Path | None, chosen: JobRecipe, sets: Sequence[str]) ->
     kept = [
         text
         for text, key in zip(chosen.overrides, given, strict=True)
-        if searched.isdisjoint(fixed_in({key: given[key]}, recipe, chosen.weights, also_all=False))
+        if key not in fixed and searched.isdisjoint(fixed_in({key: given[key]}, recipe, chosen.weights, also_all=False))
     ]
     return TrialSettings(tuple(_plain(parameter) for parameter in space.parameters), (*kept, *sets))
 

@@ -229,7 +229,7 @@ CIFAR_CNN = Recipe(
             early_stopping=EarlyStopping(patience=5),
         ),
     ),
-    parameters=5_846_721,
+    parameters=5_847_753,
     supervision=Supervision.ETIOLOGY,
     batch_size=128,
     dropout=0.0,

@@ -131,8 +131,10 @@ def to_toml(recipe: Recipe, *, base: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def overrides_toml(base: str, overrides: Overrides, *, name: str, weights: str) -> str:
-    """The text of a file that changes a listed recipe by `overrides`, and trains with `weights`."""
+def overrides_toml(
+    base: str, overrides: Overrides, *, name: str, weights: str, teachers: tuple[Teacher, ...] = ()
+) -> str:
+    """The text of a file that changes a listed recipe by `overrides`, and trains with `weights` and `teachers`."""
     lines = [f"{BASE} = {_toml(base)}", f"{NAME} = {_toml(name)}", f"{WEIGHTS} = {_toml(weights)}"]
     for key, value in overrides.items():
         word, _, rest = key.partition(".")
@@ -142,6 +144,8 @@ def overrides_toml(base: str, overrides: Overrides, *, name: str, weights: str) 
             if rest and word in STAGE_WORDS and word != STAGES
             else f"{key} = {_toml(value)}"
         )
+    for teacher in teachers:
+        lines += ["", *_teacher_lines(teacher, weights)]
     return "\n".join(lines) + "\n"
 
 

@@ -112,10 +112,7 @@ def check_tune(request: TuneRequest) -> None:
     base = open_recipe(request.train.recipe).base
     if request.space.recipe != base:
         raise UsageError(f"the search space is of {request.space.recipe}, the recipe is {base}")
-    recipe = recipe_of(request.train)
-    if recipe.teachers:
-        raise UsageError(f"{recipe.name} has teachers, which no trial would have", hint="search a recipe without them")
-    check_free(request.space, recipe, request.train.weights, request.train.overrides)
+    check_free(request.space, recipe_of(request.train), request.train.weights, request.train.overrides)
 
 
 def tuning_fingerprint(request: TuneRequest) -> str:

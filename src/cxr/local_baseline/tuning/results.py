@@ -10,6 +10,7 @@ from typing import Any
 from cxr.files import write_text_atomically
 from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS
 from cxr.local_baseline.recipes.recipe_file import open_recipe, overrides_toml
+from cxr.local_baseline.request import recipe_of
 from cxr.local_baseline.tuning.nouns import TrialRow, Tuning
 
 SCHEMA_VERSION = 1
@@ -74,6 +75,7 @@ def best_toml(tuning: Tuning) -> str:
         {**chosen.overrides, **tuning.best_overrides},
         name=f"tuned-{chosen.recipe.name}",
         weights=training.weights,
+        teachers=recipe_of(training).teachers,
     )
 
 

@@ -217,7 +217,7 @@ def _train(
                 positive=manifest.classes.index(manifest.positive_class),
                 on_progress=tell,
                 on_epoch=listener.on_epoch,
-                teachers=_teachers(wanted, recipe, tell),
+                teachers=_teachers(request.train, recipe, tell),  # the same ones for all trials
             )
     except _Enough as enough:
         return enough.state, ""
