@@ -32,7 +32,7 @@ def assert_one_clear_error(result: CompletedProcess[str], code: int, *words: str
         (["cloud", "train", "custom", "--recipe", "resnet9000"], 2, ["resnet9000", "cnn5"]),
         (["cloud", "jobs", "--state-dir"], 2, ["--state-dir"]),
         (["baseline", "train", "--recipe", "resnet9000"], 2, ["resnet9000", "cnn5"]),
-        (["compare", "absent"], 2, ["manifest.csv", "cxr data scan"]),
+        (["compare", "absent"], 2, ["absent", "cxr baseline train"]),
         (["demo", "--data", "absent"], 2, ["absent"]),
         (["demo", "--images", "3"], 2, ["--images"]),
         (["nonsense"], 2, ["nonsense"]),
