@@ -84,6 +84,7 @@ def test_plain_evaluation_changes_nothing_and_a_new_threshold_is_told(
     assert "at the threshold" in run_cxr("baseline", "evaluate", "runs/edge", "--quiet", cwd=work).stdout
 
 
+@pytest.mark.slow
 def test_three_classes_train_evaluate_and_compare(work: Path, run_cxr: RunCxr) -> None:
     arguments = ("--recipe", "edge", "--epochs", "1", "--task", "three-class", "--out", "runs/three", "--json")
     ran = run_cxr("baseline", "train", *arguments, cwd=work)

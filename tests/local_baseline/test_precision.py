@@ -106,6 +106,7 @@ def test_the_bundle_is_float32_and_its_exports_agree(
         assert scores[1] == pytest.approx(float(model(pixels, training=False)[0, 0]), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_head_trains_on_features_of_a_bfloat16_backbone(small_request: TrainRequest, tmp_path: Path) -> None:
     weights = tmp_path / "backbone.weights.h5"
     load().keras.applications.MobileNetV2(

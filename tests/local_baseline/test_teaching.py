@@ -191,6 +191,7 @@ def test_a_batch_size_of_set_is_the_teachers_too(small_manifest: Manifest, tmp_p
     assert teacher_request(smaller, first).output != teacher_request(request, first).output
 
 
+@pytest.mark.slow
 def test_fresh_trains_teachers_anew(small_manifest: Manifest, tmp_path: Path) -> None:
     request = request_of(small_manifest, tmp_path / "cache", tmp_path / "run", teachers=student_recipe().teachers[1:])
 
