@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from cxr.bundle import Bundle, read_bundle
 RunCxr = Callable[..., subprocess.CompletedProcess[str]]
 EPOCHS = 8
 ARGUMENTS = ("baseline", "train", "--recipe", "cnn5", "--epochs", str(EPOCHS), "--set", "batch_size=8")
+#: On so few images the first epoch may be the best: all of them are to run.
+ARGUMENTS += ("--set", "early_stopping.patience=100")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def weights_of(bundle: Bundle) -> list[Any]:
 
 
 def run_in_terminal(work: Path, *more: str) -> str:
-    """What a terminal of 120 columns shows of a training on stderr."""
+    """What a terminal of 120 columns shows of a training on stderr, without colours and cursor movements."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
     command = [sys.executable, "-m", "cxr", *ARGUMENTS, *more]
@@ -72,7 +75,7 @@ def run_in_terminal(work: Path, *more: str) -> str:
         pass
     os.close(ours)
     assert process.wait(timeout=300) == 0, shown.decode()
-    return shown.decode()
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
 @pytest.mark.slow
