@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cxr.bundle import read_bundle
+from cxr.local_baseline.recipes.search_space import read_space
 from cxr.manifests.manifest import BLANK_ROW, ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import write_manifest
 
@@ -104,6 +105,9 @@ def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr
         "warmup share 0.05",
     ):
         assert words in flagship
+    (work / "space.toml").write_text(run_cxr("baseline", "recipes", "dense", "--space").stdout)
+    space = read_space(work / "space.toml")
+    assert (space.recipe, space.parameters[0].id) == ("dense", "learning-rate")
     printed = run_cxr("baseline", "recipes", "dense", "--toml")
     assert "cxr baseline train --recipe my.toml" in printed.stderr
     (work / "my.toml").write_text(printed.stdout.replace("batch_size = 64", "batch_size = 8"))
@@ -128,6 +132,7 @@ def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr
         (("train", "--epochs", "0"), "at least one is needed"),
         (("recipes", "resnet"), "the recipes are: dense, dense-l2, cnn3"),
         (("recipes", "--toml"), "--toml writes one recipe"),
+        (("recipes", "dense", "--toml", "--space"), "--toml and --space are two files"),
         (("train", "--seed", "4294967296"), "the seed 4294967296: it takes a whole number, 0 to 4294967295"),
         (("train", "--set", "batch_size=0"), "batch_size=0: it takes a whole number, 1 to 4096"),
         (("train", "--set", "unfreeze_layers=3"), "no stage of cnn5 has it"),
@@ -143,6 +148,7 @@ def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr
         "epochs",
         "shown",
         "toml",
+        "two files",
         "seed",
         "value",
         "stage",

@@ -128,7 +128,7 @@ def test_the_sampler_learns_from_the_trials(make_request: MakeRequest) -> None:
 
 
 def test_the_plot_has_a_panel_for_numbers_and_for_words(make_request: MakeRequest, tmp_path: Path) -> None:
-    request = make_request(default_space("edge"))
+    request = make_request(default_space("edge", RECIPES["edge"]))
     drive(request, 10)
     study = Study(request)
     importance = study.importance()
@@ -326,7 +326,7 @@ def test_the_best_recipes_file_keeps_what_is_set_of_other_stages(tmp_path: Path)
 
 def test_every_default_space_can_be_asked_for(make_request: MakeRequest, tmp_path: Path) -> None:
     for name in RECIPES:
-        space = default_space(name)
+        space = default_space(name, RECIPES[name])
         request = make_request(space, output=tmp_path / name)
         request = replace(request, train=replace(request.train, recipe=name))
         check_tune(request)

@@ -20,25 +20,24 @@ from cxr.local_baseline.recipes.search_space import (
     check_free,
     check_space,
     default_space,
-    free_parameters,
     parameters_of,
     read_space,
-    write_space,
+    to_toml,
 )
 
 
 @pytest.mark.parametrize("weights", ["none", "imagenet"])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_default_space_is_written_and_read_back(recipe: str, weights: str, tmp_path: Path) -> None:
-    space = default_space(recipe, weights)
+    space = default_space(recipe, RECIPES[recipe], weights)
     check_space(space)
-    write_space(space, tmp_path / "space.toml")
+    (tmp_path / "space.toml").write_text(to_toml(space))
     assert read_space(tmp_path / "space.toml") == space
 
 
 def test_unfreezing_is_searched_only_where_something_is_frozen() -> None:
     def names(recipe: str, weights: str) -> set[str]:
-        return {parameter.id for parameter in default_space(recipe, weights).parameters}
+        return {parameter.id for parameter in default_space(recipe, RECIPES[recipe], weights).parameters}
 
     assert "unfreeze-layers" in names("mobilenet-v2", "backbone.h5")
     assert "unfreeze-layers" not in names("mobilenet-v2", "none") | names("cnn5", "none")
@@ -46,7 +45,7 @@ def test_unfreezing_is_searched_only_where_something_is_frozen() -> None:
 
 def test_the_ancestors_whole_list_is_searched_where_a_recipe_has_it() -> None:
     def names(recipe: str, weights: str = "none") -> set[str]:
-        return {parameter.id for parameter in default_space(recipe, weights).parameters}
+        return {parameter.id for parameter in default_space(recipe, RECIPES[recipe], weights).parameters}
 
     common = {"learning-rate", "optimizer", "batch-size", "dropout", "l1", "l2", "augmentation-strength"}
     assert names("cnn5") == common | {"activation"}
@@ -57,7 +56,7 @@ def test_the_ancestors_whole_list_is_searched_where_a_recipe_has_it() -> None:
 
 
 def test_only_what_a_recipe_has_is_searched() -> None:
-    assert "augmentation-strength" not in {one.id for one in default_space("dense").parameters}
+    assert "augmentation-strength" not in {one.id for one in default_space("dense", RECIPES["dense"]).parameters}
     with_momentum = apply_overrides(RECIPES["cnn5"], {"optimizer.kind": "sgd", "optimizer.momentum": 0.9}, "none")
     (optimizer,) = [one for one in parameters_of(with_momentum) if one.id == "optimizer"]
     assert set(optimizer.values) == {"sgd", "rmsprop"}
@@ -67,7 +66,7 @@ def test_only_what_a_recipe_has_is_searched() -> None:
 def test_what_is_set_for_all_trials_is_not_searched(word: str) -> None:
     overrides = {f"{word}optimizer.learning_rate": 1e-4, "batch_size": 8, "head.optimizer.kind": "sgd"}
     recipe = apply_overrides(RECIPES["mobilenet-v2"], overrides, "imagenet")
-    free = {one.id for one in free_parameters(recipe, "imagenet", overrides)}
+    free = {one.id for one in default_space("mobilenet-v2", recipe, "imagenet", overrides).parameters}
     every = {one.id for one in parameters_of(recipe, "imagenet")}
     assert every - free == {"learning-rate", "batch-size"}
     with pytest.raises(UsageError, match="is set for all trials, and searched too"):

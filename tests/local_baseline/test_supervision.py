@@ -15,7 +15,7 @@ from cxr.local_baseline.exports.tflite import convert
 from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.models.build import FEATURES, SCORES, build_model
-from cxr.local_baseline.models.collapse import CLASSES, finished, log_odds_weights
+from cxr.local_baseline.models.collapse import CLASSES, finished
 from cxr.local_baseline.recipes import EDGE, NOTHING, BatchNorm, Recipe, Stage, Supervision, Trains
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.tensorflow_setup import load
@@ -146,23 +146,6 @@ def test_the_finished_model_gives_the_labels_in_every_format(tmp_path: Path) -> 
     lite.set_tensor(lite.get_input_details()[0]["index"], pixels[:1])
     lite.invoke()
     assert lite.get_tensor(lite.get_output_details()[0]["index"]) == pytest.approx(scores[:1], abs=1e-5)
-
-
-def test_weights_of_an_activation_map_are_the_gradient_of_the_log_odds() -> None:
-    tf = load().tf
-    net = build_model(small_recipe(), 3, "none")
-    model = finished(net, FINER)
-    pixels = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
-    top = load().keras.Model(model.get_layer(SCORES).input, model.output)
-    features = tf.constant(load().keras.Model(model.input, model.get_layer(FEATURES).output)(pixels))
-    with tf.GradientTape() as tape:
-        tape.watch(features)
-        scores = top(features)
-        odds = tf.math.log(scores[:, 1] / (1.0 - scores[:, 1]))
-    expected = tape.gradient(odds, features).numpy()
-    kernel = model.get_layer(SCORES).kernel.numpy()
-    ours = log_odds_weights(kernel, net(pixels).numpy(), model.get_layer(CLASSES).kernel.numpy(), 1)
-    assert ours == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -28,3 +28,11 @@ def check_judged_split(split: str) -> None:
     """Raises UsageError for a split that no model is judged on."""
     if split not in JUDGED_SPLITS:
         raise UsageError(f"there is no split {split!r} to judge on", hint=f"choose one of: {', '.join(JUDGED_SPLITS)}")
+
+
+def beside(bundle_folder: Path, word: str) -> Path:
+    """Where a command's files on a bundle go: beside it as BUNDLE-word, since a bundle lists its own files."""
+    if bundle_folder.name not in {"", ".."}:
+        return bundle_folder.parent / f"{bundle_folder.name}-{word}"
+    resolved = bundle_folder.resolve()  # `.` has neither name nor parent
+    return resolved.parent / f"{resolved.name}-{word}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images, check_judged_split
+from cxr.cli.baseline.common import CacheDir, Images, beside, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
 
@@ -59,7 +59,7 @@ def evaluate_command(
     check_judged_split(split)
     bundle = read_bundle(bundle_folder)
     check_sensitivity(sensitivity, bundle)
-    folder = out_folder or _beside(bundle_folder)
+    folder = out_folder or beside(bundle_folder, "evaluation")
     check_place(folder)
     manifest = view_for(read_manifest(manifest_path), bundle.info.classes)
     where = {"images": images, "cache_dir": cache or load_settings().state_dir / "cache"}
@@ -77,13 +77,6 @@ def evaluate_command(
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
     out.say(f"report: {report}. Research use, not a medical device.")
     out.hint(f"cxr compare {bundle.folder}{flag}")
-
-
-def _beside(bundle_folder: Path) -> Path:
-    if bundle_folder.name not in {"", ".."}:
-        return bundle_folder.parent / f"{bundle_folder.name}-evaluation"
-    resolved = bundle_folder.resolve()  # `.` has neither name nor parent
-    return resolved.parent / f"{resolved.name}-evaluation"
 
 
 def _decided(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.baseline.common import CacheDir, Images
+from cxr.cli.baseline.common import CacheDir, Images, beside
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Advance, Out
 from cxr.errors import UsageError
@@ -63,7 +63,7 @@ def explain_command(
     bundle = read_bundle(bundle_folder)
     check_explainable(bundle)
     check_target(bundle, target)
-    folder = out_folder or _beside(bundle_folder)
+    folder = out_folder or beside(bundle_folder, "explained")
     prepare(folder)
     chosen = None if layers is None else [name.strip() for name in layers.split(",") if name.strip()]
     with out.progress("explain") as advance:
@@ -78,11 +78,6 @@ def explain_command(
         out.say(f"the model makes no mistake on the {split} split: there is nothing to explain")
         return
     _print(out, *report)
-
-
-def _beside(bundle_folder: Path) -> Path:
-    """A bundle lists its files: the pictures go beside it, not into it."""
-    return bundle_folder.parent / f"{bundle_folder.resolve().name}-explained"
 
 
 def _explain(

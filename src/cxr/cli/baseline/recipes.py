@@ -29,6 +29,9 @@ def recipes_command(
     toml: Annotated[
         bool, typer.Option("--toml", help="Print NAME as a file to start a recipe of your own from.")
     ] = False,
+    space: Annotated[
+        bool, typer.Option("--space", help="Print what `cxr baseline tune` varies in NAME, as a file for its --space.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,9 +43,12 @@ def recipes_command(
     from cxr.local_baseline.recipes.recipe_file import open_recipe, to_toml
 
     out = Out(as_json, quiet)
+    if toml and space:
+        raise UsageError("--toml and --space are two files", hint="one at a time")
     if name is None:
-        if toml:
-            raise UsageError("--toml writes one recipe", hint="cxr baseline recipes cnn5 --toml > my.toml")
+        if toml or space:
+            option = "--toml" if toml else "--space"
+            raise UsageError(f"{option} writes one recipe's", hint=f"cxr baseline recipes cnn5 {option} > my.toml")
         _print_all(out, list(RECIPES.values()))
         return
     chosen = open_recipe(name)
@@ -53,9 +59,22 @@ def recipes_command(
         out.result("baseline.recipes", {"recipes": [asdict(recipe)], "toml": text})
         out.hint(f"cxr baseline recipes {shlex.quote(name)} --toml > my.toml; cxr baseline train --recipe my.toml")
         return
+    if space:
+        _print_space(out, chosen.base, recipe)
+        return
     _print_one(out, recipe)
     out.result("baseline.recipes", {"recipes": [asdict(recipe)]})
     out.hint(f"cxr baseline train --recipe {shlex.quote(name)}")
+
+
+def _print_space(out: Out, base: str, recipe: Recipe) -> None:
+    from cxr.local_baseline.recipes.search_space import default_space, to_toml
+
+    text = to_toml(default_space(base, recipe, recipe.default_weights))
+    out.text(text.rstrip())
+    out.result("baseline.recipes", {"recipes": [asdict(recipe)], "space": text})
+    name = shlex.quote(recipe.name)
+    out.hint(f"cxr baseline recipes {name} --space > space.toml; cxr baseline tune --recipe {name} --space space.toml")
 
 
 def _print_all(out: Out, recipes: list[Recipe]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.cli.baseline import train_options as options
 from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
@@ -22,17 +23,11 @@ if TYPE_CHECKING:
 DEFAULT_MINUTES = 30.0
 
 
-RecipeOption = Annotated[
-    str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
-]
 MinutesOption = Annotated[
     float | None, typer.Option("--minutes", help="Budget of all sessions [default: 30, or none with --trials].")
 ]
 SpaceOption = Annotated[
     Path | None, typer.Option("--space", help="What to vary, as TOML [default: the recipe's own space].")
-]
-WeightsOption = Annotated[
-    str | None, typer.Option("--weights", help="Start from: none, imagenet, or a .h5 file [default: the recipe's].")
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all trials.")
@@ -43,7 +38,7 @@ OutOption = Annotated[
 
 
 def tune_command(
-    recipe: RecipeOption = "cnn5",
+    recipe: options.RecipeOption = "cnn5",
     manifest_path: ManifestPath = DEFAULT_MANIFEST,
     task: TaskOption = None,
     minutes: MinutesOption = None,
@@ -54,7 +49,7 @@ def tune_command(
         int | None, typer.Option("--epochs", help="Shorter trials [default: by the data's size].")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed asks for the same trials.")] = 7,
-    weights: WeightsOption = None,
+    weights: options.Weights = None,
     sets: SetOption = None,
     out_folder: OutOption = None,
     images: Images = None,
@@ -104,13 +99,13 @@ def tune_command(
 def _space(training: TrainRequest, path: Path | None) -> SearchSpace:
     """The space of a file, or the recipe's own without what is set for all trials."""
     from cxr.local_baseline.recipes.recipe_file import open_recipe
-    from cxr.local_baseline.recipes.search_space import SearchSpace, free_parameters, read_space
+    from cxr.local_baseline.recipes.search_space import default_space, read_space
     from cxr.local_baseline.request import recipe_of
 
     if path is not None:
         return read_space(path)
-    free = free_parameters(recipe_of(training), training.weights, training.overrides)
-    return SearchSpace(open_recipe(training.recipe).base, free)
+    base = open_recipe(training.recipe).base
+    return default_space(base, recipe_of(training), training.weights, training.overrides)
 
 
 def _tune(out: Out, request: TuneRequest) -> Tuning:

@@ -22,7 +22,7 @@ from cxr.errors import UsageError
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
 from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, apply_overrides, fixed_in, parse_overrides
 from cxr.local_baseline.recipes.recipe_file import open_recipe
-from cxr.local_baseline.recipes.search_space import Parameter, SearchSpace, check_free, free_parameters, read_space
+from cxr.local_baseline.recipes.search_space import Parameter, check_free, default_space, read_space
 from cxr.manifests.manifest import Manifest
 
 Say = Callable[[str], None]
@@ -133,8 +133,7 @@ def trial_settings(path: Path | None, chosen: JobRecipe, sets: Sequence[str]) ->
     given = parse_overrides(chosen.overrides)
     fixed = parse_overrides(sets)
     recipe = apply_overrides(find_recipe(chosen.recipe), {**given, **fixed}, chosen.weights)
-    free = SearchSpace(chosen.recipe, free_parameters(recipe, chosen.weights, fixed))
-    space = read_space(path) if path else free
+    space = read_space(path) if path else default_space(chosen.recipe, recipe, chosen.weights, fixed)
     if space.recipe != chosen.recipe:
         raise UsageError(f"{path} is the search space of {space.recipe}", hint=f"--recipe {space.recipe}")
     check_free(space, recipe, chosen.weights, fixed)

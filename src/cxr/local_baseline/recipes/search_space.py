@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cxr.errors import InputError, UsageError
-from cxr.files import write_text_atomically
 from cxr.local_baseline.models.backbone_facts import FACTS
 from cxr.local_baseline.recipes import NO_WEIGHTS, Activation, OptimizerKind, Recipe, Trains, find_recipe
 from cxr.local_baseline.recipes.overrides import (
@@ -90,12 +89,6 @@ _L1 = Parameter("l1", ParameterKind.DOUBLE, 1e-7, 1e-3, scale=Scale.LOG)
 _L2 = Parameter("l2", ParameterKind.DOUBLE, 1e-6, 1e-2, scale=Scale.LOG)
 
 
-def default_space(recipe: str, weights: str = NO_WEIGHTS) -> SearchSpace:
-    """The space to search when none is given: all that the ancestors tuned, where the recipe has it. Raises UsageError
-    for an unknown recipe."""
-    return SearchSpace(recipe, parameters_of(find_recipe(recipe), weights))
-
-
 def parameters_of(recipe: Recipe, weights: str = NO_WEIGHTS) -> tuple[Parameter, ...]:
     """The hyperparameters that a training of `recipe` with `weights` obeys, with ranges that are worth a search."""
     pretrained = weights != NO_WEIGHTS and bool(recipe.pretrained)
@@ -114,10 +107,14 @@ def parameters_of(recipe: Recipe, weights: str = NO_WEIGHTS) -> tuple[Parameter,
     return tuple(chosen)
 
 
-def free_parameters(recipe: Recipe, weights: str, overrides: Overrides) -> tuple[Parameter, ...]:
-    """`parameters_of`, less what `overrides` set for all trials (they are in `recipe` already)."""
-    fixed = fixed_in(overrides, recipe, weights)
-    return tuple(one for one in parameters_of(recipe, weights) if HYPERPARAMETERS[one.id] not in fixed)
+def default_space(
+    base: str, recipe: Recipe, weights: str = NO_WEIGHTS, overrides: Overrides | None = None
+) -> SearchSpace:
+    """The space to search when none is given: all that the ancestors tuned, where the recipe has it, less what
+    `overrides` set for all trials (they are in `recipe` already, which is `base` changed)."""
+    fixed = fixed_in(overrides or {}, recipe, weights)
+    free = tuple(one for one in parameters_of(recipe, weights) if HYPERPARAMETERS[one.id] not in fixed)
+    return SearchSpace(base, free)
 
 
 def check_free(space: SearchSpace, recipe: Recipe, weights: str, overrides: Overrides) -> None:
@@ -158,11 +155,6 @@ def read_space(path: Path) -> SearchSpace:
     except UsageError as error:
         raise InputError(f"{path}: {error.message}", hint=error.hint) from error
     return space
-
-
-def write_space(space: SearchSpace, path: Path) -> None:
-    """Write it as TOML, as `read_space` reads it."""
-    write_text_atomically(path, to_toml(space))
 
 
 def to_toml(space: SearchSpace) -> str:
