@@ -1,0 +1,55 @@
+/** A class activation map as a picture over the film. */
+import type { Maps } from "./readings.ts";
+
+/** Where on the original image the model's input lies, in pixels of the original. */
+export interface Frame {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The part of an image that the model saw: all of it (squash), the centred square (center-crop), or more than it, with
+ * the black borders around (pad). */
+export function seenFrame(
+  image: { readonly width: number; readonly height: number },
+  input: { readonly width: number; readonly height: number; readonly aspect: string },
+): Frame {
+  const { width, height } = image;
+  if (input.aspect === "center-crop") {
+    const side = Math.min(width, height);
+    return { left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2), width: side, height: side };
+  }
+  if (input.aspect === "pad") {
+    const scale = Math.max(width / input.width, height / input.height);
+    const [seenWidth, seenHeight] = [input.width * scale, input.height * scale];
+    return { left: (width - seenWidth) / 2, top: (height - seenHeight) / 2, width: seenWidth, height: seenHeight };
+  }
+  return { left: 0, top: 0, width, height };
+}
+
+/** The evidence for one class as a small canvas, one pixel a place: transparent where there is none (0 or against),
+ * yellow to red with the strongest place opaque. */
+export function heatPicture(maps: Maps, classes: number, chosen: number): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.width = maps.width;
+  canvas.height = maps.height;
+  const context = canvas.getContext("2d");
+  if (context === null) throw new Error("no canvas");
+  const pixels = context.createImageData(maps.width, maps.height);
+  const places = maps.width * maps.height;
+  let strongest = 0;
+  for (let place = 0; place < places; place += 1) strongest = Math.max(strongest, maps.data[place * classes + chosen] ?? 0);
+  for (let place = 0; place < places; place += 1) {
+    const share = strongest > 0 ? Math.max(0, maps.data[place * classes + chosen] ?? 0) / strongest : 0;
+    const [red, green, blue] = warm(share);
+    pixels.data.set([red, green, blue, Math.round(255 * Math.min(1, share * 1.15))], place * 4);
+  }
+  context.putImageData(pixels, 0, 0);
+  return canvas;
+}
+
+/** Yellow (weak) over orange to red (strong): brightness falls as the evidence grows, so that it reads without colour. */
+export function warm(share: number): readonly [number, number, number] {
+  return [255, Math.round(225 - 190 * share), Math.round(90 - 60 * share)];
+}

@@ -1,0 +1,168 @@
+/** The page: loads the model, takes files, shows what came of them. */
+import { Classifier } from "../core/classifier.ts";
+import { type PageDescription, parsePage } from "../core/contract.ts";
+import { prepareAbout } from "./about.ts";
+import { byId, fillTexts } from "./dom.ts";
+import { download } from "./export.ts";
+import { listen, ready } from "./intake.ts";
+import { loadKnown } from "./known.ts";
+import { keepOffline } from "./offline.ts";
+import { Reader } from "./reader.ts";
+import type { DecisionRule, Reading } from "./readings.ts";
+import { sentence, showResult } from "./result.ts";
+import { ReadingTable } from "./table.ts";
+import { texts } from "./texts.ts";
+import { Viewer } from "./viewer.ts";
+
+class Page {
+  readonly #rule: DecisionRule;
+  readonly #viewer: Viewer;
+  readonly #table: ReadingTable;
+  readonly #status = byId("status", HTMLElement);
+  readonly #progress = byId("progress", HTMLProgressElement);
+  readonly #stop = byId("stop", HTMLButtonElement);
+  readonly #readings: Reading[] = [];
+  readonly #waiting: File[] = [];
+  #working = false;
+  #stopped = false;
+
+  constructor(
+    private readonly description: PageDescription,
+    private readonly reader: Reader,
+  ) {
+    const { classes, positive_class: positiveClass, threshold, preprocessing } = description;
+    this.#rule = { classes, positiveClass, threshold: threshold.value };
+    this.#viewer = new Viewer(classes, preprocessing);
+    this.#table = new ReadingTable(classes, (reading) => void this.#open(reading));
+    this.#stop.addEventListener("click", () => {
+      this.#stopped = true;
+    });
+    byId("download", HTMLButtonElement).addEventListener("click", () => download(this.#readings, classes));
+    byId("clear", HTMLButtonElement).addEventListener("click", () => this.#clear());
+  }
+
+  /** Read files one after the other, after those that wait already. */
+  async take(files: readonly File[]): Promise<void> {
+    if (files.length === 0) return this.#say(texts.nothingDropped, true);
+    this.#waiting.push(...files);
+    if (this.#working) return;
+    this.#working = true;
+    this.#stopped = false;
+    const before = this.#readings.length;
+    try {
+      await this.#readAll(before);
+    } finally {
+      this.#working = false;
+      this.#progress.hidden = this.#stop.hidden = true;
+    }
+    this.#sumUp(this.#readings.slice(before));
+  }
+
+  async #readAll(before: number): Promise<void> {
+    for (let file = this.#waiting.shift(); file !== undefined; file = this.#waiting.shift()) {
+      const done = this.#readings.length - before;
+      const all = done + this.#waiting.length + 1;
+      this.#say(all === 1 ? texts.readingOne(file.name) : texts.readingMany(done, all));
+      this.#progress.hidden = this.#stop.hidden = all === 1;
+      this.#progress.value = done / all;
+      await frame(); // what was said is seen before the work begins
+      const { reading, picture } = await this.reader.read(file);
+      this.#readings.push(reading);
+      this.#table.add(reading, picture);
+      byId("several", HTMLElement).hidden = this.#readings.length < 2;
+      if (done === 0) this.#show(reading, picture);
+      if (this.#stopped) {
+        const left = this.#waiting.length;
+        this.#waiting.length = 0;
+        this.#say(texts.stopped(done + 1, done + 1 + left));
+      }
+    }
+  }
+
+  #sumUp(readings: readonly Reading[]): void {
+    if (this.#stopped) return;
+    const [only] = readings;
+    if (readings.length === 1 && only !== undefined) return this.#say(sentence(only, this.#rule), only.outcome.kind === "refused");
+    const scored = readings.filter((reading) => reading.outcome.kind === "scored").length;
+    this.#say(texts.readMany(scored, readings.length - scored));
+  }
+
+  /** Show a reading of the table: its picture is decoded again, pictures of a thousand X-rays would fill the memory. */
+  async #open(reading: Reading): Promise<void> {
+    const picture = reading.size === null ? null : await this.reader.picture(reading.file);
+    this.#show(reading, picture);
+    byId("result", HTMLDivElement).focus();
+  }
+
+  #show(reading: Reading, picture: HTMLCanvasElement | null): void {
+    byId("reading", HTMLElement).hidden = false;
+    byId("intake", HTMLElement).classList.remove("empty");
+    this.#viewer.show(reading, picture, sentence(reading, this.#rule));
+    showResult(reading, this.#rule);
+    this.#table.choose(reading);
+  }
+
+  #clear(): void {
+    this.#waiting.length = 0;
+    this.#readings.length = 0;
+    this.#table.clear();
+    this.#viewer.clear();
+    byId("several", HTMLElement).hidden = byId("reading", HTMLElement).hidden = true;
+    byId("intake", HTMLElement).classList.add("empty");
+    this.#say(texts.ready(this.description.name));
+    byId("choose", HTMLButtonElement).focus();
+  }
+
+  #say(words: string, bad = false): void {
+    this.#status.textContent = words;
+    this.#status.classList.toggle("bad", bad);
+  }
+}
+
+function frame(): Promise<void> {
+  // A page in the background gets no animation frames, but goes on reading.
+  return new Promise((resolve) => (document.hidden ? setTimeout(resolve) : requestAnimationFrame(() => resolve())));
+}
+
+async function fetchDescription(): Promise<PageDescription> {
+  const answer = await fetch("page.json");
+  if (!answer.ok) throw new Error(`page.json: ${answer.status}`);
+  return parsePage(await answer.json());
+}
+
+async function start(): Promise<void> {
+  fillTexts(texts);
+  byId("intake", HTMLElement).classList.add("empty");
+  const status = byId("status", HTMLElement);
+  status.textContent = texts.loading;
+  const early: File[] = [];
+  let take = (files: readonly File[]): void => {
+    early.push(...files);
+  };
+  listen((files) => take(files));
+  try {
+    const description = await fetchDescription();
+    byId("model-name", HTMLElement).textContent = description.name;
+    const [classifier, known] = await Promise.all([
+      Classifier.load(description.model.path, description.preprocessing),
+      loadKnown(description.known),
+    ]);
+    const page = new Page(description, new Reader(description, classifier, known));
+    prepareAbout(description.card, description.metrics);
+    byId("runtime", HTMLElement).textContent = texts.runtime(classifier.backend);
+    status.textContent = texts.ready(description.name);
+    ready();
+    take = (files) => void page.take(files);
+    if (early.length > 0) take(early);
+    document.documentElement.dataset["state"] = "ready";
+    keepOffline(() => {
+      byId("offline", HTMLElement).textContent = texts.offlineReady;
+    });
+  } catch (error) {
+    status.textContent = texts.cannotStart(error instanceof Error ? error.message : String(error));
+    status.classList.add("bad");
+    document.documentElement.dataset["state"] = "failed";
+  }
+}
+
+void start();
