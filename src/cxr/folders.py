@@ -18,13 +18,13 @@ DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
+def replaced_folder(folder: Path, *, marker: str = BUNDLE_FILE) -> Iterator[Path]:
     """A new folder beside `folder` that takes its name when the block ends well and vanishes when it does not.
 
-    What a killed process left beside it is removed first. A bundle or an empty folder at that place is replaced at the
-    end. Raises UsageError when something else is there, NotAllowed or Fault when it cannot be written.
+    What a killed process left beside it is removed first. A folder of the same kind, which is one that has the file
+    `marker`, or an empty folder at that place is replaced at the end. Raises UsageError when something else is there, NotAllowed or Fault when it cannot be written.
     """
-    check_replaceable(folder)
+    check_replaceable(folder, marker=marker)
     _remove_leftovers(folder)
     part = folder.parent / f".{folder.name}.{socket.gethostname()}.{os.getpid()}{PART_SUFFIX}"
     try:
@@ -40,17 +40,19 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raises UsageError when something else than a bundle is at that place, or somebody stands in it, NotAllowed when
-    it cannot be written: all that can be known before there is anything to write."""
+def check_replaceable(folder: Path, *, marker: str = BUNDLE_FILE) -> None:
+    """Raises UsageError when something else than a bundle (or what `marker` is the file of) is at that place, or
+    somebody stands in it, NotAllowed when it cannot be written: all that can be known before there is anything to
+    write."""
     check_writable(folder)
     if Path.cwd().is_relative_to(folder.resolve()):
         raise UsageError(
             f"{folder} is the folder that this program runs in, or above it: it cannot be replaced",
             hint="choose another folder with --out",
         )
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / BUNDLE_FILE).is_file():
-        raise UsageError(f"{folder} holds other files than a bundle", hint="choose another folder with --out")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / marker).is_file():
+        kind = "a bundle" if marker == BUNDLE_FILE else f"what {marker} belongs to"
+        raise UsageError(f"{folder} holds other files than {kind}", hint="choose another folder with --out")
 
 
 def check_writable(folder: Path) -> None:

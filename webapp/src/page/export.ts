@@ -1,7 +1,7 @@
 /** The readings as a CSV file. */
-import { toCsv } from "../core/csv.ts";
-import { element } from "./dom.ts";
-import type { Reading } from "./readings.ts";
+import { toCsv } from "../core/csv.js";
+import { element } from "./dom.js";
+import type { Reading } from "./readings.js";
 
 /** Header and rows: the columns of `cxr`'s predictions.csv come first, so that both can be laid side by side. */
 export function readingsTable(readings: readonly Reading[], classes: readonly string[]): string[][] {

@@ -1,5 +1,5 @@
 /** A class activation map as a picture over the film. */
-import type { Maps } from "./readings.ts";
+import type { Maps } from "./readings.js";
 
 /** Where on the original image the model's input lies, in pixels of the original. */
 export interface Frame {

@@ -1,5 +1,5 @@
 /** The ways in: drop, paste, pick, photograph. Each hands over files, in the order in which they came. */
-import { byId } from "./dom.ts";
+import { byId } from "./dom.js";
 
 type Take = (files: readonly File[]) => void;
 

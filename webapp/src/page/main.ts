@@ -1,18 +1,18 @@
 /** The page: loads the model, takes files, shows what came of them. */
-import { Classifier } from "../core/classifier.ts";
-import { type PageDescription, parsePage } from "../core/contract.ts";
-import { prepareAbout } from "./about.ts";
-import { byId, fillTexts } from "./dom.ts";
-import { download } from "./export.ts";
-import { listen, ready } from "./intake.ts";
-import { loadKnown } from "./known.ts";
-import { keepOffline } from "./offline.ts";
-import { Reader } from "./reader.ts";
-import type { DecisionRule, Reading } from "./readings.ts";
-import { sentence, showResult } from "./result.ts";
-import { ReadingTable } from "./table.ts";
-import { texts } from "./texts.ts";
-import { Viewer } from "./viewer.ts";
+import { Classifier } from "../core/classifier.js";
+import { type PageDescription, checkPage } from "../core/contract.js";
+import { prepareAbout } from "./about.js";
+import { byId, fillTexts } from "./dom.js";
+import { download } from "./export.js";
+import { listen, ready } from "./intake.js";
+import { loadKnown } from "./known.js";
+import { keepOffline } from "./offline.js";
+import { Reader } from "./reader.js";
+import type { DecisionRule, Reading } from "./readings.js";
+import { sentence, showResult } from "./result.js";
+import { ReadingTable } from "./table.js";
+import { texts } from "./texts.js";
+import { Viewer } from "./viewer.js";
 
 class Page {
   readonly #rule: DecisionRule;
@@ -127,7 +127,7 @@ function frame(): Promise<void> {
 async function fetchDescription(): Promise<PageDescription> {
   const answer = await fetch("page.json");
   if (!answer.ok) throw new Error(`page.json: ${answer.status}`);
-  return parsePage(await answer.json());
+  return checkPage(await answer.json());
 }
 
 async function start(): Promise<void> {

@@ -1,13 +1,13 @@
 /** From a file to a Reading: hash, decode, check, prepare, score, decide. */
-import { type Classifier } from "../core/classifier.ts";
-import { type PageDescription } from "../core/contract.ts";
-import { type Decoded, decode, toPicture } from "../core/decode.ts";
-import { likeness } from "../core/looksLikeChest.ts";
-import { prepare } from "../core/preprocess.ts";
-import { sha256 } from "../core/sha256.ts";
-import type { KnownFiles } from "./known.ts";
-import { type Reading, decide } from "./readings.ts";
-import { texts } from "./texts.ts";
+import { type Classifier } from "../core/classifier.js";
+import { type PageDescription } from "../core/contract.js";
+import { type Decoded, decode, toPicture } from "../core/decode.js";
+import { likeness } from "../core/looksLikeChest.js";
+import { prepare } from "../core/preprocess.js";
+import { sha256 } from "../core/sha256.js";
+import type { KnownFiles } from "./known.js";
+import { type Reading, decide } from "./readings.js";
+import { texts } from "./texts.js";
 
 export interface Read {
   readonly reading: Reading;

@@ -1,7 +1,7 @@
 /** The panel beside the picture: the decision, the probabilities, what else is to be known. */
-import { byId, drawing, element } from "./dom.ts";
-import type { DecisionRule, Reading, Scored } from "./readings.ts";
-import { texts } from "./texts.ts";
+import { byId, drawing, element } from "./dom.js";
+import type { DecisionRule, Reading, Scored } from "./readings.js";
+import { texts } from "./texts.js";
 
 export function showResult(reading: Reading, rule: DecisionRule): void {
   const { outcome } = reading;

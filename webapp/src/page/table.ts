@@ -1,7 +1,7 @@
 /** The table of all readings. */
-import { byId, element } from "./dom.ts";
-import type { Reading } from "./readings.ts";
-import { texts } from "./texts.ts";
+import { byId, element } from "./dom.js";
+import type { Reading } from "./readings.js";
+import { texts } from "./texts.js";
 
 const THUMB = 88;
 

@@ -1,8 +1,8 @@
 /** The film: the chosen image, and over it the heat map at the opacity of the slider. */
-import { byId, element } from "./dom.ts";
-import { type Frame, heatPicture, seenFrame } from "./heat.ts";
-import type { Reading } from "./readings.ts";
-import { texts } from "./texts.ts";
+import { byId, element } from "./dom.js";
+import { type Frame, heatPicture, seenFrame } from "./heat.js";
+import type { Reading } from "./readings.js";
+import { texts } from "./texts.js";
 
 export interface ViewerInput {
   readonly width: number;

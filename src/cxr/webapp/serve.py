@@ -1,0 +1,112 @@
+"""A small server for a built page, on loopback: the headers of `headers.py`, gzip, nothing above the page's folder."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit
+
+from cxr.errors import Fault
+from cxr.webapp.headers import headers_for
+
+LOOPBACK = "127.0.0.1"
+INDEX = "index.html"
+#: Weights of 16 bits still shrink by some percent; images of the page do not matter.
+COMPRESSED = {".html", ".css", ".js", ".json", ".webmanifest", ".wasm", ".svg", ".bin"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where the page is served."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The page's address. `localhost` counts as a secure place, where browsers allow the page to work offline."""
+        return f"http://localhost:{self.port}/"
+
+
+@contextmanager
+def serving(folder: Path, port: int = 0) -> Iterator[RunningServer]:
+    """Serve the page from a thread of its own until the block ends; port 0: any free one. Raises Fault when the port is
+    taken."""
+    server = open_server(folder, port)
+    thread = threading.Thread(target=server.serve_forever, name="page", daemon=True)
+    thread.start()
+    try:
+        yield RunningServer(LOOPBACK, server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def open_server(folder: Path, port: int) -> ThreadingHTTPServer:
+    """A server bound to loopback that does not answer yet."""
+
+    class Handler(PageHandler):
+        root = folder.resolve()
+
+    try:
+        return ThreadingHTTPServer((LOOPBACK, port), Handler)
+    except OSError as error:
+        raise Fault(
+            f"cannot serve on port {port}: {error.strerror or error}", hint="choose another --port, or 0 for any"
+        ) from error
+
+
+class PageHandler(BaseHTTPRequestHandler):
+    """GET and HEAD of the files below `root`."""
+
+    root: ClassVar[Path]
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Send a file."""
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        """Send a file's headers."""
+        self._answer(with_body=False)
+
+    def _answer(self, *, with_body: bool) -> None:
+        name = unquote(urlsplit(self.path).path).lstrip("/") or INDEX
+        path = (self.root / name).resolve()
+        if not path.is_relative_to(self.root) or not path.is_file():
+            self._send(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"not found\n", with_body=with_body)
+            return
+        headers = headers_for(path.relative_to(self.root).as_posix())
+        if path.suffix in COMPRESSED and "gzip" in self.headers.get("Accept-Encoding", ""):
+            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            body = compressed(path, path.stat().st_mtime_ns)
+        else:
+            body = path.read_bytes()
+        self._send(HTTPStatus.OK, headers, body, with_body=with_body)
+
+    def _send(self, status: HTTPStatus, headers: dict[str, str], body: bytes, *, with_body: bool) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: who looks at the page sees what it does."""
+
+
+@lru_cache(maxsize=256)
+def compressed(path: Path, changed: int) -> bytes:
+    """A file's bytes as gzip, kept until it changes (`changed` is its time of change)."""
+    return gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
