@@ -54,7 +54,10 @@ class Origin(StrEnum):
 class Preprocessing:
     """How a file becomes the model's input: declared once, obeyed in every language.
 
-    Decode (accurate integer DCT; EXIF orientation is not applied) -> `channels` (1: ITU-R 601 luma, 3: RGB) ->
+    Decode (accurate integer DCT; EXIF orientation, colour profile and gamma are not applied; palettes are looked up,
+    transparency is dropped, CMYK becomes RGB by multiplying with what is left of black; of more than 8 bits grey keeps
+    all, divided by 257, and colour the upper 8) -> `channels` (1: ITU-R 601 luma in whole numbers, (19595 R + 38470 G +
+    7471 B + 32768) >> 16; 3: RGB) ->
     `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square; pad: the whole image at its own
     aspect ratio, `inside` the input, black around it) -> antialiased triangle filter in floating point to height x
     width -> round half to even -> uint8. The model's input is those values: [N, height, width, channels], 0..255.
