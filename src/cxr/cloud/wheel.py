@@ -28,7 +28,10 @@ def build_wheel() -> bytes:
     members = {
         f"cxr/{path.relative_to(package).as_posix()}": path.read_bytes()
         for path in sorted(package.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc" and built_page not in path.parents
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and path.suffix != ".pyc"
+        and built_page not in path.parents
     }
     members[f"{_DIST_INFO}/METADATA"] = _metadata().encode()
     members[f"{_DIST_INFO}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: cxr\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -58,8 +58,8 @@ def turned_and_profiled() -> dict[str, Any]:
 
 def transparent() -> Image.Image:
     """Colours below a transparency from nothing to all: the contract ignores it."""
-    image = colour(64, 77, 40)
-    image.putalpha(Image.fromarray(np.linspace(0, 255, 64 * 77).reshape(64, 77).astype(np.uint8)))
+    image = colour(40, 50, 40)
+    image.putalpha(Image.fromarray(np.linspace(0, 255, 40 * 50).reshape(40, 50).astype(np.uint8)))
     return image
 
 
@@ -69,16 +69,19 @@ def deep() -> Image.Image:
 
 
 IMAGES: Mapping[str, tuple[Callable[[], Image.Image], dict[str, Any]]] = {
-    "grey-odd.jpeg": (lambda: grey(203, 241, 1), {"quality": 85}),
+    "grey-odd.jpeg": (lambda: grey(183, 221, 1), {"quality": 80}),
     "grey-tall.jpeg": (lambda: grey(260, 61, 2), {"quality": 85}),
-    "grey-wide.jpeg": (lambda: grey(73, 300, 3), {"quality": 85}),
+    "grey-wide.jpeg": (lambda: grey(71, 290, 3), {"quality": 85}),
     "grey-progressive.jpeg": (lambda: grey(160, 190, 4), {"quality": 80, "progressive": True}),
     "colour-444.jpeg": (lambda: colour(120, 151, 10), {"quality": 80, "subsampling": 0}),
     "colour-420.jpeg": (lambda: colour(121, 150, 20), {"quality": 80, "subsampling": 2}),
-    "turned-with-profile.jpeg": (lambda: colour(90, 140, 30), {"quality": 80, "subsampling": 0, **turned_and_profiled()}),
+    "turned-with-profile.jpeg": (
+        lambda: colour(90, 140, 30),
+        {"quality": 80, "subsampling": 0, **turned_and_profiled()},
+    ),
     "cmyk.jpeg": (lambda: colour(60, 50, 35, 4, "CMYK"), {"quality": 80}),
-    "grey.png": (lambda: grey(81, 93, 5), {}),
-    "rgb.png": (lambda: colour(48, 60, 36), {}),
+    "grey.png": (lambda: grey(76, 88, 5), {}),
+    "rgb.png": (lambda: colour(40, 52, 36), {}),
     "transparent.png": (transparent, {}),
     "palette.png": (lambda: colour(60, 80, 60).quantize(32, dither=Image.Dither.NONE), {}),
     "grey-16-bit.png": (deep, {}),

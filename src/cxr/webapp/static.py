@@ -1,10 +1,10 @@
 """Where the built web files lie: `make web` makes them out of the TypeScript in `webapp/`, and the wheel carries them.
 
-    page/           the page: copied as it is into a page's folder
-    verify/         verify.html, a bare page for `cxr export verify` (its protocol stands in webapp/src/verify/verify.ts)
-    wasm/           the WebAssembly engine, a neighbour of both
-    verify-node.mjs scores pixels in Node (protocol: webapp/src/verify/verifyNode.ts)
-    build.json      every file with its size, plain and gzipped
+page/           the page: copied as it is into a page's folder
+verify/         verify.html, a bare page for `cxr export verify` (its protocol stands in webapp/src/verify/verify.ts)
+wasm/           the WebAssembly engine, a neighbour of both
+verify-node.mjs scores pixels in Node (protocol: webapp/src/verify/verifyNode.ts)
+build.json      every file with its size, plain and gzipped
 """
 
 from __future__ import annotations

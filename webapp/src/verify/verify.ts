@@ -48,10 +48,11 @@ async function cxrVerify(
   const start = performance.now();
   const classifier = modelUrl === null ? null : await classifierFor(modelUrl, checked, options.backends ?? []);
   const loadMs = performance.now() - start;
-  const before = aliveTensors();
+  const tensors = () => (classifier === null ? 0 : aliveTensors());
+  const before = tensors();
   const images: Report[] = [];
   for (const file of files) images.push(await reportOf(file, checked, classifier, options));
-  return { backend: classifier?.backend ?? null, load_ms: loadMs, tensors: [before, aliveTensors()], images };
+  return { backend: classifier?.backend ?? null, load_ms: loadMs, tensors: [before, tensors()], images };
 }
 
 async function classifierFor(url: string, contract: Contract, backends: readonly Backend[]): Promise<Classifier> {
