@@ -54,10 +54,14 @@ class Origin(StrEnum):
 class Preprocessing:
     """How a file becomes the model's input: declared once, obeyed in every language.
 
-    Decode (accurate integer DCT; EXIF orientation is not applied) -> `channels` (1: ITU-R 601 luma, 3: RGB) ->
+    Decode (accurate integer DCT; EXIF orientation, colour profile and gamma are not applied; palettes are looked up,
+    transparency is dropped, CMYK becomes RGB by multiplying with what is left of black; of more than 8 bits grey keeps
+    all, divided by 257, and colour the upper 8) -> `channels` (1: ITU-R 601 luma in whole numbers, (19595 R + 38470 G +
+    7471 B + 32768) >> 16; 3: RGB) ->
     `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square; pad: the whole image at its own
-    aspect ratio, `inside` the input, black around it) -> antialiased triangle filter in floating point to height x
-    width -> round half to even -> uint8. The model's input is those values: [N, height, width, channels], 0..255.
+    aspect ratio, `inside` the input, black around it) -> antialiased triangle filter to height x width, along the rows,
+    then along the columns (sums in float64, float32 between the two) -> round half to even -> uint8. The golden images
+    (`cxr.golden`) are the proof. The model's input is those values: [N, height, width, channels], 0..255.
     `scale` and `offset` (x * scale + offset) are applied *inside* the model when `scale_inside_model`, otherwise by
     whoever feeds it.
     """

@@ -49,14 +49,17 @@ def export_encoded_saved_model(model: Any, folder: Path, labels: Sequence[str], 
 
 
 def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
-    """One file as float32 [H, W, C] of whole numbers 0..255: what `preprocess.load_image` makes of it."""
-    image = tf.cond(
+    """One file as float32 [H, W, C] of whole numbers 0..255: what `preprocess.load_image` makes of it (of 16 bits
+    TensorFlow keeps the upper 8)."""
+    # Three channels always: each decoder has a rule of its own for grey.
+    colours = tf.cond(
         tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START,
         # The decoder's default is the fast transform, which is off by a level here and there.
-        lambda: tf.io.decode_jpeg(data, channels=contract.channels, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(data, channels=contract.channels, expand_animations=False),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
     )
-    image = tf.cast(tf.ensure_shape(image, (None, None, contract.channels)), tf.float32)
+    image = tf.ensure_shape(colours, (None, None, 3))
+    image = tf.cast(_luma(tf, image) if contract.channels == 1 else image, tf.float32)
     if contract.aspect == "center-crop":
         shape = tf.shape(image)
         side = tf.minimum(shape[0], shape[1])
@@ -65,6 +68,13 @@ def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
     resized = tf.image.resize(image, _size_inside(tf, tf.shape(image), contract), method="bilinear", antialias=True)
     rounded = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
     return _padded(tf, rounded, contract) if contract.aspect == "pad" else rounded
+
+
+def _luma(tf: Any, colours: Any) -> Any:
+    """ITU-R 601 in Pillow's whole numbers: uint8 [h, w, 3] to int32 [h, w, 1]."""
+    weights = tf.constant([19595, 38470, 7471], tf.int32)
+    weighted = tf.reduce_sum(tf.cast(colours, tf.int32) * weights, axis=-1, keepdims=True)
+    return (weighted + 0x8000) // 0x10000
 
 
 def _size_inside(tf: Any, shape: Any, contract: Preprocessing) -> Any:
