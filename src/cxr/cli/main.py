@@ -17,7 +17,8 @@ from cxr.version import __version__
 #: Top-level module -> the extra that brings it.
 EXTRA_OF = {
     "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp",
-    "tensorflow": "train", "keras": "train", "ai_edge_litert": "export", "matplotlib": "report", "jinja2": "report",
+    "tensorflow": "train", "keras": "train", "ai_edge_litert": "litert", "onnx": "export", "tf2onnx": "export", "onnxruntime": "export", "coremltools": "export",
+    "playwright": "browser", "matplotlib": "report", "jinja2": "report",
     "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
     "optuna": "tune",
 }  # fmt: skip
