@@ -38,6 +38,8 @@ class ModelFormat(StrEnum):
     SAVED_MODEL = "saved-model"
     TFLITE = "tflite"
     TFJS = "tf-js"
+    ONNX = "onnx"
+    CORE_ML = "core-ml"
     #: No model: what a model that stays on a service answered for one manifest's test images.
     PREDICTIONS = "predictions"
 
@@ -125,7 +127,8 @@ class Calibration:
     not sure enough. The threshold is on the calibrated probability.
 
     `images` is how many were scored for it (chosen on corrupted copies: every copy counts), `cross_entropy_before` and
-    `cross_entropy` are their mean loss in nats.
+    `cross_entropy` are their mean loss in nats. `inside_model`: the model's outputs are calibrated already (those of
+    exports are), and nobody does it again.
     """
 
     method: Literal["temperature"]
@@ -135,6 +138,7 @@ class Calibration:
     images: int
     cross_entropy_before: float
     cross_entropy: float
+    inside_model: bool = False
 
     def __post_init__(self) -> None:
         if self.method != "temperature":
@@ -156,9 +160,9 @@ class BundleFile:
 class BundleInfo:
     """What `bundle.json` says.
 
-    `model_path` is the file (or folder, for saved-model and tf-js) that is scored, relative to the bundle. `classes`
-    are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`. `provenance`
-    holds recipe, seed, epochs, weights, job name, seconds of training and the like, as plain JSON values.
+    `model_path` is the file (or folder, for saved-model, tf-js and core-ml) that is scored, relative to the bundle.
+    `classes` are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`.
+    `provenance` holds recipe, seed, epochs, weights, job name, seconds of training and the like, as plain JSON values.
     """
 
     name: str
@@ -212,7 +216,7 @@ def write_bundle(folder: Path, info: BundleInfo) -> Bundle:
         if path.is_file() and path.name != BUNDLE_FILE
     )
     listed = BundleInfo(**{**_shallow(info), "files": files})
-    write_text_atomically(folder / BUNDLE_FILE, json.dumps(asdict(listed), indent=2) + "\n")
+    write_text_atomically(folder / BUNDLE_FILE, json.dumps(_document(listed), indent=2) + "\n")
     return Bundle(folder, listed)
 
 
@@ -223,7 +227,7 @@ def with_decision(
     at all (with `keep_file` it is left as it is); the other files stay as they are."""
     info = replace(bundle.info, threshold=threshold, calibration=calibration)
     if not keep_file and info != bundle.info:
-        write_text_atomically(bundle.folder / BUNDLE_FILE, json.dumps(asdict(info), indent=2) + "\n")
+        write_text_atomically(bundle.folder / BUNDLE_FILE, json.dumps(_document(info), indent=2) + "\n")
     return Bundle(bundle.folder, info)
 
 
@@ -282,5 +286,14 @@ def _shallow(info: BundleInfo) -> dict[str, Any]:
     return {name: getattr(info, name) for name in BundleInfo.__dataclass_fields__}
 
 
+def _document(info: BundleInfo) -> dict[str, Any]:
+    """bundle.json. A field that came later is written only where it says something: bundles keep the hash that
+    predictions name, and earlier programs go on reading those that they can score."""
+    document = asdict(info)
+    if info.calibration is not None and not info.calibration.inside_model:
+        del document["calibration"]["inside_model"]
+    return document
+
+
 def _canonical(info: BundleInfo) -> str:
-    return json.dumps(asdict(info), sort_keys=True, separators=(",", ":"))
+    return json.dumps(_document(info), sort_keys=True, separators=(",", ":"))

@@ -11,17 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Preprocessing
+from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.tensorflow_setup import load
 
+#: The signature of ready pixels.
+PIXELS_SIGNATURE = "pixels"
 JPEG_START = b"\xff\xd8\xff"
 
 
-def export_encoded_saved_model(model: Any, folder: Path, labels: Sequence[str], contract: Preprocessing) -> None:
+def export(shipment: Shipment, path: Path) -> None:
+    """Write the shipment's model as a SavedModel of image files, with the signature `pixels` for ready ones."""
+    export_encoded_saved_model(shipment.model, path, shipment.labels, shipment.contract, with_pixels=True)
+
+
+def export_encoded_saved_model(
+    model: Any, folder: Path, labels: Sequence[str], contract: Preprocessing, *, with_pixels: bool = False
+) -> None:
     """Write `model` (pixels 0..255) as a SavedModel with the signature `serving_default`.
 
     `image_bytes` string [N] (JPEG, PNG, GIF or BMP files), `key` string [N] -> `scores` float32 [N, classes], `labels`
-    string [N, classes] in the order of the scores, `key` as it was given. The preprocessing is `contract`'s.
+    string [N, classes] in the order of the scores, `key` as it was given. The preprocessing is `contract`'s. With
+    `with_pixels` also the signature `pixels`: `image` float32 [N, H, W, C] of 0..255 -> `scores`.
     """
     tf = load().tf
     served = serving_model(model, batch_size=None)
@@ -45,7 +56,12 @@ def export_encoded_saved_model(model: Any, folder: Path, labels: Sequence[str], 
             tf.TensorSpec((None,), tf.string, "key"),
         ],
     )
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    signatures = {"serving_default": module.serve}
+    if with_pixels:
+        pixels = tf.TensorSpec((None, contract.height, contract.width, contract.channels), tf.float32, name="image")
+        module.pixels = tf.function(lambda image: {"scores": served(image, training=False)}, input_signature=[pixels])
+        signatures[PIXELS_SIGNATURE] = module.pixels
+    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
