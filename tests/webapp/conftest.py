@@ -1,5 +1,5 @@
-"""The web code as it is built, run by Node and by a real Chromium. Nothing listens: the browser's requests to an invented
-host are answered from files by Playwright."""
+"""The web code as it is built, run by Node and by a real Chromium. Nothing listens: the requests to an invented host
+are answered from files by Playwright."""
 
 from __future__ import annotations
 
