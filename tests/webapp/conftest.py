@@ -111,6 +111,10 @@ class Site:
         self._folders[prefix.strip("/")] = folder
         return f"{ORIGIN}/{prefix.strip('/')}"
 
+    def hide(self, prefix: str) -> None:
+        """Answer 404 for what was shown there."""
+        del self._folders[prefix]
+
     def _answer(self, route: Any) -> None:
         url = urlsplit(route.request.url)
         self.asked.append(route.request.url)
