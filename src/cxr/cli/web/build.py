@@ -10,7 +10,7 @@ import typer
 
 from cxr.cli.baseline.common import CacheDir, Images, beside
 from cxr.cli.options import DEFAULT_MANIFEST, Json, Quiet
-from cxr.cli.out import Out
+from cxr.cli.out import Advance, Out
 from cxr.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def build_command(
             export=export,
             source=source,
             training_hashes=_training_hashes(manifest) if manifest is not None and hashes else None,
-            gate=_gate(manifest, source, images, cache_dir, advance) if manifest is not None else None,
+            gate=_gate(out, manifest, source, images, cache_dir, advance) if manifest is not None else None,
             evaluation=_evaluation(out, source, bundle_folder, evaluation),
         )
         check_page_request(request)
@@ -118,17 +118,20 @@ def _training_hashes(manifest: Manifest) -> list[str]:
     return [str(digest) for digest in known if digest]
 
 
-def _gate(manifest: Manifest, source: Bundle, images: str | None, cache_dir: Path, advance: Any) -> dict[str, Any]:
-    from cxr.webapp.gate import fit_gate
-
+def _gate(
+    out: Out, manifest: Manifest, source: Bundle, images: str | None, cache_dir: Path, advance: Advance
+) -> dict[str, Any] | None:
+    """The check of likeness, fitted to the images that the model was trained on."""
     from cxr.compare.images import split_images
+    from cxr.webapp.gate import FEWEST_IMAGES, fit_gate
 
     contract = source.info.preprocessing
-    train = split_images(
-        manifest, "train", contract, images=images, cache_dir=cache_dir,
-        on_progress=lambda done, total, note: advance(done, total, note),
-    )  # fmt: skip
-    return dict(fit_gate(train.batch(0, len(train)), contract))
+    train = split_images(manifest, "train", contract, images=images, cache_dir=cache_dir, on_progress=advance)
+    gate = fit_gate(train.array[train.rows])
+    if gate is None:
+        out.say(f"note: no check of likeness: it takes {FEWEST_IMAGES} training images, there are {len(train)}")
+        return None
+    return gate.to_json()
 
 
 def _evaluation(out: Out, source: Bundle, folder: Path, path: Path | None) -> dict[str, Any] | None:
