@@ -164,8 +164,13 @@ def _fitted(units: Values, limits: Limits) -> Gate:
     _, scales, directions = np.linalg.svd(units - mean, full_matrices=False)
     count = min(COMPONENTS, len(units) // 4)
     deviations = scales[:count] / np.sqrt(len(units))
-    arrays = (mean, directions[:count], np.maximum(deviations, 1e-6), _discriminant(units))
-    return Gate(*(array.astype(np.float32) for array in arrays), limits)
+    return Gate(
+        mean=mean.astype(np.float32),
+        directions=directions[:count].astype(np.float32),
+        deviations=np.maximum(deviations, 1e-6).astype(np.float32),
+        upright=_discriminant(units).astype(np.float32),
+        limits=limits,
+    )
 
 
 def _discriminant(units: Values) -> Values:
