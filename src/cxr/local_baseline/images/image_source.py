@@ -17,6 +17,8 @@ from cxr.storage.checksums import crc32c_of_bytes
 
 #: Reading from a bucket is waiting, not computing: more threads than cores.
 BUCKET_WORKERS = 16
+#: Threads beyond one a core: some wait for the disk.
+WAITING_THREADS = 2
 #: Images that a thread decodes before it takes the next ones.
 CHUNK_IMAGES = 32
 
@@ -92,7 +94,7 @@ def reader(images: str) -> tuple[Read, int]:
     root = Path(images)
     if not root.is_dir():
         raise InputError(f"there is no folder of images {root}", hint="say where they are: --images DIR")
-    return lambda name: read_local(root / name), cpu_count()
+    return lambda name: read_local(root / name), cpu_count() + WAITING_THREADS
 
 
 def read_local(path: Path) -> bytes:

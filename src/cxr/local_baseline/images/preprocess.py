@@ -20,6 +20,9 @@ from cxr.errors import InputError
 #: 16-bit grey is brought to 0..255 by this divisor (65535 / 255).
 SIXTEEN_BIT_DIVISOR = 257.0
 
+#: Of an image as many rows are made floats at once as have so many pixels.
+STRIP_PIXELS = 1 << 17
+
 Pixels = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
 
@@ -68,16 +71,16 @@ def _pixels(planes: list[Image.Image], contract: Preprocessing) -> Pixels:
 
 
 def _planes(image: Image.Image, channels: int) -> list[Image.Image]:
-    """The decoded image as planes of mode "F". One plane stands for three equal ones, which saves two resizes. The
-    pixels stay in Pillow's memory: copies of a full-size image take longer than its resize."""
+    """The decoded image as planes of mode "L", or "F" of more than 8 bits. One plane stands for three equal ones, which
+    saves two resizes. The pixels stay in Pillow's memory: copies of a full-size image take longer than its resize."""
     if image.mode.startswith("I") or image.mode == "F":
         return [Image.fromarray(np.asarray(image, dtype=np.float32) / np.float32(SIXTEEN_BIT_DIVISOR))]
     if channels == 1 or image.mode in {"1", "L", "LA"}:
-        return [image.convert("L").convert("F")]
+        return [image.convert("L")]
     red, green, blue = image.convert("RGB").split()
     if red.tobytes() == green.tobytes() == blue.tobytes():
-        return [red.convert("F")]
-    return [band.convert("F") for band in (red, green, blue)]
+        return [red]
+    return [red, green, blue]
 
 
 def _cropped(plane: Image.Image, contract: Preprocessing) -> Image.Image:
@@ -92,8 +95,19 @@ def _resized(plane: Image.Image, contract: Preprocessing) -> Plane:
     height, width = contract.inside(plane.height, plane.width)
     # One pass after the other: which of the two comes first would be Pillow's choice, another in each version, and
     # decides on values half-way between two levels.
-    narrow = plane.resize((width, plane.height), Image.Resampling.BILINEAR)
+    narrow = Image.fromarray(_narrowed(plane, width))
     return np.asarray(narrow.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+def _narrowed(plane: Image.Image, width: int) -> Plane:
+    """The pass along the rows: float32 [h, width]. A few rows at a time, whose floats stay in the processor's cache; all
+    of a large image's would be eight megabytes that the system has to find anew for each image."""
+    rows = max(1, STRIP_PIXELS // plane.width)
+    strips = []
+    for top in range(0, plane.height, rows):
+        strip = plane.crop((0, top, plane.width, min(top + rows, plane.height))).convert("F")
+        strips.append(np.asarray(strip.resize((width, strip.height), Image.Resampling.BILINEAR)))
+    return np.concatenate(strips)
 
 
 def _pad(pixels: Pixels, contract: Preprocessing) -> Pixels:
