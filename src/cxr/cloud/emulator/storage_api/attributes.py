@@ -60,6 +60,8 @@ def merged_bucket_attributes(attributes: Mapping[str, Any], wanted: Mapping[str,
     for key in ("mainPageSuffix", "notFoundPage"):
         if not isinstance(website.get(key, ""), str):
             raise invalid(f"Invalid value for {key}: a string is needed.")
+    if not website:
+        merged.pop("website", None)  # both pages taken away: it is no website any more
     if not all(isinstance(value, str) for value in merged.get("labels", {}).values()):
         raise invalid("Invalid value for labels: every value must be a string.")
     return merged
