@@ -19,6 +19,7 @@ pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"
 
 import requests
 from hosted_page import FILES, make_page
+from PIL import Image
 
 from cxr.cloud.connection import connect
 from cxr.cloud.hosting.applying import host_page, remove_page
@@ -26,7 +27,9 @@ from cxr.cloud.hosting.gcs_host import GcsHost
 from cxr.cloud.hosting.plan import HostPlan, plan_page
 from cxr.cloud.hosting.record import RECORD
 from cxr.cloud.hosting.removal import plan_removal
+from cxr.cloud.uploading import destination_of, plan_manifest_upload
 from cxr.errors import NotFound, UsageError, VersionConflict
+from cxr.manifests.scan import scan
 from cxr.settings import Settings
 from cxr.webapp.headers import cache_control, content_type
 
@@ -202,6 +205,18 @@ def test_the_plan_tells_what_becomes_public(host: GcsHost, page: Path) -> None:
     for words in ("11 files", "the model tiny", "3 training images' files", "model card", "nothing of the images"):
         assert words in said
     assert dict(plan(host, page).rows())["price"].startswith("nothing here; on the service less than 0.01 USD a month")
+
+
+def test_images_are_not_sent_to_a_public_bucket(
+    host: GcsHost, page: Path, local_cloud: Settings, tmp_path: Path
+) -> None:
+    host_page(plan(host, page, public=True))
+    (tmp_path / "images" / "NORMAL").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "images" / "NORMAL" / "a.png")
+    manifest = scan(tmp_path / "images")
+    there = destination_of(connect(replace(local_cloud, bucket=host.identity()["bucket"])))
+    with pytest.raises(UsageError, match="everybody could read the images"):
+        plan_manifest_upload(there, manifest, tmp_path / "plan.jsonl")
 
 
 # The command line.

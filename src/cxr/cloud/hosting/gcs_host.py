@@ -17,13 +17,12 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
 from cxr.errors import NotAllowed, NotFound, VersionConflict
-from cxr.storage.buckets import create_private_bucket
+from cxr.storage.buckets import EVERYBODY, create_private_bucket
 from cxr.storage.gcs import gcs_client, generation_of
 from cxr.storage.google_errors import storage_errors
 from cxr.storage.transfer.haul import Haul
 
-EVERYBODY, READER = "allUsers", "roles/storage.objectViewer"
-_PUBLIC = frozenset({EVERYBODY, "allAuthenticatedUsers"})
+MEMBER, READER = "allUsers", "roles/storage.objectViewer"
 _FIELDS = "items(name,md5Hash,generation,contentType,cacheControl,contentEncoding),nextPageToken"
 _NOT_PUBLIC = (
     "an organisation's policy may forbid it; a change of public access prevention takes up to a minute to count: "
@@ -70,7 +69,7 @@ class GcsHost:
         if bucket is None:
             return None
         bindings = self._do(f"read the access policy of {self.url}", self._policy).bindings
-        granted = any(_PUBLIC & set(binding["members"]) for binding in bindings)
+        granted = any(EVERYBODY & set(binding["members"]) for binding in bindings)
         prevention = bucket.iam_configuration.public_access_prevention
         website = bucket._properties.get("website", {})
         before = {
@@ -155,8 +154,8 @@ class GcsHost:
         self._configure("inherited", main_page, None)
 
         def bind(policy: Any) -> None:
-            if not any(_is_ours(binding) and EVERYBODY in binding["members"] for binding in policy.bindings):
-                policy.bindings.append({"role": READER, "members": {EVERYBODY}})
+            if not any(_is_ours(binding) and MEMBER in binding["members"] for binding in policy.bindings):
+                policy.bindings.append({"role": READER, "members": {MEMBER}})
 
         self._change_policy(bind)
 
@@ -167,7 +166,7 @@ class GcsHost:
         def unbind(policy: Any) -> None:
             for binding in policy.bindings:
                 if _is_ours(binding):
-                    binding["members"] = set(binding["members"]) - {EVERYBODY}
+                    binding["members"] = set(binding["members"]) - {MEMBER}
             policy.bindings = [binding for binding in policy.bindings if binding["members"]]
 
         self._change_policy(unbind)
