@@ -38,6 +38,8 @@ class ModelFormat(StrEnum):
     SAVED_MODEL = "saved-model"
     TFLITE = "tflite"
     TFJS = "tf-js"
+    ONNX = "onnx"
+    CORE_ML = "core-ml"
     #: No model: what a model that stays on a service answered for one manifest's test images.
     PREDICTIONS = "predictions"
 
@@ -54,10 +56,14 @@ class Origin(StrEnum):
 class Preprocessing:
     """How a file becomes the model's input: declared once, obeyed in every language.
 
-    Decode (accurate integer DCT; EXIF orientation is not applied) -> `channels` (1: ITU-R 601 luma, 3: RGB) ->
+    Decode (accurate integer DCT; EXIF orientation, colour profile and gamma are not applied; palettes are looked up,
+    transparency is dropped, CMYK becomes RGB by multiplying with what is left of black; of more than 8 bits grey keeps
+    all, divided by 257, and colour the upper 8) -> `channels` (1: ITU-R 601 luma in whole numbers, (19595 R + 38470 G +
+    7471 B + 32768) >> 16; 3: RGB) ->
     `aspect` (squash: ignore the aspect ratio; center-crop: the largest centred square; pad: the whole image at its own
-    aspect ratio, `inside` the input, black around it) -> antialiased triangle filter in floating point to height x
-    width -> round half to even -> uint8. The model's input is those values: [N, height, width, channels], 0..255.
+    aspect ratio, `inside` the input, black around it) -> antialiased triangle filter to height x width, along the rows,
+    then along the columns (sums in float64, float32 between the two) -> round half to even -> uint8. The golden images
+    (`cxr.golden`) are the proof. The model's input is those values: [N, height, width, channels], 0..255.
     `scale` and `offset` (x * scale + offset) are applied *inside* the model when `scale_inside_model`, otherwise by
     whoever feeds it.
     """
@@ -121,7 +127,8 @@ class Calibration:
     not sure enough. The threshold is on the calibrated probability.
 
     `images` is how many were scored for it (chosen on corrupted copies: every copy counts), `cross_entropy_before` and
-    `cross_entropy` are their mean loss in nats.
+    `cross_entropy` are their mean loss in nats. `inside_model`: the model's outputs are calibrated already (those of
+    exports are), and nobody does it again.
     """
 
     method: Literal["temperature"]
@@ -131,6 +138,7 @@ class Calibration:
     images: int
     cross_entropy_before: float
     cross_entropy: float
+    inside_model: bool = False
 
     def __post_init__(self) -> None:
         if self.method != "temperature":
@@ -152,9 +160,9 @@ class BundleFile:
 class BundleInfo:
     """What `bundle.json` says.
 
-    `model_path` is the file (or folder, for saved-model and tf-js) that is scored, relative to the bundle. `classes`
-    are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`. `provenance`
-    holds recipe, seed, epochs, weights, job name, seconds of training and the like, as plain JSON values.
+    `model_path` is the file (or folder, for saved-model, tf-js and core-ml) that is scored, relative to the bundle.
+    `classes` are in the order of the outputs; a model with one sigmoid output gives the probability of `classes[1]`.
+    `provenance` holds recipe, seed, epochs, weights, job name, seconds of training and the like, as plain JSON values.
     """
 
     name: str
@@ -208,7 +216,7 @@ def write_bundle(folder: Path, info: BundleInfo) -> Bundle:
         if path.is_file() and path.name != BUNDLE_FILE
     )
     listed = BundleInfo(**{**_shallow(info), "files": files})
-    write_text_atomically(folder / BUNDLE_FILE, json.dumps(asdict(listed), indent=2) + "\n")
+    write_text_atomically(folder / BUNDLE_FILE, json.dumps(_document(listed), indent=2) + "\n")
     return Bundle(folder, listed)
 
 
@@ -219,7 +227,7 @@ def with_decision(
     at all (with `keep_file` it is left as it is); the other files stay as they are."""
     info = replace(bundle.info, threshold=threshold, calibration=calibration)
     if not keep_file and info != bundle.info:
-        write_text_atomically(bundle.folder / BUNDLE_FILE, json.dumps(asdict(info), indent=2) + "\n")
+        write_text_atomically(bundle.folder / BUNDLE_FILE, json.dumps(_document(info), indent=2) + "\n")
     return Bundle(bundle.folder, info)
 
 
@@ -278,5 +286,14 @@ def _shallow(info: BundleInfo) -> dict[str, Any]:
     return {name: getattr(info, name) for name in BundleInfo.__dataclass_fields__}
 
 
+def _document(info: BundleInfo) -> dict[str, Any]:
+    """bundle.json. A field that came later is written only where it says something: bundles keep the hash that
+    predictions name, and earlier programs go on reading those that they can score."""
+    document = asdict(info)
+    if info.calibration is not None and not info.calibration.inside_model:
+        del document["calibration"]["inside_model"]
+    return document
+
+
 def _canonical(info: BundleInfo) -> str:
-    return json.dumps(asdict(info), sort_keys=True, separators=(",", ":"))
+    return json.dumps(_document(info), sort_keys=True, separators=(",", ":"))

@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
+from cxr.cli.default_group import DefaultGroup
 from cxr.cli.main import app
 
 
@@ -18,6 +19,8 @@ def _commands(group: TyperGroup, path: tuple[str, ...]) -> Iterator[tuple[tuple[
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from _commands(command, (*path, name))
+        elif isinstance(group, DefaultGroup) and name == group.DEFAULT:
+            yield path, command
         else:
             yield (*path, name), command
 
@@ -37,7 +40,7 @@ def test_help_has_an_example_and_the_common_options(path: tuple[str, ...]) -> No
 def test_the_map_of_commands_is_complete() -> None:
     shown = {" ".join(path) for path in COMMANDS}
     assert shown >= {
-        "demo", "compare",
+        "demo", "compare", "export",
         "data scan", "data check", "data split", "data sample", "data import-file",
         "data shard", "data import-dicom", "data diff",
         "cloud check", "cloud image", "emulator project",

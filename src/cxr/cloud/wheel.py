@@ -24,10 +24,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def build_wheel() -> bytes:
     """The wheel's bytes; its file name must be WHEEL_NAME."""
     package = Path(cxr.__file__).parent
+    built_page = package / "webapp" / "static"  # no trainer opens it, and it is not always there
     members = {
         f"cxr/{path.relative_to(package).as_posix()}": path.read_bytes()
         for path in sorted(package.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and path.suffix != ".pyc"
+        and built_page not in path.parents
     }
     members[f"{_DIST_INFO}/METADATA"] = _metadata().encode()
     members[f"{_DIST_INFO}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: cxr\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

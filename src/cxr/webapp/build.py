@@ -25,7 +25,7 @@ from cxr.version import __version__
 from cxr.webapp.card import metrics_of, model_card
 from cxr.webapp.known import PREFIX_BYTES, known_prefixes
 from cxr.webapp.page import PAGE_FILE, KnownFiles, PageDescription, PageModel
-from cxr.webapp.static import static_files
+from cxr.webapp.static import page_files
 
 MODEL, KNOWN_FILE, WORKER = "model", "known.bin", "service-worker.js"
 #: Second output of a TF.js export with class activation maps.
@@ -63,7 +63,7 @@ def build_page(request: PageRequest, folder: Path) -> BuiltPage:
     check_page_request(request)
     description = describe(request)
     with replaced_folder(folder, marker=PAGE_FILE) as part:
-        for name, path in static_files().items():
+        for name, path in page_files().items():
             _copy(path, part / name)
         for path in sorted(request.export.model_path.iterdir()):
             _copy(path, part / MODEL / path.name)

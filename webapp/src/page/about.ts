@@ -1,6 +1,6 @@
 /** The dialog with the model card and its figures. */
 import { byId, element } from "./dom.js";
-import { texts } from "./texts.js";
+import { texts } from "../strings.js";
 
 export interface Figure {
   readonly name: string;

@@ -1,5 +1,5 @@
 /** A class activation map as a picture over the film. */
-import type { Maps } from "./readings.js";
+import type { Maps } from "../core/classifier.js";
 
 /** Where on the original image the model's input lies, in pixels of the original. */
 export interface Frame {

@@ -1,13 +1,13 @@
 /** From a file to a Reading: hash, decode, check, prepare, score, decide. */
-import { type Classifier } from "../core/classifier.js";
-import { type PageDescription } from "../core/contract.js";
-import { type Decoded, decode, toPicture } from "../core/decode.js";
-import { likeness } from "../core/looksLikeChest.js";
-import { prepare } from "../core/preprocess.js";
-import { sha256 } from "../core/sha256.js";
-import type { KnownFiles } from "./known.js";
-import { type Reading, decide } from "./readings.js";
-import { texts } from "./texts.js";
+import type { Classifier } from "../core/classifier.js";
+import type { PageDescription } from "../core/contract.js";
+import { type Decoded, decode } from "../core/decode.js";
+import { type Gate, looksLikeChest, readGate } from "../core/looksLikeChest.js";
+import { preprocess } from "../core/preprocess.js";
+import { isKnown, sha256 } from "../core/sha256.js";
+import { notes, texts } from "../strings.js";
+import { pictureOf } from "./picture.js";
+import { decide, type Outcome, type Reading } from "./readings.js";
 
 export interface Read {
   readonly reading: Reading;
@@ -16,55 +16,64 @@ export interface Read {
 }
 
 export class Reader {
+  readonly #gate: Gate | null;
   #count = 0;
 
+  /** `known`: sorted prefixes of the SHA-256 of the training images' files, empty when the page has none. */
   constructor(
     private readonly page: PageDescription,
     private readonly classifier: Classifier,
-    private readonly known: KnownFiles,
-  ) {}
+    private readonly known: Uint8Array,
+  ) {
+    this.#gate = page.gate === null ? null : readGate(page.gate);
+  }
 
   /** Never rejects: what goes wrong with a file is in its reading. */
   async read(file: File): Promise<Read> {
     this.#count += 1;
     const began = performance.now();
-    const reading = { number: this.#count, file, sha256: "", known: false, size: null, milliseconds: 0 };
+    const reading: Omit<Reading, "outcome"> = {
+      ...{ number: this.#count, file, sha256: "", known: false, size: null, notes: [], milliseconds: 0 },
+    };
+    let about = reading;
     try {
       const bytes = new Uint8Array(await file.arrayBuffer());
-      const hash = sha256(bytes);
-      const about = { ...reading, sha256: hash, known: this.known.has(hash) };
+      const digest = await sha256(bytes);
+      about = { ...reading, sha256: hex(digest), known: isKnown(digest, this.known, this.page.known) };
       const started = performance.now();
-      try {
-        const decoded = await decode(bytes);
-        const size = { width: decoded.width, height: decoded.height };
-        const outcome = await this.#outcome(decoded);
-        const milliseconds = performance.now() - started;
-        return { reading: { ...about, size, outcome, milliseconds }, picture: toPicture(decoded) };
-      } catch (error) {
-        return refusal(about, error, began);
-      }
+      const decoded = await decode(bytes);
+      const outcome = await this.#outcome(decoded);
+      const milliseconds = performance.now() - started;
+      const { width, height } = decoded;
+      const words = decoded.notes.map((code) => notes[code]);
+      return {
+        reading: { ...about, size: { width, height }, notes: words, outcome, milliseconds },
+        picture: pictureOf(decoded),
+      };
     } catch (error) {
-      return refusal(reading, error, began);
+      const why = error instanceof Error ? error.message : String(error);
+      const milliseconds = performance.now() - began;
+      return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, picture: null };
     }
   }
 
-  /** The image again, for the film. */
+  /** The image again, for the film. Rejects when the file has gone since. */
   async picture(file: File): Promise<HTMLCanvasElement> {
-    return toPicture(await decode(new Uint8Array(await file.arrayBuffer())));
+    return pictureOf(await decode(new Uint8Array(await file.arrayBuffer())));
   }
 
-  async #outcome(decoded: Decoded): Promise<Reading["outcome"]> {
-    const { gate, preprocessing, classes, positive_class: positiveClass, threshold } = this.page;
-    if (gate !== null && !likeness(decoded, gate).passes) return { kind: "refused", why: texts.unlike };
-    const scores = await this.classifier.classify(prepare(decoded, preprocessing));
-    const probabilities = [...scores.probabilities];
-    const decided = decide(probabilities, { classes, positiveClass, threshold: threshold.value });
-    return { kind: "scored", probabilities, ...decided, maps: scores.maps ?? null };
+  async #outcome(decoded: Decoded): Promise<Outcome> {
+    const { preprocessing, classes, positive_class: positiveClass, threshold } = this.page;
+    const pixels = preprocess(decoded, preprocessing);
+    if (this.#gate !== null && !looksLikeChest(decoded, pixels, preprocessing, this.#gate).looksLikeChest) {
+      return { kind: "refused", why: texts.unlike };
+    }
+    const { probabilities, maps } = await this.classifier.classify(pixels);
+    const scores = [...probabilities];
+    return { kind: "scored", probabilities: scores, ...decide(scores, { classes, positiveClass, threshold: threshold.value }), maps: maps ?? null };
   }
 }
 
-function refusal(about: Omit<Reading, "outcome">, error: unknown, began: number): Read {
-  const why = error instanceof Error ? error.message : String(error);
-  const milliseconds = performance.now() - began;
-  return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, picture: null };
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

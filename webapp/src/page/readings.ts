@@ -1,11 +1,5 @@
 /** The Reading noun: one file that was given to the page, and what came of it. */
-
-export interface Maps {
-  readonly height: number;
-  readonly width: number;
-  /** Row by row, all classes of a place together: [height, width, classes]. */
-  readonly data: Float32Array;
-}
+import type { Maps } from "../core/classifier.js";
 
 /** A score as the bundle defines it: probabilities in the order of the classes, which sum to one. */
 export interface Scored {
@@ -22,6 +16,8 @@ export interface Refused {
   readonly why: string;
 }
 
+export type Outcome = Scored | Refused;
+
 export interface Reading {
   readonly number: number;
   readonly file: File;
@@ -29,9 +25,11 @@ export interface Reading {
   readonly known: boolean;
   /** Pixels of the decoded image, null when it could not be decoded. */
   readonly size: { readonly width: number; readonly height: number } | null;
+  /** What was done to it on the way, in sentences. */
+  readonly notes: readonly string[];
   /** From bytes to probabilities. */
   readonly milliseconds: number;
-  readonly outcome: Scored | Refused;
+  readonly outcome: Outcome;
 }
 
 /** What the page asks of a bundle's description to decide. */

@@ -1,7 +1,7 @@
 /** The panel beside the picture: the decision, the probabilities, what else is to be known. */
 import { byId, drawing, element } from "./dom.js";
 import type { DecisionRule, Reading, Scored } from "./readings.js";
-import { texts } from "./texts.js";
+import { texts } from "../strings.js";
 
 export function showResult(reading: Reading, rule: DecisionRule): void {
   const { outcome } = reading;
@@ -9,6 +9,7 @@ export function showResult(reading: Reading, rule: DecisionRule): void {
     outcome.kind === "scored"
       ? [decision(outcome, rule), probabilities(outcome, rule)]
       : [element("div", { class: "decision refused" }, element("strong", {}, texts.notScored), element("p", {}, outcome.why))];
+  parts.push(...reading.notes.map((words) => element("p", { class: "note" }, words)));
   if (reading.known) parts.push(element("p", { class: "note" }, texts.known));
   parts.push(facts(reading));
   byId("result", HTMLDivElement).replaceChildren(...parts);

@@ -1,7 +1,7 @@
 /** The table of all readings. */
 import { byId, element } from "./dom.js";
 import type { Reading } from "./readings.js";
-import { texts } from "./texts.js";
+import { texts } from "../strings.js";
 
 const THUMB = 88;
 
@@ -65,7 +65,7 @@ function decisionTag(reading: Reading): HTMLElement {
 
 function note(reading: Reading): string {
   if (reading.outcome.kind === "refused") return reading.outcome.why;
-  return reading.known ? texts.inTraining : "";
+  return [reading.known ? texts.inTraining : "", ...reading.notes].filter((words) => words !== "").join(" ");
 }
 
 function thumbnail(picture: HTMLCanvasElement): HTMLCanvasElement {

@@ -2,7 +2,7 @@
 import { byId, element } from "./dom.js";
 import { type Frame, heatPicture, seenFrame } from "./heat.js";
 import type { Reading } from "./readings.js";
-import { texts } from "./texts.js";
+import { texts } from "../strings.js";
 
 export interface ViewerInput {
   readonly width: number;

@@ -71,5 +71,6 @@ def choose_decision(
     if recalibrate:
         return choose_operating_point(probabilities, truth, positive, CHOSEN_ON, sensitivity=sensitivity)
     kept = bundle.info.calibration
-    threshold = threshold_for(probabilities, truth, positive, CHOSEN_ON, kept, sensitivity=sensitivity)
+    applied = None if kept is None or kept.inside_model else kept  # an export's probabilities are calibrated already
+    threshold = threshold_for(probabilities, truth, positive, CHOSEN_ON, applied, sensitivity=sensitivity)
     return OperatingPoint(kept, threshold)

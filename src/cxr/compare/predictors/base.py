@@ -37,7 +37,8 @@ def scaled(images: Images, contract: Preprocessing) -> NDArray[np.float32]:
 
 def class_probabilities(output: NDArray[np.generic], bundle: Bundle) -> Probabilities:
     """A model's output as one column a class: [N, K] as it is; one sigmoid output p [N, 1] or [N] becomes [1 - p, p].
-    Every predictor's output passes here, and here alone it is calibrated, when the bundle has a calibration.
+    Every predictor's output passes here, and here alone it is calibrated, when the bundle has a calibration that is not
+    inside the model.
 
     Raises InputError, naming the bundle, when the width is not the number of classes or a value is not a probability.
     """
@@ -58,4 +59,5 @@ def class_probabilities(output: NDArray[np.generic], bundle: Bundle) -> Probabil
         )
     values = np.clip(values, 0.0, 1.0)
     columns = np.hstack([1.0 - values, values]) if values.shape[1] == 1 else values
-    return calibrated(columns, bundle.info.calibration)
+    calibration = bundle.info.calibration
+    return calibrated(columns, None if calibration is None or calibration.inside_model else calibration)

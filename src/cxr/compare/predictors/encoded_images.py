@@ -8,6 +8,7 @@ makes, which come out of its decoder as they were and have the right size alread
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,14 @@ class EncodedImagePredictor:
 
     def predict(self, images: Images) -> Probabilities:
         """See Predictor. Columns are put into the order of the bundle's classes by the labels of the answer."""
+        return self.predict_files([_png(image) for image in images])
+
+    def predict_files(self, files: Sequence[bytes]) -> Probabilities:
+        """Like `predict`, of image files as they are: the model decodes and resizes them."""
         wanted = self._bundle.info.classes
         rows = []
-        for image in images:
-            scores, labels = _run(self._signature, image)
+        for data in files:
+            scores, labels = _run(self._signature, data)
             if set(labels) != set(wanted) or len(labels) != len(wanted):
                 raise InputError(
                     f"the model of {self._bundle.folder} answers {', '.join(labels)}, its classes are "
@@ -67,20 +72,20 @@ def saved_model_labels(folder: Path) -> tuple[str, ...]:
         raise InputError(f"cannot load the model {folder}: {(str(error).splitlines() or [''])[0]}") from error
     if signature is None:
         raise InputError(f"no signature of {folder} takes {IMAGE} and gives {SCORES} and {LABELS}")
-    labels = _run(signature, np.zeros((_SIDE, _SIDE, 3), np.uint8))[1]
+    labels = _run(signature, _png(np.zeros((_SIDE, _SIDE, 3), np.uint8)))[1]
     del loaded
     return tuple(labels)
 
 
-def _run(signature: Any, pixels: Pixels) -> tuple[NDArray[np.float64], list[str]]:
+def _run(signature: Any, data: bytes) -> tuple[NDArray[np.float64], list[str]]:
     tf = load().tf
-    inputs = {IMAGE: tf.constant([_png(pixels)])}
+    inputs = {IMAGE: tf.constant([data])}
     if KEY in signature.structured_input_signature[1]:
         inputs[KEY] = tf.constant(["image"])
     try:
         answer = signature(**inputs)
     except tf.errors.OpError as error:
-        raise InputError(f"the SavedModel cannot score a PNG: {error.message.splitlines()[0]}") from error
+        raise InputError(f"the SavedModel cannot score an image: {error.message.splitlines()[0]}") from error
     labels = [label.decode() for label in np.ravel(answer[LABELS].numpy())]
     return np.ravel(answer[SCORES].numpy()).astype(np.float64), labels
 

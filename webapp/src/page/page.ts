@@ -1,17 +1,18 @@
 /** The page: loads the model, takes files, shows what came of them. */
+import type { Backend } from "../core/backends.js";
 import { Classifier } from "../core/classifier.js";
-import { type PageDescription, checkPage } from "../core/contract.js";
-import { prepareAbout } from "./about.js";
+import { checkPage, type PageDescription } from "../core/contract.js";
+import { filesAt } from "../core/modelFiles.js";
+import { type Card, type Metrics, prepareAbout } from "./about.js";
 import { byId, fillTexts } from "./dom.js";
 import { download } from "./export.js";
 import { listen, ready } from "./intake.js";
-import { loadKnown } from "./known.js";
 import { keepOffline } from "./offline.js";
 import { Reader } from "./reader.js";
 import type { DecisionRule, Reading } from "./readings.js";
 import { sentence, showResult } from "./result.js";
 import { ReadingTable } from "./table.js";
-import { texts } from "./texts.js";
+import { texts } from "../strings.js";
 import { Viewer } from "./viewer.js";
 
 class Page {
@@ -89,8 +90,12 @@ class Page {
 
   /** Show a reading of the table: its picture is decoded again, pictures of a thousand X-rays would fill the memory. */
   async #open(reading: Reading): Promise<void> {
-    const picture = reading.size === null ? null : await this.reader.picture(reading.file);
-    this.#show(reading, picture);
+    try {
+      this.#show(reading, reading.size === null ? null : await this.reader.picture(reading.file));
+    } catch (error) {
+      this.#show(reading, null);
+      this.#say(texts.cannotShow(error instanceof Error ? error.message : String(error)), true);
+    }
     byId("result", HTMLDivElement).focus();
   }
 
@@ -130,6 +135,30 @@ async function fetchDescription(): Promise<PageDescription> {
   return checkPage(await answer.json());
 }
 
+/** A net with more bytes than this is worth a graphics card; a smaller one is done in WebAssembly before a card has
+ * compiled its shaders. */
+const SMALL_MODEL_BYTES = 8_000_000;
+
+/** Engines to try before WebAssembly: what the address says (`?engine=webgl`), else graphics cards for large models. */
+function engines(bytes: number): Backend[] {
+  const asked = new URLSearchParams(location.search).get("engine");
+  if (asked !== null) return (["wasm", "cpu", "webgl", "webgpu"] as const).filter((name) => name === asked);
+  return bytes > SMALL_MODEL_BYTES ? ["webgpu", "webgl"] : [];
+}
+
+function loadClassifier({ model, preprocessing }: PageDescription): Promise<Classifier> {
+  const files = filesAt(new URL(model.path, document.baseURI).href);
+  const wasmFolder = new URL("wasm/", document.baseURI).href;
+  return Classifier.load({ files, contract: preprocessing, wasmFolder, backends: engines(model.bytes) });
+}
+
+async function fetchKnown({ known }: PageDescription): Promise<Uint8Array> {
+  if (known.path === null) return new Uint8Array();
+  const answer = await fetch(known.path);
+  if (!answer.ok) throw new Error(`${known.path}: ${answer.status}`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
 async function start(): Promise<void> {
   fillTexts(texts);
   byId("intake", HTMLElement).classList.add("empty");
@@ -144,11 +173,11 @@ async function start(): Promise<void> {
     const description = await fetchDescription();
     byId("model-name", HTMLElement).textContent = description.name;
     const [classifier, known] = await Promise.all([
-      Classifier.load(description.model.path, description.preprocessing),
-      loadKnown(description.known),
+      loadClassifier(description),
+      fetchKnown(description),
     ]);
     const page = new Page(description, new Reader(description, classifier, known));
-    prepareAbout(description.card, description.metrics);
+    prepareAbout(description.card as unknown as Card, description.metrics as Metrics | null);
     byId("runtime", HTMLElement).textContent = texts.runtime(classifier.backend);
     status.textContent = texts.ready(description.name);
     ready();

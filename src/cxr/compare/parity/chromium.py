@@ -1,0 +1,132 @@
+"""The page's own code in headless Chromium: image files in, pixels and probabilities out. Nothing of Python's decoding
+or resizing takes part."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.bundle import Bundle
+from cxr.compare.parity.nouns import Probabilities
+from cxr.errors import InputError, UsageError, missing_package
+from cxr.webapp.serve import serving
+from cxr.webapp.static import verify_files
+
+#: Names of the browser on Debian, Fedora, macOS; `cxr export verify --chromium PATH` names another.
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+INSTALL = "apt install chromium (Debian, Ubuntu), or any Chrome"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+FILES_AT_ONCE = 25
+VERIFY_PAGE = "verify/verify.html"
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserAnswer:
+    """Of each file: uint8 [N, H, W, C] pixels as the browser decoded and resized them, its probabilities, and the
+    milliseconds of decoding, resizing and scoring it."""
+
+    pixels: NDArray[np.uint8]
+    probabilities: Probabilities
+    milliseconds: NDArray[np.float64]
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium or Chrome on this machine."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+def lacking_browser() -> str:
+    """What is missing to run a browser here, with the line to install it; empty when nothing is."""
+    if find_spec("playwright") is None:
+        return str(missing_package("playwright", "browser").hint)
+    return "" if find_chromium() else INSTALL
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A headless browser (Playwright's Browser), closed at the end. Raises MissingPackage or UsageError."""
+    if find_spec("playwright") is None:
+        raise missing_package("playwright", "browser")
+    path = find_chromium()
+    if path is None:
+        raise UsageError("there is no Chromium on this machine", hint=INSTALL)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def read_in_chromium(browser: Any, export: Bundle, files: Sequence[Path]) -> BrowserAnswer:
+    """What the page makes of image files with a TF.js bundle. Raises InputError naming the file that it cannot read."""
+    with tempfile.TemporaryDirectory(prefix="cxr-verify-") as name:
+        folder = Path(name)
+        for path, source in verify_files().items():
+            _link(source, folder / path)
+        for source in export.model_path.iterdir():
+            _link(source, folder / "model" / source.name)
+        addresses = []
+        for number, source in enumerate(files):
+            addresses.append(f"images/{number}{source.suffix}")
+            _link(source, folder / addresses[-1])
+        with serving(folder) as server:
+            page = browser.new_page()
+            try:
+                page.goto(server.url + VERIFY_PAGE)
+                page.wait_for_function("window.cxrVerify")
+                images = _ask(page, export, [server.url + address for address in addresses], server.url + "model/")
+            finally:
+                page.close()
+    return _answer(export, files, images)
+
+
+def _ask(page: Any, export: Bundle, addresses: Sequence[str], model: str) -> list[dict[str, Any]]:
+    contract = asdict(export.info.preprocessing)
+    images: list[dict[str, Any]] = []
+    for start in range(0, len(addresses), FILES_AT_ONCE):
+        some = addresses[start : start + FILES_AT_ONCE]
+        call = "([files, contract, model]) => window.cxrVerify(files, contract, model, { pixels: true })"
+        images += page.evaluate(call, [some, contract, model])["images"]
+    return images
+
+
+def _answer(export: Bundle, files: Sequence[Path], images: Sequence[dict[str, Any]]) -> BrowserAnswer:
+    contract = export.info.preprocessing
+    shape = (contract.height, contract.width, contract.channels)
+    for path, image in zip(files, images, strict=True):
+        if error := image.get("error"):
+            raise InputError(f"the browser cannot read {path.name}: {error['message']}")
+    pixels = [np.frombuffer(base64.b64decode(image["pixels"]), np.uint8).reshape(shape) for image in images]
+    times = [image["decode_ms"] + image["preprocess_ms"] + image["classify_ms"] for image in images]
+    return BrowserAnswer(
+        np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8),
+        np.array([image["probabilities"] for image in images], np.float64).reshape(-1, len(export.info.classes)),
+        np.array(times, np.float64),
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    """A file of the folder that is served: a copy, since the server leaves links that lead out of it alone."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

