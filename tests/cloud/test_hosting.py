@@ -211,8 +211,9 @@ def test_images_are_not_sent_to_a_public_bucket(
     host: GcsHost, page: Path, local_cloud: Settings, tmp_path: Path
 ) -> None:
     host_page(plan(host, page, public=True))
-    (tmp_path / "images" / "NORMAL").mkdir(parents=True)
-    Image.new("L", (8, 8)).save(tmp_path / "images" / "NORMAL" / "a.png")
+    for level, label in enumerate(("NORMAL", "PNEUMONIA")):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        Image.new("L", (8, 8), 90 * level).save(tmp_path / "images" / label / "a.png")
     manifest = scan(tmp_path / "images")
     there = destination_of(connect(replace(local_cloud, bucket=host.identity()["bucket"])))
     with pytest.raises(UsageError, match="everybody could read the images"):
