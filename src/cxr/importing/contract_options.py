@@ -63,7 +63,8 @@ def contract_of(found: Found, tensor: Input, given: Mapping[str, Any]) -> tuple[
     if found.contract is not None:
         known = ("aspect", "scale", "offset", "scale_inside_model", "height", "width", "channels")
         values = {name: getattr(found.contract, name) for name in known}
-        guesses.append(f"preprocessing as {found.maker} does it: {words_of(values)}")
+        told = {name: values[name] for name in ("aspect", "scale", "offset", "scale_inside_model")}
+        guesses.append(f"preprocessing as {found.maker} does it: {words_of(told)}")
     elif tensor.eight_bit:
         values = {"scale": 1.0, "offset": 0.0, "scale_inside_model": True}
         guesses.append("an input in 8 bits takes the pixels as they are")
