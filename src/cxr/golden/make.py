@@ -32,7 +32,7 @@ def picture(height: int, width: int, seed: int, *, levels: int = 256) -> Pixels:
     for centre_y, centre_x, spread in rng.uniform((0, 0, 0.05), (1, 1, 0.3), (5, 3)):
         values += 0.6 * np.exp(-((y - centre_y) ** 2 + (x - centre_x) ** 2) / spread**2)
     values = (values - values.min()) / np.ptp(values)
-    return np.rint(values * (levels - 1)).astype(np.uint16)
+    return np.asarray(np.rint(values * (levels - 1)), dtype=np.uint16)
 
 
 def grey(height: int, width: int, seed: int) -> Image.Image:

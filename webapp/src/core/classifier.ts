@@ -1,12 +1,15 @@
 /** A TF.js graph model behind one function: uint8 pixels in, probabilities out. Calibration is inside the model. */
-import { memory, tensor4d, type Tensor } from "@tensorflow/tfjs-core";
-import { loadGraphModel, type GraphModel } from "@tensorflow/tfjs-converter";
+import { erf, memory, sub, tensor4d, type Tensor } from "@tensorflow/tfjs-core";
+import { loadGraphModel, registerOp, type GraphModel } from "@tensorflow/tfjs-converter";
 import { type Backend, startBackend } from "./backends.js";
 import type { Contract } from "./contract.js";
 import { type ModelFiles, readModel } from "./modelFiles.js";
 import { Problem } from "./problem.js";
 
 const MAPS = "maps";
+
+// TF.js does not know the complement of erf, which is how Keras writes GELU.
+registerOp("Erfc", ({ inputs }) => sub(1, erf(inputs[0])));
 
 /** For each class a map [height, width], interleaved [height, width, classes], whose mean over all places is (but for a
  * constant) the log-odds of the class. */
@@ -106,6 +109,7 @@ function nodeName(name: string): string {
 }
 
 function missingKernel(error: unknown): unknown {
-  const found = error instanceof Error ? /Kernel '([^']+)' not registered/.exec(error.message) : null;
+  const words = error instanceof Error ? error.message : "";
+  const found = /Kernel '([^']+)' not registered/.exec(words) ?? /Unknown op '([^']+)'/.exec(words);
   return found === null ? error : new Problem("missing-kernel", found[1]);
 }

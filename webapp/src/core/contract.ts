@@ -53,10 +53,12 @@ export interface GateParameters {
   readonly mean: string;
   readonly directions: string;
   readonly deviations: string;
+  readonly upright: string;
   readonly most_colour: number;
   readonly least_contrast: number;
   readonly most_error: number;
   readonly most_distance: number;
+  readonly least_upright: number;
 }
 
 export interface PageDescription {

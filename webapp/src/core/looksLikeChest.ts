@@ -1,22 +1,22 @@
 /**
  * Whether an image looks like the chest X-rays that the model was trained on: a simple check, no safeguard. Its Python
- * twin, which also finds the parameters, is cxr/webapp/gate.py; both give the same numbers.
- *
- * Three measures. `colour`: the mean over all pixels of the file of the largest minus the smallest channel (0..255).
- * `error` and `distance`: the preprocessed image as a grey thumbnail of size x size, its mean taken off and its length
- * made 1, is held against the principal components of the training images' thumbnails. The error is the length of what
- * they leave over; the distance is Mahalanobis's among them, divided by the root of their number.
+ * twin, which finds the parameters and says what each measure is, is cxr/webapp/gate.py; both give the same numbers.
  */
 import type { Contract, GateParameters } from "./contract.js";
 import { grey, type Planes } from "./preprocess.js";
 import { resize } from "./resize.js";
 
 export interface Measures {
+  /** Mean over the file's pixels of the largest minus the smallest channel, 0..255. */
   readonly colour: number;
   /** Standard deviation of the thumbnail, 0..255. */
   readonly contrast: number;
+  /** What the principal components of the training thumbnails leave over. */
   readonly error: number;
+  /** Mahalanobis's among them, divided by the root of their number. */
   readonly distance: number;
+  /** How far from the same upside down. */
+  readonly upright: number;
 }
 
 export interface Likeness extends Measures {
@@ -28,6 +28,7 @@ export interface Gate {
   readonly mean: Float32Array;
   readonly directions: Float32Array;
   readonly deviations: Float32Array;
+  readonly upright: Float32Array;
 }
 
 export function readGate(parameters: GateParameters): Gate {
@@ -36,6 +37,7 @@ export function readGate(parameters: GateParameters): Gate {
     mean: floats(parameters.mean),
     directions: floats(parameters.directions),
     deviations: floats(parameters.deviations),
+    upright: floats(parameters.upright),
   };
 }
 
@@ -47,7 +49,8 @@ export function looksLikeChest(image: Planes, pixels: Uint8Array, contract: Cont
     found.colour <= parameters.most_colour &&
     found.contrast >= parameters.least_contrast &&
     found.error <= parameters.most_error &&
-    found.distance <= parameters.most_distance;
+    found.distance <= parameters.most_distance &&
+    found.upright >= parameters.least_upright;
   return { ...found, looksLikeChest };
 }
 
@@ -59,18 +62,20 @@ export function measure(image: Planes, pixels: Uint8Array, contract: Contract, g
   for (let at = 0; at < values.length; at++) values[at] -= mean;
   const length = Math.sqrt(sum(values.map((value) => value * value)));
   const contrast = length / size;
-  const unit = values.map((value, at) => (length > 0 ? value / length : 0) - gate.mean[at]);
-  return { colour: colourOf(image), contrast, ...against(unit, gate) };
+  const unit = values.map((value) => (length > 0 ? value / length : 0));
+  const upright = sum(unit.map((value, at) => value * gate.upright[at]));
+  return { colour: colourOf(image), contrast, ...against(unit, gate), upright };
 }
 
-function against(unit: Float64Array, { directions, deviations }: Gate): { error: number; distance: number } {
+function against(unit: Float64Array, { mean, directions, deviations }: Gate): { error: number; distance: number } {
   const count = deviations.length;
   let [explained, squares] = [0, 0];
-  const left = unit.slice();
+  const centred = unit.map((value, at) => value - mean[at]);
+  const left = centred.slice();
   for (let component = 0; component < count; component++) {
     const direction = directions.subarray(component * unit.length, (component + 1) * unit.length);
     let along = 0;
-    for (let at = 0; at < unit.length; at++) along += unit[at] * direction[at];
+    for (let at = 0; at < unit.length; at++) along += centred[at] * direction[at];
     for (let at = 0; at < unit.length; at++) left[at] -= along * direction[at];
     explained += (along / deviations[component]) ** 2;
   }

@@ -28,8 +28,8 @@ export function seenFrame(
   return { left: 0, top: 0, width, height };
 }
 
-/** The evidence for one class as a small canvas, one pixel a place: transparent where there is none (0 or against),
- * yellow to red with the strongest place opaque. */
+/** The evidence for one class as a small canvas, one pixel a place: transparent where there is little or none (or some
+ * against), yellow to red with the strongest place opaque. */
 export function heatPicture(maps: Maps, classes: number, chosen: number): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = maps.width;
@@ -43,7 +43,7 @@ export function heatPicture(maps: Maps, classes: number, chosen: number): HTMLCa
   for (let place = 0; place < places; place += 1) {
     const share = strongest > 0 ? Math.max(0, maps.data[place * classes + chosen] ?? 0) / strongest : 0;
     const [red, green, blue] = warm(share);
-    pixels.data.set([red, green, blue, Math.round(255 * Math.min(1, share * 1.15))], place * 4);
+    pixels.data.set([red, green, blue, Math.round(255 * share ** 1.5)], place * 4);
   }
   context.putImageData(pixels, 0, 0);
   return canvas;

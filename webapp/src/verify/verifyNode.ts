@@ -5,11 +5,12 @@
  * Protocol. `node verify-node.mjs MODEL_FOLDER PIXELS HEIGHT WIDTH CHANNELS [--backend wasm|cpu] [--scale S] [--offset O]
  * [--maps]`
  *
- * PIXELS is a file of uint8 [images, HEIGHT, WIDTH, CHANNELS], without a header; "-" reads them from stdin. The .wasm
- * files lie in `wasm/` beside this script. On stdout, one JSON document a line: first `{ "backend", "load_ms", "images" }`,
- * then for each image `{ "probabilities": […], "ms", "maps"?: { height, width, data } }`, last `{ "tensors": [before,
+ * PIXELS is a file of uint8 [images, HEIGHT, WIDTH, CHANNELS], without a header; "-" reads them from stdin, and answers
+ * each image as it comes. The .wasm files lie in `wasm/` beside this script. On stdout, one JSON document a line: first
+ * `{ "backend", "load_ms" }`, then for each image `{ "probabilities": […], "ms", "maps"?: { height, width, data } }`, last `{ "tensors": [before,
  * after] }`. A Problem goes to stderr as `CODE: message`, exit status 1; a wrong command line has status 2.
  */
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,7 +37,6 @@ async function main(): Promise<void> {
   const [height, width, channels] = positionals.slice(2).map(Number);
   const outside = values.scale !== undefined && { scale_inside_model: false, scale: +values.scale, offset: +values.offset };
   const contract = checkContract({ height, width, channels, ...outside });
-  const pixels = source === "-" ? await fromStdin() : new Uint8Array(await readFile(source));
   const size = height * width * channels;
   const start = performance.now();
   const classifier = await Classifier.load({
@@ -45,11 +45,11 @@ async function main(): Promise<void> {
     wasmFolder: join(dirname(fileURLToPath(import.meta.url)), "wasm") + "/",
     backends: [values.backend as Backend],
   });
-  say({ backend: classifier.backend, load_ms: performance.now() - start, images: Math.floor(pixels.length / size) });
+  say({ backend: classifier.backend, load_ms: performance.now() - start });
   const before = aliveTensors();
-  for (let at = 0; at + size <= pixels.length; at += size) {
+  for await (const pixels of imagesOf(source, size)) {
     const began = performance.now();
-    const { probabilities, maps } = await classifier.classify(pixels.subarray(at, at + size));
+    const { probabilities, maps } = await classifier.classify(pixels);
     const ms = performance.now() - began;
     say({
       probabilities: [...probabilities],
@@ -60,10 +60,18 @@ async function main(): Promise<void> {
   say({ tensors: [before, aliveTensors()] });
 }
 
-async function fromStdin(): Promise<Uint8Array> {
-  const parts: Buffer[] = [];
-  for await (const part of process.stdin) parts.push(part as Buffer);
-  return new Uint8Array(Buffer.concat(parts));
+/** One image's pixels after the other, each as soon as it is there. */
+async function* imagesOf(source: string, size: number): AsyncGenerator<Uint8Array> {
+  const stream: AsyncIterable<Uint8Array> = source === "-" ? process.stdin : createReadStream(source);
+  let rest = new Uint8Array();
+  for await (const part of stream) {
+    const all = new Uint8Array(rest.length + part.length);
+    all.set(rest);
+    all.set(part, rest.length);
+    let at = 0;
+    for (; at + size <= all.length; at += size) yield all.subarray(at, at + size);
+    rest = all.slice(at);
+  }
 }
 
 function say(document: unknown): void {

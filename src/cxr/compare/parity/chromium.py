@@ -93,8 +93,7 @@ def read_in_chromium(browser: Any, export: Bundle, files: Sequence[Path]) -> Bro
         with serving(folder) as server:
             page = browser.new_page()
             try:
-                page.goto(server.url + VERIFY_PAGE)
-                page.wait_for_function("window.cxrVerify")
+                page.goto(server.url + VERIFY_PAGE)  # until its script has run
                 images = _ask(page, export, [server.url + address for address in addresses], server.url + "model/")
             finally:
                 page.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Preprocessing
+from cxr.local_baseline.exports.exact_resize import exact_resize
 from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.tensorflow_setup import load
@@ -81,9 +82,11 @@ def _pixels(tf: Any, data: Any, contract: Preprocessing) -> Any:
         side = tf.minimum(shape[0], shape[1])
         top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
         image = image[top : top + side, left : left + side]
-    resized = tf.image.resize(image, _size_inside(tf, tf.shape(image), contract), method="bilinear", antialias=True)
+    resized = exact_resize(tf, image, tf.convert_to_tensor(_size_inside(tf, tf.shape(image), contract)))
     rounded = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
-    return _padded(tf, rounded, contract) if contract.aspect == "pad" else rounded
+    if contract.aspect == "pad":
+        return _padded(tf, rounded, contract)
+    return tf.ensure_shape(rounded, (contract.height, contract.width, contract.channels))
 
 
 def _luma(tf: Any, colours: Any) -> Any:

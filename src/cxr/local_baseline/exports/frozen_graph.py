@@ -11,8 +11,9 @@ from cxr.local_baseline.tensorflow_setup import load
 INPUT_NAME = "image"
 #: The outputs of a model, in this order: one or two of them.
 SCORES_NAME, MAPS_NAME = OUTPUT_NAMES = ("scores", "maps")
-#: Twice: what one pass folds opens the way for the next.
-OPTIMIZERS = ("pruning", "constfold", "arithmetic", "dependency") * 2
+#: Twice: what one pass folds opens the way for the next. Not `arithmetic`: it makes sums of sums (AddN), between which
+#: and a convolution there is nothing left to fuse.
+OPTIMIZERS = ("pruning", "constfold", "dependency") * 2
 
 
 def frozen_graph(model: Any, batch_size: int | None) -> Any:

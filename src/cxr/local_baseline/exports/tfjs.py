@@ -17,6 +17,7 @@ import numpy as np
 
 from cxr.errors import Fault
 from cxr.local_baseline.exports.frozen_graph import INPUT_NAME, frozen_graph, output_shapes
+from cxr.local_baseline.exports.fusing import fuse_convolutions
 from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.tfjs_weights import TfjsForm, Weight, stored
 from cxr.local_baseline.tensorflow_setup import load
@@ -52,7 +53,7 @@ def export_tfjs(
     classes] (a sigmoid model's two columns are 1 - p and p), and `maps` for a model with that second output. `form` is
     what weights are stored as. `metadata` lands in model.json as userDefinedMetadata.
     """
-    graph = frozen_graph(model, batch_size)
+    graph = fuse_convolutions(frozen_graph(model, batch_size), list(output_shapes(model, batch_size)))
     delicate = {node.input[1] for node in graph.node if node.op in DEPTHWISE}
     weights = [_take_weight(node, form, delicate) for node in graph.node if node.op == "Const"]
     shards = _shards(b"".join(weight.value.tobytes() for weight in weights))
