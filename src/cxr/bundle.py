@@ -50,6 +50,8 @@ class Origin(StrEnum):
     BASELINE = "baseline"
     CUSTOM_JOB = "custom-job"
     AUTOML = "automl"
+    #: By another program; `cxr export import` made a bundle of it.
+    IMPORTED = "imported"
 
 
 @dataclass(frozen=True, slots=True)

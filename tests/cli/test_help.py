@@ -46,7 +46,7 @@ def test_the_map_of_commands_is_complete() -> None:
         "cloud check", "cloud image", "emulator project",
         "cloud upload", "cloud dataset", "cloud train automl", "cloud train custom",
         "cloud jobs", "cloud status", "cloud wait", "cloud logs", "cloud cancel", "cloud export",
-        "cloud attach", "cloud clean",
+        "cloud attach", "cloud clean", "cloud host",
         "baseline train", "baseline evaluate", "baseline tune", "baseline explain", "baseline crossval",
         "baseline recipes", "baseline robustness",
         "emulator start", "emulator stop", "emulator status",

@@ -74,6 +74,15 @@ class Out:
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise UsageError("not confirmed; nothing was done")
 
+    def confirm_by_name(self, question: str, name: str) -> None:
+        """Go on only when `name` is typed, for what cannot be taken back. Raises UsageError when something else is, or
+        when nobody can be asked."""
+        if not sys.stdin.isatty():
+            raise UsageError("this needs a confirmation and there is no terminal to ask on")
+        print(f"{printable(question)} ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip() != name:
+            raise UsageError("not confirmed; nothing was done")
+
     @contextmanager
     def progress(self, description: str) -> Iterator[Advance]:
         """A progress bar on a terminal, now and then a line elsewhere; yields `advance(done, total, note)`."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxr.cloud.connection import Connection, is_region
-from cxr.errors import CxrError, InputError, Interrupted, UsageError, VersionConflict
+from cxr.errors import CxrError, InputError, Interrupted, NotAllowed, UsageError, VersionConflict
 from cxr.manifests.manifest import Manifest, canonical_csv
 from cxr.storage import Digest
-from cxr.storage.buckets import BucketState, create_private_bucket, find_bucket
+from cxr.storage.buckets import EVERYBODY, BucketState, bucket_policy, create_private_bucket, find_bucket
 from cxr.storage.checksums import digest_of_bytes
 from cxr.storage.retrying import RetryingStore
 from cxr.storage.store import ABSENT
@@ -254,7 +254,21 @@ def _bucket_of(destination: Destination) -> BucketState | None:
         connection.bucket, endpoint=connection.endpoint, project=connection.project, haul=destination.haul
     )
     check_location(connection, bucket)
+    _check_not_public(connection, bucket)
     return bucket
+
+
+def _check_not_public(connection: Connection, bucket: BucketState) -> None:
+    if bucket.location is None or bucket.private:
+        return
+    try:
+        bindings = bucket_policy(bucket.name, endpoint=connection.endpoint, project=connection.project)
+    except NotAllowed:
+        return  # who may not read the policy is told that public access is not prevented
+    if any(EVERYBODY & set(binding["members"]) for binding in bindings):
+        raise UsageError(
+            f"gs://{bucket.name} is public: everybody could read the images", hint="send them to another --bucket"
+        )
 
 
 def _warnings(bucket: BucketState | None) -> tuple[str, ...]:

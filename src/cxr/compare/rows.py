@@ -27,6 +27,7 @@ TRAINED_BY: Mapping[Origin, str] = {
     Origin.BASELINE: "local baseline",
     Origin.CUSTOM_JOB: "custom job",
     Origin.AUTOML: "AutoML",
+    Origin.IMPORTED: "imported",
 }
 STAND_IN = "(emulator stand-in)"
 FLOOR_NAME = "majority class"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from google.api_core import exceptions as api
 
@@ -11,6 +11,9 @@ from cxr.errors import InputError, NotAllowed
 from cxr.storage.gcs import gcs_client
 from cxr.storage.google_errors import storage_errors
 from cxr.storage.transfer.haul import Haul
+
+#: Members of an access policy who are nobody in particular.
+EVERYBODY: Final = frozenset({"allUsers", "allAuthenticatedUsers"})
 
 
 @dataclass(frozen=True, slots=True)

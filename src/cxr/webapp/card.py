@@ -22,6 +22,7 @@ ORIGINS = {
     Origin.BASELINE: "on one machine, by cxr baseline train",
     Origin.CUSTOM_JOB: "by a training job in the cloud",
     Origin.AUTOML: "by an AutoML service",
+    Origin.IMPORTED: "by another program; imported",
 }
 STAND_IN = "by the emulator's stand-in for an AutoML service: it shows that the way works, no more"
 

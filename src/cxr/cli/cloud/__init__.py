@@ -1,4 +1,5 @@
-"""`cxr cloud …`: check, upload, download, dataset, train, jobs, attach, evaluate, export, clean, image, prices."""
+"""`cxr cloud …`: check, upload, download, dataset, train, jobs, attach, evaluate, export, host, clean, image,
+prices."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from cxr.cli.cloud import (
     download,
     evaluate,
     export,
+    host,
     image,
     jobs,
     logs,
@@ -45,4 +47,5 @@ app.command("cancel")(jobs.cancel)
 app.command("attach")(attach.attach)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("host")(host.host)
 app.command("clean")(clean.clean)

@@ -10,7 +10,6 @@ from typing import Any
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, read_bundle, write_bundle
 from cxr.cloud.exporting.automl import SERVICE_THRESHOLD
-from cxr.cloud.exporting.formats import AUTOML_PREPROCESSING
 from cxr.cloud.scores import SPLIT, Scores
 from cxr.compare.predictions import (
     KEY_COLUMNS,
@@ -22,6 +21,7 @@ from cxr.compare.predictions import (
 from cxr.compare.versions import installed_versions
 from cxr.errors import InputError, UsageError
 from cxr.folders import check_own_files, check_replaceable, check_writable, replaced_folder
+from cxr.importing.contracts import AUTOML_PREPROCESSING
 from cxr.labels import task_of
 from cxr.manifests.manifest import Manifest
 

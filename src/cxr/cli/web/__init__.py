@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from cxr.cli.web import build, serve
+from cxr.cli.web import build, package, serve
 
 app = typer.Typer(
-    help="A static page that runs a model in the browser: build it, look at it.",
+    help="A static page that runs a model in the browser: build it, look at it, pack it for a server.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.command("build")(build.build_command)
 app.command("serve")(serve.serve_command)
+app.command("package")(package.package_command)

@@ -1,7 +1,8 @@
 """Errors that are answers: each service's own JSON shape.
 
-Cloud Storage: https://cloud.google.com/storage/docs/json_api/v1/status-codes. Vertex AI and Cloud Logging: the
-google.rpc error model (https://cloud.google.com/apis/design/errors).
+Cloud Storage: https://cloud.google.com/storage/docs/json_api/v1/status-codes and, for objects' own
+addresses, https://cloud.google.com/storage/docs/xml-api/reference-status. Vertex AI and Cloud Logging: the google.rpc
+error model (https://cloud.google.com/apis/design/errors).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
+from xml.sax.saxutils import escape
 
 from cxr.cloud.emulator.http import Response, json_response
 
@@ -52,6 +54,25 @@ class StorageError(ApiError):
             status=self.status,
             headers=self.headers,
         )
+
+
+class XmlError(ApiError):
+    """An error of an object's own address, which is the Cloud Storage XML API."""
+
+    def __init__(self, status: int, code: str, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+
+    def response(self) -> Response:
+        """`<Error><Code>…</Code><Message>…</Message></Error>`."""
+        details = f"<Details>{escape(self.details)}</Details>" if self.details else ""
+        said = f"<Error><Code>{self.code}</Code><Message>{escape(self.message)}</Message>{details}</Error>"
+        body = f"<?xml version='1.0' encoding='UTF-8'?>{said}".encode()
+        headers = {"Cache-Control": "private, max-age=0"}
+        return Response(self.status, body, headers, "application/xml; charset=UTF-8")
 
 
 def invalid(message: str) -> StorageError:

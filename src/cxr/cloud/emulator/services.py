@@ -20,6 +20,7 @@ from cxr.cloud.emulator.state.blobs import BlobStore
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.internal import store_anew
+from cxr.cloud.emulator.storage_api.public import is_address, serve_object
 from cxr.cloud.emulator.storage_api.resumable import forget_finished_uploads
 from cxr.cloud.emulator.storage_api.routes import handle_storage, is_quick_storage, is_storage, named_object
 from cxr.version import __version__
@@ -71,6 +72,8 @@ class Services:
             return control_outcomes(request, self.database)
         if segments[0] in {"v1", "v2", "ui"}:
             return self._vertex_service().handle(request)
+        if is_address(self.storage, request):
+            return serve_object(self.storage, request)
         raise unimplemented(f"{request.method} {request.raw_path}")
 
     def is_quick(self, request: Request) -> bool:

@@ -12,7 +12,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.exporting.artefacts import Artefact, collect
 from cxr.cloud.exporting.cost import cost_of
 from cxr.cloud.exporting.formats import ExportFormat, preprocessing_of, scored_format
-from cxr.cloud.exporting.labels import Labels, agreed_labels, labels_in_files
+from cxr.cloud.exporting.labels import agreed_labels
 from cxr.cloud.exporting.records import ExportRecords
 from cxr.cloud.exporting.structure import broken, check_structure, model_file
 from cxr.cloud.exporting.verification import Scorer, Verification, verify_formats
@@ -21,6 +21,7 @@ from cxr.cloud.plans import manifest_label
 from cxr.cloud.vertex.models import ServiceModel, get_model
 from cxr.cloud.vertex.pipelines import model_of
 from cxr.errors import InputError, MissingPackage, RulerMismatch
+from cxr.importing.labels import Labels, labels_in_files
 from cxr.labels import positive_class, task_of
 from cxr.storage.transfer.download import download_all
 from cxr.version import __version__

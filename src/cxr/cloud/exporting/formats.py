@@ -12,10 +12,7 @@ from typing import Any
 
 from cxr.bundle import ModelFormat, Preprocessing
 from cxr.errors import UsageError
-
-#: How the service's own readers prepare an image for its edge models: 224 x 224 RGB out of the largest centred square.
-#: The TFLite model takes uint8 and scales inside; the TF.js model wants x / 127.5 - 1 from whoever feeds it.
-AUTOML_PREPROCESSING = Preprocessing(224, 224, 3, "center-crop", scale=1 / 127.5, offset=-1.0, scale_inside_model=True)
+from cxr.importing.contracts import AUTOML_PREPROCESSING
 
 
 @dataclass(frozen=True, slots=True)

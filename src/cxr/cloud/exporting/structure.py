@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cxr.cloud.exporting.formats import AUTOML_PREPROCESSING, ExportFormat
-from cxr.errors import CheckFailed
+from cxr.cloud.exporting.formats import ExportFormat
+from cxr.errors import CheckFailed, InputError
+from cxr.importing.contracts import AUTOML_PREPROCESSING
+from cxr.importing.graph_model import GraphModel, node_shape, read_graph_model, sizes_of
+from cxr.importing.tflite_files import TFLITE_IDENTIFIER, is_compiled
 
-#: Bytes of one value in a TF.js weights shard (tfjs-converter's weights manifest).
-DTYPE_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "float16": 2, "uint16": 2, "uint8": 1, "bool": 1, "complex64": 8}
-#: The Edge TPU compiler replaces what it takes over by one operator of this name: such a file runs on that chip only.
-EDGE_TPU_OPERATOR = b"edgetpu-custom-op"
-TFLITE_IDENTIFIER = b"TFL3"
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-
-Json = dict[str, Any]
 
 
 def model_file(folder: Path, one: ExportFormat) -> Path:
@@ -37,11 +31,6 @@ def check_structure(folder: Path, one: ExportFormat, classes: int) -> str:
     """What was checked, in words. Raises CheckFailed for one that is not whole or not as documented."""
     model = model_file(folder, one)
     return _CHECKS[one.name](model, one, classes)
-
-
-def is_compiled(model: Path) -> bool:
-    """Whether a TFLite file was compiled for an Edge TPU and runs nowhere else."""
-    return EDGE_TPU_OPERATOR in model.read_bytes()
 
 
 def broken(one: ExportFormat, why: str) -> CheckFailed:
@@ -77,61 +66,35 @@ def _core_ml(model: Path, one: ExportFormat, classes: int) -> str:
 
 def _tfjs(model: Path, one: ExportFormat, classes: int) -> str:
     try:
-        document = json.loads((model / "model.json").read_text(encoding="utf-8"))
-        nodes = {node["name"]: node for node in document["modelTopology"]["node"]}
-        manifest = document["weightsManifest"]
-        wanted = sum(_weight_bytes(weight) for group in manifest for weight in group["weights"])
-        paths = [path for group in manifest for path in group["paths"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise broken(one, f"model.json is no graph model ({type(error).__name__}: {error})") from error
-    absent = [path for path in paths if not (model / path).is_file()]
-    if absent:
-        raise broken(one, f"its weights {', '.join(absent)} are missing")
-    stored = sum((model / path).stat().st_size for path in paths)
-    if stored != wanted:
-        raise broken(one, f"its weights have {stored:,} bytes, model.json counts {wanted:,}")
-    _check_ends(document, nodes, one, classes)
-    return f"a graph model of {len(nodes)} nodes, weights of {stored:,} bytes whole, not run"
+        graph = read_graph_model(model)
+    except InputError as error:
+        raise broken(one, error.message) from error
+    _check_ends(graph, one, classes)
+    return f"a graph model of {len(graph.nodes)} nodes, weights of {graph.stored:,} bytes whole, not run"
 
 
-def _check_ends(document: Json, nodes: Json, one: ExportFormat, classes: int) -> None:
+def _check_ends(graph: GraphModel, one: ExportFormat, classes: int) -> None:
     """Input image:0 [1, 224, 224, 3] and output scores:0 [1, classes], as far as the file says."""
     name, result = (str(one.contract[key]).partition(":")[0] for key in ("input", "output"))
     for node in (name, result):
-        if node not in nodes:
+        if node not in graph.nodes:
             raise broken(one, f"it has no node {node!r}")
     side = AUTOML_PREPROCESSING
-    shape = _shape_of(document, "inputs", name) or _node_shape(nodes[name])
+    shape = _shape_of(graph.document, "inputs", name) or node_shape(graph.nodes[name])
     if shape is not None and shape[1:] != [side.height, side.width, side.channels]:
         raise broken(one, f"its input is {shape}, not [1, {side.height}, {side.width}, {side.channels}]")
-    outputs = _shape_of(document, "outputs", result)
+    outputs = _shape_of(graph.document, "outputs", result)
     if outputs is not None and outputs[-1] not in {classes, -1}:
         raise broken(one, f"it has {outputs[-1]} scores, and there are {classes} labels")
 
 
-def _shape_of(document: Json, side: str, name: str) -> list[int] | None:
+def _shape_of(document: Mapping[str, Any], side: str, name: str) -> list[int] | None:
     signature = document.get("signature")
     ends = signature.get(side) if isinstance(signature, dict) else None
     for key, end in ends.items() if isinstance(ends, dict) else ():
         if name in {key, str(end.get("name", "")).partition(":")[0]}:
-            return _sizes(end.get("tensorShape"))
+            return sizes_of(end.get("tensorShape"))
     return None
-
-
-def _node_shape(node: Json) -> list[int] | None:
-    return _sizes(node.get("attr", {}).get("shape", {}).get("shape"))
-
-
-def _sizes(shape: Any) -> list[int] | None:
-    sizes = shape.get("dim") if isinstance(shape, dict) else None
-    return [int(one.get("size", -1)) for one in sizes] if sizes else None
-
-
-def _weight_bytes(weight: Json) -> int:
-    dtype = weight.get("quantization", weight)["dtype"]
-    if dtype not in DTYPE_BYTES:
-        raise ValueError(f"weights of type {dtype}")
-    return DTYPE_BYTES[dtype] * math.prod(weight["shape"])
 
 
 def _is_message(data: bytes) -> bool:

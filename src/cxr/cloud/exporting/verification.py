@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from cxr.bundle import Bundle, BundleInfo
 from cxr.cloud.exporting.formats import ExportFormat, preprocessing_of
-from cxr.cloud.exporting.structure import broken, is_compiled, model_file
+from cxr.cloud.exporting.structure import broken, model_file
 from cxr.errors import CheckFailed, InputError, MissingPackage
+from cxr.importing.tflite_files import is_compiled
 
 #: How far one image's probabilities may be from adding up to one: outputs in steps of 1/256 are rounded one by one.
 SUM_TOLERANCE = 0.001

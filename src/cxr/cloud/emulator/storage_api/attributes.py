@@ -40,15 +40,53 @@ def merged_attributes(attributes: Mapping[str, Any], wanted: Mapping[str, Any]) 
 
 
 def bucket_attributes(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a bucket's JSON is kept; null removes a key. Raises 400 for a value of the wrong type."""
-    attributes = {key: wanted[key] for key in BUCKET_ATTRIBUTES if key in wanted}
-    for key, value in attributes.items():
+    """What of a new bucket's JSON is kept. Raises 400 for a value of the wrong type."""
+    return merged_bucket_attributes({}, wanted)
+
+
+def merged_bucket_attributes(attributes: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """A bucket's attributes as a patch leaves them: objects are merged key by key, null removes a key. Raises 400 for a
+    value of the wrong type.
+
+    Source: https://cloud.google.com/storage/docs/json_api/v1/how-tos/performance#patch
+    """
+    given = {key: wanted[key] for key in BUCKET_ATTRIBUTES if key in wanted}
+    for key, value in given.items():
         if value is not None and not isinstance(value, _BUCKET_TYPES.get(key, dict)):
             raise invalid(f"Invalid value for {key}: {value!r}")
-    prevention = (attributes.get("iamConfiguration") or {}).get("publicAccessPrevention", "inherited")
+    merged: dict[str, Any] = _patched(attributes, given)
+    _check_configuration(merged.get("iamConfiguration", {}))
+    website = merged.get("website", {})
+    for key in ("mainPageSuffix", "notFoundPage"):
+        if not isinstance(website.get(key, ""), str):
+            raise invalid(f"Invalid value for {key}: a string is needed.")
+    if not website:
+        merged.pop("website", None)  # both pages taken away: it is no website any more
+    if not all(isinstance(value, str) for value in merged.get("labels", {}).values()):
+        raise invalid("Invalid value for labels: every value must be a string.")
+    return merged
+
+
+def _check_configuration(configuration: Mapping[str, Any]) -> None:
+    prevention = configuration.get("publicAccessPrevention", "inherited")
     if prevention not in ("inherited", "enforced", "unspecified"):
         raise invalid(f"Invalid value for publicAccessPrevention: '{prevention}'")
-    return attributes
+    uniform = configuration.get("uniformBucketLevelAccess", {})
+    if not isinstance(uniform, Mapping) or not isinstance(uniform.get("enabled", False), bool):
+        raise invalid(f"Invalid value for uniformBucketLevelAccess: {uniform!r}")
+
+
+def _patched(old: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(old) if isinstance(old, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _patched(merged.get(key), value)
+    return merged
 
 
 def _object(value: object, name: str) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from cxr.cloud.emulator.errors import StorageError, invalid, no_such_bucket
 from cxr.cloud.emulator.http import Request, Response, json_response, parse_json
 from cxr.cloud.emulator.state.database import put_document
-from cxr.cloud.emulator.storage_api.attributes import bucket_attributes
+from cxr.cloud.emulator.storage_api.attributes import bucket_attributes, merged_bucket_attributes
 from cxr.cloud.emulator.storage_api.context import StorageContext, now_us
 from cxr.cloud.emulator.storage_api.preconditions import preconditions_of, whole_number
 from cxr.cloud.emulator.storage_api.resources import bucket_resource
@@ -82,8 +82,7 @@ def patch_bucket(context: StorageContext, request: Request, name: str) -> Respon
     with context.database.write() as connection:
         row = find_bucket(connection, name)
         preconditions_of(request.query).check(row)
-        attributes = {**json.loads(row["attributes"]), **bucket_attributes(wanted)}
-        attributes = {key: value for key, value in attributes.items() if value is not None}
+        attributes = merged_bucket_attributes(json.loads(row["attributes"]), wanted)
         connection.execute(
             "UPDATE buckets SET attributes=?, metageneration=metageneration+1, updated_us=? WHERE name=?",
             (json.dumps(attributes), now_us(), name),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import sqlite3
+import zlib
 from typing import Any
 
 from cxr.cloud.emulator.errors import StorageError
@@ -33,6 +35,8 @@ def download(context: StorageContext, request: Request, bucket: str, name: str) 
 
 def _response(context: StorageContext, request: Request, row: sqlite3.Row) -> Response:
     preconditions_of(request.query).check(row, reading=True)
+    if is_transcoded(request, row):
+        return _gunzipped(context, request, row)
     span = byte_range(request.headers.get("range"), row["size"])
     headers = _headers(row)
     start, length = span if span is not None else (0, row["size"])
@@ -45,6 +49,33 @@ def _response(context: StorageContext, request: Request, row: sqlite3.Row) -> Re
     if length > SMALL_BYTES:
         return Response(status, _slice(context, row, start, length), headers, content_type)
     return Response(status, context.blobs.read(row["blob"], start, length), headers, content_type)
+
+
+def is_transcoded(request: Request, row: sqlite3.Row) -> bool:
+    """Whether what is stored as gzip goes out without: to who does not take gzip, unless it says no-transform.
+
+    Source: https://cloud.google.com/storage/docs/transcoding
+    """
+    attributes = json.loads(row["attributes"])
+    takes = {part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
+    return (
+        attributes.get("contentEncoding") == "gzip"
+        and "gzip" not in takes
+        and "no-transform" not in attributes.get("cacheControl", "")
+    )
+
+
+def _gunzipped(context: StorageContext, request: Request, row: sqlite3.Row) -> Response:
+    """The whole of it: a range of what is not stored cannot be asked for, and is ignored."""
+    try:
+        body = gzip.decompress(context.blobs.read(row["blob"], 0, row["size"]))
+    except (OSError, EOFError, zlib.error):
+        raise StorageError(503, "backendError", "The object's content is not the gzip that it is said to be.") from None
+    headers = _headers(row)
+    del headers["Content-Encoding"], headers["Accept-Ranges"]
+    headers["Warning"] = "214 UploadServer gunzipped"
+    content_type = json.loads(row["attributes"]).get("contentType")
+    return Response(200, body, headers, content_type)
 
 
 def _slice(context: StorageContext, row: sqlite3.Row, start: int, length: int) -> FileSlice:

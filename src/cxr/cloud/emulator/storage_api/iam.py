@@ -1,4 +1,5 @@
-"""A bucket's access policy: read, replaced, asked for permissions. Nothing is guarded by it.
+"""A bucket's access policy: read, replaced, asked for permissions. It guards the objects' own addresses
+(`public.py`); on the JSON API whoever asks has every permission.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1/buckets/getIamPolicy (and setIamPolicy, testIamPermissions);
 what a new bucket has, https://cloud.google.com/storage/docs/access-control/iam-roles#legacy-roles.
@@ -18,6 +19,11 @@ from cxr.cloud.emulator.storage_api.buckets import find_bucket, json_body, polic
 from cxr.cloud.emulator.storage_api.context import Row, StorageContext
 
 PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
+#: Roles with storage.objects.get.
+READERS = frozenset(
+    f"roles/storage.{name}"
+    for name in ("objectViewer", "objectUser", "objectAdmin", "admin", "legacyObjectReader", "legacyObjectOwner")
+)
 _ROLE = re.compile(r"roles/[A-Za-z0-9_.]+|(?:projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+")
 _MEMBER = re.compile(
     r"(?:user|serviceAccount|group|domain|projectOwner|projectEditor|projectViewer|principal|principalSet"
@@ -69,6 +75,17 @@ def test_permissions(context: StorageContext, request: Request, name: str) -> Re
     if bad := [text for text in wanted if not re.fullmatch(r"storage\.\w+\.\w+", text)]:
         raise invalid(f"Invalid permission: {bad[0]!r}")
     return json_response({"kind": "storage#testIamPermissionsResponse", "permissions": wanted})
+
+
+def is_public(connection: sqlite3.Connection, bucket: Row) -> bool:
+    """Whether everybody may read the bucket's objects: a policy that says so counts for nothing while public access is
+    prevented (https://cloud.google.com/storage/docs/public-access-prevention). Conditions are taken as not met."""
+    bindings = _policy(connection, bucket)["bindings"]
+    granted = any(
+        binding["role"] in READERS and "allUsers" in binding["members"] and not binding.get("condition")
+        for binding in bindings
+    )
+    return granted and not _is_private(bucket)
 
 
 def _policy(connection: sqlite3.Connection, bucket: Row) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""Saved hosting plans: carried out only when they still say what would be done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cxr.cloud.hosting.plan import HostPlan
+from cxr.cloud.hosting.removal import RemovalPlan
+from cxr.errors import CheckFailed, InputError, UsageError
+from cxr.files import write_text_atomically
+
+SCHEMA, SCHEMA_VERSION = "cxr.cloud.host-plan", 1
+MAXIMUM_BYTES = 10_000_000
+ACTIONS = ("host", "remove")
+
+
+def write_saved(plan: HostPlan | RemovalPlan, path: Path) -> None:
+    """Save a plan, in place of an earlier one if need be. Raises UsageError for a file that is something else."""
+    if path.exists() and not _is_saved(path):
+        raise UsageError(f"{path} is there and is no hosting plan", hint="choose another name for the plan")
+    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **plan.as_json()}
+    write_text_atomically(path, json.dumps(document, indent=2) + "\n")
+
+
+def read_saved(path: Path) -> dict[str, Any]:
+    """A saved plan, checked for its form. Raises InputError when it is none."""
+    try:
+        raw = path.read_bytes()
+        document = json.loads(raw) if len(raw) <= MAXIMUM_BYTES else None
+    except OSError as error:
+        raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise InputError(f"{path} is not a saved hosting plan", hint=f"save one: cxr cloud host PAGE --plan {path}")
+    if document.get("schema_version") != SCHEMA_VERSION or document.get("action") not in ACTIONS:
+        raise InputError(f"{path} was saved by another version of cxr", hint="make the plan anew")
+    where = document.get("where")
+    texts = isinstance(where, dict) and all(isinstance(where.get(key), str) for key in ("on", "bucket", "prefix"))
+    if (
+        not texts
+        or not isinstance(document.get("location"), str)
+        or (document["action"] == "host" and not isinstance(document.get("page"), str))
+    ):
+        raise InputError(f"{path} is not a whole hosting plan", hint="make the plan anew")
+    return document
+
+
+def check_same(saved: Mapping[str, Any], path: Path, plan: HostPlan | RemovalPlan) -> None:
+    """Raises CheckFailed, naming what differs, unless `plan` (made now) is the saved one."""
+    now = json.loads(json.dumps(plan.as_json()))
+    differs = [key.replace("_", " ") for key in now if saved.get(key) != now[key]]
+    if differs:
+        raise CheckFailed(
+            f"{path} no longer says what would be done: {', '.join(differs)} differ",
+            hint=f"read a new plan first: cxr cloud host --plan {path}",
+        )
+
+
+def _is_saved(path: Path) -> bool:
+    try:
+        document = json.loads(path.read_bytes()) if path.stat().st_size <= MAXIMUM_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("schema") == SCHEMA

@@ -1,0 +1,1 @@
+"""Models that other programs made: recognised by their files, described by a bundle of their own."""

@@ -1,0 +1,152 @@
+"""A page on an S3 bucket of moto's server, through boto3."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("boto3", reason='needs the extra: pip install "cxr[aws]"')
+
+import requests
+from hosted_page import FILES, make_page
+
+from cxr.cloud.hosting.applying import host_page, remove_page
+from cxr.cloud.hosting.files import Headers
+from cxr.cloud.hosting.plan import HostPlan, plan_page
+from cxr.cloud.hosting.record import RECORD
+from cxr.cloud.hosting.removal import plan_removal
+from cxr.cloud.hosting.s3_host import ALL_BLOCKED, STATEMENT, S3Host
+from cxr.errors import UsageError, VersionConflict
+from cxr.webapp.headers import cache_control, content_type
+from s3_server import moto_origin
+
+PLAIN = Headers("text/plain", "no-cache")
+REGION = "eu-central-1"
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    with moto_origin() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"page-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def host(origin: str, bucket: str) -> S3Host:
+    return S3Host(bucket, endpoint=origin)
+
+
+@pytest.fixture
+def client(origin: str) -> Any:
+    import boto3
+
+    return boto3.session.Session().client("s3", endpoint_url=origin)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    return make_page(tmp_path / "page")
+
+
+def plan(host: S3Host, page: Path, *, public: bool = False) -> HostPlan:
+    return plan_page(host, page, "page/", REGION, public=public)
+
+
+def test_a_page_is_sent_whole_and_blocked_from_the_public(host: S3Host, page: Path, bucket: str, client: Any) -> None:
+    assert host_page(plan(host, page)).addresses == ()
+    assert {one.name for one in host.objects("")} == {f"page/{name}" for name in (*FILES, "service-worker.js", RECORD)}
+    assert client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == ALL_BLOCKED
+    assert client.get_bucket_location(Bucket=bucket)["LocationConstraint"] == REGION
+    assert plan(host, page).nothing_to_do
+    for name, data in FILES.items():
+        head = client.get_object(Bucket=bucket, Key=f"page/{name}")
+        body = head["Body"].read()
+        assert (gzip.decompress(body) if head.get("ContentEncoding") == "gzip" else body) == data
+        assert (head["ContentType"], head["CacheControl"]) == (content_type(name), cache_control(name))
+
+
+def test_making_it_public_shows_the_page_alone_and_removing_undoes_it(
+    host: S3Host, page: Path, bucket: str, client: Any
+) -> None:
+    client.create_bucket(Bucket=bucket)
+    client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=ALL_BLOCKED)
+    theirs = {"Sid": "Theirs", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectAcl", "Resource": "*"}
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [theirs]}))
+    done = host_page(plan(host, page, public=True))
+    statements = json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert [one["Sid"] for one in statements] == ["Theirs", STATEMENT]
+    assert (statements[1]["Action"], statements[1]["Resource"]) == ("s3:GetObject", f"arn:aws:s3:::{bucket}/page/*")
+    block = client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert block == {**ALL_BLOCKED, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
+    assert client.get_bucket_website(Bucket=bucket)["IndexDocument"] == {"Suffix": "index.html"}
+    answer = requests.get(done.addresses[0].url, timeout=20)
+    assert (answer.content, answer.headers["Content-Type"]) == (FILES["index.html"], "text/html; charset=utf-8")
+    found = host.look()
+    assert found is not None
+    assert found.public
+    assert not remove_page(plan_removal(host, "page/"))  # the bucket was not made for it
+    assert host.objects("") == []
+    assert [one["Sid"] for one in json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]] == [
+        "Theirs"
+    ]
+    assert client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == ALL_BLOCKED
+    with pytest.raises(client.exceptions.ClientError, match="NoSuchWebsiteConfiguration"):
+        client.get_bucket_website(Bucket=bucket)
+
+
+def test_a_bucket_that_was_made_for_it_goes_with_it(host: S3Host, page: Path) -> None:
+    host_page(plan(host, page, public=True))
+    assert remove_page(plan_removal(host, "page/"))
+    assert host.look() is None
+
+
+def test_a_bucket_with_images_is_never_made_public(host: S3Host, page: Path) -> None:
+    host_page(plan(host, page))
+    host.put("xrays/one.jpeg", b"x", PLAIN, "absent")
+    with pytest.raises(UsageError, match=r"xrays/one.jpeg"):
+        plan(host, page, public=True)
+
+
+def test_what_changed_meanwhile_is_not_replaced(host: S3Host, page: Path) -> None:
+    host_page(plan(host, page))
+    (page / "index.html").write_bytes(b"new")
+    late = plan(host, page)
+    version = next(one.version for one in host.objects("page/index.html"))
+    host.put("page/index.html", b"meanwhile", PLAIN, version)
+    with pytest.raises(VersionConflict):
+        host_page(late)
+
+
+@pytest.mark.parametrize(("region", "dash"), [("us-east-1", "-"), ("eu-central-1", "."), ("eu-west-1", "-")], ids=str)
+def test_amazons_addresses(region: str, dash: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    host = S3Host("my-page")
+    host._region = region
+    first, second = host.addresses("page/", "index.html")
+    assert first.url == f"https://my-page.s3.{region}.amazonaws.com/page/index.html"
+    assert second.url == f"http://my-page.s3-website{dash}{region}.amazonaws.com/page/"
+
+
+def test_the_command_hosts_on_aws(origin: str, page: Path, bucket: str, run_cxr: Callable[..., Any]) -> None:
+    words = ("cloud", "host", "--on", "aws", "--region", REGION, "--bucket", bucket, "--yes", "--json")
+    public = ("--public", "--yes-public", bucket, str(page))
+    done = run_cxr(*words, *public, env={"AWS_ENDPOINT_URL": origin})
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["where"]["on"], said["location"], said["sent"]) == ("aws", REGION, len(FILES) + 1)
+    assert requests.get(said["addresses"][0]["url"], timeout=20).content == FILES["index.html"]
+    gone = run_cxr(*words, "--remove", env={"AWS_ENDPOINT_URL": origin})
+    assert json.loads(gone.stdout)["bucket_deleted"], gone.stderr
