@@ -163,10 +163,21 @@ def verify(site: Site) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         urls = [site.put(f"image-{number}-{path.name}", path) for number, path in enumerate(files)]
         model_url = None if model is None else site.put("model", model)
-        told = site.page.evaluate(
-            "([files, contract, model, options]) => cxrVerify(files, contract, model, options)",
+        # Asked again and again, not awaited: a long evaluation that waits for many answered requests can stand still.
+        site.page.evaluate(
+            """([files, contract, model, options]) => {
+                window.told = null;
+                cxrVerify(files, contract, model, options).then(
+                    (report) => (window.told = { report }),
+                    (error) => (window.told = { error: String(error) }),
+                );
+            }""",
             [urls, asdict(contract), model_url, {"pixels": True, **options}],
         )
+        while (answer := site.page.evaluate("() => window.told")) is None:
+            site.page.wait_for_timeout(30)
+        assert "report" in answer, answer
+        told = answer["report"]
         told["images"] = [with_pixels(image, contract) for image in told["images"]]
         return dict(told)
 

@@ -7,6 +7,9 @@
  *
  *     await cxrVerify(files, contract, modelUrl, { pixels: true, backends: ["wasm"], gate: {…} | null })
  *
+ * Whoever drives it through Playwright's `page.route` should not await that call in one long `evaluate` (seen to stand
+ * still with many large files) but keep its promise in the page and ask for the result again and again.
+ *
  * - `files`: URLs of image files (JPEG, PNG, DICOM, …), fetched one after the other.
  * - `contract`: the bundle's `preprocessing`, as bundle.json has it.
  * - `modelUrl`: URL of the folder with model.json; null scores nothing.
