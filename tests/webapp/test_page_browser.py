@@ -32,10 +32,19 @@ ROOT = Path(__file__).resolve().parents[2]
 ARTEFACTS = Path(os.environ.get("CXR_ARTEFACTS", ROOT / "artefacts")) / "screenshots"
 CONTRACT = Preprocessing(96, 96, 1)
 CLASSES = ("NORMAL", "PNEUMONIA")
+#: What the status line says when all files are read.
+OVER = re.compile(r"scored|read here|look like|damaged|empty|threshold|pixels")
+#: What is on the film: its height, its width, its values.
+FILM = """() => {
+    const film = document.getElementById("film");
+    const pixels = film.getContext("2d").getImageData(0, 0, film.width, film.height);
+    return [film.height, film.width, Array.from(pixels.data)];
+}"""
+FOCUSED = "() => document.activeElement.id || document.activeElement.getAttribute('aria-label') || ''"
 
 
 def film(number: int, size: tuple[int, int] = (220, 180)) -> np.ndarray:
-    """A grey picture like the others, uint8 [h, w]: two dark fields in a bright frame, and in odd ones a bright spot."""
+    """A grey picture, uint8 [h, w]: two dark fields in a bright frame, and in those of odd numbers a bright spot."""
     rng = np.random.default_rng(number)
     height, width = size
     y, x = np.mgrid[:height, :width] / np.array([height, width]).reshape(2, 1, 1)
@@ -137,7 +146,7 @@ class Reader:
     def give(self, *paths: Path) -> str:
         """Choose files; the status line when all of them are read."""
         self.page.set_input_files("#files", [str(path) for path in paths])
-        self.page.locator("#status", has_text=re.compile(r"scored|read here|looks? like|damaged|empty|threshold|pixels")).wait_for()
+        self.page.locator("#status", has_text=OVER).wait_for()
         return str(self.page.inner_text("#status"))
 
     def probability(self, label: str) -> float:
@@ -207,8 +216,7 @@ def test_a_training_image_is_said_to_be_one(reader: Reader, films: list[Path]) -
 
 def film_pixels(reader: Reader) -> np.ndarray:
     """What is on the film now, uint8 [h, w, 4]."""
-    code = "() => { const c = document.getElementById('film'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height); return [c.height, c.width, Array.from(d.data)]; }"
-    height, width, data = reader.page.evaluate(code)
+    height, width, data = reader.page.evaluate(FILM)
     return np.array(data, np.uint8).reshape(height, width, 4)
 
 
@@ -300,7 +308,7 @@ def test_the_keyboard_is_enough(reader: Reader, films: list[Path]) -> None:
     seen = []
     for _ in range(40):
         page.keyboard.press("Tab")
-        seen.append(page.evaluate("() => document.activeElement.id || document.activeElement.getAttribute('aria-label') || ''"))
+        seen.append(page.evaluate(FOCUSED))
         if seen[-1] == f"Show {films[3].name}":
             break
     assert {"open-about", "choose", "photograph", "heat-class", "heat-opacity", "download", "clear"} <= set(seen)
@@ -448,5 +456,3 @@ def test_the_real_xray_reads_as_in_keras(
     context.close()
     for row, path in zip(rows, paths, strict=True):
         assert float(row["p_PNEUMONIA"]) == pytest.approx(keras_probability(bundle, path), abs=1e-3)
-
-

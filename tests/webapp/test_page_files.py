@@ -141,7 +141,9 @@ def test_a_page_is_served_with_its_headers_and_gzip(server: RunningServer) -> No
     assert (head[0], head[1]["content-length"], head[2]) == (200, "1100", b"")
 
 
-@pytest.mark.parametrize("path", ["/../secret.txt", "/%2e%2e/secret.txt", "/link", "/assets", "/none", "/assets/../../secret.txt"])
+@pytest.mark.parametrize(
+    "path", ["/../secret.txt", "/%2e%2e/secret.txt", "/link", "/assets", "/none", "/assets/../../secret.txt"]
+)
 def test_nothing_outside_the_page_is_served(server: RunningServer, path: str) -> None:
     assert ask(server, path)[0] == 404
 

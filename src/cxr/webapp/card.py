@@ -33,13 +33,14 @@ def model_card(source: Bundle, training_images: int | None, model_bytes: int, bu
     trained = STAND_IN if info.stand_in else ORIGINS[info.origin]
     colour = "grey" if contract.channels == 1 else "colour"
     point = info.threshold
+    chosen = f"{point.chosen_by}, chosen on {point.chosen_on}"
     about = {
         "Trained": trained,
         "Recipe": provenance.get("recipe"),
         "Parameters": _count(provenance.get("parameters")),
         "Input": f"{contract.width} × {contract.height} pixels, {colour}, aspect: {contract.aspect}",
         "Classes": ", ".join(info.classes),
-        "Decision": f"{info.positive_class} from a probability of {point.value:.3f} ({point.chosen_by}, {point.chosen_on})",
+        "Decision": f"{info.positive_class} from a probability of {point.value:.3f} on: {chosen}",
         "Calibration": f"temperature {info.calibration.temperature:.3f}" if info.calibration else None,
     }
     data = {

@@ -29,7 +29,8 @@ def verify_command(
     split: Annotated[str, typer.Option("--split", help="test or validation.")] = "test",
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many images of the split.")] = LIMIT,
     allow: Annotated[
-        list[str] | None, typer.Option("--allow", metavar="FORMAT", help="Ship this one whatever it differs by; repeat.")
+        list[str] | None,
+        typer.Option("--allow", metavar="FORMAT", help="Ship this one whatever it differs by; repeat."),
     ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Run the page's code in Chromium, where there is one.")

@@ -242,4 +242,3 @@ def by_format(verification: Verification) -> Mapping[str, Verdict]:
         before = worst.get(check.format.name, Verdict.PASSED)
         worst[check.format.name] = max(before, check.verdict, key=order.index)
     return worst
-
