@@ -34,9 +34,9 @@ MAPS_OUTPUT = "maps"
 
 @dataclass(frozen=True)
 class PageRequest:
-    """What a page is made of. `export` is a TF.js bundle, `source` the bundle it was exported from (itself when there is
-    none), `training_hashes` the SHA-256 of the training images' files (None: not known), `gate` the parameters of the
-    looks-like-a-chest-X-ray check, `evaluation` an evaluation.json of the source."""
+    """What a page is made of. `export` is a TF.js bundle, `source` the bundle it was exported from (itself when there
+    is none), `training_hashes` the SHA-256 of the training images' files (None: not known), `gate` the parameters of
+    the looks-like-a-chest-X-ray check, `evaluation` an evaluation.json of the source."""
 
     export: Bundle
     source: Bundle

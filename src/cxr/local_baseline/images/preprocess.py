@@ -100,8 +100,8 @@ def _resized(plane: Image.Image, contract: Preprocessing) -> Plane:
 
 
 def _narrowed(plane: Image.Image, width: int) -> Plane:
-    """The pass along the rows: float32 [h, width]. A few rows at a time, whose floats stay in the processor's cache; all
-    of a large image's would be eight megabytes that the system has to find anew for each image."""
+    """The pass along the rows: float32 [h, width]. A few rows at a time, whose floats stay in the processor's cache:
+    all of a large image's would be eight megabytes that the system has to find anew for each image."""
     rows = max(1, STRIP_PIXELS // plane.width)
     strips = []
     for top in range(0, plane.height, rows):
