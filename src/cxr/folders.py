@@ -22,7 +22,8 @@ def replaced_folder(folder: Path, *, marker: str = BUNDLE_FILE) -> Iterator[Path
     """A new folder beside `folder` that takes its name when the block ends well and vanishes when it does not.
 
     What a killed process left beside it is removed first. A folder of the same kind, which is one that has the file
-    `marker`, or an empty folder at that place is replaced at the end. Raises UsageError when something else is there, NotAllowed or Fault when it cannot be written.
+    `marker`, or an empty folder at that place is replaced at the end. Raises UsageError when something else is there,
+    NotAllowed or Fault when it cannot be written.
     """
     check_replaceable(folder, marker=marker)
     _remove_leftovers(folder)

@@ -31,7 +31,7 @@ def demo(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole way on the local emulator: data, plan with price, upload, AutoML, GPU job, baseline, comparison.
+    """The whole way on the local emulator: data, plan with price, upload, AutoML, GPU job, baseline, comparison, page.
 
     No account, nothing leaves this machine. A second run reuses what is done.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cxr.compare.comparison import Comparison
     from cxr.manifests.manifest import Manifest
 
-STEPS = 9
+STEPS = 10
 BASELINE_RECIPE = "cnn5"
 GPU_RECIPE = "mobilenet-v2"
 AUTOML_NODE_HOURS = 1.0
@@ -102,7 +102,8 @@ def run_demo(options: DemoOptions, out: Out) -> None:
             if not options.keep_emulator and not unfinished:
                 _stop_emulator(options)
         comparison = _compare(options, [*bundles, baseline], manifest, out, tell)
-    _finish(options, comparison, manifest, out, tell)
+        page = _build_page(options, baseline, manifest, out, tell)
+    _finish(options, comparison, page, manifest, out, tell)
 
 
 def _prepare_data(options: DemoOptions, out: Out, tell: _Teller) -> Manifest:
@@ -289,12 +290,24 @@ def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, ou
     return comparison
 
 
-def _finish(options: DemoOptions, comparison: Comparison, manifest: Manifest, out: Out, tell: _Teller) -> None:
+def _build_page(options: DemoOptions, baseline: Bundle, manifest: Manifest, out: Out, tell: _Teller) -> Path:
+    from cxr.cli.web.making import PageOptions, make_page
+
+    tell.step("the page that reads an X-ray in the browser, with the local baseline inside")
+    page = make_page(out, baseline, options.folder / "page", PageOptions(options.cache, manifest))
+    out.say(f"  {page.folder}")
+    return page.folder
+
+
+def _finish(
+    options: DemoOptions, comparison: Comparison, page: Path, manifest: Manifest, out: Out, tell: _Teller
+) -> None:
     from cxr.compare.results import results
 
-    payload = {"folder": str(options.folder), "report": str(comparison.report_path)}
+    payload = {"folder": str(options.folder), "report": str(comparison.report_path), "page": str(page)}
     out.result("demo", {**payload, "comparison": results(comparison)})
     out.say(f"\ndone in {tell.elapsed()}. Everything is in {options.folder}; the report is {comparison.report_path}")
+    out.hint(f"cxr web serve {page} --open   (drop an X-ray on it)")
     if options.data is None:
         out.hint("cxr demo --data DIR   (the same on real X-rays, in the folders of the Kaggle release)")
     else:
