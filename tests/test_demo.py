@@ -22,6 +22,8 @@ from cxr.cloud.emulator.process import stop
 from cxr.cloud.journal import Journal
 from cxr.cloud.vertex.container import HDF5_MAGIC
 from cxr.manifests.manifest_file import read_manifest
+from cxr.webapp import static
+from cxr.webapp.page import read_page
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -85,6 +87,18 @@ def test_the_demo_ends_with_three_models_of_one_manifest(finished: tuple[Path, C
     assert "not a medical device" in (folder / "compare" / "report.html").read_text()
     assert str(folder) in said.stderr
     assert "next: " in said.stderr
+
+
+def test_the_demo_ends_with_a_page(finished: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, said = finished
+    if not (static.FOLDER / static.BUILD_FILE).is_file():
+        pytest.skip("the web files are not built: make web")
+    assert f"cxr web serve {folder / 'page'} --open" in said.stderr
+    page = read_page(folder / "page")
+    assert page["name"] == "baseline-cnn5"
+    assert page["known"]["count"] > 0
+    assert page["gate"] is not None or "no check of likeness" in said.stderr
+    assert (folder / "page" / "index.html").is_file()
 
 
 def test_the_stand_in_is_called_so_wherever_its_figures_stand(finished: tuple[Path, CompletedProcess[str]]) -> None:

@@ -290,24 +290,36 @@ def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, ou
     return comparison
 
 
-def _build_page(options: DemoOptions, baseline: Bundle, manifest: Manifest, out: Out, tell: _Teller) -> Path:
+def _build_page(options: DemoOptions, baseline: Bundle, manifest: Manifest, out: Out, tell: _Teller) -> Path | None:
+    """The page's folder, None in a checkout whose web files are not built."""
     from cxr.cli.web.making import PageOptions, make_page
+    from cxr.webapp.static import static_folder
 
     tell.step("the page that reads an X-ray in the browser, with the local baseline inside")
+    try:
+        static_folder()
+    except UsageError as error:
+        out.say(f"  left out: {error.message} ({error.hint})")
+        return None
     page = make_page(out, baseline, options.folder / "page", PageOptions(options.cache, manifest))
     out.say(f"  {page.folder}")
     return page.folder
 
 
 def _finish(
-    options: DemoOptions, comparison: Comparison, page: Path, manifest: Manifest, out: Out, tell: _Teller
+    options: DemoOptions, comparison: Comparison, page: Path | None, manifest: Manifest, out: Out, tell: _Teller
 ) -> None:
     from cxr.compare.results import results
 
-    payload = {"folder": str(options.folder), "report": str(comparison.report_path), "page": str(page)}
+    payload = {
+        "folder": str(options.folder),
+        "report": str(comparison.report_path),
+        "page": str(page) if page else None,
+    }
     out.result("demo", {**payload, "comparison": results(comparison)})
     out.say(f"\ndone in {tell.elapsed()}. Everything is in {options.folder}; the report is {comparison.report_path}")
-    out.hint(f"cxr web serve {page} --open   (drop an X-ray on it)")
+    if page is not None:
+        out.hint(f"cxr web serve {page} --open   (drop an X-ray on it)")
     if options.data is None:
         out.hint("cxr demo --data DIR   (the same on real X-rays, in the folders of the Kaggle release)")
     else:
