@@ -15,9 +15,8 @@ from cxr.local_baseline.exports.nouns import Format, Tolerance
 
 Probabilities = NDArray[np.float64]
 
-#: Of a decoded and resized pixel, in levels of 0..255: decoders and resizes are held to the same arithmetic, but sums of
-#: floats in another order may round to the neighbouring level.
-PIXEL_TOLERANCE = 1
+#: Levels of 0..255 that a decoded and resized pixel may be off by: none, all are held to the same arithmetic.
+PIXEL_TOLERANCE = 0
 
 
 class Runtime(StrEnum):

@@ -232,13 +232,3 @@ def _with_leave(request: VerifyRequest, check: FormatCheck) -> FormatCheck:
     if check.verdict is Verdict.FAILED and check.format.name in request.allowed:
         return replace(check, verdict=Verdict.ALLOWED)
     return check
-
-
-def by_format(verification: Verification) -> Mapping[str, Verdict]:
-    """The worst verdict of each format."""
-    order = list((Verdict.PASSED, Verdict.NOT_RUN, Verdict.ALLOWED, Verdict.FAILED))
-    worst: dict[str, Verdict] = {}
-    for check in verification.checks:
-        before = worst.get(check.format.name, Verdict.PASSED)
-        worst[check.format.name] = max(before, check.verdict, key=order.index)
-    return worst
