@@ -81,7 +81,8 @@ def levelled(name: str, value: npt.NDArray[np.float32], channels: tuple[int, ...
     others = tuple(axis for axis in range(value.ndim) if axis not in channels)
     low = np.minimum(value.min(axis=others, keepdims=True), 0.0).astype(np.float64)
     high = np.maximum(value.max(axis=others, keepdims=True), 0.0).astype(np.float64)
-    scale = np.where(high > low, (high - low) / LEVELS[form], 1.0)
+    # One level is left free: bringing zero onto a level moves the others by up to half a one.
+    scale = np.where(high > low, (high - low) / (LEVELS[form] - 1), 1.0)
     zero = np.rint(-low / scale)
     stored = np.rint(value / scale + zero).clip(0, LEVELS[form]).astype(np.dtype(form.value))
     quantization = {"dtype": form.value, "scale": 1, "min": 0, "original_dtype": "float32"}
