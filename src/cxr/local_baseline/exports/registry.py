@@ -17,6 +17,7 @@ ALL = "all"
 #: What a float32 format may be off by: the order in which sums are added up.
 FLOAT32 = Tolerance(1e-4)
 FLOAT16 = Tolerance(5e-3)
+SIXTEEN_BITS = Tolerance(1e-3)
 EIGHT_BIT_WEIGHTS = Tolerance(3e-2)
 EIGHT_BITS = Tolerance(0.1, flipped=0.01)
 
@@ -56,7 +57,11 @@ FORMATS: dict[str, Format] = {
         _TFJS,
         replace(
             _TFJS, name="tfjs-float16", form="float16", tolerance=FLOAT16,
-            words="Browsers: TensorFlow.js, half the bytes; what the page takes",
+            words="Browsers: TensorFlow.js, half the bytes",
+        ),
+        replace(
+            _TFJS, name="tfjs-uint16", form="uint16", tolerance=SIXTEEN_BITS,
+            words="Browsers: TensorFlow.js, half the bytes with a scale a channel: the closest for its size",
         ),
         replace(
             _TFJS, name="tfjs-uint8", form="uint8", tolerance=EIGHT_BIT_WEIGHTS,
