@@ -80,7 +80,7 @@ def check_page_request(request: PageRequest) -> None:
     if export.format is not ModelFormat.TFJS:
         raise InputError(
             f"{request.export.folder} is a {export.format} model; browsers run tf-js",
-            hint=f"cxr export {source.folder} --to tfjs-float16",
+            hint=f"cxr export {source.folder} --to tfjs-uint16",
         )
     judged = (request.evaluation or {}).get("bundle", {}).get("hash", source.hash)
     if judged != source.hash:

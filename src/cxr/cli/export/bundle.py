@@ -27,7 +27,7 @@ def export_command(
     bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder with bundle.json (Keras).")],
     to: Annotated[
         str | None,
-        typer.Option("--to", help="Formats by commas, or all [default: saved-model,tflite,tfjs-float16]."),
+        typer.Option("--to", help="Formats by commas, or all [default: saved-model,tflite,tfjs-uint16]."),
     ] = None,
     out_folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the exports [default: BUNDLE-exports].")

@@ -34,7 +34,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-FILES_AT_ONCE = 25
+#: Files of one question to the page: its answer holds their pixels.
+FILES_AT_ONCE = 8
 VERIFY_PAGE = "verify/verify.html"
 
 

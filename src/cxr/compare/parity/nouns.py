@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
-from cxr.local_baseline.exports.nouns import Format, Tolerance
+from cxr.local_baseline.exports.nouns import Format
 
 Probabilities = NDArray[np.float64]
 
@@ -64,10 +64,6 @@ class Difference:
     def flipped_share(self) -> float:
         """Share of images that are called otherwise."""
         return self.flipped / self.images if self.images else 0.0
-
-    def within(self, tolerance: Tolerance) -> bool:
-        """Whether it stays within what the format may be off by."""
-        return self.largest <= tolerance.difference and self.flipped_share <= tolerance.flipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,17 @@ def _run(bundle: Bundle, pixels: NDArray[np.uint8], folder: Path) -> tuple[Proba
     predict = predictor.predict_files if decodes(bundle) and files else predictor.predict  # type: ignore[attr-defined]
     rows = [predict(inputs[at : at + BATCH_IMAGES]) for at in range(0, len(inputs), BATCH_IMAGES)]
     milliseconds = _timed(predict, inputs)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    cost = Cost(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)), float(peak))
+    cost = Cost(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)), _peak_mb(predictor))
     return np.concatenate(rows), cost
+
+
+def _peak_mb(predictor: Any) -> float:
+    """Peak resident memory of whoever ran the model: this process, or the one that the predictor keeps (ended here)."""
+    if close := getattr(predictor, "close", None):
+        close()
+    who = resource.RUSAGE_CHILDREN if close else resource.RUSAGE_SELF
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kilobytes elsewhere
+    return resource.getrusage(who).ru_maxrss / unit
 
 
 def decodes(bundle: Bundle) -> bool:

@@ -11,10 +11,15 @@ from cxr.local_baseline.images.preprocess import Pixels
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far an export may be from the Keras model: the largest difference of a probability, and the largest share of
-    images that are called otherwise at the bundle's threshold (0 to 1)."""
+    """How far an export may be from the Keras model: the largest and the mean difference of a probability, and the
+    largest share of images that are called otherwise at the bundle's threshold (0 to 1).
+
+    With few bits the largest difference of many images says little: it grows with their number, and a calibrated net is
+    steep where it is in doubt. There the mean and the calls decide, and the largest is reported.
+    """
 
     difference: float
+    mean: float = 1.0
     flipped: float = 0.0
 
 

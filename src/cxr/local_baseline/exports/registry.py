@@ -16,10 +16,10 @@ ALL = "all"
 
 #: What a float32 format may be off by: the order in which sums are added up.
 FLOAT32 = Tolerance(1e-4)
-FLOAT16 = Tolerance(5e-3)
 SIXTEEN_BITS = Tolerance(1e-3)
-EIGHT_BIT_WEIGHTS = Tolerance(3e-2)
-EIGHT_BITS = Tolerance(0.1, flipped=0.01)
+FLOAT16 = Tolerance(0.02, mean=1e-3)
+EIGHT_BIT_WEIGHTS = Tolerance(0.2, mean=5e-3, flipped=0.005)
+EIGHT_BITS = Tolerance(1.0, mean=0.02, flipped=0.01)
 
 _TFLITE = Format(
     "tflite", ModelFormat.TFLITE, f"{EXPORTERS}.tflite", "model.tflite", FLOAT32, "Phones and small boards: LiteRT",
@@ -84,7 +84,7 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 
 #: What most people need: a page, a phone, a server.
-DEFAULT_FORMATS = ("saved-model", "tflite", "tfjs-float16")
+DEFAULT_FORMATS = ("saved-model", "tflite", "tfjs-uint16")
 
 
 def parse_formats(text: str) -> tuple[Format, ...]:
