@@ -113,9 +113,8 @@ def test_a_calibration_inside_the_model_is_said_only_where_it_is(bundle: Bundle)
     threshold = bundle.info.threshold
     with_decision(bundle, threshold, outside)
     path = bundle.folder / "bundle.json"
-    assert (
-        "inside_model" not in json.loads(path.read_text())["calibration"]
-    )  # earlier programs read it, and its hash stays what it was
+    # Earlier programs read it, and its hash stays what it was.
+    assert "inside_model" not in json.loads(path.read_text())["calibration"]
     inside = with_decision(bundle, threshold, replace(outside, inside_model=True))
     assert json.loads(path.read_text())["calibration"]["inside_model"] is True
     assert read_bundle(bundle.folder) == inside

@@ -1,4 +1,4 @@
-"""`cxr export verify` and `cxr web build`, as their users call them: real runtimes, a real Chromium where there is one."""
+"""`cxr export verify` and `cxr web build`, as users call them: real runtimes, a real Chromium where there is one."""
 
 from __future__ import annotations
 

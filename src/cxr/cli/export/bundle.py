@@ -60,7 +60,6 @@ def export_command(
     from cxr.local_baseline.exports.making import make_exports
     from cxr.local_baseline.exports.plan import ExportRequest, plan_exports
     from cxr.local_baseline.exports.source import check_exportable
-    from cxr.local_baseline.images.cache import images_root
     from cxr.settings import load_settings
 
     out = Out(as_json, quiet)
@@ -68,16 +67,9 @@ def export_command(
     check_exportable(bundle)
     manifest = _manifest(out, bundle, manifest_path)
     formats, left_out = _formats(to, manifest)
-    request = ExportRequest(
-        bundle=bundle,
-        formats=formats,
-        output=out_folder or beside(bundle_folder, "exports"),
-        cache_dir=cache or load_settings().state_dir / "cache",
-        manifest=manifest,
-        images=(images or images_root(manifest)) if manifest else "",
-        representative=representative,
-        fresh=fresh,
-    )
+    place, cache_dir = out_folder or beside(bundle_folder, "exports"), cache or load_settings().state_dir / "cache"
+    where = _images(images, manifest)
+    request = ExportRequest(bundle, formats, place, cache_dir, manifest, where, representative, fresh)
     planned = plan_exports(request)
     for name, why in left_out.items():
         out.say(f"left out: {name}: {why}")
@@ -101,6 +93,12 @@ def _manifest(out: Out, bundle: Bundle, path: Path | None) -> Manifest | None:
     if manifest.hash != bundle.info.manifest_hash:
         out.say("note: this is not the manifest that the bundle was trained on; 8-bit ranges come from its train split")
     return manifest
+
+
+def _images(images: str | None, manifest: Manifest | None) -> str:
+    from cxr.local_baseline.images.cache import images_root
+
+    return (images or images_root(manifest)) if manifest is not None else ""
 
 
 def _formats(to: str | None, manifest: Manifest | None) -> tuple[tuple[Format, ...], dict[str, str]]:
