@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+INDEX = "index.html"
+#: Endings of files that gzip makes smaller. Weights of 16 bits still shrink by some percent.
+COMPRESSED = {".html", ".css", ".js", ".json", ".webmanifest", ".wasm", ".svg", ".bin"}
 #: Names change with their content: kept for a year. All others are asked for again each time.
 HASHED = "assets/"
 FOREVER, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"
@@ -20,7 +22,7 @@ FOREVER, ASK_AGAIN = "public, max-age=31536000, immutable", "no-cache"
 
 @cache
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(files("cxr.webapp").joinpath("headers.json").read_text(encoding="utf-8"))
+    table: dict[str, Any] = json.loads(Path(__file__).with_name("headers.json").read_text(encoding="utf-8"))
     return table
 
 

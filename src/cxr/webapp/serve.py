@@ -15,12 +15,9 @@ from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from cxr.errors import Fault
-from cxr.webapp.headers import headers_for
+from cxr.webapp.headers import COMPRESSED, INDEX, headers_for
 
 LOOPBACK = "127.0.0.1"
-INDEX = "index.html"
-#: Weights of 16 bits still shrink by some percent; images of the page do not matter.
-COMPRESSED = {".html", ".css", ".js", ".json", ".webmanifest", ".wasm", ".svg", ".bin"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from cxr.webapp.headers import ASK_AGAIN, FOREVER, HASHED, content_type, headers_for
-from cxr.webapp.serve import COMPRESSED, INDEX
+from cxr.webapp.headers import ASK_AGAIN, COMPRESSED, FOREVER, HASHED, INDEX, content_type, headers_for
 
 #: The page's folder beside the server's own files.
 PAGE_FOLDER = "page"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +39,8 @@ def serve_command(
         out.text(server.url)
         out.say(f"{name} is served from {page} until Ctrl-C. Research use, not a medical device.")
         if show:
+            import webbrowser
+
             webbrowser.open(server.url)
         _wait_for_a_signal()
 
