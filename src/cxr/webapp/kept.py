@@ -6,8 +6,8 @@ import json
 from pathlib import Path, PurePosixPath
 
 from cxr.errors import InputError
+from cxr.webapp.headers import INDEX
 from cxr.webapp.page import read_page
-from cxr.webapp.serve import INDEX
 
 WORKER = "service-worker.js"
 _LIST = "self.CXR_KEPT="

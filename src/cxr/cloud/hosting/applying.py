@@ -16,7 +16,7 @@ from cxr.cloud.hosting.plan import HostPlan
 from cxr.cloud.hosting.record import RECORD, Record
 from cxr.cloud.hosting.removal import RemovalPlan
 from cxr.storage.store import ABSENT
-from cxr.webapp.serve import INDEX
+from cxr.webapp.headers import INDEX
 
 Progress = Callable[[int, int, str], None]
 _RECORD_HEADERS = Headers("application/json", "no-cache")

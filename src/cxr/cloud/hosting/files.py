@@ -7,9 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cxr.webapp.headers import HASHED, cache_control, content_type
+from cxr.webapp.headers import COMPRESSED, HASHED, INDEX, cache_control, content_type
 from cxr.webapp.kept import WORKER, files_of
-from cxr.webapp.serve import COMPRESSED, INDEX
 
 #: Packing pays when at most this share of the bytes is left.
 PAYS = 0.95
