@@ -44,6 +44,7 @@ def test_a_bundle_says_how_it_was_made(small_bundle: Bundle, small_manifest: Man
     expected = {"recipe": "cnn5", "seed": 7, "weights": "none", "epochs_run": 1, "parameters": 1_246_401}
     assert expected.items() <= info.provenance.items()
     assert {"training_seconds", "images_per_second", "fingerprint", "command"} <= set(info.provenance)
+    assert not info.provenance["command"].startswith("/")
     assert {"cxr", "tensorflow", "keras", "numpy", "python"} <= set(info.versions)
     assert [file.path for file in info.files] == ["model.keras", "training.csv", "training.png"]
     assert [(line["stage"], line["epoch"]) for line in history(small_bundle)] == [("whole", "1")]

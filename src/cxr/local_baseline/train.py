@@ -106,6 +106,13 @@ def _train_teacher(
     return train(request, on_progress, surroundings=surroundings, fresh=fresh)
 
 
+def _command() -> str:
+    """The command line, without where this machine keeps its programs: bundles are shown to others."""
+    program, *arguments = sys.argv
+    name = Path(program).name
+    return shlex.join(["cxr" if name == "__main__.py" else name, *arguments])
+
+
 def finished_bundle(output: Path, mark: str) -> Bundle | None:
     """The bundle at `output` if it is whole and has that fingerprint."""
     try:
@@ -219,7 +226,7 @@ def _describe(
             # Of what ended early another training could still be made.
             "fingerprint": f"{mark}-ended-early" if trained.ended_early else mark,
             "ended_early": trained.ended_early,
-            "command": shlex.join(sys.argv),
+            "command": _command(),
         },
         versions={
             "cxr": __version__,
