@@ -75,8 +75,8 @@ def test_the_card_says_what_is_known_and_nothing_else(bundle: Bundle) -> None:
     assert dict(card.about)["Parameters"] == "1,234,567"
     assert dict(card.about)["Decision"].startswith("PNEUMONIA from a probability of 0.250")
     assert "Calibration" not in dict(card.about)
-    assert "Training images" not in dict(card.data)
-    assert dict(model_card(bundle, 4_000, 1_000, "cxr 1").data)["Training images"] == "4,000"
+    assert "Training and validation images" not in dict(card.data)
+    assert dict(model_card(bundle, 4_000, 1_000, "cxr 1").data)["Training and validation images"] == "4,000"
     words = json.dumps([card.summary, card.about, card.data])
     assert "diagnos" not in words.lower()
 

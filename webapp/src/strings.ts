@@ -26,7 +26,18 @@ export const notes = {
 } as const;
 
 /** A share of one in percent. */
-const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)} %`;
+const percent = (share: number, digits = 1): string => {
+  const step = 0.1 ** (digits + 2);
+  if (share > 0 && share < step) return `< ${(100 * step).toFixed(digits)} %`;
+  if (share < 1 && share > 1 - step) return `> ${(100 * (1 - step)).toFixed(digits)} %`;
+  return `${(100 * share).toFixed(digits)} %`;
+};
+
+/** Two shares with as many digits as it takes to tell them apart. */
+const percents = (one: number, other: number): [string, string] => {
+  const digits = [1, 2, 3, 4].find((count) => percent(one, count) !== percent(other, count)) ?? 4;
+  return [percent(one, digits), percent(other, digits)];
+};
 
 /** The page's own words. `data-text` in index.html names those that never change. */
 export const texts = {
@@ -43,6 +54,9 @@ export const texts = {
   readingTitle: "The chosen image",
   heatFor: "Evidence for",
   heatOpacity: "Opacity",
+  heatNone: "Nothing in the image speaks for this class.",
+  noGate: "This page does not check whether an image is a chest X-ray.",
+  noHashes: "It cannot tell training images from others.",
   heatNote:
     "A class activation map: where the net finds evidence for the class, coarse and unproven. It shows what the model used, not where a disease is.",
   severalTitle: "All images",
@@ -64,10 +78,14 @@ export const texts = {
   stopped: (done: number, all: number) => `Stopped after ${done} of ${all} images.`,
   nothingDropped: "There was no file in that.",
 
-  above: (label: string, probability: number, threshold: number) =>
-    `The probability of ${label}, ${percent(probability)}, reaches the model's threshold of ${percent(threshold)}.`,
-  below: (label: string, probability: number, threshold: number) =>
-    `The probability of ${label}, ${percent(probability)}, is below the model's threshold of ${percent(threshold)}.`,
+  above: (label: string, probability: number, threshold: number) => {
+    const [value, limit] = percents(probability, threshold);
+    return `The probability of ${label}, ${value}, reaches the model's threshold of ${limit}.`;
+  },
+  below: (label: string, probability: number, threshold: number) => {
+    const [value, limit] = percents(probability, threshold);
+    return `The probability of ${label}, ${value}, is below the model's threshold of ${limit}. Other findings it cannot see.`;
+  },
   likeliest: "The class with the highest probability.",
   notScored: "Not scored",
   unlike: "This does not look like a chest X-ray as the model was trained on: no score is shown.",
@@ -95,7 +113,7 @@ export const texts = {
 
   cardWhat: "What it is",
   cardData: "Data",
-  cardMetrics: "Figures on held-out patients",
+  cardMetrics: "Figures",
   cardLimits: "What it is not for",
   cardFiles: "This build",
   noMetrics: "This page was built without an evaluation.",
@@ -103,7 +121,7 @@ export const texts = {
   limits: [
     "Research use, not a medical device: it must not be used to diagnose, to triage or to treat.",
     "It knows only its own classes. Every other finding is invisible to it, and a healthy chest of another hospital, age group or device may look ill to it.",
-    "The check that an image looks like a chest X-ray is simple: that an image passes says nothing about its quality.",
+    "A check that an image looks like a chest X-ray, where the page has one, is simple: that an image passes says nothing about its quality.",
   ],
 } as const;
 

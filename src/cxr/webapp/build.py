@@ -106,6 +106,7 @@ def describe(request: PageRequest) -> PageDescription:
             for name in ("height", "width", "channels", "aspect", "resize", "scale", "offset", "scale_inside_model")
         },
         threshold=asdict(info.threshold),
+        temperature=info.calibration.temperature if info.calibration and not info.calibration.inside_model else None,
         model=PageModel(f"{MODEL}/", size, _has_maps(request.export.model_path)),
         known=KnownFiles(KNOWN_FILE if hashes is not None else None, PREFIX_BYTES, known),
         gate=request.gate,

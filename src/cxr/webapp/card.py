@@ -44,7 +44,7 @@ def model_card(source: Bundle, training_images: int | None, model_bytes: int, bu
         "Calibration": f"temperature {info.calibration.temperature:.3f}" if info.calibration else None,
     }
     data = {
-        "Training images": _count(training_images),
+        "Training and validation images": _count(training_images),
         "Manifest": info.manifest_hash[:16] if info.manifest_hash else None,
         "Split": "by patient: no patient is in two of training, validation and test" if info.manifest_hash else None,
     }

@@ -1,7 +1,7 @@
 """page.json: what the page in the browser knows of its model. `webapp/src/core/contract.ts` reads it.
 
-Invariants: paths are relative to the page; probabilities that the model gives are calibrated already; the threshold is
-on them.
+Invariants: paths are relative to the page; the threshold is on calibrated probabilities, which the model gives by
+itself or, where `temperature` is a number, the page makes of the model's.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class PageDescription:
     positive_class: str
     preprocessing: Mapping[str, Any]
     threshold: Mapping[str, Any]
+    temperature: float | None
     model: PageModel
     known: KnownFiles
     gate: Mapping[str, Any] | None

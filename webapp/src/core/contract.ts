@@ -68,6 +68,8 @@ export interface PageDescription {
   readonly positive_class: string;
   readonly preprocessing: Contract;
   readonly threshold: Threshold;
+  /** Of a calibration that is not inside the model; null otherwise. */
+  readonly temperature: number | null;
   readonly model: ModelPlace;
   readonly known: KnownImages;
   readonly gate: GateParameters | null;
@@ -114,7 +116,9 @@ export function checkPage(value: unknown): PageDescription {
   const model = record(given["model"], "model");
   if (typeof model["path"] !== "string") throw new Problem("contract", "page.json does not say where the model lies");
   const preprocessing = checkContract(given["preprocessing"]);
-  return { ...(given as unknown as PageDescription), preprocessing };
+  const temperature = given["temperature"] ?? null;
+  if (temperature !== null && !(number(temperature, "temperature") > 0)) throw new Problem("contract", "its temperature is not positive");
+  return { ...(given as unknown as PageDescription), preprocessing, temperature: temperature as number | null };
 }
 
 /** Height and width that an image is resized to: all of the input, or with `pad` the largest that keeps its aspect

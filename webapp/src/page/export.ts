@@ -9,7 +9,7 @@ export function readingsTable(readings: readonly Reading[], classes: readonly st
   const rows = readings.map(({ file, sha256, outcome, known, notes }): Cell[] => {
     const scores = classes.map((_, at) => (outcome.kind === "scored" ? Number(outcome.probabilities[at].toFixed(6)) : null));
     const [decision, note] = outcome.kind === "scored" ? [outcome.decision, notes.join(" ")] : ["", outcome.why];
-    return [file.name, sha256, ...scores, decision, known ? "yes" : "no", note];
+    return [file.name, sha256, ...scores, decision, known === null ? "" : known ? "yes" : "no", note];
   });
   return { header, rows };
 }

@@ -28,8 +28,14 @@ export function seenFrame(
   return { left: 0, top: 0, width, height };
 }
 
+/** Whether any place speaks for a class. */
+export function hasEvidence(maps: Maps, classes: number, chosen: number): boolean {
+  return maps.data.some((value, at) => at % classes === chosen && value > 0);
+}
+
 /** The evidence for one class as a small canvas, one pixel a place: transparent where there is little or none (or some
- * against), yellow to red with the strongest place opaque. */
+ * against), yellow to red and opaque where it is as strong as the strongest of any class, in log-odds: a class for which
+ * little speaks stays pale. */
 export function heatPicture(maps: Maps, classes: number, chosen: number): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = maps.width;
@@ -39,7 +45,7 @@ export function heatPicture(maps: Maps, classes: number, chosen: number): HTMLCa
   const pixels = context.createImageData(maps.width, maps.height);
   const places = maps.width * maps.height;
   let strongest = 0;
-  for (let place = 0; place < places; place += 1) strongest = Math.max(strongest, maps.data[place * classes + chosen] ?? 0);
+  for (const value of maps.data) strongest = Math.max(strongest, value);
   for (let place = 0; place < places; place += 1) {
     const share = strongest > 0 ? Math.max(0, maps.data[place * classes + chosen] ?? 0) / strongest : 0;
     const [red, green, blue] = warm(share);

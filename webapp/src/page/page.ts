@@ -26,6 +26,9 @@ class Page {
   readonly #waiting: File[] = [];
   #working = false;
   #stopped = false;
+  /** How often all was cleared, and images were opened: what was begun before is not shown. */
+  #cleared = 0;
+  #opened = 0;
 
   constructor(
     private readonly description: PageDescription,
@@ -49,28 +52,36 @@ class Page {
     if (this.#working) return;
     this.#working = true;
     this.#stopped = false;
-    const before = this.#readings.length;
+    const batch: Reading[] = [];
     try {
-      await this.#readAll(before);
+      await this.#readAll(batch);
     } finally {
       this.#working = false;
       this.#progress.hidden = this.#stop.hidden = true;
     }
-    this.#sumUp(this.#readings.slice(before));
+    this.#sumUp(batch);
   }
 
-  async #readAll(before: number): Promise<void> {
+  async #readAll(batch: Reading[]): Promise<void> {
     for (let file = this.#waiting.shift(); file !== undefined; file = this.#waiting.shift()) {
-      const done = this.#readings.length - before;
+      const cleared = this.#cleared;
+      const done = batch.length;
       const all = done + this.#waiting.length + 1;
-      this.#say(all === 1 ? texts.readingOne(file.name) : texts.readingMany(done, all));
+      // A screen reader would read every number of a hundred: only each tenth is said.
+      if (all === 1) this.#say(texts.readingOne(file.name));
+      else if (done % 10 === 0) this.#say(texts.readingMany(done, all));
       this.#progress.hidden = this.#stop.hidden = all === 1;
       this.#progress.value = done / all;
       await frame(); // what was said is seen before the work begins
       const { reading, picture } = await this.reader.read(file);
+      if (cleared !== this.#cleared) {
+        batch.length = 0; // what was read before is gone, and this with it
+        continue;
+      }
+      batch.push(reading);
       this.#readings.push(reading);
       this.#table.add(reading, picture);
-      byId("several", HTMLElement).hidden = this.#readings.length < 2;
+      byId("several", HTMLElement).hidden = false;
       if (done === 0) this.#show(reading, picture);
       if (this.#stopped) {
         const left = this.#waiting.length;
@@ -81,7 +92,7 @@ class Page {
   }
 
   #sumUp(readings: readonly Reading[]): void {
-    if (this.#stopped) return;
+    if (this.#stopped || readings.length === 0) return;
     const [only] = readings;
     if (readings.length === 1 && only !== undefined) return this.#say(sentence(only, this.#rule), only.outcome.kind === "refused");
     const scored = readings.filter((reading) => reading.outcome.kind === "scored").length;
@@ -90,12 +101,17 @@ class Page {
 
   /** Show a reading of the table: its picture is decoded again, pictures of a thousand X-rays would fill the memory. */
   async #open(reading: Reading): Promise<void> {
+    const [opened, cleared] = [(this.#opened += 1), this.#cleared];
+    let picture: HTMLCanvasElement | null = null;
+    let problem = "";
     try {
-      this.#show(reading, reading.size === null ? null : await this.reader.picture(reading.file));
+      picture = reading.size === null ? null : await this.reader.picture(reading.file);
     } catch (error) {
-      this.#show(reading, null);
-      this.#say(texts.cannotShow(error instanceof Error ? error.message : String(error)), true);
+      problem = texts.cannotShow(error instanceof Error ? error.message : String(error));
     }
+    if (opened !== this.#opened || cleared !== this.#cleared) return;
+    this.#show(reading, picture);
+    if (problem !== "") this.#say(problem, true);
     byId("result", HTMLDivElement).focus();
   }
 
@@ -108,10 +124,12 @@ class Page {
   }
 
   #clear(): void {
+    this.#cleared += 1;
     this.#waiting.length = 0;
     this.#readings.length = 0;
     this.#table.clear();
     this.#viewer.clear();
+    byId("result", HTMLDivElement).replaceChildren();
     byId("several", HTMLElement).hidden = byId("reading", HTMLElement).hidden = true;
     byId("intake", HTMLElement).classList.add("empty");
     this.#say(texts.ready(this.description.name));
@@ -125,8 +143,10 @@ class Page {
 }
 
 function frame(): Promise<void> {
-  // A page in the background gets no animation frames, but goes on reading.
-  return new Promise((resolve) => (document.hidden ? setTimeout(resolve) : requestAnimationFrame(() => resolve())));
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => resolve());
+    setTimeout(resolve, 20); // a page in the background gets no animation frames, but goes on reading
+  });
 }
 
 async function fetchDescription(): Promise<PageDescription> {
@@ -179,6 +199,8 @@ async function start(): Promise<void> {
     const page = new Page(description, new Reader(description, classifier, known));
     prepareAbout(description.card as unknown as Card, description.metrics as Metrics | null);
     byId("runtime", HTMLElement).textContent = texts.runtime(classifier.backend);
+    const unchecked = [description.gate === null ? texts.noGate : "", description.known.path === null ? texts.noHashes : ""];
+    byId("unchecked", HTMLElement).textContent = unchecked.join(" ").trim();
     status.textContent = texts.ready(description.name);
     ready();
     take = (files) => void page.take(files);

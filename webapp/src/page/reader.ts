@@ -7,7 +7,7 @@ import { preprocess } from "../core/preprocess.js";
 import { isKnown, sha256 } from "../core/sha256.js";
 import { notes, texts } from "../strings.js";
 import { pictureOf } from "./picture.js";
-import { decide, type Outcome, type Reading } from "./readings.js";
+import { calibrated, decide, type Outcome, type Reading } from "./readings.js";
 
 export interface Read {
   readonly reading: Reading;
@@ -33,28 +33,30 @@ export class Reader {
     this.#count += 1;
     const began = performance.now();
     const reading: Omit<Reading, "outcome"> = {
-      ...{ number: this.#count, file, sha256: "", known: false, size: null, notes: [], milliseconds: 0 },
+      ...{ number: this.#count, file, sha256: "", known: null, size: null, notes: [], milliseconds: 0 },
     };
     let about = reading;
     try {
       const bytes = new Uint8Array(await file.arrayBuffer());
       const digest = await sha256(bytes);
-      about = { ...reading, sha256: hex(digest), known: isKnown(digest, this.known, this.page.known) };
+      about = { ...reading, sha256: hex(digest), known: this.#isKnown(digest) };
       const started = performance.now();
       const decoded = await decode(bytes);
       const outcome = await this.#outcome(decoded);
       const milliseconds = performance.now() - started;
       const { width, height } = decoded;
       const words = decoded.notes.map((code) => notes[code]);
-      return {
-        reading: { ...about, size: { width, height }, notes: words, outcome, milliseconds },
-        picture: pictureOf(decoded),
-      };
+      const done = { ...about, size: { width, height }, notes: words, outcome, milliseconds };
+      return { reading: done, picture: pictureOrNone(decoded) };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const milliseconds = performance.now() - began;
       return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, picture: null };
     }
+  }
+
+  #isKnown(digest: Uint8Array): boolean | null {
+    return this.page.known.path === null ? null : isKnown(digest, this.known, this.page.known);
   }
 
   /** The image again, for the film. Rejects when the file has gone since. */
@@ -69,8 +71,17 @@ export class Reader {
       return { kind: "refused", why: texts.unlike };
     }
     const { probabilities, maps } = await this.classifier.classify(pixels);
-    const scores = [...probabilities];
+    const scores = calibrated(probabilities, this.page.temperature);
     return { kind: "scored", probabilities: scores, ...decide(scores, { classes, positiveClass, threshold: threshold.value }), maps: maps ?? null };
+  }
+}
+
+/** A picture too large for the browser's canvas does not take the score away. */
+function pictureOrNone(decoded: Decoded): HTMLCanvasElement | null {
+  try {
+    return pictureOf(decoded);
+  } catch {
+    return null;
   }
 }
 

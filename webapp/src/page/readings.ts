@@ -22,7 +22,8 @@ export interface Reading {
   readonly number: number;
   readonly file: File;
   readonly sha256: string;
-  readonly known: boolean;
+  /** Whether it was a training image; null when the page has no hashes, or the file could not be read. */
+  readonly known: boolean | null;
   /** Pixels of the decoded image, null when it could not be decoded. */
   readonly size: { readonly width: number; readonly height: number } | null;
   /** What was done to it on the way, in sentences. */
@@ -37,6 +38,20 @@ export interface DecisionRule {
   readonly classes: readonly string[];
   readonly positiveClass: string;
   readonly threshold: number;
+}
+
+/** What a probability counts as at least in the logarithm, as in `judging/calibration.py`. */
+const FLOOR = 2 ** -25;
+
+/** Probabilities at a temperature, softmax(log p / T); null where the model gives calibrated ones by itself. */
+export function calibrated(probabilities: ArrayLike<number>, temperature: number | null): number[] {
+  const given = Array.from(probabilities);
+  if (temperature === null) return given;
+  const logits = given.map((value) => Math.log(Math.max(value, FLOOR)) / temperature);
+  const most = Math.max(...logits);
+  const powers = logits.map((value) => Math.exp(value - most));
+  const sum = powers.reduce((total, value) => total + value, 0);
+  return powers.map((value) => value / sum);
 }
 
 /** The decision: with two classes the positive one when its probability reaches the threshold; with more, the

@@ -10,7 +10,7 @@ export function showResult(reading: Reading, rule: DecisionRule): void {
       ? [decision(outcome, rule), probabilities(outcome, rule)]
       : [element("div", { class: "decision refused" }, element("strong", {}, texts.notScored), element("p", {}, outcome.why))];
   parts.push(...reading.notes.map((words) => element("p", { class: "note" }, words)));
-  if (reading.known) parts.push(element("p", { class: "note" }, texts.known));
+  if (reading.known === true) parts.push(element("p", { class: "note" }, texts.known));
   parts.push(facts(reading));
   byId("result", HTMLDivElement).replaceChildren(...parts);
 }

@@ -41,7 +41,11 @@ export class ReadingTable {
   }
 
   choose(reading: Reading): void {
-    for (const [number, row] of this.#rows) row.classList.toggle("chosen", number === reading.number);
+    for (const [number, row] of this.#rows) {
+      const chosen = number === reading.number;
+      row.classList.toggle("chosen", chosen);
+      row.querySelector("button")?.setAttribute("aria-current", String(chosen));
+    }
   }
 
   clear(): void {
@@ -65,7 +69,7 @@ function decisionTag(reading: Reading): HTMLElement {
 
 function note(reading: Reading): string {
   if (reading.outcome.kind === "refused") return reading.outcome.why;
-  return [reading.known ? texts.inTraining : "", ...reading.notes].filter((words) => words !== "").join(" ");
+  return [reading.known === true ? texts.inTraining : "", ...reading.notes].filter((words) => words !== "").join(" ");
 }
 
 function thumbnail(picture: HTMLCanvasElement): HTMLCanvasElement {

@@ -1,6 +1,6 @@
 /** The film: the chosen image, and over it the heat map at the opacity of the slider. */
 import { byId, element } from "./dom.js";
-import { type Frame, heatPicture, seenFrame } from "./heat.js";
+import { type Frame, hasEvidence, heatPicture, seenFrame } from "./heat.js";
 import type { Reading } from "./readings.js";
 import { texts } from "../strings.js";
 
@@ -48,6 +48,9 @@ export class Viewer {
     this.#reading = null;
     this.#picture = null;
     this.#film.width = this.#film.height = 1;
+    this.#film.setAttribute("aria-label", "");
+    this.#caption.textContent = "";
+    this.#controls.hidden = true;
   }
 
   #draw(): void {
@@ -63,6 +66,7 @@ export class Viewer {
     context.drawImage(this.#picture, 0, 0);
     const outcome = this.#reading?.outcome;
     if (outcome?.kind !== "scored" || outcome.maps === null) return;
+    byId("heat-none", HTMLElement).hidden = hasEvidence(outcome.maps, this.classes.length, Number(this.#chosenClass.value));
     const frame: Frame = seenFrame(this.#picture, this.input);
     context.globalAlpha = Number(this.#opacity.value) / 100;
     context.imageSmoothingEnabled = true;

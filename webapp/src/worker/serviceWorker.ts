@@ -12,10 +12,22 @@ interface Kept {
 const PREFIX = `cxr:${self.registration.scope}:`;
 const CURRENT = PREFIX + self.CXR_KEPT.version;
 
+/** What decides which model a visit is about: asked of the network first, and of the cache when there is none. */
+const FRESH = ["index.html", "page.json"];
+const PATIENCE_MS = 4_000;
+
 async function install(): Promise<void> {
   const cache = await caches.open(CURRENT);
-  await cache.addAll(self.CXR_KEPT.files.map((path) => new Request(path, { cache: "no-cache" })));
+  await Promise.all(self.CXR_KEPT.files.map((path) => keep(cache, path)));
   await self.skipWaiting();
+}
+
+/** Keep a file as an answer of our own: one that was redirected (index.html to /, say) would not do for a navigation. */
+async function keep(cache: Cache, path: string): Promise<void> {
+  const answer = await fetch(new Request(path, { cache: "no-cache" }));
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  const kind = answer.headers.get("Content-Type") ?? "application/octet-stream";
+  await cache.put(path, new Response(await answer.blob(), { headers: { "Content-Type": kind } }));
 }
 
 async function activate(): Promise<void> {
@@ -28,7 +40,15 @@ async function answer(request: Request): Promise<Response> {
   const address = new URL(request.url);
   if (address.pathname.endsWith("/")) address.pathname += "index.html";
   const cache = await caches.open(CURRENT);
-  return (await cache.match(address.href, { ignoreSearch: true })) ?? fetch(request);
+  const kept = await cache.match(address.href, { ignoreSearch: true });
+  if (kept === undefined) return fetch(request);
+  if (!FRESH.some((name) => address.pathname.endsWith(`/${name}`))) return kept;
+  try {
+    const answer = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    return answer.ok ? answer : kept;
+  } catch {
+    return kept;
+  }
 }
 
 self.addEventListener("install", (event) => event.waitUntil(install()));

@@ -65,6 +65,8 @@ def _export(out: Out, source: Bundle, options: PageOptions) -> Bundle:
     from cxr.local_baseline.exports.registry import parse_formats
 
     if source.info.format is ModelFormat.TFJS:
+        if "exported_from" in source.info.provenance and not options.allow:
+            out.say(f"note: {check_shippable(source)}")
         return source
     request = ExportRequest(source, parse_formats(FORMAT), beside(source.folder, "exports"), options.cache_dir)
     (made,) = make_exports(request, plan_exports(request), lambda done, total, note: None, out.say)

@@ -63,6 +63,10 @@ def choose_decision(
     Raises RulerMismatch for another manifest, InputError where there is no validation split to score.
     """
     check_ruler([bundle], manifest, CHOSEN_ON)
+    if recalibrate and bundle.info.calibration is not None and bundle.info.calibration.inside_model:
+        raise UsageError(
+            f"the calibration of {bundle.folder} is inside its model", hint="recalibrate the bundle that it came from"
+        )
     raw = replace(bundle, info=replace(bundle.info, calibration=None))
     predictions = predict(raw, manifest, images=images, cache_dir=cache_dir, split=CHOSEN_ON, on_progress=on_progress)
     classes, positive = manifest.classes, manifest.classes.index(bundle.info.positive_class)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,12 +19,19 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
 from cxr.compare.parity.nouns import Probabilities
-from cxr.errors import InputError, UsageError, missing_package
+from cxr.compare.predictors.base import class_probabilities
+from cxr.errors import Fault, InputError, UsageError, missing_package
 from cxr.webapp.serve import serving
 from cxr.webapp.static import verify_files
 
-#: Names of the browser on Debian, Fedora, macOS; `cxr export verify --chromium PATH` names another.
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+#: Names of the browser on Debian and Fedora, and where it lies on macOS.
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
 INSTALL = "apt install chromium (Debian, Ubuntu), or any Chrome"
 FLAGS = (
     "--no-sandbox",
@@ -37,6 +45,14 @@ FLAGS = (
 #: Files of one question to the page: its answer holds their pixels.
 FILES_AT_ONCE = 8
 VERIFY_PAGE = "verify/verify.html"
+ANSWER_SECONDS, POLL_MS = 300, 20
+ASK = """([files, contract, model]) => {
+    window.told = null;
+    window.cxrVerify(files, contract, model, { pixels: true }).then(
+        (report) => { window.told = { report }; },
+        (error) => { window.told = { error: String(error) }; },
+    );
+}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +85,18 @@ def chromium() -> Iterator[Any]:
     path = find_chromium()
     if path is None:
         raise UsageError("there is no Chromium on this machine", hint=INSTALL)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
+    try:
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
+            try:
+                yield browser
+            finally:
+                browser.close()
+    except Error as error:
+        words = str(error).strip().splitlines() or ["it ended"]
+        raise Fault(f"the browser {path} failed: {words[0]}") from error
 
 
 def read_in_chromium(browser: Any, export: Bundle, files: Sequence[Path]) -> BrowserAnswer:
@@ -106,9 +126,21 @@ def _ask(page: Any, export: Bundle, addresses: Sequence[str], model: str) -> lis
     images: list[dict[str, Any]] = []
     for start in range(0, len(addresses), FILES_AT_ONCE):
         some = addresses[start : start + FILES_AT_ONCE]
-        call = "([files, contract, model]) => window.cxrVerify(files, contract, model, { pixels: true })"
-        images += page.evaluate(call, [some, contract, model])["images"]
+        page.evaluate(ASK, [some, contract, model])
+        images += _told(page)["images"]
     return images
+
+
+def _told(page: Any) -> dict[str, Any]:
+    """The page's answer, asked for again and again: a browser that stands still is not waited for without end."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (told := page.evaluate("() => window.told")) is None:
+        if time.monotonic() > deadline:
+            raise Fault(f"the browser gave no answer in {ANSWER_SECONDS} seconds")
+        page.wait_for_timeout(POLL_MS)
+    if "error" in told:
+        raise InputError(f"the page's code failed: {told['error']}")
+    return dict(told["report"])
 
 
 def _answer(export: Bundle, files: Sequence[Path], images: Sequence[dict[str, Any]]) -> BrowserAnswer:
@@ -119,9 +151,10 @@ def _answer(export: Bundle, files: Sequence[Path], images: Sequence[dict[str, An
             raise InputError(f"the browser cannot read {path.name}: {error['message']}")
     pixels = [np.frombuffer(base64.b64decode(image["pixels"]), np.uint8).reshape(shape) for image in images]
     times = [image["decode_ms"] + image["preprocess_ms"] + image["classify_ms"] for image in images]
+    scores = np.array([image["probabilities"] for image in images], np.float64).reshape(-1, len(export.info.classes))
     return BrowserAnswer(
         np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8),
-        np.array([image["probabilities"] for image in images], np.float64).reshape(-1, len(export.info.classes)),
+        class_probabilities(scores, export),
         np.array(times, np.float64),
     )
 

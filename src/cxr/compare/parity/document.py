@@ -79,7 +79,13 @@ def check_shippable(export: Bundle) -> str:
             f"{name} failed its verification ({failed[0]['why']}): it is not shipped",
             hint=f"to take it nevertheless: cxr export verify … --allow {name}",
         )
-    runtimes = ", ".join(check["runtime"] or "no runtime" for check in checks)
     verdicts = {check["verdict"] for check in checks}
-    leave = ", by leave of whoever ran it" if Verdict.ALLOWED.value in verdicts else ""
-    return f"{name} was verified in {runtimes}{leave}"
+    if Verdict.ALLOWED.value in verdicts:
+        return f"{name} failed its verification, and is taken by leave of whoever ran it"
+    ran = [check for check in checks if check["verdict"] != Verdict.NOT_RUN.value]
+    if not ran:
+        return f"{name} has not been verified: it could not be run"
+    runtimes = ", ".join(check["runtime"] for check in ran)
+    images = min((check["split"] or {"images": 0})["images"] for check in ran)
+    scored = f"{images:,} images of a split" if images else "golden images only"
+    return f"{name} was verified in {runtimes}, on {scored}"

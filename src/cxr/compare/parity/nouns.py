@@ -33,6 +33,8 @@ class Verdict(StrEnum):
     """What became of a format."""
 
     PASSED = "passed"
+    #: Nothing wrong on golden images, and no split was scored.
+    GOLDEN_ONLY = "golden only"
     FAILED = "failed"
     #: Beyond its tolerance, and taken nevertheless because the user said so.
     ALLOWED = "allowed"
@@ -102,7 +104,7 @@ class FormatCheck:
     @property
     def ships(self) -> bool:
         """Whether the format may be shipped."""
-        return self.verdict in {Verdict.PASSED, Verdict.ALLOWED}
+        return self.verdict in {Verdict.PASSED, Verdict.GOLDEN_ONLY, Verdict.ALLOWED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Bundle, ModelFormat, read_bundle
 from cxr.compare.parity.nouns import Cost, Probabilities, Scores
-from cxr.errors import CxrError, Fault, InputError
+from cxr.errors import CxrError, Fault, InputError, UsageError
 
 MODULE = "cxr.compare.parity.process"
 WARM_UP_RUNS = 5
@@ -31,7 +31,8 @@ def score_in_own_process(bundle: Bundle, pixels: NDArray[np.uint8], files: Seque
     """Probabilities of images: uint8 [N, H, W, C] as the bundle's preprocessing makes them, or the `files` of the same
     images for a model that decodes by itself.
 
-    Raises InputError when the model cannot be loaded or does not give probabilities, Fault when its runtime crashes.
+    Raises InputError when the model cannot be loaded or does not give probabilities, UsageError when its runtime is not
+    installed, Fault when that crashes.
     """
     with tempfile.TemporaryDirectory(prefix="cxr-verify-") as name, tempfile.TemporaryFile() as said:
         folder = Path(name)
@@ -41,7 +42,8 @@ def score_in_own_process(bundle: Bundle, pixels: NDArray[np.uint8], files: Seque
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False)
         if (folder / ERROR_FILE).is_file():
             told = json.loads((folder / ERROR_FILE).read_text(encoding="utf-8"))
-            raise InputError(told["message"], hint=told["hint"])
+            kind = UsageError if told["usage"] else InputError
+            raise kind(told["message"], hint=told["hint"])
         if ended.returncode or not (folder / COST_FILE).is_file():
             said.seek(0)
             words = said.read().decode("utf-8", "replace").strip().splitlines() or [f"it ended with {ended.returncode}"]
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bundle = read_bundle(Path(place), verify=False)
         scores, cost = _run(bundle, np.load(folder / "pixels.npy"), folder)
     except CxrError as error:
-        told = {"message": error.message, "hint": error.hint}
+        told = {"message": error.message, "hint": error.hint, "usage": isinstance(error, UsageError)}
         (folder / ERROR_FILE).write_text(json.dumps(told), encoding="utf-8")
         raise SystemExit(1) from error
     np.save(folder / SCORES_FILE, scores)
@@ -79,12 +81,15 @@ def _run(bundle: Bundle, pixels: NDArray[np.uint8], folder: Path) -> tuple[Proba
 
 
 def _peak_mb(predictor: Any) -> float:
-    """Peak resident memory of whoever ran the model: this process, or the one that the predictor keeps (ended here)."""
-    if close := getattr(predictor, "close", None):
-        close()
-    who = resource.RUSAGE_CHILDREN if close else resource.RUSAGE_SELF
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kilobytes elsewhere
-    return resource.getrusage(who).ru_maxrss / unit
+    """Peak resident memory of the process that runs the model: this one, or the one that the predictor keeps."""
+    try:
+        # Not ru_maxrss: on Linux that begins with what the parent had.
+        status = Path(f"/proc/{getattr(predictor, 'process_id', 'self')}/status").read_text(encoding="utf-8")
+        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) / 1024
+    except (OSError, ValueError):
+        unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kilobytes elsewhere
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def decodes(bundle: Bundle) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from cxr.bundle import Bundle, ModelFormat, read_bundle
 from cxr.compare.parity.chromium import BrowserAnswer, chromium, lacking_browser, read_in_chromium
 from cxr.compare.parity.images import ImageSet, for_tensorflow, golden_set, split_set
+from cxr.compare.parity.layer_order import unfoldable
 from cxr.compare.parity.nouns import (
     PIXEL_TOLERANCE,
     Cost,
@@ -27,7 +28,8 @@ from cxr.compare.parity.nouns import (
     compared_pixels,
 )
 from cxr.compare.parity.process import score_in_own_process
-from cxr.errors import CxrError, InputError
+from cxr.compare.ruler import check_manifest
+from cxr.errors import CxrError, InputError, UsageError
 from cxr.local_baseline.exports.nouns import Format
 from cxr.local_baseline.exports.registry import FORMATS
 from cxr.local_baseline.images.cache import Progress
@@ -98,6 +100,8 @@ def verify(request: VerifyRequest, on_progress: Progress) -> Verification:
     """Score golden images and the split with every export, each in a process of its own. Raises InputError for exports
     that are missing or out of date."""
     exports = find_exports(request.source, request.exports)
+    if request.manifest is not None:
+        check_manifest(request.source, request.manifest)
     contract = request.source.info.preprocessing
     golden = golden_set(contract)
     split = None
@@ -112,7 +116,8 @@ def verify(request: VerifyRequest, on_progress: Progress) -> Verification:
     checks: list[FormatCheck] = []
     for number, (form, export) in enumerate(exports):
         on_progress(number, len(exports), form.name)
-        checks += [_with_leave(request, check) for check in _checks(request, form, export, reference)]
+        found = _checks(request, form, export, reference)
+        checks += [_with_leave(request, _explained(request, _limited(check))) for check in found]
     on_progress(len(exports), len(exports), "")
     return Verification(
         source=request.source,
@@ -124,14 +129,16 @@ def verify(request: VerifyRequest, on_progress: Progress) -> Verification:
         split_images=len(split) if split else 0,
         manifest_hash=request.manifest.hash if request.manifest else "",
         created=datetime.now(UTC),
-        notes=_notes(request, exports),
+        notes=_notes(request, exports, split),
     )
 
 
-def _notes(request: VerifyRequest, exports: Sequence[tuple[Format, Bundle]]) -> tuple[str, ...]:
+def _notes(request: VerifyRequest, exports: Sequence[tuple[Format, Bundle]], split: ImageSet | None) -> tuple[str, ...]:
     notes = []
     if request.manifest is None:
         notes.append("only golden images were scored: --manifest FILE adds its test images")
+    elif split is not None and not split.files:
+        notes.append("the images lie in a bucket: what decodes files by itself was held against golden images only")
     in_browser = any(form.model_format is ModelFormat.TFJS for form, _ in exports)
     if in_browser and not request.in_browser:
         notes.append("no browser was used: decoding and resizing in the page were not verified")
@@ -155,6 +162,9 @@ def _checks(request: VerifyRequest, form: Format, export: Bundle, reference: _Re
 def _guarded(form: Format, export: Bundle, runtime: Runtime, run: Callable[[], FormatCheck]) -> FormatCheck:
     try:
         return run()
+    except UsageError as error:  # a package or a built file that is not here
+        why = f"{error.message}: {error.hint}" if error.hint else error.message
+        return FormatCheck(form, export, runtime, Verdict.NOT_RUN, why=why)
     except CxrError as error:
         return FormatCheck(form, export, runtime, Verdict.FAILED, why=error.message)
 
@@ -216,14 +226,31 @@ def _excess(form: Format, golden: Difference, split: Difference | None) -> str:
     theirs that lies at the threshold by chance would be many percent, so only the split's calls and mean count."""
     tolerance, words = form.tolerance, []
     for name, difference in (("golden images", golden), ("the split", split)):
-        if difference is not None and difference.largest > tolerance.difference:
+        if difference is not None and not difference.largest <= tolerance.difference:
             words.append(f"{name}: off by up to {difference.largest:.2g}, {tolerance.difference:g} is allowed")
     judged = split or golden
-    if judged.mean > tolerance.mean:
+    if not judged.mean <= tolerance.mean:
         words.append(f"off by {judged.mean:.2g} on average, {tolerance.mean:g} is allowed")
     if split is not None and split.flipped_share > tolerance.flipped:
         words.append(f"{split.flipped} of {split.images} calls flipped, {tolerance.flipped:.1%} is allowed")
     return "; ".join(words)
+
+
+def _limited(check: FormatCheck) -> FormatCheck:
+    """Without a split nothing is known of calls: that is not a full pass."""
+    if check.verdict is Verdict.PASSED and check.split is None:
+        return replace(check, verdict=Verdict.GOLDEN_ONLY)
+    return check
+
+
+def _explained(request: VerifyRequest, check: FormatCheck) -> FormatCheck:
+    """With the reason where it is known: 8 bits need batch norm folded into convolutions."""
+    if check.verdict is not Verdict.FAILED or not check.format.needs_representative:
+        return check
+    if (pair := unfoldable(request.source.model_path)) is None:
+        return check
+    order = f"its layer order: {pair[0]} follows the activation of {pair[1]}, so batch norm cannot be folded"
+    return replace(check, why=f"{check.why}; {order}")
 
 
 def _with_leave(request: VerifyRequest, check: FormatCheck) -> FormatCheck:

@@ -25,6 +25,11 @@ class TfjsPredictor:
         self._said = said
         self._line()  # the model is loaded
 
+    @property
+    def process_id(self) -> int:
+        """Of Node."""
+        return self._process.pid
+
     def predict(self, images: Images) -> Probabilities:
         """See Predictor."""
         rows = []
