@@ -235,7 +235,7 @@ def film_pixels(reader: Reader) -> np.ndarray:
 
 def test_the_heat_map_lies_over_the_image_at_the_sliders_opacity(reader: Reader, films: list[Path]) -> None:
     reader.give(films[1])
-    reader.page.select_option("#heat-class", label="PNEUMONIA")
+    reader.page.select_option("#heat-class", label=max(CLASSES, key=reader.probability))
     reader.page.fill("#heat-opacity", "0")
     plain = film_pixels(reader).astype(int)
     assert np.abs(plain[..., 0] - np.asarray(Image.open(films[1])).astype(int)).max() <= 1
@@ -397,7 +397,7 @@ def test_a_page_without_its_model_says_so(browser: Any, page_folder: Path, tmp_p
 class CleanUrls(PageHandler):
     """A host that sends /index.html to /, as many do."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         if self.path.endswith("/index.html"):
             self.send_response(308)
             self.send_header("Location", self.path.removesuffix("index.html"))
@@ -456,10 +456,9 @@ def test_a_page_without_check_and_hashes_says_so_and_calibrates_what_the_model_d
     browser: Any, bundle: Bundle, page_folder: Path, films: list[Path], tmp_path: Path
 ) -> None:
     export = read_bundle(page_folder.parent / "exports" / "tfjs-float16")
-    hot = Calibration("temperature", 2.5, "smallest cross-entropy", "validation", 40, 0.7, 0.6)
-    page = build_page(
-        PageRequest(Bundle(export.folder, replace(export.info, calibration=hot)), bundle), tmp_path / "page"
-    )
+    cold = Calibration("temperature", 0.2, "smallest cross-entropy", "validation", 40, 0.7, 0.6)
+    uncalibrated = Bundle(export.folder, replace(export.info, calibration=cold))
+    page = build_page(PageRequest(uncalibrated, bundle), tmp_path / "page")
     context = browser.new_context()
     reader = Reader(context.new_page())
     with serving(page.folder) as server:
@@ -469,14 +468,11 @@ def test_a_page_without_check_and_hashes_says_so_and_calibrates_what_the_model_d
         shown = reader.probability("PNEUMONIA")
         assert reader.csv()[0]["training_image"] == ""
     context.close()
-    assert (
-        words
-        == "This page does not check whether an image is a chest X-ray. It cannot tell training images from others."
-    )
+    assert "does not check whether an image is a chest X-ray. It cannot tell training images" in words
     raw = keras_probability(bundle, films[1])
-    wanted = float(calibrated(np.array([[1 - raw, raw]]), hot)[0, 1])
+    wanted = float(calibrated(np.array([[1 - raw, raw]]), cold)[0, 1])
     assert abs(wanted - raw) > 0.02
-    assert shown == pytest.approx(wanted, abs=2e-3)
+    assert shown == pytest.approx(wanted, abs=5e-3)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -513,7 +509,7 @@ def test_the_page_fits_its_screen(
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     reader.page.screenshot(path=ARTEFACTS / f"page-{name}.png", full_page=True)
     assert reader.page.evaluate("() => document.documentElement.scrollWidth") <= width
-    disclaimer = reader.page.locator(".disclaimer")
+    disclaimer = reader.page.locator(".disclaimer:not(.inside)")
     reader.page.mouse.wheel(0, 5_000)
     assert disclaimer.is_visible()
     box = disclaimer.bounding_box()
