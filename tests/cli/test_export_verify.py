@@ -26,6 +26,7 @@ from cxr.bundle import (
     read_bundle,
     write_bundle,
 )
+from cxr.compare.parity.document import check_shippable
 from cxr.webapp import static
 from cxr.webapp.page import read_page
 
@@ -110,6 +111,19 @@ def test_faithful_exports_pass_in_every_runtime(run_cxr: RunCxr, work: Path) -> 
     written = json.loads((work / "runs" / "tiny-exports" / "verification.json").read_text())
     assert written["checks"] == said["checks"]
     assert "not a medical device" in done.stderr
+
+
+def test_without_a_split_nothing_has_passed_in_full(run_cxr: RunCxr, work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / "runs", tmp_path / "runs")
+    for name in ("saved-model", "tfjs-uint16", "onnx"):
+        shutil.rmtree(tmp_path / "runs" / "tiny-exports" / name)
+    done = run_cxr("export", "verify", "runs/tiny", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (check,) = json.loads(done.stdout)["checks"]
+    assert check["verdict"] == "golden only"
+    assert "only golden images were scored" in done.stderr
+    said = check_shippable(read_bundle(tmp_path / "runs" / "tiny-exports" / "tflite"))
+    assert said == "tflite was verified in LiteRT, on golden images only"
 
 
 @pytest.fixture
