@@ -39,7 +39,7 @@ def kermany_listing() -> Path:
 def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a working folder whose emulator is running, with no image in its bucket yet."""
     settings = Settings(state_dir=tmp_path_factory.mktemp("work") / ".cxr", bucket="cxr-tests")
-    ensure_running(settings.emulator_dir, idle_exit_seconds=300)
+    ensure_running(settings.emulator_dir, idle_exit_seconds=3_600)  # longer than a worker is busy with other files
     yield settings
     stop(settings.emulator_dir)
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install "cxr[gcp]"')
 
-from cxr.cloud.emulator.process import environment, running_url
+from cxr.cloud.emulator.process import ensure_running, environment, running_url
 from cxr.manifests.manifest import ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
 from cxr.manifests.patients import patient_of
@@ -55,7 +55,7 @@ def _manifest(folder: Path, names: list[str]) -> Path:
 def study(tmp_path_factory: pytest.TempPathFactory, local_cloud: Settings) -> Path:
     """A folder with a manifest all of whose files (of no use but their bytes) are in a bucket of the emulator."""
     folder = tmp_path_factory.mktemp("import-file")
-    endpoint = running_url(local_cloud.emulator_dir)
+    endpoint = ensure_running(local_cloud.emulator_dir)
     create_private_bucket(BUCKET, region="us-central1", endpoint=endpoint, project=None)
     store = open_store(URL, endpoint=endpoint)
     for number, name in enumerate(NAMES):

@@ -169,17 +169,17 @@ def test_a_file_that_is_no_model_is_refused_with_its_path(judged, world, tmp_pat
         open_predictor(bundle)
 
 
-def test_a_format_that_only_browsers_run_is_refused(judged, world, tmp_path):
-    (tmp_path / "model.json").write_text("{}")
+def test_a_format_that_runs_elsewhere_only_is_refused(judged, world, tmp_path):
+    (tmp_path / "model.mlpackage").write_text("{}")
     bundle = judged.write(
         tmp_path,
         world.manifest.hash,
-        name="browser",
-        format=ModelFormat.TFJS,
-        model_path="model.json",
+        name="phone",
+        format=ModelFormat.CORE_ML,
+        model_path="model.mlpackage",
         preprocessing=judged.EDGE,
     )
-    with pytest.raises(InputError, match="tf-js model, which cannot be scored here"):
+    with pytest.raises(InputError, match="core-ml model, which cannot be scored here"):
         open_predictor(bundle)
 
 
@@ -193,7 +193,7 @@ def test_a_tflite_file_of_another_size_than_its_preprocessing_is_refused(judged,
 
 
 @pytest.mark.parametrize(
-    ("name", "package", "extra"), [("keras", "tensorflow", "train"), ("tflite", "ai_edge_litert", "export")]
+    ("name", "package", "extra"), [("keras", "tensorflow", "train"), ("tflite", "ai_edge_litert", "litert")]
 )
 def test_a_runtime_that_is_not_installed_is_named_with_the_line_that_installs_it(world, name, package, extra):
     # A process of its own: a name that is None in sys.modules cannot be imported.

@@ -142,7 +142,8 @@ def test_batch_norm_is_folded_into_the_edge_nets_convolutions(edge: Any, tmp_pat
     export_tfjs(without_scaling(edge), tmp_path, batch_size=1)
     nodes = json.loads((tmp_path / "model.json").read_text())["modelTopology"]["node"]
     ops = [node["op"] for node in nodes]
-    assert ops.count("Conv2D") == 6
+    assert ops.count("_FusedConv2D") == 6
+    assert "Conv2D" not in ops
     assert "Rsqrt" not in ops
     assert "FusedBatchNormV3" not in ops
 

@@ -154,7 +154,7 @@ def test_recipes_run_on_the_kernels_that_the_page_carries(name: str, score_in_no
     model(pixels.astype(np.float32), training=True)  # statistics that are not those of the first moment
     export_tfjs(model, tmp_path, batch_size=1)
     head, *images, tail = score_in_node(tmp_path, pixels)
-    assert (head["backend"], head["images"]) == ("wasm", 2)
+    assert (head["backend"], len(images)) == ("wasm", 2)
     expected = model(pixels.astype(np.float32)).numpy()[:, -1]
     assert np.abs([image["probabilities"][1] for image in images] - expected).max() < 1e-4
     assert tail["tensors"][0] == tail["tensors"][1]

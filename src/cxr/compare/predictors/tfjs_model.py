@@ -48,7 +48,7 @@ class TfjsPredictor:
             self._process.wait()
             self._said.seek(0)
             words = self._said.read().decode("utf-8", "replace").strip().splitlines() or ["Node ended"]
-            raise InputError(f"the model of {self._bundle.folder} cannot be run in Node: {words[-1]}")
+            raise InputError(f"cannot load the model {self._bundle.model_path} in Node: {words[-1]}")
         document: dict[str, Any] = json.loads(line)
         return document
 
