@@ -29,6 +29,7 @@ from cxr.cloud.hosting.record import RECORD
 from cxr.cloud.hosting.removal import plan_removal
 from cxr.cloud.uploading import destination_of, plan_manifest_upload
 from cxr.errors import NotFound, UsageError, VersionConflict
+from cxr.manifests.manifest import Manifest
 from cxr.manifests.scan import scan
 from cxr.settings import Settings
 from cxr.webapp.headers import cache_control, content_type
@@ -211,13 +212,125 @@ def test_images_are_not_sent_to_a_public_bucket(
     host: GcsHost, page: Path, local_cloud: Settings, tmp_path: Path
 ) -> None:
     host_page(plan(host, page, public=True))
-    for level, label in enumerate(("NORMAL", "PNEUMONIA")):
-        (tmp_path / "images" / label).mkdir(parents=True)
-        Image.new("L", (8, 8), 90 * level).save(tmp_path / "images" / label / "a.png")
-    manifest = scan(tmp_path / "images")
+    manifest = manifest_of(tmp_path / "images")
     there = destination_of(connect(replace(local_cloud, bucket=host.identity()["bucket"])))
     with pytest.raises(UsageError, match="everybody could read the images"):
         plan_manifest_upload(there, manifest, tmp_path / "plan.jsonl")
+
+
+def grant(host: GcsHost, member: str, role: str) -> None:
+    policy = host._bucket.get_iam_policy(requested_policy_version=3)
+    policy.bindings.append({"role": role, "members": {member}})
+    host._bucket.set_iam_policy(policy)
+
+
+def dormant(host: GcsHost, member: str, role: str) -> None:
+    """A bucket that grants somebody something, and prevents public access."""
+    host.create(REGION)
+    configure(host, prevention="inherited")
+    grant(host, member, role)
+    configure(host, prevention="enforced")
+
+
+def configure(host: GcsHost, *, prevention: str | None = None, uniform: bool | None = None) -> None:
+    bucket = host._client.get_bucket(host._bucket.name)
+    if prevention is not None:
+        bucket.iam_configuration.public_access_prevention = prevention
+    if uniform is not None:
+        bucket.iam_configuration.uniform_bucket_level_access_enabled = uniform
+    bucket.patch()
+
+
+@pytest.mark.parametrize(
+    ("member", "role"),
+    [
+        ("allUsers", "roles/storage.objectAdmin"),
+        ("allAuthenticatedUsers", "roles/storage.objectViewer"),
+        ("allUsers", "roles/storage.legacyBucketReader"),
+    ],
+    ids=["writers", "signed-in", "listing"],
+)
+def test_grants_that_prevention_keeps_asleep_are_not_woken(host: GcsHost, page: Path, member: str, role: str) -> None:
+    dormant(host, member, role)
+    host_page(plan(host, page))  # private, it may lie there
+    with pytest.raises(UsageError, match=f"{member} has {role}"):
+        plan(host, page, public=True)
+    found = host.look()
+    assert found is not None
+    assert found.prevented
+
+
+def test_a_grant_that_was_there_before_is_there_afterwards(host: GcsHost, page: Path) -> None:
+    dormant(host, "allUsers", "roles/storage.objectViewer")
+    host_page(plan(host, page, public=True))
+    assert browse(host, "page/index.html").status_code == 200
+    remove_page(plan_removal(host, "page/"))
+    bindings = host._bucket.get_iam_policy(requested_policy_version=3).bindings
+    assert [one["role"] for one in bindings if "allUsers" in one["members"]] == ["roles/storage.objectViewer"]
+    found = host.look()
+    assert found is not None
+    assert (found.prevented, found.public) == (True, False)
+
+
+@pytest.mark.parametrize("meanwhile", ["image", "grant"])
+def test_what_changes_while_the_user_is_asked_keeps_the_bucket_private(
+    host: GcsHost, page: Path, meanwhile: str
+) -> None:
+    dormant(host, "user:somebody@example.org", "roles/storage.objectViewer")
+    asked = plan(host, page, public=True)
+    if meanwhile == "image":
+        host.put("cxr/images/person1.jpeg", b"x", replace_headers(), "absent")
+    else:
+        configure(host, prevention="inherited")
+        grant(host, "allUsers", "roles/storage.objectAdmin")
+        configure(host, prevention="enforced")
+    with pytest.raises(UsageError, match=r"person1\.jpeg|objectAdmin"):
+        host_page(asked)
+    found = host.look()
+    assert found is not None
+    assert (found.prevented, found.public) == (True, False)
+    assert not plan_removal(host, "page/").withdraw  # it was never made public
+
+
+@pytest.mark.parametrize(
+    ("prevention", "public", "refused"),
+    [("enforced", False, False), ("enforced", True, True), ("inherited", False, True), ("inherited", True, True)],
+)
+def test_access_lists_of_single_objects_must_be_ended_where_they_count(
+    host: GcsHost, page: Path, prevention: str, public: bool, refused: bool
+) -> None:
+    host.create(REGION)
+    configure(host, prevention=prevention, uniform=False)
+    if not refused:
+        host_page(plan(host, page, public=public))
+        return
+    with pytest.raises(UsageError, match="access lists of single objects") as error:
+        plan(host, page, public=public)
+    name = host.identity()["bucket"]
+    assert f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access" in (error.value.hint or "")
+
+
+def manifest_of(folder: Path) -> Manifest:
+    for level, label in enumerate(("NORMAL", "PNEUMONIA")):
+        (folder / label).mkdir(parents=True)
+        Image.new("L", (8, 8), 90 * level).save(folder / label / "a.png")
+    return scan(folder)
+
+
+@pytest.mark.parametrize("prevention", ["enforced", "inherited"])
+def test_images_are_not_sent_where_access_lists_could_show_them(
+    host: GcsHost, local_cloud: Settings, tmp_path: Path, prevention: str
+) -> None:
+    host.create(REGION)
+    configure(host, prevention=prevention, uniform=False)
+    manifest = manifest_of(tmp_path / "images")
+    there = destination_of(connect(replace(local_cloud, bucket=host.identity()["bucket"])))
+    if prevention == "enforced":
+        assert plan_manifest_upload(there, manifest, tmp_path / "plan.jsonl").warnings == ()
+        return
+    with pytest.raises(UsageError, match="access lists of single objects") as refused:
+        plan_manifest_upload(there, manifest, tmp_path / "plan.jsonl")
+    assert "--uniform-bucket-level-access" in (refused.value.hint or "")
 
 
 # The command line.

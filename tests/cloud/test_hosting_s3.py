@@ -117,6 +117,108 @@ def test_a_bucket_with_images_is_never_made_public(host: S3Host, page: Path) -> 
         plan(host, page, public=True)
 
 
+def statement(**parts: Any) -> dict[str, Any]:
+    everything = {"Sid": "Theirs", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+    return {key: value for key, value in {**everything, **parts}.items() if value is not None}
+
+
+OPEN: dict[str, dict[str, Any]] = {
+    "https": statement(Condition={"Bool": {"aws:SecureTransport": "true"}}),
+    "anybody-but": statement(Principal=None, NotPrincipal={"AWS": "arn:aws:iam::123456789012:root"}),
+    "in-a-list": statement(Principal={"AWS": ["arn:aws:iam::123456789012:root", "*"]}),
+}
+NETWORK = statement(Condition={"StringEquals": {"aws:SourceVpce": "vpce-1a2b3c4d"}})
+
+
+def put_policy(client: Any, bucket: str, *statements: dict[str, Any]) -> None:
+    document = {"Version": "2012-10-17", "Statement": list(statements)}
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+
+
+@pytest.mark.parametrize("grant", OPEN.values(), ids=OPEN.keys())
+def test_a_bucket_that_is_public_under_conditions_is_public(
+    host: S3Host, page: Path, bucket: str, client: Any, grant: dict[str, Any]
+) -> None:
+    client.create_bucket(Bucket=bucket)
+    put_policy(client, bucket, grant)
+    with pytest.raises(UsageError, match="is public"):
+        plan(host, page)
+
+
+@pytest.mark.parametrize("grant", OPEN.values(), ids=OPEN.keys())
+def test_statements_that_the_block_keeps_asleep_are_not_woken(
+    host: S3Host, page: Path, bucket: str, client: Any, grant: dict[str, Any]
+) -> None:
+    client.create_bucket(Bucket=bucket)
+    put_policy(client, bucket, grant)
+    client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=ALL_BLOCKED)
+    host_page(plan(host, page))  # private, it may lie there
+    with pytest.raises(UsageError, match="statement Theirs of its policy"):
+        plan(host, page, public=True)
+    # A statement of our name that shows more than a page's is somebody else's.
+    put_policy(client, bucket, statement(Sid=STATEMENT, Action=["s3:GetObject", "s3:PutObject"]))
+    with pytest.raises(UsageError, match=f"statement {STATEMENT} of its policy"):
+        plan(host, page, public=True)
+
+
+def test_a_statement_that_was_there_before_is_there_afterwards(
+    host: S3Host, page: Path, bucket: str, client: Any
+) -> None:
+    client.create_bucket(Bucket=bucket)
+    before = statement(Sid=STATEMENT, Resource=f"arn:aws:s3:::{bucket}/older/*")
+    put_policy(client, bucket, before)
+    client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=ALL_BLOCKED)
+    host_page(plan(host, page, public=True))
+    remove_page(plan_removal(host, "page/"))
+    assert json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"] == [before]
+    assert client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == ALL_BLOCKED
+
+
+@pytest.mark.parametrize("meanwhile", ["image", "statement"])
+def test_what_changes_while_the_user_is_asked_keeps_it_blocked(
+    host: S3Host, page: Path, bucket: str, client: Any, meanwhile: str
+) -> None:
+    host_page(plan(host, page))
+    asked = plan(host, page, public=True)
+    if meanwhile == "image":
+        host.put("xrays/one.jpeg", b"x", PLAIN, "absent")
+    else:
+        put_policy(client, bucket, OPEN["https"])
+    with pytest.raises(UsageError, match=r"xrays/one\.jpeg|statement Theirs"):
+        host_page(asked)
+    assert client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == ALL_BLOCKED
+
+
+@pytest.mark.parametrize(
+    ("grant", "said", "public"),
+    [(NETWORK, False, False), (OPEN["https"], True, True), (NETWORK, None, True)],
+    ids=["network", "https", "may-not-ask"],
+)
+def test_amazon_is_asked_whether_a_policy_is_public(
+    monkeypatch: pytest.MonkeyPatch, grant: dict[str, Any], said: bool | None, public: bool
+) -> None:
+    from botocore.stub import Stubber
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    host = S3Host("my-page")
+    with Stubber(host._client) as answers:
+        answers.add_response("get_bucket_location", {"LocationConstraint": REGION})
+        answers.add_client_error("get_public_access_block", "NoSuchPublicAccessBlockConfiguration", "", 404)
+        answers.add_client_error("get_bucket_website", "NoSuchWebsiteConfiguration", "", 404)
+        answers.add_response("get_bucket_policy", {"Policy": json.dumps({"Statement": [grant]})})
+        if said is None:
+            answers.add_client_error("get_bucket_policy_status", "AccessDenied", "", 403)
+        else:
+            answers.add_response("get_bucket_policy_status", {"PolicyStatus": {"IsPublic": said}})
+        found = host.look()
+        answers.assert_no_pending_responses()
+    assert found is not None
+    assert found.public == public
+
+
 def test_what_changed_meanwhile_is_not_replaced(host: S3Host, page: Path) -> None:
     host_page(plan(host, page))
     (page / "index.html").write_bytes(b"new")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,88 @@ def test_an_automl_graph_model_is_known_by_its_dictionary(folder: Path) -> None:
     graph_model(folder, lost=1)
     with pytest.raises(InputError, match="weights have 7 bytes"):
         recognise(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../payload", "{outside}", "sub/../../payload", "..\\payload", "C:payload", "", "a\0b", 7], ids=repr
+)
+def test_weights_outside_the_models_folder_are_refused(folder: Path, tmp_path: Path, name: Any) -> None:
+    (tmp_path / "payload").write_bytes(bytes(8))  # as many bytes as the graph model's weights
+    (folder / "sub").mkdir()
+    graph_model(folder)
+    document = json.loads((folder / "model.json").read_text())
+    said = name.format(outside=tmp_path / "payload") if isinstance(name, str) else name
+    document["weightsManifest"][0]["paths"] = [said]
+    (folder / "model.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="out of its folder") as refused:
+        imported(folder)
+    assert repr(said) in refused.value.message
+    assert {path.name for path in tmp_path.iterdir()} == {"export", "payload"}
+
+
+@pytest.mark.parametrize("linked", ["w.bin", "model.json", "dict.txt"])
+def test_a_graph_models_links_are_refused(folder: Path, linked: str) -> None:
+    graph_model(folder)
+    (folder / linked).rename(folder.parent / "private")
+    (folder / linked).symlink_to(folder.parent / "private")
+    with pytest.raises(InputError, match=f"{linked} is a symbolic link") as refused:
+        recognise(folder)
+    assert "cp -rL" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("linked", ["net.tflite", "labels.txt"])
+def test_a_files_links_are_refused(folder: Path, linked: str) -> None:
+    (folder / "net.tflite").write_bytes(b"....TFL3")
+    (folder / "labels.txt").write_text(NUMBERED)
+    recognise(folder)
+    (folder / linked).rename(folder.parent / "private")
+    (folder / linked).symlink_to(folder.parent / "private")
+    with pytest.raises(InputError, match=f"{linked} is a symbolic link"):
+        recognise(folder)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "pipe"])
+def test_a_saved_models_links_do_not_reach_the_bundle(model: Any, folder: Path, kind: str) -> None:
+    model.export(folder / "1", verbose=False)
+    secret = folder.parent / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_text("private")
+    strange = folder / "1" / "assets" / "extra"
+    if kind == "pipe":
+        os.mkfifo(strange)
+    else:
+        strange.symlink_to(secret if kind == "folder" else secret / "key.txt")
+    with pytest.raises(InputError, match=r"extra is (a symbolic link|no file)"):
+        imported(folder, classes=CLASSES, preprocessing=SCALE)
+    assert not (folder.parent / "bundle").exists()
+
+
+def test_the_folder_that_the_user_names_may_be_a_link(tflite: bytes, folder: Path) -> None:
+    (folder / "model.tflite").write_bytes(tflite)
+    (folder / "labels.txt").write_text(NUMBERED)
+    link = folder.parent / "link"
+    link.symlink_to(folder)
+    assert recognise(link).labels == CLASSES
+
+
+def test_a_teachable_machines_saved_model_is_known_by_the_labels_beside_it(model: Any, folder: Path) -> None:
+    model.export(folder / "model.savedmodel", verbose=False)
+    (folder / "labels.txt").write_text(NUMBERED)
+    done = imported(folder)
+    info = read_bundle(done.bundle.folder).info
+    assert (done.found.maker, info.format, info.classes) == ("Teachable Machine", ModelFormat.SAVED_MODEL, CLASSES)
+    assert (info.preprocessing.aspect, info.preprocessing.offset) == ("center-crop", -1.0)
+    assert (done.bundle.folder / "model" / "labels.txt").is_file()
+    np.testing.assert_allclose(scores(done.bundle), expected(model), atol=1e-5)
+
+
+def test_labels_beside_the_folder_that_is_named_are_not_taken(folder: Path) -> None:
+    (folder / "model.savedmodel").mkdir()
+    (folder / "model.savedmodel" / "saved_model.pb").write_bytes(b"x")
+    (folder / "labels.txt").write_text(NUMBERED)
+    assert recognise(folder).labels == CLASSES
+    inside = recognise(folder / "model.savedmodel")
+    assert (inside.maker, inside.labels) == ("an unknown program", None)
 
 
 def test_a_layers_model_is_refused_with_the_way_round(folder: Path) -> None:

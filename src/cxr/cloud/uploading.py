@@ -13,7 +13,14 @@ from cxr.cloud.connection import Connection, is_region
 from cxr.errors import CxrError, InputError, Interrupted, NotAllowed, UsageError, VersionConflict
 from cxr.manifests.manifest import Manifest, canonical_csv
 from cxr.storage import Digest
-from cxr.storage.buckets import EVERYBODY, BucketState, bucket_policy, create_private_bucket, find_bucket
+from cxr.storage.buckets import (
+    EVERYBODY,
+    BucketState,
+    bucket_policy,
+    create_private_bucket,
+    end_lists_command,
+    find_bucket,
+)
 from cxr.storage.checksums import digest_of_bytes
 from cxr.storage.retrying import RetryingStore
 from cxr.storage.store import ABSENT
@@ -264,10 +271,16 @@ def _check_not_public(connection: Connection, bucket: BucketState) -> None:
     try:
         bindings = bucket_policy(bucket.name, endpoint=connection.endpoint, project=connection.project)
     except NotAllowed:
-        return  # who may not read the policy is told that public access is not prevented
+        bindings = []  # who may not read the policy is told that public access is not prevented
     if any(EVERYBODY & set(binding["members"]) for binding in bindings):
         raise UsageError(
             f"gs://{bucket.name} is public: everybody could read the images", hint="send them to another --bucket"
+        )
+    if not bucket.uniform:
+        raise UsageError(
+            f"gs://{bucket.name} prevents no public access and has access lists of single objects: they may show the "
+            "images to everybody",
+            hint=f"{end_lists_command(bucket.name)}, or send them to another --bucket",
         )
 
 

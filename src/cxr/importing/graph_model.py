@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.errors import InputError
+from cxr.importing.members import member
 
 #: Bytes of one value in a weights shard (tfjs-converter's weights manifest).
 DTYPE_BYTES = {"float32": 4, "int32": 4, "uint32": 4, "float16": 2, "uint16": 2, "uint8": 1, "bool": 1, "complex64": 8}
@@ -44,16 +45,17 @@ def is_layers_model(folder: Path) -> bool:
 
 
 def read_graph_model(folder: Path) -> GraphModel:
-    """Raises InputError for what is no graph model, or not whole; the message goes on behind `it is broken: `."""
+    """Raises InputError for what is no graph model, or not whole, or has weights outside its folder; the message
+    goes on behind `it is broken: `."""
     try:
-        document = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+        document = json.loads(member(folder, MODEL_FILE).read_text(encoding="utf-8"))
         nodes = {node["name"]: node for node in document["modelTopology"]["node"]}
         manifest = document["weightsManifest"]
         wanted = sum(_weight_bytes(weight) for group in manifest for weight in group["weights"])
         paths = tuple(path for group in manifest for path in group["paths"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{MODEL_FILE} is no graph model ({type(error).__name__}: {error})") from error
-    absent = [path for path in paths if not (folder / path).is_file()]
+    absent = [path for path in paths if not member(folder, path).is_file()]
     if absent:
         raise InputError(f"its weights {', '.join(absent)} are missing")
     stored = sum((folder / path).stat().st_size for path in paths)

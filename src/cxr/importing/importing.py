@@ -16,6 +16,7 @@ from cxr.importing.contract_options import contract_of
 from cxr.importing.contracts import AUTOML_PREPROCESSING
 from cxr.importing.graph_model import MODEL_FILE, read_graph_model
 from cxr.importing.labels import Labels
+from cxr.importing.members import member
 from cxr.importing.nouns import Found, Input, Maker, ModelReader
 from cxr.importing.recognise import recognise
 from cxr.labels import positive_class, task_of
@@ -137,7 +138,7 @@ def _copy(found: Found, part: Path, reader: ModelReader) -> Path:
     if found.format is ModelFormat.TFJS:
         for name in (MODEL_FILE, *read_graph_model(found.model).shards):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(found.model / name, folder / name)
+            shutil.copyfile(member(found.model, name), folder / name)
         return folder
     if found.format is ModelFormat.SAVED_MODEL:
         return Path(shutil.copytree(found.model, folder / "saved_model"))

@@ -12,17 +12,21 @@ from cxr.errors import InputError, UsageError
 from cxr.importing.contracts import AUTOML_PREPROCESSING, TEACHABLE_PREPROCESSING
 from cxr.importing.graph_model import MODEL_FILE, is_layers_model, read_graph_model
 from cxr.importing.labels import DICTIONARY, LABEL_FILE, Labels, labels_in_tflite, lines_of, without_numbers
+from cxr.importing.members import check_no_link, check_tree
 from cxr.importing.nouns import Found, Maker
 from cxr.importing.tflite_files import is_compiled, is_tflite
 
 SAVED_MODEL_FILE = "saved_model.pb"
+#: Teachable Machine's SavedModel: a folder of this name, with the labels beside it.
+_TEACHABLE_FOLDER = "model.savedmodel"
 _KERAS = (".keras", ".h5")
 
 
 def recognise(folder: Path) -> Found:
     """The one model in `folder` or in one of its folders.
 
-    Raises InputError when there is none, several, or one that cannot be scored here; UsageError for a bundle.
+    Raises InputError when there is none, several, one that cannot be scored here, or one with symbolic links;
+    UsageError for a bundle.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}", hint="unpack the export, and name its folder")
@@ -39,7 +43,8 @@ def recognise(folder: Path) -> Found:
         raise InputError(
             f"{folder} holds {len(candidates)} models: {names}", hint="import one: give each a folder with its labels"
         )
-    return _found(candidates[0])
+    check_no_link(candidates[0], folder)
+    return _found(candidates[0], folder)
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -52,14 +57,27 @@ def _candidates(folder: Path) -> list[Path]:
     return found
 
 
-def _found(model: Path) -> Found:
+def _found(model: Path, top: Path) -> Found:
     if model.is_file():
         return _tflite(model) if model.suffix == ".tflite" else _keras(model)
     if (model / SAVED_MODEL_FILE).is_file():
-        return Found(Maker.UNKNOWN, ModelFormat.SAVED_MODEL, model, _listed(model), None, SAVED_MODEL_FILE)
+        return _saved_model(model, top)
+    check_no_link(model / MODEL_FILE, model)
     if is_layers_model(model):
         raise _layers_refusal(model)
     return _graph(model)
+
+
+def _saved_model(model: Path, top: Path) -> Found:
+    check_tree(model)
+    # What lies beside the folder that the user named is none of the model's.
+    if model.name == _TEACHABLE_FOLDER and model != top:
+        labels, numbered, files = _label_file(model.parent)
+        if numbered:
+            signs = f"{_TEACHABLE_FOLDER} and the numbered lines of {LABEL_FILE}"
+            form, contract = ModelFormat.SAVED_MODEL, TEACHABLE_PREPROCESSING
+            return Found(Maker.TEACHABLE_MACHINE, form, model, labels, contract, signs, files)
+    return Found(Maker.UNKNOWN, ModelFormat.SAVED_MODEL, model, _label_file(model)[0], None, SAVED_MODEL_FILE)
 
 
 def _tflite(model: Path) -> Found:
@@ -99,7 +117,7 @@ def _graph(model: Path) -> Found:
     try:
         graph = read_graph_model(model)
     except InputError as error:
-        raise InputError(f"the TF.js model in {model} is broken: {error.message}") from error
+        raise InputError(f"the TF.js model in {model} is broken: {error.message}", hint=error.hint) from error
     labels, _, files = _label_file(model)
     if not (model / DICTIONARY).is_file() or len(graph.input_shape() or []) != 4:
         return Found(Maker.UNKNOWN, ModelFormat.TFJS, model, labels, None, "a TF.js graph model", files)
@@ -128,11 +146,8 @@ def _label_file(folder: Path) -> tuple[Labels | None, bool, tuple[Path, ...]]:
     return None, False, ()
 
 
-def _listed(folder: Path) -> Labels | None:
-    return _label_file(folder)[0]
-
-
 def _label_files(folder: Path) -> Iterator[Path]:
     for name in (DICTIONARY, LABEL_FILE):
         if (folder / name).is_file():
+            check_no_link(folder / name, folder)
             yield folder / name

@@ -59,6 +59,12 @@ def bucket_policy(name: str, *, endpoint: str | None, project: str | None) -> li
     return [dict(binding) for binding in policy.bindings]
 
 
+def end_lists_command(name: str) -> str:
+    """The command that makes a bucket's access uniform: access lists of the bucket, of single objects and of what is
+    sent to it (default object ACLs) may name everybody, and count for nothing then."""
+    return f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access"
+
+
 def create_private_bucket(
     name: str, *, region: str, endpoint: str | None, project: str | None, haul: Haul | None = None
 ) -> None:

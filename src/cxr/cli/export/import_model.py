@@ -46,9 +46,9 @@ def import_command(
 ) -> None:
     """Make a bundle of a model from elsewhere, so that it can be compared, exported and shown.
 
-    Known: AutoML's and Vertex AI's edge exports (TFLite, TF.js, SavedModel), Teachable Machine (TFLite, Keras), and any
-    TFLite, SavedModel, Keras file or TF.js graph model when --preprocessing says what its files do not. It is scored
-    once on a synthetic picture. Research use, not a medical device.
+    Known: AutoML's and Vertex AI's edge exports (TFLite, TF.js, SavedModel), Teachable Machine (TFLite, Keras,
+    SavedModel), and any TFLite, SavedModel, Keras file or TF.js graph model when --preprocessing says what its files
+    do not. It is scored once on a synthetic picture. Research use, not a medical device.
 
     Example: cxr export import converted_tflite --out runs/teachable
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, Host
-from cxr.cloud.hosting.plan import HostPlan
+from cxr.cloud.hosting.plan import HostPlan, check_public
 from cxr.cloud.hosting.record import RECORD, Record
 from cxr.cloud.hosting.removal import RemovalPlan
 from cxr.storage.store import ABSENT
@@ -33,7 +33,8 @@ class Hosted:
 
 def host_page(plan: HostPlan, *, on_progress: Progress = lambda *_: None) -> Hosted:
     """Make the bucket, send what is new, delete what an older page left, make it public. Raises VersionConflict when
-    somebody changed a file since the plan was made, NotAllowed when it may not be made public."""
+    somebody changed a file since the plan was made, NotAllowed when it may not be made public, UsageError when it would
+    show more than the page by now (all is sent then, and private)."""
     host, prefix = plan.host, plan.prefix
     if plan.found is None:
         host.create(plan.region)
@@ -50,7 +51,9 @@ def host_page(plan: HostPlan, *, on_progress: Progress = lambda *_: None) -> Hos
     names -= {stale.name for stale in plan.stale}
     keeper.keep(replace(keeper.record, files=tuple(sorted(names))))
     if plan.publish:
-        found = plan.found or host.look()
+        # Somebody may have put images there, or changed the policy, while the user was asked and the page was sent.
+        found = host.look()
+        check_public(host, found, prefix, plan.own, public=True)
         # What the bucket was like before is what it is now, unless an earlier attempt got as far as this.
         if keeper.record.before is None and found is not None:
             keeper.keep(replace(keeper.record, before=found.before))

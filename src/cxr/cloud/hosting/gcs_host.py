@@ -17,7 +17,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
 from cxr.errors import NotAllowed, NotFound, VersionConflict
-from cxr.storage.buckets import EVERYBODY, create_private_bucket
+from cxr.storage.buckets import EVERYBODY, create_private_bucket, end_lists_command
 from cxr.storage.gcs import gcs_client, generation_of
 from cxr.storage.google_errors import storage_errors
 from cxr.storage.transfer.haul import Haul
@@ -69,16 +69,21 @@ class GcsHost:
         if bucket is None:
             return None
         bindings = self._do(f"read the access policy of {self.url}", self._policy).bindings
-        granted = any(EVERYBODY & set(binding["members"]) for binding in bindings)
-        prevention = bucket.iam_configuration.public_access_prevention
+        grants = [(one, member) for one in bindings for member in sorted(EVERYBODY & set(one["members"]))]
+        others = tuple(f"{member} has {one['role']}" for one, member in grants if not _shows_page(one, member))
+        configuration = bucket.iam_configuration
+        prevention = configuration.public_access_prevention
         website = bucket._properties.get("website", {})
         before = {
             "public_access_prevention": prevention,
             "main_page": website.get("mainPageSuffix"),
             "not_found_page": website.get("notFoundPage"),
+            "reader": any(_shows_page(one, member) for one, member in grants),
         }
         prevented = prevention == "enforced"
-        return FoundBucket(bucket.location.lower(), granted and not prevented, prevented, before)
+        ends_lists = "" if configuration.uniform_bucket_level_access_enabled else end_lists_command(self._bucket.name)
+        public = bool(grants) and not prevented
+        return FoundBucket(bucket.location.lower(), public, prevented, before, others, ends_lists)
 
     def names(self) -> Iterator[str]:
         """See Host. Older versions of objects can be read by everybody who may read the bucket."""
@@ -154,7 +159,7 @@ class GcsHost:
         self._configure("inherited", main_page, None)
 
         def bind(policy: Any) -> None:
-            if not any(_is_ours(binding) and MEMBER in binding["members"] for binding in policy.bindings):
+            if not any(_shows_page(one, MEMBER) and MEMBER in one["members"] for one in policy.bindings):
                 policy.bindings.append({"role": READER, "members": {MEMBER}})
 
         self._change_policy(bind)
@@ -165,11 +170,12 @@ class GcsHost:
 
         def unbind(policy: Any) -> None:
             for binding in policy.bindings:
-                if _is_ours(binding):
+                if _shows_page(binding, MEMBER):
                     binding["members"] = set(binding["members"]) - {MEMBER}
             policy.bindings = [binding for binding in policy.bindings if binding["members"]]
 
-        self._change_policy(unbind)
+        if not before.get("reader"):
+            self._change_policy(unbind)
         self._configure(before["public_access_prevention"], before["main_page"], before["not_found_page"])
 
     def addresses(self, prefix: str, main_page: str) -> tuple[Address, ...]:
@@ -232,8 +238,9 @@ class GcsHost:
         return self._haul.retrier.call(attempt)
 
 
-def _is_ours(binding: Mapping[str, Any]) -> bool:
-    return binding["role"] == READER and not binding.get("condition")
+def _shows_page(binding: Mapping[str, Any], member: str) -> bool:
+    """Whether what a binding gives a member is what `publish` gives."""
+    return member == MEMBER and binding["role"] == READER and not binding.get("condition")
 
 
 def _stored(blob: Any) -> StoredObject:

@@ -12,12 +12,18 @@ from cxr.cloud.hosting.files import Headers
 @dataclass(frozen=True, slots=True)
 class FoundBucket:
     """A bucket as it is: its location (lower case), whether everybody may read what is in it, whether that is prevented
-    by enforcement, and what of it hosting may change, as plain values that `withdraw` understands."""
+    by enforcement, and what of it hosting may change, as plain values that `withdraw` understands.
+
+    `others` is what it grants everybody beside what `publish` grants, in words: dormant while public access is
+    prevented. `ends_lists` is the command that ends access lists of single objects, "" where none count.
+    """
 
     location: str
     public: bool
     prevented: bool
     before: Mapping[str, Any]
+    others: tuple[str, ...] = ()
+    ends_lists: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ class Exposure:
 @dataclass(frozen=True, slots=True)
 class HostPlan:
     """Everything that hosting would do, in its order. `found` is None when the bucket has to be made in `region`;
-    `public`: everybody may read it afterwards, `publish`: and may not now."""
+    `public`: everybody may read it afterwards, `publish`: and may not now; `own`: the paths below the prefix that are
+    the page's, before or afterwards."""
 
     host: Host
     page: Path
@@ -77,6 +78,7 @@ class HostPlan:
     stale: tuple[Stale, ...]
     public: bool
     exposure: Exposure
+    own: frozenset[str]
 
     @property
     def publish(self) -> bool:
@@ -153,14 +155,14 @@ def plan_page(host: Host, page: Path, prefix: str, region: str, *, public: bool)
     """Compare a built page with what lies in the bucket below `prefix` ("" or a folder with a slash at its end).
 
     Raises InputError for what is no page, UsageError where a file of somebody else is in the way, or where sending
-    would make something public that is not to be: `public` is asked for and the bucket holds anything but this page,
-    or the bucket is public and `public` is not asked for.
+    would make something public that is not to be: see check_public.
     """
     files = hosted_files(page)
     found = host.look()
     stored = {one.name.removeprefix(prefix): one for one in host.objects(prefix)} if found else {}
     record = read_hosted(host, prefix, stored)
-    _check_public(host, found, prefix, {*record.files, *(file.name for file in files), RECORD}, public=public)
+    own = frozenset({*record.files, *(file.name for file in files), RECORD})
+    check_public(host, found, prefix, own, public=public)
     sending = tuple(_sendings(files, stored, record, f"{host.url}/{prefix}"))
     names = {file.name for file in files}
     stale = tuple(Stale(name, stored[name].version) for name in record.files if name not in names and name in stored)
@@ -177,6 +179,7 @@ def plan_page(host: Host, page: Path, prefix: str, region: str, *, public: bool)
         stale=stale,
         public=public,
         exposure=_exposure(page, files),
+        own=own,
     )
 
 
@@ -187,7 +190,13 @@ def read_hosted(host: Host, prefix: str, stored: Mapping[str, StoredObject]) -> 
     return read_record(host.read(prefix + RECORD), f"{host.url}/{prefix}".rstrip("/"))
 
 
-def _check_public(host: Host, found: FoundBucket | None, prefix: str, own: set[str], *, public: bool) -> None:
+def check_public(host: Host, found: FoundBucket | None, prefix: str, own: frozenset[str], *, public: bool) -> None:
+    """Raises UsageError where more would be public than is to be.
+
+    The bucket is public and `public` is not asked for; access lists of single objects count, or would; `public` is
+    asked for, and the bucket holds anything but the page (`own`), or grants everybody something that making it public
+    would bring to life.
+    """
     if found is None:
         return
     if found.public and not public:
@@ -195,8 +204,19 @@ def _check_public(host: Host, found: FoundBucket | None, prefix: str, own: set[s
             f"{host.url} is public: everybody could read what is sent there",
             hint="--public if that is meant, or another --bucket",
         )
+    if found.ends_lists and (public or not found.prevented):
+        raise UsageError(
+            f"{host.url} has access lists of single objects: they may show everybody more than is meant",
+            hint=f"{found.ends_lists}, or another --bucket",
+        )
     if not public:
         return
+    if found.others:
+        raise UsageError(
+            f"{host.url} grants everybody more than the page: {', '.join(found.others)}; that would count once public "
+            "access is no longer prevented",
+            hint="take that from its access policy, or give the page a bucket of its own: --bucket NEW-NAME",
+        )
     foreign = next((name for name in host.names() if not _is_own(name, prefix, own)), None)
     if foreign is not None:
         raise UsageError(
@@ -206,7 +226,7 @@ def _check_public(host: Host, found: FoundBucket | None, prefix: str, own: set[s
         )
 
 
-def _is_own(name: str, prefix: str, own: set[str]) -> bool:
+def _is_own(name: str, prefix: str, own: frozenset[str]) -> bool:
     return name.startswith(prefix) and name.removeprefix(prefix) in own
 
 

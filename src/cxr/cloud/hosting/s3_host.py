@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
-from cxr.errors import Fault, InputError, NotFound, VersionConflict
+from cxr.errors import Fault, InputError, NotAllowed, NotFound, VersionConflict
 from cxr.storage.s3 import s3_client
 from cxr.storage.s3_errors import s3_errors
 from cxr.storage.s3_objects import etag_of, precondition
@@ -82,9 +82,16 @@ class S3Host:
         if website is not None:
             website = {key: value for key, value in website.items() if key != "ResponseMetadata"}
         prevented = bool(block and block["RestrictPublicBuckets"])
-        granted = any(_is_public(statement) for statement in self._policy()["Statement"])
-        before = {"block": block, "website": website}
-        return FoundBucket(self._region, granted and not prevented, prevented, before)
+        statements = self._policy()["Statement"]
+        shown = next((one for one in statements if self._shows_page(one)), None)
+        others = tuple(
+            f"statement {one.get('Sid') or number} of its policy"
+            for number, one in enumerate(statements, 1)
+            if _is_public(one) and one is not shown
+        )
+        before = {"block": block, "website": website, "statement": shown}
+        public = self._grants_everybody(statements) and not prevented
+        return FoundBucket(self._region, public, prevented, before, others)
 
     def names(self) -> Iterator[str]:
         """See Host. The policy shows current versions only."""
@@ -185,8 +192,9 @@ class S3Host:
     def withdraw(self, prefix: str, before: Mapping[str, Any]) -> None:
         """See Host."""
         del prefix
-        policy = self._policy()
-        self._put_policy({**policy, "Statement": [one for one in policy["Statement"] if one.get("Sid") != STATEMENT]})
+        policy, shown = self._policy(), before.get("statement")
+        statements = [one for one in policy["Statement"] if one.get("Sid") != STATEMENT]
+        self._put_policy({**policy, "Statement": [*statements, *([shown] if shown else [])]})
         website = before["website"]
         if website is None:
             self._do("take the website from", lambda: self._client.delete_bucket_website(Bucket=self._name))
@@ -254,6 +262,28 @@ class S3Host:
             raise Fault(f"the access policy of {self.url} cannot be read: {error}") from error
         return {**policy, "Statement": statements if isinstance(statements, list) else [statements]}
 
+    def _grants_everybody(self, statements: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a policy shows something to everybody. Which conditions narrow it enough is Amazon's to say (source:
+        Blocking public access to your Amazon S3 storage, The meaning of "public"); elsewhere, and where Amazon may not
+        be asked, none does."""
+        strictly = any(_is_public(statement) for statement in statements)
+        if not (statements and self._is_amazon):
+            return strictly
+        try:
+            status = self._found(lambda: self._client.get_bucket_policy_status(Bucket=self._name)["PolicyStatus"])
+        except NotAllowed:
+            return strictly
+        return bool(status["IsPublic"]) if status else strictly
+
+    def _shows_page(self, statement: Mapping[str, Any]) -> bool:
+        """Whether a statement is what `publish` makes, for this prefix or another."""
+        resource = statement.get("Resource")
+        inside = isinstance(resource, str) and resource.startswith(f"arn:aws:s3:::{self._name}/")
+        known = {"Sid", "Effect", "Principal", "Action", "Resource"}
+        action = _as_list(statement.get("Action"))
+        named = statement.get("Sid") == STATEMENT and action == ["s3:GetObject"] and set(statement) == known
+        return named and inside and _is_public(statement)
+
     def _put_policy(self, policy: Mapping[str, Any]) -> None:
         if not policy["Statement"]:
             self._do("take the access policy from", lambda: self._client.delete_bucket_policy(Bucket=self._name))
@@ -277,9 +307,11 @@ class S3Host:
 
 
 def _is_public(statement: Mapping[str, Any]) -> bool:
+    """Whether a statement may be for everybody, whatever its conditions; NotPrincipal is everybody but a few."""
     principal = statement.get("Principal")
-    everybody = principal == "*" or (isinstance(principal, dict) and "*" in _as_list(principal.get("AWS")))
-    return statement.get("Effect") == "Allow" and everybody and not statement.get("Condition")
+    named = principal.values() if isinstance(principal, dict) else (principal,)
+    everybody = "NotPrincipal" in statement or any("*" in _as_list(one) for one in named)
+    return statement.get("Effect") == "Allow" and everybody
 
 
 def _as_list(value: Any) -> list[Any]:
