@@ -124,6 +124,9 @@ def run_graph_model(folder: Path, image: np.ndarray) -> np.ndarray:
     document = json.loads((folder / "model.json").read_text())
     graph = json_format.ParseDict(document["modelTopology"], tf.compat.v1.GraphDef())
     nodes = {node.name: node for node in graph.node}
+    for node in graph.node:
+        if node.op == "FusedDepthwiseConv2dNative":  # TensorFlow has it under another name
+            node.op = "_FusedDepthwiseConv2dNative"
     (group,) = document["weightsManifest"]
     data, place = b"".join((folder / name).read_bytes() for name in group["paths"]), 0
     for weight in group["weights"]:

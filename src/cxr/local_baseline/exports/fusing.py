@@ -140,7 +140,8 @@ def _written(chain: _Chain) -> list[Any]:
         if key in chain.convolution.attr:
             node.attr[key].CopyFrom(chain.convolution.attr[key])
     node.attr["num_args"].i = 1
-    node.attr["TArgs"].list.type.append(tf.float32.as_datatype_enum)  # TensorFlow's own form of the operation has it
+    if chain.convolution.op == "Conv2D":  # TensorFlow's own operation of that name has it
+        node.attr["TArgs"].list.type.append(tf.float32.as_datatype_enum)
     words = [b"BiasAdd"] + ([chain.activation.encode()] if chain.activation else [])
     node.attr["fused_ops"].list.s.extend(words)
     node.attr["epsilon"].f = 0.0
