@@ -276,18 +276,17 @@ def _check_not_public(connection: Connection, bucket: BucketState) -> None:
         raise UsageError(
             f"gs://{bucket.name} is public: everybody could read the images", hint="send them to another --bucket"
         )
-    if not bucket.uniform:
-        raise UsageError(
-            f"gs://{bucket.name} prevents no public access and has access lists of single objects: they may show the "
-            "images to everybody",
-            hint=f"{end_lists_command(bucket.name)}, or send them to another --bucket",
-        )
 
 
 def _warnings(bucket: BucketState | None) -> tuple[str, ...]:
     if bucket is None or bucket.location is None or bucket.private:
         return ()
-    return (f"gs://{bucket.name} does not prevent public access",)
+    open_door = f"gs://{bucket.name} does not prevent public access"
+    if bucket.uniform:
+        return (open_door,)
+    # What such lists let through is told by each object alone: most of these buckets are private, so it is a warning.
+    lists = f"gs://{bucket.name} has access lists of single objects, which may show images to everybody"
+    return (open_door, f"{lists}: {end_lists_command(bucket.name)}")
 
 
 def _contents(manifest: Manifest, root: str) -> Iterator[tuple[str, bytes, str]]:
