@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from cxr.bundle import Bundle, Origin, read_bundle
+from cxr.cli.demo_steps import STEPS
 from cxr.cloud.emulator.process import stop
 from cxr.cloud.journal import Journal
 from cxr.cloud.vertex.container import HDF5_MAGIC
@@ -28,7 +29,6 @@ from cxr.webapp.page import read_page
 Run = Callable[..., CompletedProcess[str]]
 
 SMALL = ["--images", "160", "--epochs", "1"]
-STEPS = 9
 
 
 @pytest.fixture
