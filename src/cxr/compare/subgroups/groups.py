@@ -5,7 +5,6 @@ Nothing here looks at a model: the groups of a manifest's split are the same for
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,12 +13,11 @@ import pandas as pd
 
 from cxr.compare.metrics import Bools, Floats
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.patients import UNKNOWN_PREFIX
+from cxr.manifests.patient_names import counter_of
 
 #: Numbers are cut into thirds; fewer distinct values than that make no group.
 PARTS = 3
 PART_NAMES = ("low", "middle", "high")
-_COUNTED = re.compile(r"(?P<series>.*?)-?(?P<number>[0-9]{1,15})")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,9 +64,9 @@ def _etiologies(rows: pd.DataFrame) -> Iterator[Group]:
 def _counted(rows: pd.DataFrame) -> tuple[pd.Series, Floats]:
     """The series of each image's patient (`IM`, `person-viral`; "" where the key ends in no number) and the number
     (NaN)."""
-    parts = [None if key.startswith(UNKNOWN_PREFIX) else _COUNTED.fullmatch(key) for key in rows["patient"]]
-    series = pd.Series([part["series"] if part else "" for part in parts], index=rows.index)
-    return series, np.array([float(part["number"]) if part else np.nan for part in parts])
+    counted = [counter_of(key) or ("", np.nan) for key in rows["patient"]]
+    series = pd.Series([name.rstrip("-") for name, _ in counted], index=rows.index)
+    return series, np.array([number for _, number in counted], dtype=np.float64)
 
 
 def _series(rows: pd.DataFrame) -> Iterator[Group]:
