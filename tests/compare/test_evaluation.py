@@ -13,13 +13,12 @@ from cxr.bundle import Calibration, ModelFormat, Threshold, read_bundle, with_de
 from cxr.compare.comparison import compare
 from cxr.compare.evaluation.decision import check_sensitivity, choose_decision, clean_choice_note
 from cxr.compare.evaluation.judge import _shifts, evaluate
-from cxr.compare.evaluation.measures import Measured
 from cxr.compare.evaluation.page import check_place, write_evaluation
 from cxr.compare.evaluation.words import choice_note, decision, shift_note
 from cxr.compare.nouns import Draws
 from cxr.compare.predictions import predict
 from cxr.compare.predictors import open_predictor
-from cxr.compare.rows import model_row
+from cxr.compare.statistics.measures import Measured
 from cxr.errors import RulerMismatch, UsageError
 from cxr.local_baseline.judging.calibration import calibrated
 from cxr.local_baseline.tensorflow_setup import load
@@ -72,9 +71,9 @@ def test_every_format_is_calibrated_once_where_probabilities_are_handed_out(judg
 def test_shared_measures_and_intervals_are_the_comparisons(judged, world, cache_dir):
     for bundle in world.bundles:
         result = judge(judged, bundle, world.manifest, cache_dir)
-        classes = world.manifest.classes
-        row = model_row(bundle, result.predictions, world.manifest, classes, FEW, name="row")
-        for name, estimate in row.metrics.items():
+        row = judged.row_of(bundle, result.predictions, world.manifest, FEW, name="row")
+        assert set(result.metrics) <= set(row.metrics)
+        for name, estimate in ((name, row.metrics[name]) for name in result.metrics):
             assert result.metrics[name].value == pytest.approx(estimate.value), name
             assert result.metrics[name].low == pytest.approx(estimate.low), name
             assert result.metrics[name].high == pytest.approx(estimate.high), name

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from cxr.bundle import Bundle
 from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
-from cxr.compare.nouns import Comparison, Draws, Provenance, Row
-from cxr.compare.predictions import predict, write_predictions
+from cxr.compare.nouns import Comparison, Draws, Provenance
+from cxr.compare.predictions import Predictions, predict, write_predictions
+from cxr.compare.question import Question, check_question, reference_model
 from cxr.compare.report import check_report_packages, write_report
 from cxr.compare.results import write_results
-from cxr.compare.rows import majority_row, model_row
+from cxr.compare.rows import floor_row, majority_cases, model_row
 from cxr.compare.ruler import check_ruler
+from cxr.compare.statistics.against_reference import against_reference
+from cxr.compare.statistics.measures import Scored, measured_together, scored
 from cxr.compare.testset import describe_test_set
 from cxr.compare.versions import installed_versions, machine
 from cxr.errors import NotAllowed, UsageError
@@ -39,42 +42,64 @@ def compare(
     command: str | None = None,
     draws: int = DRAWS,
     seed: int = SEED,
+    question: Question | None = None,
 ) -> Comparison:
     """Score every bundle on the manifest's test split (or take its cached predictions), judge them at their own
     thresholds, with intervals by patient-cluster bootstrap, and write report.html, results.json and the predictions
     into `output`.
 
     `images`: folder or gs:// URL that the manifest's paths are relative to (None: the manifest's root). `command` is
-    quoted in the report (None: what this process was started with). Raises what `check_ruler` and `predict` raise,
-    before any scoring where that can be known, and MissingPackage when the report's packages are not installed.
+    quoted in the report (None: what this process was started with). `question`: the reference and the margin. Raises
+    what `check_ruler`, `check_question`, `reference_model` and `predict` raise, before any scoring where that can be
+    known, and MissingPackage when the report's packages are not installed.
     """
+    question = question or Question()
     check_ruler(bundles, manifest, SPLIT)
+    check_question(question, len(manifest.classes))
+    names = _distinct_names(bundles)
+    reference, reason = reference_model(question, bundles, names)
     check_report_packages()
     _make_folder(output)
-    classes, positive_class = manifest.classes, bundles[0].info.positive_class
-    how = Draws(draws, seed)
-    rows: list[Row] = []
-    for bundle, name in zip(bundles, _distinct_names(bundles), strict=True):
+    made: list[Predictions] = []
+    for bundle in bundles:
         predictions = predict(
             bundle, manifest, images=images, cache_dir=cache_dir, split=SPLIT, on_progress=on_progress
         )
-        write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16])
-        rows.append(model_row(bundle, predictions, manifest, classes, how, name=name))
-    rows.append(majority_row(manifest, SPLIT, classes, positive_class, how))
+        made.append(write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16]))
+    cases = [_cases(bundle, predictions, manifest) for bundle, predictions in zip(bundles, made, strict=True)]
+    floor, majority = majority_cases(manifest, SPLIT, bundles[0].info.positive_class)
+    how = Draws(draws, seed)
+    *judged, floor_judged = measured_together(
+        [*cases, floor], how, question.asked, lambda done, total: on_progress(done, total, "resampling patients")
+    )
+    rows = [model_row(*each[:-1], name=each[-1]) for each in zip(bundles, made, cases, judged, names, strict=True)]
+    against = None
+    if len(bundles) > 1:
+        against = against_reference(
+            names, cases, judged, reference=reference, reason=reason, measure=question.measure, margin=question.margin
+        )
     comparison = Comparison(
-        classes=classes,
-        positive_class=positive_class,
+        classes=manifest.classes,
+        positive_class=bundles[0].info.positive_class,
         test_set=describe_test_set(manifest, SPLIT),
-        rows=tuple(rows),
+        rows=(*rows, floor_row(floor, floor_judged, majority)),
         draws=how,
         level=LEVEL,
         provenance=_provenance(command),
         manifest=manifest,
         output=output,
+        against=against,
+        prevalence=question.prevalence,
     )
     write_report(comparison, comparison.report_path)
     write_results(comparison, comparison.results_path)
     return comparison
+
+
+def _cases(bundle: Bundle, predictions: Predictions, manifest: Manifest) -> Scored:
+    info, split = bundle.info, predictions.header.split
+    probabilities = predictions.probabilities(manifest.classes)
+    return scored(probabilities, manifest, split, info.positive_class, info.threshold.value)
 
 
 def _make_folder(output: Path) -> None:
