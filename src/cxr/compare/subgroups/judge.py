@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.compare.bootstrap import bootstrap_measures, percentile_interval
-from cxr.compare.metrics import Bools, Floats, WeightedAuc
-from cxr.compare.nouns import Draws, Estimate
+from cxr.compare.bootstrap import patient_numbers, percentile_interval, resample
+from cxr.compare.estimates import Draws, Estimate
+from cxr.compare.metrics import Bools, Floats, ratio
+from cxr.compare.ranking import Ranking
 from cxr.compare.subgroups.groups import Group
 
 #: Images of either side that a group must have to be called the worst: with fewer, luck decides.
@@ -50,26 +51,30 @@ def judge_groups(
     """Each group's measures with 95 % intervals over patients. `score` [N] is the probability of the positive class,
     which is called where it is at least `threshold`."""
     called = score >= threshold
+    patient, number_of_patients = patient_numbers(patients)
     everyone = np.ones(len(score), dtype=np.bool_)
     parts = {WHOLE: everyone, **{number: group.inside for number, group in enumerate(groups)}}
-    areas = {number: WeightedAuc(is_positive[inside], score[inside]) for number, inside in parts.items()}
+    areas = {
+        number: Ranking(is_positive[inside], score[inside], patient[inside]) for number, inside in parts.items()
+    }
     columns = np.stack([group.inside for group in groups] or [everyone], axis=1)
     counted = np.concatenate(
         [columns & side[:, None] for side in (is_positive & called, is_positive, ~is_positive & ~called, ~is_positive)],
         axis=1,
-    ).astype(np.float64)
+    )
+    by_patient = np.stack([np.bincount(patient, column, number_of_patients) for column in counted.T], axis=1)
 
     def measure(weights: Floats) -> dict[tuple[str, int], Floats]:
-        made = {("auc", number): areas[number](weights[:, inside]) for number, inside in parts.items()}
-        hits, positives, rejections, negatives = np.split(weights @ counted, 4, axis=1)
+        made = {("auc", number): areas[number](weights).auc for number in parts}
+        hits, positives, rejections, negatives = np.split(weights @ by_patient, 4, axis=1)
         for number in range(len(groups)):
-            made["sensitivity", number] = _share(hits[:, number], positives[:, number])
-            made["specificity", number] = _share(rejections[:, number], negatives[:, number])
+            made["sensitivity", number] = ratio(hits[:, number], positives[:, number])
+            made["specificity", number] = ratio(rejections[:, number], negatives[:, number])
             made["difference", number] = made["auc", number] - made["auc", WHOLE]
         return made
 
-    values = measure(np.ones((1, len(score))))
-    drawn = bootstrap_measures(patients, measure, draws=draws.count, seed=draws.seed)
+    values = measure(np.ones((1, number_of_patients)))
+    (drawn,) = resample([measure], number_of_patients, draws=draws.count, seed=draws.seed)
 
     def estimate(name: str, number: int) -> Estimate:
         interval = percentile_interval(drawn[name, number])
@@ -92,7 +97,3 @@ def worst_group(results: Sequence[GroupResult]) -> GroupResult | None:
     """The group of the lowest AUC among those that are judged; None where there is none."""
     judged = [result for result in results if result.is_judged and not np.isnan(result.auc.value)]
     return min(judged, key=lambda result: result.auc.value, default=None)
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.asarray(np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0), dtype=np.float64)
