@@ -56,5 +56,6 @@ def effort_of(bundle: Bundle) -> Effort:
 
 def _number(values: Mapping[str, Any], name: str) -> float | None:
     value = values.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None

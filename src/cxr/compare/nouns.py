@@ -9,11 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from cxr.bundle import Bundle, Threshold
+from cxr.compare.effort import Effort
 from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.metrics import Ints, RocCurve
+from cxr.compare.mistakes import ModelMistakes
+from cxr.compare.overlap import Overlap
 from cxr.compare.predictions import Predictions
 from cxr.compare.statistics.against_reference import ReferenceComparison
 from cxr.compare.statistics.intervals import Proportion
+from cxr.compare.subgroups.judge import GroupResult, worst_group
 from cxr.compare.testset import TestSet
 from cxr.manifests.manifest import Manifest
 
@@ -82,7 +86,8 @@ class JudgedPoint:
 class Row:
     """Everything that table and report say of one model. `confusion` [K, K] has the truth in rows, classes in the
     comparison's order; `latency_ms`, `model_size_bytes` and `threshold` are None for a floor. `metrics` are at the
-    bundle's own threshold, `points` at that and at others."""
+    bundle's own threshold, `points` at that and at others. `floors_not_cleared`: floors whose AUC is not below the
+    model's interval, the highest first; `groups` and `effort` are a model's."""
 
     name: str
     kind: RowKind
@@ -98,6 +103,14 @@ class Row:
     predictions: Predictions | None = None
     points: tuple[JudgedPoint, ...] = ()
     per_class: tuple[ClassReport, ...] = ()
+    floors_not_cleared: tuple[str, ...] = ()
+    groups: tuple[GroupResult, ...] = ()
+    effort: Effort | None = None
+
+    @property
+    def worst_group(self) -> GroupResult | None:
+        """The subgroup of the lowest AUC, of those with enough images to say."""
+        return worst_group(self.groups)
 
     @property
     def operating_point(self) -> tuple[float, float]:
@@ -132,6 +145,17 @@ class Comparison:
     against: ReferenceComparison | None = None
     #: The share of positive images for which predictive values are given beside the test's own; None: for no other.
     prevalence: float | None = None
+    #: What the test split shares with train and validation of the same manifest; None: not looked at.
+    overlap: Overlap | None = None
+    #: What could not be done, and why.
+    notes: tuple[str, ...] = ()
+    #: Each model's worst mistakes, with pictures where they may be shown.
+    mistakes: tuple[ModelMistakes, ...] = ()
+
+    @property
+    def floors(self) -> tuple[Row, ...]:
+        """The rows that are floors."""
+        return tuple(row for row in self.rows if row.kind is RowKind.FLOOR)
 
     @property
     def models(self) -> tuple[Row, ...]:

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cxr.compare.mistakes import Mistake, ModelMistakes
 from cxr.compare.nouns import Comparison, JudgedPoint, Row
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
+from cxr.compare.subgroups.judge import GroupResult
 from cxr.files import write_text_atomically
 
 SCHEMA = "cxr.comparison"
@@ -27,6 +29,7 @@ def write_results(comparison: Comparison, path: Path) -> None:
 def results(comparison: Comparison) -> dict[str, Any]:
     """The comparison as plain JSON values."""
     provenance = comparison.provenance
+    mistakes = {each.name: each for each in comparison.mistakes}
     document = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -52,8 +55,10 @@ def results(comparison: Comparison) -> dict[str, Any]:
             "seed": comparison.draws.seed,
         },
         "prevalence": comparison.prevalence,
-        "rows": [_row(row) for row in comparison.rows],
+        "rows": [_row(row, mistakes.get(row.name)) for row in comparison.rows],
         "reference": _reference(comparison.against) if comparison.against else None,
+        "overlap": asdict(comparison.overlap) if comparison.overlap else None,
+        "notes": list(comparison.notes),
         "provenance": {
             "command": provenance.command,
             "versions": dict(provenance.versions),
@@ -64,7 +69,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
     return plain
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: Row, mistakes: ModelMistakes | None) -> dict[str, Any]:
     bundle = row.bundle
     return {
         "name": row.name,
@@ -78,6 +83,11 @@ def _row(row: Row) -> dict[str, Any]:
         "threshold": asdict(row.threshold) if row.threshold else None,
         "model_size_bytes": row.model_size_bytes,
         "latency_ms": row.latency_ms,
+        "effort": asdict(row.effort) if row.effort else None,
+        "floors_not_cleared": list(row.floors_not_cleared),
+        "subgroups": [_group(result) for result in row.groups],
+        "worst_subgroup": row.worst_group.group.name if row.worst_group else None,
+        "surest_mistakes": [_mistake(each) for each in mistakes.shown] if mistakes else [],
         "roc": {
             "false_positive_rate": [round(float(rate), 6) for rate in row.roc.false_positive_rate],
             "true_positive_rate": [round(float(rate), 6) for rate in row.roc.true_positive_rate],
@@ -93,6 +103,23 @@ def _row(row: Row) -> dict[str, Any]:
         else None,
         "predictions_sha256": row.predictions.header.rows_sha256 if row.predictions else None,
     }
+
+
+def _group(result: GroupResult) -> dict[str, Any]:
+    return {
+        "family": result.group.family,
+        "name": result.group.name,
+        "completed_with_all_others": result.group.completed,
+        "positives": result.positives,
+        "negatives": result.negatives,
+        "patients": result.patients,
+        "judged": result.is_judged,
+        **{name: asdict(getattr(result, name)) for name in ("auc", "sensitivity", "specificity", "difference")},
+    }
+
+
+def _mistake(mistake: Mistake) -> dict[str, Any]:
+    return {name: getattr(mistake, name) for name in ("path", "truth", "called", "probability")}
 
 
 def _point(point: JudgedPoint) -> dict[str, Any]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from cxr.bundle import Bundle, ModelFormat, Origin
+from cxr.compare.floors import Floor
 from cxr.compare.metrics import DECIDED, confusion_matrix, predicted_classes, roc_curve
 from cxr.compare.nouns import ClassReport, Estimate, JudgedPoint, PointName, Row, RowKind
 from cxr.compare.predictions import Predictions
 from cxr.compare.statistics.intervals import proportions
-from cxr.compare.statistics.measures import HALF, HALF_THRESHOLD, ORACLE, WHOLE, Measured, Scored, scored
-from cxr.manifests.manifest import Manifest
+from cxr.compare.statistics.measures import HALF, HALF_THRESHOLD, ORACLE, WHOLE, Measured, Scored
 
 TRAINED_BY: Mapping[Origin, str] = {
     Origin.BASELINE: "local baseline",
@@ -21,7 +19,6 @@ TRAINED_BY: Mapping[Origin, str] = {
     Origin.IMPORTED: "imported",
 }
 STAND_IN = "(emulator stand-in)"
-FLOOR_NAME = "majority class"
 #: The measures that depend on the threshold.
 AT_A_POINT = (*DECIDED, "ppv_at_prevalence", "npv_at_prevalence")
 
@@ -46,23 +43,12 @@ def model_row(bundle: Bundle, predictions: Predictions, cases: Scored, measured:
     )
 
 
-def majority_cases(manifest: Manifest, split: str, positive_class: str) -> tuple[Scored, str]:
-    """The floor that calls every image the commonest class of the training split (of the judged split when there is
-    no other), and that class."""
-    learned_from = manifest.split("train")["label"]
-    labels = learned_from if len(learned_from) else manifest.split(split)["label"]
-    majority = str(labels.value_counts().sort_index().idxmax())
-    probabilities = np.zeros((len(manifest.split(split)), len(manifest.classes)))
-    probabilities[:, manifest.classes.index(majority)] = 1.0
-    return scored(probabilities, manifest, split, positive_class, HALF_THRESHOLD), majority
-
-
-def floor_row(cases: Scored, measured: Measured, majority: str) -> Row:
-    """The floor's row."""
+def floor_row(floor: Floor, cases: Scored, measured: Measured) -> Row:
+    """A floor's row."""
     return Row(
-        name=FLOOR_NAME,
+        name=floor.name,
         kind=RowKind.FLOOR,
-        trained_by=f"nobody: always {majority}",
+        trained_by=f"floor: {floor.learned}",
         metrics=_at(measured, WHOLE),
         confusion=confusion_matrix(cases.truth, cases.called, len(cases.classes)),
         roc=roc_curve(cases.is_positive, cases.score),

@@ -30,6 +30,9 @@ Sensitivity = Annotated[
     float | None,
     typer.Option("--sensitivity", help="Show the point of this sensitivity too: an oracle, chosen on the test split."),
 ]
+Pictures = Annotated[
+    bool, typer.Option("--pictures/--no-pictures", help="Show test images (the worst mistakes) in the report.")
+]
 CacheDir = Annotated[Path | None, typer.Option("--cache", help="Decoded images, predictions [default: .cxr/cache].")]
 
 
@@ -44,14 +47,16 @@ def compare_command(
     margin_metric: MarginMetric = "auc",
     prevalence: Prevalence = None,
     sensitivity: Sensitivity = None,
+    pictures: Pictures = True,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Judge models on the same test patients: one table, one report.
 
     Scores every bundle on the manifest's test split at the threshold that travels in the bundle, with 95 %
-    intervals that resample patients. Bundles of another manifest are refused. Writes report.html (one file,
-    nothing from the network), results.json and the predictions. Research use, not a medical device.
+    intervals that resample patients, beside the floors: what file sizes and thumbnails alone reach. Bundles of another
+    manifest are refused. Writes report.html (one file, nothing from the network), results as JSON, CSV and Markdown, a
+    model card of each model, and the predictions. Research use, not a medical device.
 
     Of several models one is the reference: the AutoML model if there is one, else the first. The others are "better",
     "within the margin", "worse" or "not shown" by the interval of the paired difference (docs/compare.md).
@@ -79,6 +84,7 @@ def compare_command(
             cache_dir=cache or load_settings().state_dir / "cache",
             on_progress=advance,
             question=Question(reference, margin, margin_metric, prevalence, sensitivity),
+            pictures=pictures,
         )
     print_comparison(comparison, speaker)
     speaker.result("comparison", results(comparison))

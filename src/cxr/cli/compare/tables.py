@@ -25,7 +25,7 @@ COLUMNS = (
 
 def print_comparison(comparison: Comparison, out: Out) -> None:
     """The table on stdout (nothing with --json) and what has to be said with it on stderr."""
-    from cxr.compare.report import words
+    from cxr.compare.report import findings, words
 
     out.table(COLUMNS, [_cells(row) for row in comparison.rows])
     out.text("")
@@ -34,7 +34,11 @@ def print_comparison(comparison: Comparison, out: Out) -> None:
         out.text("")
         _print_against(comparison.against, out)
     out.say()
-    for caveat in words.caveats_of(comparison):
+    overlap = findings.overlap_alerts(comparison)
+    for alert in overlap:
+        out.warn(alert)
+    cautions = [alert for alert in findings.alerts_of(comparison) if alert not in overlap]
+    for caveat in (*cautions, *findings.group_sentences(comparison), *words.caveats_of(comparison), *comparison.notes):
         out.say(f"note: {caveat}")
     test = comparison.test_set
     out.say(f"{test.images:,} test images of {test.patients:,} patients; in brackets 95 % intervals over patients")

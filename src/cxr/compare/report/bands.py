@@ -1,8 +1,8 @@
 """Pointwise 95 % bands around ROC and precision-recall curves, by the bootstrap that makes the intervals.
 
-Vertical averaging (Fawcett, Pattern Recognition Letters 27 (2006) 861-874, section 9): each resample of the patients has
-its own curve, and the band at one place holds the middle 95 % of the curves there. It says how far a curve may lie at
-that place, not that the whole curve lies inside.
+Vertical averaging (Fawcett, Pattern Recognition Letters 27 (2006) 861-874, section 9): each resample of the patients
+has its own curve, and the band at one place holds the middle 95 % of the curves there. It says how far a curve may lie
+at that place, not that the whole curve lies inside.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _curve(found: Floats, alarms: Floats) -> Floats:
     # The first threshold that reaches the recall: between two thresholds there is none.
     reached = np.minimum(np.searchsorted(found / positives, RECALLS - 1e-12), len(found) - 1)
     precision = found[reached] / (found[reached] + alarms[reached])
-    return np.r_[sensitivity, precision]
+    return np.concatenate([sensitivity, precision])
 
 
 def _band(drawn: dict[tuple[str, int], Floats], name: str, x: Floats) -> Band:

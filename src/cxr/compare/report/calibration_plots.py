@@ -32,4 +32,6 @@ def calibration_plot(row: Row, cases: Scored, position: int, positive_class: str
     said = "; ".join(
         f"stated {each.mean_probability:.2f}, came true {each.share_true:.2f} of {each.cases:,} images" for each in bins
     )
-    return Plot(row.name, inline_svg(figure, name=f"calibration-{position}", description=f"{row.name}: {error}. {said}"))
+    return Plot(
+        row.name, inline_svg(figure, name=f"calibration-{position}", description=f"{row.name}: {error}. {said}")
+    )

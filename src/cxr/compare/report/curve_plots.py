@@ -90,9 +90,7 @@ def _precision_recalls(
     for position, (curve, band) in enumerate(zip(curves, bands, strict=True)):
         x, y = _thinned(np.r_[0.0, curve.recall], np.r_[curve.precision[:1], curve.precision])
         _band(axes, band.precision_recall if band else None, position)
-        axes.step(
-            x, y, where="pre", color=colour_of(position), linewidth=1.9 * scale, linestyle=line_style(position)
-        )
+        axes.step(x, y, where="pre", color=colour_of(position), linewidth=1.9 * scale, linestyle=line_style(position))
     for position, row in enumerate(models):
         operating_mark(axes, row.metrics["sensitivity"].value, row.metrics["ppv"].value, position, scale=scale)
 

@@ -44,7 +44,8 @@ def _steps(score: Floats, positive: np.ndarray[Any, np.dtype[np.bool_]], own: fl
     steps = np.floor(np.r_[even, by_image] * 10**DIGITS) / 10**DIGITS
     thresholds = np.unique(np.r_[steps, own])
     found, alarms = (
-        len(side) - np.searchsorted(np.sort(side), thresholds, side="left") for side in (score[positive], score[~positive])
+        len(side) - np.searchsorted(np.sort(side), thresholds, side="left")
+        for side in (score[positive], score[~positive])
     )
     return {
         "own": int(np.searchsorted(thresholds, own)),

@@ -11,7 +11,7 @@ from cxr.compare.estimates import Estimate
 from cxr.compare.nouns import Row
 from cxr.compare.report.drawing import Plot, colour_of, described, framed, name_above
 from cxr.compare.report.svg import INK, MUTED, PANEL, inline_svg
-from cxr.compare.report.words import area, percent, signed
+from cxr.compare.report.words import area, difference, percent
 from cxr.compare.statistics.against_reference import ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
 
@@ -36,9 +36,9 @@ def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot
     figure, axes = framed(2 * WIDTH_INCHES, 0.5 + LINE_INCHES * len(against.models), grid="x")
     ends = [0.0, -against.margin]
     for line, model in enumerate(against.models):
-        difference = model.differences[against.measure, WHOLE].estimate
-        _draw(axes, difference, positions[model.name], -line, model.name)
-        ends += [end for end in (difference.low, difference.high, difference.value) if not np.isnan(end)]
+        estimate = model.differences[against.measure, WHOLE].estimate
+        _draw(axes, estimate, positions[model.name], -line, model.name)
+        ends += [end for end in (estimate.low, estimate.high, estimate.value) if not np.isnan(end)]
     axes.axvline(0, color=INK, linewidth=1)
     axes.axvline(-against.margin, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
     axes.set(ylim=(-len(against.models) + 0.6, 0.8), yticks=[])
@@ -46,7 +46,7 @@ def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot
     axes.set_xlim(min(ends) - space, max(ends) + space)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.3g}" if abs(value) > 1e-12 else "0")
     said = "; ".join(
-        f"{model.name} {signed(model.differences[against.measure, WHOLE].estimate)}: {model.verdict}"
+        f"{model.name} {difference(model.differences[against.measure, WHOLE].estimate)}: {model.verdict}"
         for model in against.models
     )
     title = f"Difference to {against.name}, margin {against.margin:g}"
@@ -75,7 +75,5 @@ def _draw(axes: Axes, estimate: Estimate, position: int, height: float, name: st
     axes.plot(
         [estimate.low, estimate.high], [height, height], color=colour, linewidth=3.2, solid_capstyle="round", alpha=0.55
     )
-    axes.plot(
-        [estimate.value], [height], "o", color=colour, markersize=7.5, markeredgecolor=PANEL, markeredgewidth=1.4
-    )
+    axes.plot([estimate.value], [height], "o", color=colour, markersize=7.5, markeredgecolor=PANEL, markeredgewidth=1.4)
     name_above(axes, name, height)

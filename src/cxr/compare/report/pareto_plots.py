@@ -29,9 +29,15 @@ class Burden:
 
 
 BURDENS = (
-    Burden("AUC and size", "Model size, MB", lambda row: None if row.model_size_bytes is None else row.model_size_bytes / 1e6),
+    Burden(
+        "AUC and size",
+        "Model size, MB",
+        lambda row: None if row.model_size_bytes is None else row.model_size_bytes / 1e6,
+    ),
     Burden("AUC and latency", "Milliseconds an image, here", lambda row: row.latency_ms),
-    Burden("AUC and training time", "Minutes of training", lambda row: row.effort.training_minutes if row.effort else None),
+    Burden(
+        "AUC and training time", "Minutes of training", lambda row: row.effort.training_minutes if row.effort else None
+    ),
     Burden("AUC and money", "USD, list price", lambda row: row.effort.shown_usd if row.effort else None),
 )
 
@@ -66,12 +72,18 @@ def _plot(burden: Burden, known: Sequence[tuple[int, Row, float]], number: int) 
     paid = [price for _, _, price in known]
     front = pareto_front(quality, paid)
     axes.plot(
-        [paid[each] for each in front], [quality[each] for each in front], color=MUTED, linewidth=1, linestyle=(0, (3, 2))
+        [paid[each] for each in front],
+        [quality[each] for each in front],
+        color=MUTED,
+        linewidth=1,
+        linestyle=(0, (3, 2)),
     )
     for position, row, price in known:
         estimate, colour = row.metrics["auc"], colour_of(position)
         axes.plot([price, price], [estimate.low, estimate.high], color=colour, linewidth=2.6, alpha=0.35)
-        axes.plot([price], [estimate.value], "o", color=colour, markersize=8, markeredgecolor=PANEL, markeredgewidth=1.4)
+        axes.plot(
+            [price], [estimate.value], "o", color=colour, markersize=8, markeredgecolor=PANEL, markeredgewidth=1.4
+        )
     _scale(axes, paid)
     _name(axes, known)
     label_axes(axes, burden.axis, "AUC")

@@ -54,9 +54,7 @@ def judge_groups(
     patient, number_of_patients = patient_numbers(patients)
     everyone = np.ones(len(score), dtype=np.bool_)
     parts = {WHOLE: everyone, **{number: group.inside for number, group in enumerate(groups)}}
-    areas = {
-        number: Ranking(is_positive[inside], score[inside], patient[inside]) for number, inside in parts.items()
-    }
+    areas = {number: Ranking(is_positive[inside], score[inside], patient[inside]) for number, inside in parts.items()}
     columns = np.stack([group.inside for group in groups] or [everyone], axis=1)
     counted = np.concatenate(
         [columns & side[:, None] for side in (is_positive & called, is_positive, ~is_positive & ~called, ~is_positive)],

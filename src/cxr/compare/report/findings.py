@@ -1,0 +1,115 @@
+"""What was found beside the figures, in plain words: verdicts, floors, overlap, subgroups, what it took."""
+
+from __future__ import annotations
+
+from cxr.bundle import ModelFormat, Origin
+from cxr.compare.effort import Effort
+from cxr.compare.nouns import Comparison, Row
+from cxr.compare.report import words
+from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
+from cxr.compare.statistics.measures import WHOLE
+from cxr.compare.statistics.noninferiority import Verdict
+from cxr.compare.titles import TITLES
+
+#: What the interval of the difference allows to say.
+VERDICTS = {
+    Verdict.BETTER: "all of the interval is in its favour: better",
+    Verdict.WITHIN_MARGIN: "is within the margin of {margin:g}",
+    Verdict.WORSE: "is against it: worse, and not shown to be within the margin of {margin:g}",
+    Verdict.NOT_SHOWN: "leaves open whether it is within the margin of {margin:g}: too few patients to say",
+}
+
+
+def alerts_of(comparison: Comparison) -> list[str]:
+    """What puts figures in doubt, the worst first: test images or patients that were learned from, training that nobody
+    can look into, floors that are not cleared."""
+    return [*overlap_alerts(comparison), *_unknown_training(comparison), *_floors(comparison)]
+
+
+def overlap_alerts(comparison: Comparison) -> list[str]:
+    """One sentence when the test split shares images or patients with what was learned from; else none."""
+    overlap = comparison.overlap
+    if overlap is None or overlap.is_clean:
+        return []
+    shared = []
+    if overlap.images:
+        shared.append(f"{overlap.images:,} of {comparison.test_set.images:,} test images (the same or nearly)")
+    if overlap.patients:
+        shared.append(f"{overlap.patients:,} of {comparison.test_set.patients:,} test patients")
+    return [
+        f"Train or validation of this manifest hold {words.listed(shared)}, for example {overlap.examples[0]}: "
+        "all figures here are too good by an amount that nobody knows."
+    ]
+
+
+def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> str:
+    """The flagship: the difference in AUC to AutoML, -0.004 (-0.012 to +0.004), is within the margin of 0.02."""
+    difference = words.difference(model.differences[against.measure, WHOLE].estimate)
+    said = VERDICTS[model.verdict].format(margin=against.margin)
+    joined = f", {said}" if model.verdict is not Verdict.BETTER else f": {said}"
+    return f"{model.name}: the difference in {TITLES[against.measure]} to {against.name}, {difference}{joined}."
+
+
+def group_sentences(comparison: Comparison) -> list[str]:
+    """Each model's worst subgroup."""
+    made = []
+    for row in comparison.models:
+        worst = row.worst_group
+        if worst is not None:
+            made.append(
+                f"{row.name} does worst in the group “{worst.group.name}” ({worst.group.family}): AUC "
+                f"{words.area(worst.auc)}, {words.difference(worst.difference)} against all images."
+            )
+    return made
+
+
+def floors_in_words(row: Row) -> str:
+    """Which floors a model does not clear; empty where it clears all."""
+    return ", ".join(row.floors_not_cleared)
+
+
+def money(effort: Effort | None) -> str:
+    """What was paid, and on the emulator what Google would take."""
+    if effort is None or (effort.usd is None and effort.list_usd is None):
+        return words.UNKNOWN
+    if effort.usd == 0 and effort.list_usd:
+        return f"0 here (list price at most {effort.list_usd:,.2f})"
+    if effort.usd is None:
+        return f"planned at most {effort.list_usd:,.2f}"
+    return f"{'at most ' if effort.is_at_most else ''}{effort.usd:,.2f}" if effort.usd else "0"
+
+
+def minutes(effort: Effort | None) -> str:
+    """Minutes of training, one decimal."""
+    return words.UNKNOWN if effort is None or effort.training_minutes is None else f"{effort.training_minutes:.1f}"
+
+
+def _unknown_training(comparison: Comparison) -> list[str]:
+    names = [
+        row.name
+        for row in comparison.models
+        if row.bundle
+        and row.bundle.info.origin is Origin.IMPORTED
+        and row.bundle.info.format is ModelFormat.PREDICTIONS
+    ]
+    if not names:
+        return []
+    return [
+        f"What {words.listed(names)} learned from is not known here: whether these test images were among it cannot be "
+        "checked."
+    ]
+
+
+def _floors(comparison: Comparison) -> list[str]:
+    areas = {floor.name: floor.metrics["auc"].value for floor in comparison.floors}
+    made = []
+    for row in comparison.models:
+        if row.floors_not_cleared:
+            floors = [f"{name} ({words.decimal(areas[name])})" for name in row.floors_not_cleared]
+            lower = words.decimal(row.metrics["auc"].low)
+            named = f"the {'floor' if len(floors) == 1 else 'floors'} {words.listed(floors)}"
+            made.append(
+                f"{row.name} does not clear {named}: the lower end of its AUC's interval is {lower}. "
+                "It may have learned no more than that."
+            )
+    return made
