@@ -5,20 +5,21 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cxr.bundle import Bundle
 from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
-from cxr.compare.nouns import Comparison, Draws, Provenance
+from cxr.compare.nouns import Comparison, Draws, Provenance, Row
 from cxr.compare.predictions import Predictions, predict, write_predictions
 from cxr.compare.question import Question, check_question, reference_model
 from cxr.compare.report import check_report_packages, write_report
 from cxr.compare.results import write_results
 from cxr.compare.rows import floor_row, majority_cases, model_row
 from cxr.compare.ruler import check_ruler
-from cxr.compare.statistics.against_reference import against_reference
-from cxr.compare.statistics.measures import Scored, measured_together, scored
+from cxr.compare.statistics.against_reference import ReferenceComparison, against_reference
+from cxr.compare.statistics.measures import Measured, Scored, measured_together, scored
 from cxr.compare.testset import describe_test_set
 from cxr.compare.versions import installed_versions, machine
 from cxr.errors import NotAllowed, UsageError
@@ -66,29 +67,19 @@ def compare(
             bundle, manifest, images=images, cache_dir=cache_dir, split=SPLIT, on_progress=on_progress
         )
         made.append(write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16]))
-    cases = [_cases(bundle, predictions, manifest) for bundle, predictions in zip(bundles, made, strict=True)]
-    floor, majority = majority_cases(manifest, SPLIT, bundles[0].info.positive_class)
     how = Draws(draws, seed)
-    *judged, floor_judged = measured_together(
-        [*cases, floor], how, question.asked, lambda done, total: on_progress(done, total, "resampling patients")
-    )
-    rows = [model_row(*each[:-1], name=each[-1]) for each in zip(bundles, made, cases, judged, names, strict=True)]
-    against = None
-    if len(bundles) > 1:
-        against = against_reference(
-            names, cases, judged, reference=reference, reason=reason, measure=question.measure, margin=question.margin
-        )
+    judged = _judge(bundles, made, manifest, question, how, on_progress)
     comparison = Comparison(
         classes=manifest.classes,
         positive_class=bundles[0].info.positive_class,
         test_set=describe_test_set(manifest, SPLIT),
-        rows=(*rows, floor_row(floor, floor_judged, majority)),
+        rows=judged.rows(bundles, made, names),
         draws=how,
         level=LEVEL,
         provenance=_provenance(command),
         manifest=manifest,
         output=output,
-        against=against,
+        against=judged.against(names, reference, reason, question) if len(bundles) > 1 else None,
         prevalence=question.prevalence,
     )
     write_report(comparison, comparison.report_path)
@@ -96,10 +87,58 @@ def compare(
     return comparison
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """Every model's cases and measures, and the floor's, over the same draws."""
+
+    cases: Sequence[Scored]
+    measured: Sequence[Measured]
+    floor: Row
+
+    def rows(self, bundles: Sequence[Bundle], made: Sequence[Predictions], names: Sequence[str]) -> tuple[Row, ...]:
+        models = zip(bundles, made, self.cases, self.measured, names, strict=True)
+        return (
+            *(
+                model_row(bundle, predictions, cases, measured, name=name)
+                for bundle, predictions, cases, measured, name in models
+            ),
+            self.floor,
+        )
+
+    def against(self, names: Sequence[str], reference: int, reason: str, question: Question) -> ReferenceComparison:
+        return against_reference(
+            names,
+            self.cases,
+            self.measured,
+            reference=reference,
+            reason=reason,
+            measure=question.measure,
+            margin=question.margin,
+        )
+
+
+def _judge(
+    bundles: Sequence[Bundle],
+    made: Sequence[Predictions],
+    manifest: Manifest,
+    question: Question,
+    draws: Draws,
+    on_progress: Progress,
+) -> _Judged:
+    cases = [_cases(bundle, predictions, manifest) for bundle, predictions in zip(bundles, made, strict=True)]
+    floor, majority = majority_cases(manifest, SPLIT, bundles[0].info.positive_class)
+
+    def on_draws(done: int, total: int) -> None:
+        on_progress(done, total, "resampling patients")
+
+    *measured, of_floor = measured_together([*cases, floor], draws, question.asked, on_draws)
+    return _Judged(cases, measured, floor_row(floor, of_floor, majority))
+
+
 def _cases(bundle: Bundle, predictions: Predictions, manifest: Manifest) -> Scored:
-    info, split = bundle.info, predictions.header.split
+    info = bundle.info
     probabilities = predictions.probabilities(manifest.classes)
-    return scored(probabilities, manifest, split, info.positive_class, info.threshold.value)
+    return scored(probabilities, manifest, SPLIT, info.positive_class, info.threshold.value)
 
 
 def _make_folder(output: Path) -> None:
