@@ -1,7 +1,7 @@
-"""The statistics of a comparison: 2,000 resamples of patients, three models, all measures, differences and paired tests.
+"""The statistics of a comparison: 2,000 resamples of patients, three models, all measures, differences, paired tests.
 
-Two sizes, each in a process of its own with its peak memory: 624 images of 428 patients (goal: 5 s), and a million images
-(goal: 120 s and 4 GB). Beside it the peer: a plain loop that resamples indices of whole patients and calls
+Two sizes, each in a process of its own with its peak memory: 624 images of 428 patients (goal: 5 s), and a million
+images (goal: 120 s and 4 GB). Beside it the peer: a plain loop that resamples indices of whole patients and calls
 scikit-learn's metrics on the copies. The peer makes fewer draws and is extrapolated to as many; how many is printed.
 """
 
