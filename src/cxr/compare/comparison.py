@@ -81,6 +81,7 @@ def compare(
         output=output,
         against=judged.against(names, reference, reason, question) if len(bundles) > 1 else None,
         prevalence=question.prevalence,
+        oracle_sensitivity=question.sensitivity,
     )
     write_report(comparison, comparison.report_path)
     write_results(comparison, comparison.results_path)

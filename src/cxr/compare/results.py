@@ -52,6 +52,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
             "seed": comparison.draws.seed,
         },
         "prevalence": comparison.prevalence,
+        "oracle_sensitivity": comparison.oracle_sensitivity,
         "rows": [_row(row) for row in comparison.rows],
         "reference": _reference(comparison.against) if comparison.against else None,
         "provenance": {
