@@ -88,6 +88,7 @@ def compare(
         output=output,
         against=against,
         prevalence=question.prevalence,
+        oracle_sensitivity=question.sensitivity,
         overlap=overlap_with(manifest, manifest, SPLIT),
         notes=tuple(f"this floor is not laid: {reason}" for reason in floors.left_out),
         mistakes=mistakes_of(bundles, names, made, manifest, images=images, pictures=pictures, on_progress=on_progress),
@@ -137,9 +138,9 @@ def _judged(
 
 
 def _cases(bundle: Bundle, predictions: Predictions, manifest: Manifest) -> Scored:
-    info, split = bundle.info, predictions.header.split
+    info = bundle.info
     probabilities = predictions.probabilities(manifest.classes)
-    return scored(probabilities, manifest, split, info.positive_class, info.threshold.value)
+    return scored(probabilities, manifest, SPLIT, info.positive_class, info.threshold.value)
 
 
 def _make_folder(output: Path) -> None:
@@ -170,7 +171,7 @@ def _distinct_names(bundles: Sequence[Bundle]) -> list[str]:
 
 def _provenance(command: str | None) -> Provenance:
     return Provenance(
-        command=command or shlex.join(sys.argv),
+        command=command or shlex.join(["cxr", *sys.argv[1:]]),
         created=datetime.now(UTC),
         versions=installed_versions(),
         machine=machine(),

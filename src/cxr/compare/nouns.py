@@ -145,6 +145,8 @@ class Comparison:
     against: ReferenceComparison | None = None
     #: The share of positive images for which predictive values are given beside the test's own; None: for no other.
     prevalence: float | None = None
+    #: The sensitivity of the oracle's point; None: not shown.
+    oracle_sensitivity: float | None = None
     #: What the test split shares with train and validation of the same manifest; None: not looked at.
     overlap: Overlap | None = None
     #: What could not be done, and why.

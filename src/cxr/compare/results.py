@@ -55,6 +55,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
             "seed": comparison.draws.seed,
         },
         "prevalence": comparison.prevalence,
+        "oracle_sensitivity": comparison.oracle_sensitivity,
         "rows": [_row(row, mistakes.get(row.name)) for row in comparison.rows],
         "reference": _reference(comparison.against) if comparison.against else None,
         "overlap": asdict(comparison.overlap) if comparison.overlap else None,

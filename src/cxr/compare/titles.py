@@ -11,8 +11,6 @@ TITLES: Mapping[str, str] = {
     "specificity": "specificity",
     "ppv": "positive predictive value",
     "npv": "negative predictive value",
-    "ppv_at_prevalence": "positive predictive value at the stated prevalence",
-    "npv_at_prevalence": "negative predictive value at the stated prevalence",
     "f1": "F1",
     "auc": "AUC",
     "average_precision": "average precision",

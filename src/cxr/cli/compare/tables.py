@@ -29,7 +29,8 @@ def print_comparison(comparison: Comparison, out: Out) -> None:
 
     out.table(COLUMNS, [_cells(row) for row in comparison.rows])
     out.text("")
-    out.table(("measure", *(row.name for row in comparison.rows)), _measures(comparison))
+    lines = [(title, *map(_plain, cells)) for title, cells in words.measure_lines(comparison)]
+    out.table(("measure", *(row.name for row in comparison.rows)), lines)
     if comparison.against is not None:
         out.text("")
         _print_against(comparison.against, out)
@@ -58,29 +59,6 @@ def _print_against(against: ReferenceComparison, out: Out) -> None:
         rows.append((model.name, difference, words.p_value(words.p_value_of(model, measure)), model.verdict.value))
     out.table(columns, rows)
     out.say(words.reference_sentence(against))
-
-
-def _measures(comparison: Comparison) -> list[tuple[str, ...]]:
-    """One line a measure, and at the other operating points sensitivity and specificity."""
-    from cxr.compare.report import words
-    from cxr.compare.titles import TITLES
-
-    first = comparison.rows[0]
-    lines = [
-        (TITLES[name], *(_plain(words.area(row.metrics[name])) for row in comparison.rows)) for name in first.metrics
-    ]
-    for place, point in enumerate(first.points[1:], start=1):
-        lines.extend(
-            (f"{name} {words.AT_POINT[point.name]}", *(_at(row, place, name) for row in comparison.rows))
-            for name in ("sensitivity", "specificity")
-        )
-    return lines
-
-
-def _at(row: Row, place: int, name: str) -> str:
-    from cxr.compare.report import words
-
-    return _plain(words.area(row.points[place].metrics[name]) if row.points else words.UNKNOWN)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -92,9 +92,10 @@ def _check_printed_matrix(report: Report, matrix: Matrix) -> Finding:
         for name, row in zip(names, matrix, strict=True)
         if sum(row) != report.support[name]
     ]
+    is_of_these_images = not wrong
     for (name, label), figure in report.figures.items():
         if name == "auc":
-            fits = wrong or matrix in (two_class_matrices(report, _only(report, matrix, figure)) or [])
+            fits = not is_of_these_images or matrix in (two_class_matrices(report, _only(report, matrix, figure)) or [])
             wrong += [] if fits else [f"an AUC of {figure.text} is impossible with this operating point"]
             continue
         value = figure_of(matrix, name, names.index(label) if label else -1)

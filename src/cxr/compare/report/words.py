@@ -17,11 +17,8 @@ TEST_OF = {
     "sensitivity": "mcnemar_sensitivity",
     "specificity": "mcnemar_specificity",
 }
-#: What is said of operating points beside the shipped one.
-AT_POINT = {
-    PointName.HALF: "at a threshold of 0.5",
-    PointName.ORACLE: "at the asked sensitivity (oracle: chosen on these images)",
-}
+#: What of the operating points beside the shipped one stands in the tables: the oracle's sensitivity is what was asked.
+SHOWN_AT = {PointName.HALF: ("sensitivity", "specificity"), PointName.ORACLE: ("specificity",)}
 DISCLAIMER = "Research use, not a medical device"
 STAND_IN_CAVEAT = (
     "{names} was trained by the emulator's stand-in, not by Google's AutoML service: "
@@ -143,6 +140,30 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def measure_lines(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """All measures, one line each: what it is, and every row's value with its interval. First at the models' own
+    thresholds, then at the other operating points."""
+    first = comparison.models[0]
+    lines = [(_title(name, comparison), [area(row.metrics[name]) for row in comparison.rows]) for name in first.metrics]
+    for place, point in enumerate(first.points[1:], start=1):
+        for name in SHOWN_AT[point.name]:
+            cells = [area(row.points[place].metrics[name]) if row.points else UNKNOWN for row in comparison.rows]
+            lines.append((f"{TITLES[name]} {_at(point.name, comparison)}", cells))
+    return lines
+
+
+def _title(name: str, comparison: Comparison) -> str:
+    if not name.endswith("_at_prevalence"):
+        return TITLES[name]
+    return f"{TITLES[name.removesuffix('_at_prevalence')]} at a prevalence of {share(comparison.prevalence)}"
+
+
+def _at(point: PointName, comparison: Comparison) -> str:
+    if point is PointName.HALF:
+        return "at a threshold of 0.5"
+    return f"at a sensitivity of {share(comparison.oracle_sensitivity)} (oracle: chosen on these images)"
+
+
 def reference_sentence(against: ReferenceComparison) -> str:
     """Which model the others are held against, why, on what, and with which margin."""
     return (
@@ -178,7 +199,10 @@ def _operating_sentence(row: Row, comparison: Comparison) -> str:
 
 
 def _signed(value: float) -> str:
-    return UNKNOWN if math.isnan(value) else f"{value:+.3f}"
+    if math.isnan(value):
+        return UNKNOWN
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text
 
 
 def _hundred(value: float) -> str:

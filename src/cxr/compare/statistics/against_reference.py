@@ -93,8 +93,8 @@ def against_reference(
     their draws are of the same resamples of patients."""
     positive = cases[reference].is_positive
     scores = np.stack([each.score for each in cases])
-    alone = area_components(positive, scores)
     by_patient = area_components(positive, scores, patient_numbers(cases[reference].patients)[0])
+    alone = by_patient.alone()
     models = []
     for number, name in enumerate(names):
         if number == reference:

@@ -10,7 +10,7 @@ the components are added up by patient first: Obuchowski, Nonparametric analysis
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ class AreaComponents:
     positive_clusters: NDArray[np.intp]
     negative_clusters: NDArray[np.intp]
     clusters: int
+
+    def alone(self) -> AreaComponents:
+        """The same with every case taken as a patient of its own: DeLong's variance."""
+        m, n = self.of_positives.shape[1], self.of_negatives.shape[1]
+        return replace(self, positive_clusters=np.arange(m), negative_clusters=np.arange(m, m + n), clusters=m + n)
 
     def covariance(self) -> Floats:
         """The areas' covariance matrix [M, M]; NaN where a class has cases of one patient only."""
