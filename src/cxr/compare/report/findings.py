@@ -51,16 +51,17 @@ def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> s
 
 
 def group_sentences(comparison: Comparison) -> list[str]:
-    """Each model's worst subgroup."""
-    made = []
+    """The models' worst subgroups: one sentence a group, with all models that do worst in it."""
+    worst: dict[tuple[str, str], list[str]] = {}
     for row in comparison.models:
-        worst = row.worst_group
-        if worst is not None:
-            made.append(
-                f"{row.name} does worst in the group “{worst.group.name}” ({worst.group.family}): AUC "
-                f"{words.area(worst.auc)}, {words.difference(worst.difference)} against all images."
-            )
-    return made
+        result = row.worst_group
+        if result is not None:
+            said = f"{row.name}: {words.area(result.auc)}, {words.difference(result.difference)} against all images"
+            worst.setdefault((result.group.name, result.group.family), []).append(said)
+    return [
+        f"The worst subgroup is “{name}” ({family}), by AUC of {'; '.join(models)}."
+        for (name, family), models in worst.items()
+    ]
 
 
 def floors_in_words(row: Row) -> str:

@@ -39,8 +39,10 @@ def group_plot(models: Sequence[Row]) -> Plot | None:
             )
             ends += [estimate.low, estimate.high]
             said.append(f"{key[1]}: {row.name} {area(estimate)}")
-    axes.set_yticks([-step * line for line in range(len(names))], [name for _, name in names], parse_math=False)
-    axes.tick_params(axis="y", labelcolor=INK, labelsize=8.5)
+    axes.set_yticks(
+        [-step * line for line in range(len(names))], [f"{name}\n{family}" for family, name in names], parse_math=False
+    )
+    axes.tick_params(axis="y", labelcolor=INK, labelsize=8, length=0)
     axes.set_ylim(-len(names) + 0.4, 0.6)
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     space = max(high - low, 0.02) * 0.04

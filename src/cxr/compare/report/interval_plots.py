@@ -37,11 +37,15 @@ def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot
     ends = [0.0, -against.margin]
     for line, model in enumerate(against.models):
         estimate = model.differences[against.measure, WHOLE].estimate
-        _draw(axes, estimate, positions[model.name], -line, model.name)
+        _draw(axes, estimate, positions[model.name], -line)
         ends += [end for end in (estimate.low, estimate.high, estimate.value) if not np.isnan(end)]
     axes.axvline(0, color=INK, linewidth=1)
     axes.axvline(-against.margin, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
-    axes.set(ylim=(-len(against.models) + 0.6, 0.8), yticks=[])
+    axes.set_ylim(-len(against.models) + 0.5, 0.5)
+    axes.set_yticks(
+        [-line for line in range(len(against.models))], [each.name for each in against.models], parse_math=False
+    )
+    axes.tick_params(axis="y", labelcolor=INK, labelsize=8.5)
     space = max(max(ends) - min(ends), 0.01) * 0.08
     axes.set_xlim(min(ends) - space, max(ends) + space)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.3g}" if abs(value) > 1e-12 else "0")
@@ -56,7 +60,8 @@ def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot
 def _interval_plot(models: Sequence[Row], metric: str, title: str) -> Plot:
     figure, axes = framed(WIDTH_INCHES, FOOT_INCHES + LINE_INCHES * len(models), grid="x")
     for position, row in enumerate(models):
-        _draw(axes, row.metrics[metric], position, -position, row.name)
+        _draw(axes, row.metrics[metric], position, -position)
+        name_above(axes, row.name, -position)
     axes.set(ylim=(-len(models) + 0.7, 0.8), yticks=[])
     low = min(np.nanmin([row.metrics[metric].low, row.metrics[metric].value]) for row in models)
     high = max(np.nanmax([row.metrics[metric].high, row.metrics[metric].value]) for row in models)
@@ -70,10 +75,9 @@ def _interval_plot(models: Sequence[Row], metric: str, title: str) -> Plot:
     return Plot(title, inline_svg(figure, name=f"interval-{metric}", description=f"{title}. {said}"))
 
 
-def _draw(axes: Axes, estimate: Estimate, position: int, height: float, name: str) -> None:
+def _draw(axes: Axes, estimate: Estimate, position: int, height: float) -> None:
     colour = colour_of(position)
     axes.plot(
         [estimate.low, estimate.high], [height, height], color=colour, linewidth=3.2, solid_capstyle="round", alpha=0.55
     )
     axes.plot([estimate.value], [height], "o", color=colour, markersize=7.5, markeredgecolor=PANEL, markeredgewidth=1.4)
-    name_above(axes, name, height)

@@ -14,7 +14,9 @@ from cxr.compare.report.drawing import Plot, colour_of, framed, label_axes
 from cxr.compare.report.svg import INK, MUTED, PANEL, inline_svg
 from cxr.compare.report.words import decimal
 
-WIDTH_INCHES, HEIGHT_INCHES = 4.0, 3.2
+WIDTH_INCHES, HEIGHT_INCHES = 4.0, 3.4
+#: Models are told apart without colours too.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 #: From this ratio between the dearest and the cheapest on, the axis is logarithmic.
 LOGARITHMIC_FROM = 8
 
@@ -71,21 +73,33 @@ def _plot(burden: Burden, known: Sequence[tuple[int, Row, float]], number: int) 
     quality = [row.metrics["auc"].value for _, row, _ in known]
     paid = [price for _, _, price in known]
     front = pareto_front(quality, paid)
-    axes.plot(
+    axes.step(
         [paid[each] for each in front],
         [quality[each] for each in front],
+        where="post",
         color=MUTED,
         linewidth=1,
         linestyle=(0, (3, 2)),
     )
     for position, row, price in known:
         estimate, colour = row.metrics["auc"], colour_of(position)
-        axes.plot([price, price], [estimate.low, estimate.high], color=colour, linewidth=2.6, alpha=0.35)
+        axes.plot([price, price], [estimate.low, estimate.high], color=colour, linewidth=2.2, alpha=0.28)
         axes.plot(
-            [price], [estimate.value], "o", color=colour, markersize=8, markeredgecolor=PANEL, markeredgewidth=1.4
+            [price],
+            [estimate.value],
+            MARKERS[position % len(MARKERS)],
+            color=colour,
+            markersize=8,
+            markeredgecolor=PANEL,
+            markeredgewidth=1.4,
+            linestyle="none",
+            label=row.name,
+            zorder=5,
         )
     _scale(axes, paid)
-    _name(axes, known)
+    legend = figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, handletextpad=0.3)
+    for text in legend.get_texts():
+        text.set(color=INK, parse_math=False)
     label_axes(axes, burden.axis, "AUC")
     said = "; ".join(f"{row.name}: {price:.4g}, AUC {decimal(row.metrics['auc'].value)}" for _, row, price in known)
     said += ". On the front: " + ", ".join(known[each][1].name for each in front)
@@ -96,20 +110,10 @@ def _scale(axes: Axes, paid: Sequence[float]) -> None:
     low, high = min(paid), max(paid)
     if low > 0 and high / low >= LOGARITHMIC_FROM:
         axes.set_xscale("log")
+        axes.tick_params(which="minor", length=0)
         axes.set_xlim(low / 1.6, high * 1.6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: "")
         return
     space = (high - low) * 0.12
     axes.set_xlim(low - space, high + space)
-
-
-def _name(axes: Axes, known: Sequence[tuple[int, Row, float]]) -> None:
-    """Each model's name beside its dot, towards the middle."""
-    for _, row, price in known:
-        x_display = axes.transLimits.transform(axes.transScale.transform((price, row.metrics["auc"].value)))[0]
-        left = x_display > 0.55
-        axes.annotate(
-            row.name, (price, row.metrics["auc"].value), xytext=(-9 if left else 9, 0), textcoords="offset points",
-            ha="right" if left else "left", va="center", fontsize=8.5, color=INK, parse_math=False,
-        )  # fmt: skip
