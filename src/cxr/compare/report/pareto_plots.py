@@ -81,10 +81,11 @@ def _plot(burden: Burden, known: Sequence[tuple[int, Row, float]], number: int) 
         linewidth=1,
         linestyle=(0, (3, 2)),
     )
+    marks = []
     for position, row, price in known:
         estimate, colour = row.metrics["auc"], colour_of(position)
         axes.plot([price, price], [estimate.low, estimate.high], color=colour, linewidth=2.2, alpha=0.28)
-        axes.plot(
+        (mark,) = axes.plot(
             [price],
             [estimate.value],
             MARKERS[position % len(MARKERS)],
@@ -93,11 +94,12 @@ def _plot(burden: Burden, known: Sequence[tuple[int, Row, float]], number: int) 
             markeredgecolor=PANEL,
             markeredgewidth=1.4,
             linestyle="none",
-            label=row.name,
             zorder=5,
         )
+        marks.append(mark)
     _scale(axes, paid)
-    legend = figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, handletextpad=0.3)
+    names = [row.name for _, row, _ in known]
+    legend = figure.legend(marks, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     for text in legend.get_texts():
         text.set(color=INK, parse_math=False)
     label_axes(axes, burden.axis, "AUC")
