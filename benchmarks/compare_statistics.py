@@ -42,8 +42,8 @@ def main() -> None:
             f"({processor:.1f} s of processor), {gigabytes:.2f} GB{missed}"
         )
         print(
-            f"  scikit-learn on resampled indices: {peer_s:.0f} s, {peer_gb:.2f} GB (extrapolated from {peer_draws} draws); "
-            f"{peer_s / seconds:.0f} times ours, {peer_processor / processor:.0f} times in processor time",
+            f"  scikit-learn on resampled indices: {peer_s:.0f} s, {peer_gb:.2f} GB "
+            f"(extrapolated from {peer_draws} draws); {peer_s / seconds:.0f} times ours, {peer_processor / processor:.0f} times in processor time",
             flush=True,
         )
 
@@ -83,8 +83,8 @@ def _ours(images: int) -> tuple[float, float]:
 
 
 def _peer(images: int) -> tuple[float, float]:
-    """Seconds (of the clock, of the processor) for DRAWS draws, from fewer. The same measures but for the oracle point and the predictive values at
-    another prevalence, which scikit-learn does not have."""
+    """Seconds (of the clock, of the processor) for DRAWS draws, from fewer. The same measures but for the oracle point
+    and the predictive values at another prevalence, which scikit-learn does not have."""
     models, draws = _models(images), GOALS[images][2]
     keys, number = np.unique(np.asarray(models[0].patients), return_inverse=True)
     order = np.argsort(number, kind="stable")
