@@ -43,7 +43,8 @@ def main() -> None:
         )
         print(
             f"  scikit-learn on resampled indices: {peer_s:.0f} s, {peer_gb:.2f} GB "
-            f"(extrapolated from {peer_draws} draws); {peer_s / seconds:.0f} times ours, {peer_processor / processor:.0f} times in processor time",
+            f"(extrapolated from {peer_draws} draws); {peer_s / seconds:.0f} times ours, "
+            f"{peer_processor / processor:.0f} times in processor time",
             flush=True,
         )
 
