@@ -207,8 +207,10 @@ class _Ruler:
     def _ranked(self, weights: Floats) -> dict[Name, Floats]:
         cases, made = self._cases, dict[Name, Floats]()
         least = self._asked.sensitivity if cases.is_binary else None
+        # How often a patient was drawn is a small whole number.
+        counts = weights.astype(np.uint16)
         for number, ranking in self._rankings.items():
-            result = ranking(weights, sensitivity=least if number == cases.positive else None)
+            result = ranking(counts, sensitivity=least if number == cases.positive else None)
             name = cases.classes[number]
             made["auc", name], made["average_precision", name] = result.auc, result.average_precision
             if number == cases.positive:
