@@ -61,7 +61,9 @@ def test_the_table_goes_to_stdout_and_the_report_is_named_on_stderr(cxr, world):
         *("model", "trained", "by", "accuracy", "%", "sensitivity", "%", "specificity", "%"),
         *("AUC", "MB", "ms/image", "threshold"),
     ]
-    assert [line.split("  ")[0] for line in lines[2:5]] == ["cnn5", "automl edge", "majority class"]
+    assert [line.split("  ")[0] for line in lines[2:7]] == [
+        *("cnn5", "automl edge", "majority class", "byte count", "32x32 pixels")
+    ]
     assert "AutoML (emulator stand-in)" in lines[3]
     assert f"report: {Path('compare/report.html')}" in err
     assert "next: open" in err

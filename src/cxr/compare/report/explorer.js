@@ -67,6 +67,7 @@
   prevalence.addEventListener("input", show);
   choice.addEventListener("change", choose);
   part("reset").addEventListener("click", choose);
+  part("off").hidden = true;
   part("panel").hidden = false;
   choose();
 })();
