@@ -115,6 +115,8 @@ def test_two_models_are_held_against_the_automl_one(cxr, world):
     assert [point["chosen_on_these_images"] for point in points] == [False, False, True]
     assert points[2]["metrics"]["sensitivity"]["value"] >= 0.9
     assert points[0]["proportions"]["accuracy"]["of"] == document["images"]
+    recall = document["rows"][0]["recall_of_kinds"]["PNEUMONIA/"]["value"]
+    assert recall == document["rows"][0]["metrics"]["sensitivity"]["value"]
 
 
 def test_another_reference_turns_the_sign(cxr, world):

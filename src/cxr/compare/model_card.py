@@ -16,7 +16,7 @@ from cxr.bundle import BundleInfo, ModelFormat
 from cxr.compare.markdown import plain_text, table_cell
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import words
-from cxr.compare.report.findings import alerts_of, minutes, money, verdict_sentence
+from cxr.compare.report.findings import alerts_about, minutes, money, verdict_sentence
 from cxr.compare.ruler import short
 from cxr.compare.titles import TITLES
 from cxr.files import write_text_atomically

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -103,6 +103,8 @@ class Row:
     predictions: Predictions | None = None
     points: tuple[JudgedPoint, ...] = ()
     per_class: tuple[ClassReport, ...] = ()
+    #: The share called by their label of each kind of image, label/etiology ("label/" where the name does not tell).
+    kinds: Mapping[str, Estimate] = field(default_factory=dict)
     floors_not_cleared: tuple[str, ...] = ()
     groups: tuple[GroupResult, ...] = ()
     effort: Effort | None = None

@@ -81,6 +81,7 @@ def _row(row: Row, mistakes: ModelMistakes | None) -> dict[str, Any]:
         "confusion": row.confusion.tolist(),
         "operating_points": [_point(point) for point in row.points],
         "per_class": [asdict(report) for report in row.per_class],
+        "recall_of_kinds": {kind: asdict(estimate) for kind, estimate in row.kinds.items()},
         "threshold": asdict(row.threshold) if row.threshold else None,
         "model_size_bytes": row.model_size_bytes,
         "latency_ms": row.latency_ms,

@@ -55,7 +55,7 @@ def markdown_table(comparison: Comparison) -> str:
         *words.caveats_of(comparison),
         f"{words.DISCLAIMER}.",
     ]
-    return table + "\n\n" + "\n".join(plain_text(sentence) for sentence in sentences) + "\n"
+    return table + "\n\n" + "\n\n".join(plain_text(sentence) for sentence in sentences) + "\n"
 
 
 def _line(comparison: Comparison, row: Row) -> dict[str, str]:

@@ -40,6 +40,7 @@ def model_row(bundle: Bundle, predictions: Predictions, cases: Scored, measured:
         predictions=predictions,
         points=_points(cases, measured, bundle.info.threshold.value),
         per_class=class_reports(cases, measured) if not cases.is_binary else (),
+        kinds={kind: measured.estimate("recall", kind) for kind in sorted(set(cases.kinds))},
     )
 
 

@@ -23,7 +23,21 @@ VERDICTS = {
 def alerts_of(comparison: Comparison) -> list[str]:
     """What puts figures in doubt, the worst first: test images or patients that were learned from, training that nobody
     can look into, floors that are not cleared."""
-    return [*overlap_alerts(comparison), *_unknown_training(comparison), *_floors(comparison)]
+    unknown = [row.name for row in comparison.models if _is_of_unknown_training(row)]
+    return [
+        *overlap_alerts(comparison),
+        *([_unknown_training(unknown)] if unknown else []),
+        *(_floors(row, comparison) for row in comparison.models if row.floors_not_cleared),
+    ]
+
+
+def alerts_about(row: Row, comparison: Comparison) -> list[str]:
+    """Those of `alerts_of` that are about one model."""
+    return [
+        *overlap_alerts(comparison),
+        *([_unknown_training([row.name])] if _is_of_unknown_training(row) else []),
+        *([_floors(row, comparison)] if row.floors_not_cleared else []),
+    ]
 
 
 def overlap_alerts(comparison: Comparison) -> list[str]:
@@ -85,32 +99,24 @@ def minutes(effort: Effort | None) -> str:
     return words.UNKNOWN if effort is None or effort.training_minutes is None else f"{effort.training_minutes:.1f}"
 
 
-def _unknown_training(comparison: Comparison) -> list[str]:
-    names = [
-        row.name
-        for row in comparison.models
-        if row.bundle
-        and row.bundle.info.origin is Origin.IMPORTED
-        and row.bundle.info.format is ModelFormat.PREDICTIONS
-    ]
-    if not names:
-        return []
-    return [
+def _is_of_unknown_training(row: Row) -> bool:
+    info = row.bundle.info if row.bundle else None
+    return info is not None and info.origin is Origin.IMPORTED and info.format is ModelFormat.PREDICTIONS
+
+
+def _unknown_training(names: list[str]) -> str:
+    return (
         f"What {words.listed(names)} learned from is not known here: whether these test images were among it cannot be "
         "checked."
-    ]
+    )
 
 
-def _floors(comparison: Comparison) -> list[str]:
+def _floors(row: Row, comparison: Comparison) -> str:
     areas = {floor.name: floor.metrics["auc"].value for floor in comparison.floors}
-    made = []
-    for row in comparison.models:
-        if row.floors_not_cleared:
-            floors = [f"{name} ({words.decimal(areas[name])})" for name in row.floors_not_cleared]
-            lower = words.decimal(row.metrics["auc"].low)
-            named = f"the {'floor' if len(floors) == 1 else 'floors'} {words.listed(floors)}"
-            made.append(
-                f"{row.name} does not clear {named}: the lower end of its AUC's interval is {lower}. "
-                "It may have learned no more than that."
-            )
-    return made
+    floors = [f"{name} ({words.decimal(areas[name])})" for name in row.floors_not_cleared]
+    named = f"the {'floor' if len(floors) == 1 else 'floors'} {words.listed(floors)}"
+    lower = words.decimal(row.metrics["auc"].low)
+    return (
+        f"{row.name} does not clear {named}: the lower end of its AUC's interval is {lower}. "
+        "It may have learned no more than that."
+    )
