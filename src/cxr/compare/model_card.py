@@ -107,9 +107,7 @@ def _opening(row: Row, info: BundleInfo, comparison: Comparison) -> str:
     lines = [f"# {plain_text(row.name)}", "", f"**{words.DISCLAIMER}.** {plain_text(tells)}", ""]
     if info.stand_in:
         lines += [f"> {plain_text(words.STAND_IN_CAVEAT.format(names=row.name))}", ""]
-    lines += [
-        f"> {plain_text(alert)}\n" for alert in alerts_of(comparison) if row.name in alert or "this manifest" in alert
-    ]
+    lines += [f"> {plain_text(alert)}\n" for alert in alerts_about(row, comparison)]
     return "\n".join(lines)
 
 
