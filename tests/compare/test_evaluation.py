@@ -88,7 +88,7 @@ def test_comparison_shows_calibrated_scores_of_a_calibrated_bundle(judged, world
     hot = with_decision(bundle, replace(bundle.info.threshold, value=0.6), HOT)
     comparison = compare([world.keras, hot], world.manifest, output=tmp_path / "out", cache_dir=cache_dir,
                          on_progress=judged.quiet, draws=50)  # fmt: skip
-    plain, changed, _ = comparison.rows
+    plain, changed = comparison.models
     classes = world.manifest.classes
     expected = calibrated(plain.predictions.probabilities(classes), HOT)
     assert np.allclose(changed.predictions.probabilities(classes), expected, atol=1e-6)
