@@ -22,7 +22,7 @@ _INFO = BundleInfo(
 )
 
 
-def bundle_info(**changes: Any) -> BundleInfo:
+def model_info(**changes: Any) -> BundleInfo:
     """What is said of a Keras model of two classes, trained here, that takes 32x32 grey pixels; with `changes` of
     fields of BundleInfo."""
     return replace(_INFO, **changes)
@@ -32,6 +32,6 @@ def keras_bundle(model: Any, folder: Path, **changes: Any) -> Bundle:
     """The bundle of a Keras model in a new folder, by the folder's name, whose input is the model's."""
     folder.mkdir(parents=True)
     height, width, channels = model.input_shape[1:]
-    info = bundle_info(**{"name": folder.name, "preprocessing": Preprocessing(height, width, channels), **changes})
+    info = model_info(**{"name": folder.name, "preprocessing": Preprocessing(height, width, channels), **changes})
     model.save(folder / info.model_path)
     return write_bundle(folder, info)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bundles import bundle_info
+from bundles import model_info
 from cxr.bundle import Bundle, Calibration, Preprocessing, Threshold, read_bundle, with_decision, write_bundle
 from cxr.errors import InputError
 
-INFO = bundle_info(
+INFO = model_info(
     preprocessing=Preprocessing(150, 150, 1),
     threshold=Threshold(0.4, "youden", "validation", 0.9, 0.8),
     provenance={"seed": 7},

@@ -13,7 +13,7 @@ import pytest
 from service_site import LABELS, Site, open_site, wait_until
 from tiny_models import tflite
 
-from bundles import bundle_info
+from bundles import model_info
 from cxr.bundle import (
     ModelFormat,
     Origin,
@@ -167,7 +167,7 @@ def trained(site: Site, job_id: str, model: bytes, **changes: object) -> Job:
     folder = site.folder / f"written-{job_id}"
     folder.mkdir()
     (folder / "model.tflite").write_bytes(model)
-    info = bundle_info(
+    info = model_info(
         origin=Origin.CUSTOM_JOB,
         format=ModelFormat.TFLITE,
         model_path="model.tflite",

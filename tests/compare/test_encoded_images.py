@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundles import bundle_info
+from bundles import model_info
 from cxr.bundle import Bundle, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
 from cxr.compare.predictors import open_predictor
 from cxr.compare.predictors.encoded_images import saved_model_labels
@@ -39,7 +39,7 @@ def model() -> Any:
 def bundle(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("bundle")
     export_encoded_saved_model(model, folder / "saved-model", LABELS, EDGE)
-    info = bundle_info(
+    info = model_info(
         name="edge",
         origin=Origin.AUTOML,
         format=ModelFormat.SAVED_MODEL,

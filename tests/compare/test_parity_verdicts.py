@@ -1,24 +1,27 @@
-"""What decodes files by itself is refused for wrong pixels, for files that it cannot read and for missing signatures."""
+"""What decodes files by itself is refused for wrong pixels, unreadable files and missing signatures."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bundles import keras_bundle
+from bundles import CLASSES, keras_bundle
 from cxr.bundle import Bundle, Preprocessing, read_bundle, write_bundle
 from cxr.compare.parity.images import golden_set
-from cxr.compare.parity.judging import Reference, judged_reading
+from cxr.compare.parity.judging import Reference, judged, judged_reading
 from cxr.compare.parity.nouns import Cost, FormatCheck, Reading, Runtime, Scores, Verdict
-from cxr.compare.parity.verify import VerifyRequest, verify
+from cxr.compare.parity.process import read_files, score_pixels
+from cxr.errors import InputError
 from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
 from cxr.local_baseline.exports.making import make_exports
 from cxr.local_baseline.exports.plan import ExportRequest, plan_exports
 from cxr.local_baseline.exports.registry import FORMATS
+from cxr.local_baseline.exports.source import Source
 from cxr.local_baseline.tensorflow_setup import load
 
 CONTRACT = Preprocessing(20, 24, 1)
@@ -44,36 +47,42 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return made
 
 
-def verified(bundle: Bundle, folder: Path, contract: Preprocessing, *, with_halves: bool) -> dict[str, FormatCheck]:
-    """Checks by signature, with the SavedModel replaced by one that does what another contract says."""
-    exports = folder / "exports"
-    shutil.copytree(bundle.folder.with_name("tiny-exports"), exports)
-    export = read_bundle(exports / SAVED_MODEL.name)
-    shutil.rmtree(export.model_path)
-    model = load().keras.models.load_model(bundle.model_path)
-    two = load().keras.layers.Lambda(lambda p: load().tf.concat([1.0 - p, p], 1))(model.output)
-    served = load().keras.Model(model.input, two)
-    export_encoded_saved_model(served, export.model_path, bundle.info.classes, contract, with_halves=with_halves)
-    write_bundle(export.folder, replace(export.info, files=()))
-    checks = verify(VerifyRequest(bundle, exports, folder / "cache"), silent).checks
-    return {check.signature: check for check in checks}
+@pytest.fixture
+def other(bundle: Bundle, tmp_path: Path) -> Callable[..., Bundle]:
+    """Makes a copy of the export with a SavedModel that does what another contract says."""
+
+    def make(contract: Preprocessing, *, with_halves: bool) -> Bundle:
+        shutil.copytree(bundle.folder.with_name("tiny-exports") / SAVED_MODEL.name, tmp_path / "export")
+        export = read_bundle(tmp_path / "export")
+        shutil.rmtree(export.model_path)
+        served = Source(bundle).shipment(SAVED_MODEL).model
+        export_encoded_saved_model(served, export.model_path, CLASSES, contract, with_halves=with_halves)
+        return write_bundle(export.folder, replace(export.info, files=()))
+
+    return make
 
 
-def test_a_graph_with_another_resize_is_refused_for_its_pixels(bundle: Bundle, tmp_path: Path) -> None:
-    checks = verified(bundle, tmp_path, replace(CONTRACT, aspect="center-crop"), with_halves=True)
-    by_bytes = checks["serving_default"]
+def test_a_graph_with_another_resize_is_refused_for_its_pixels(bundle: Bundle, other: Callable[..., Bundle]) -> None:
+    golden = golden_set(CONTRACT)
+    asked = Reference(golden, None, score_pixels(bundle, golden.pixels, timed_runs=1))
+    export = other(replace(CONTRACT, aspect="center-crop"), with_halves=True)
+    by_bytes = judged_reading(SAVED_MODEL, export, Runtime.TENSORFLOW, asked, read_files(export, golden.files, 1))
     assert by_bytes.verdict is Verdict.FAILED
     assert by_bytes.why.startswith("its own pixels differ by up to ")
     assert by_bytes.pixels is not None
     assert by_bytes.pixels.largest > 10
-    assert checks["pixels"].verdict is Verdict.GOLDEN_ONLY  # the net itself is the same
+    scores = score_pixels(export, golden.pixels, timed_runs=1)
+    assert judged(SAVED_MODEL, export, Runtime.TENSORFLOW, asked, scores).verdict is Verdict.PASSED  # the same net
 
 
-def test_a_graph_without_its_halves_cannot_be_verified(bundle: Bundle, tmp_path: Path) -> None:
-    checks = verified(bundle, tmp_path, CONTRACT, with_halves=False)
-    assert {check.verdict for check in checks.values()} == {Verdict.FAILED}
-    assert "has no signature 'pixels'" in checks["pixels"].why
-    assert "has no signature 'preprocess'" in checks["serving_default"].why
+def test_a_graph_without_its_halves_cannot_be_verified(other: Callable[..., Bundle]) -> None:
+    export = other(CONTRACT, with_halves=False)
+    golden = golden_set(CONTRACT)
+    with pytest.raises(InputError, match=r"has no signature 'pixels'.*export it anew"):
+        score_pixels(export, golden.pixels)
+    unreadable = read_files(export, golden.files).unreadable
+    assert len(unreadable) == len(golden)
+    assert "has no signature 'preprocess'" in unreadable[0]
 
 
 def reference() -> Reference:
@@ -105,10 +114,10 @@ def test_known_differences_are_named_and_held_to_their_levels(bundle: Bundle) ->
     assert check.pixels is not None
     assert (check.pixels.images, check.pixels.largest) == (len(asked.golden) - 2, 0)
     assert "grey-16-bit.png (the upper 8 of 16 bits are kept, not rounded: 1 of at most 1 levels)" in check.left_out
-    reading.pixels[number, 0, 0, 0] ^= 2
+    reading.pixels[number, 0, 0, 0] = asked.golden.pixels[number, 0, 0, 0] ^ 2
     worse = check_of(bundle, asked, reading)
     assert worse.verdict is Verdict.FAILED
-    assert "grey-16-bit.png differs by" in worse.why
+    assert worse.why == "grey-16-bit.png differs by 2 levels, 1 are known"
 
 
 def test_one_level_of_one_pixel_is_too_much_elsewhere(bundle: Bundle) -> None:

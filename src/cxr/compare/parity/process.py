@@ -78,32 +78,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = Path(name)
     try:
         bundle = read_bundle(Path(place), verify=False)
-        cost = _read_files(bundle, folder) if (folder / FILES_FILE).is_file() else _score_pixels(bundle, folder)
+        answer = _answer(bundle, folder)
     except CxrError as error:
         told = {"message": error.message, "hint": error.hint, "usage": isinstance(error, UsageError)}
         (folder / ERROR_FILE).write_text(json.dumps(told), encoding="utf-8")
         raise SystemExit(1) from error
-    (folder / COST_FILE).write_text(json.dumps(asdict(cost)), encoding="utf-8")
+    np.save(folder / SCORES_FILE, answer.probabilities)
+    (folder / COST_FILE).write_text(json.dumps(asdict(answer.cost)), encoding="utf-8")
 
 
-def _score_pixels(bundle: Bundle, folder: Path) -> Cost:
+def _answer(bundle: Bundle, folder: Path) -> Scores | Reading:
+    if not (folder / FILES_FILE).is_file():
+        return score_pixels(bundle, np.load(folder / PIXELS_FILE))
+    reading = read_files(bundle, [Path(path) for path in json.loads((folder / FILES_FILE).read_text(encoding="utf-8"))])
+    np.save(folder / READ_FILE, reading.pixels)
+    (folder / UNREADABLE_FILE).write_text(json.dumps(dict(reading.unreadable)), encoding="utf-8")
+    return reading
+
+
+def score_pixels(bundle: Bundle, pixels: NDArray[np.uint8], timed_runs: int = TIMED_RUNS) -> Scores:
+    """What `score_in_own_process` does, in this process; its cost is that of `timed_runs` single predictions."""
     from cxr.compare.predictors import open_predictor
 
     predictor: Any = open_predictor(bundle)
     # A SavedModel that takes files has a signature for pixels beside.
     predict = getattr(predictor, "predict_pixels", predictor.predict)
-    pixels = np.load(folder / PIXELS_FILE)
     rows = [predict(pixels[at : at + BATCH_IMAGES]) for at in range(0, len(pixels), BATCH_IMAGES)]
-    np.save(folder / SCORES_FILE, np.concatenate(rows))
-    return _timed(predictor, predict, pixels)
+    return Scores(np.concatenate(rows), _timed(predictor, predict, pixels, timed_runs))
 
 
-def _read_files(bundle: Bundle, folder: Path) -> Cost:
+def read_files(bundle: Bundle, paths: Sequence[Path], timed_runs: int = TIMED_RUNS) -> Reading:
+    """What `read_in_own_process` does, in this process; its cost is that of `timed_runs` single predictions."""
     from cxr.compare.predictors import open_predictor
 
     predictor: Any = open_predictor(bundle)
     contract, classes = bundle.info.preprocessing, len(bundle.info.classes)
-    paths = [Path(path) for path in json.loads((folder / FILES_FILE).read_text(encoding="utf-8"))]
     pixels = np.zeros((len(paths), contract.height, contract.width, contract.channels), np.uint8)
     scores = np.zeros((len(paths), classes))
     unreadable: dict[int, str] = {}
@@ -114,11 +123,8 @@ def _read_files(bundle: Bundle, folder: Path) -> Cost:
             scores[number] = predictor.predict_files([data])[0]
         except InputError as error:
             unreadable[number] = error.message
-    np.save(folder / READ_FILE, pixels)
-    np.save(folder / SCORES_FILE, scores)
-    (folder / UNREADABLE_FILE).write_text(json.dumps(unreadable), encoding="utf-8")
-    readable = [path.read_bytes() for number, path in enumerate(paths) if number not in unreadable][:TIMED_RUNS]
-    return _timed(predictor, predictor.predict_files, readable)
+    some = [path.read_bytes() for number, path in enumerate(paths) if number not in unreadable][:timed_runs]
+    return Reading(pixels, scores, unreadable, _timed(predictor, predictor.predict_files, some, timed_runs))
 
 
 def _peak_mb(predictor: Any) -> float:
@@ -133,9 +139,9 @@ def _peak_mb(predictor: Any) -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _timed(predictor: Any, predict: Any, inputs: Any) -> Cost:
+def _timed(predictor: Any, predict: Any, inputs: Any, runs: int) -> Cost:
     """The cost of single predictions, after a warm-up; nothing where there is no input."""
-    singles = [inputs[at % len(inputs) : at % len(inputs) + 1] for at in range(TIMED_RUNS)] if len(inputs) else []
+    singles = [inputs[at % len(inputs) : at % len(inputs) + 1] for at in range(runs)] if len(inputs) else []
     for single in singles[:WARM_UP_RUNS]:
         predict(single)
     elapsed = []
