@@ -23,15 +23,6 @@ from cxr.webapp import static
 
 WEBAPP = Path(__file__).resolve().parents[2] / "webapp"
 ORIGIN = "https://cxr.invalid"
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 #: WebAssembly is told by its type, or the browser does not compile it while it loads.
 mimetypes.add_type("application/wasm", ".wasm")
 mimetypes.add_type("text/javascript", ".js")
@@ -132,11 +123,13 @@ class Site:
 def browser() -> Iterator[Any]:
     """A real headless Chromium; skips where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    from cxr.compare.parity.chromium import FLAGS, find_chromium  # as verification starts it
+
+    path = find_chromium()
     if path is None:
         pytest.skip("there is no Chromium: install one, for example by: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(CHROMIUM_FLAGS))
+        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
         yield started
         started.close()
 
