@@ -16,7 +16,7 @@ from cxr.compare.parity.nouns import FormatCheck, Verdict
 from cxr.compare.parity.verify import CANNOT_RUN
 from cxr.local_baseline.exports.nouns import Format
 from cxr.local_baseline.exports.registry import FORMATS, available
-from cxr.local_baseline.recipes import RECIPES
+from cxr.local_baseline.recipes import RECIPES, Architecture
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.scan import scan
 from cxr.webapp import static
@@ -26,9 +26,10 @@ RUNNABLE = tuple(form for form in FORMATS.values() if form.model_format not in C
 EIGHT_BITS = frozenset({"tflite-int8", "edgetpu"})
 #: Pairs that the registry's tolerance refuses, always: batch norm behind an activation, which cannot be folded.
 REFUSED = {"cnn5": EIGHT_BITS}
-#: Pairs that it may refuse here, since random weights of many layers add up more rounding than trained ones (figures of
-#: trained nets: docs/export.md). They are held to a looser bound: RANDOM_SHARE.
-RANDOM: dict[str, frozenset[str]] = {}
+#: Pairs that it may refuse here: random weights of many layers add up more rounding than trained ones (figures of a
+#: trained net: docs/export.md). They are held to RANDOM_SHARE instead.
+EIGHT_BIT_WEIGHTS = EIGHT_BITS | {"tflite-dynamic", "tfjs-uint8"}
+RANDOM = {recipe.name: EIGHT_BIT_WEIGHTS for recipe in RECIPES.values() if recipe.architecture is Architecture.BACKBONE}
 #: Mean difference of what is in RANDOM, as a share of the standard deviation of the net's own probabilities.
 RANDOM_SHARE = 0.5
 COUNTS = {"train": 50, "test": 50}
