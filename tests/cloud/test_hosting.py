@@ -104,7 +104,7 @@ def replace_headers() -> Any:
 def test_the_main_page_and_then_the_service_worker_go_last(host: GcsHost, page: Path) -> None:
     order = [one.file.name for one in plan(host, page).sending]
     assert order[-2:] == ["index.html", "service-worker.js"]
-    assert [name.startswith("assets/") for name in order].index(False) == 3  # the assets go first
+    assert [name.startswith("assets/") for name in order].index(False) == 6  # the assets go first
 
 
 def test_a_public_page_is_read_by_a_browser_as_it_was_built(host: GcsHost, page: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_public_page_is_read_by_a_browser_as_it_was_built(host: GcsHost, page:
         assert answer.headers["Content-Type"] == content_type(name)
         assert answer.headers["Cache-Control"] == cache_control(name)
     assert browse(host, "page/index.html").headers["Content-Encoding"] == "gzip"
-    assert "Content-Encoding" not in browse(host, "page/known.bin").headers
+    assert "Content-Encoding" not in browse(host, "page/assets/known-3e7a9b10.bin").headers
     found = host.look()
     assert found is not None
     assert found.before["main_page"] == "index.html"

@@ -383,7 +383,7 @@ def test_without_webassembly_plain_javascript_reads_the_image(
 
 def test_a_page_without_its_model_says_so(browser: Any, page_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(page_folder, tmp_path / "page")
-    (tmp_path / "page" / "model" / "model.json").unlink()
+    next((tmp_path / "page").glob("assets/model-*/model.json")).unlink()
     context = browser.new_context(service_workers="block")
     page = context.new_page()
     with serving(tmp_path / "page") as server:

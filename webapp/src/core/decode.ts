@@ -1,8 +1,10 @@
 /**
  * From a file's bytes to planes of 0..255. JPEG, WebP, GIF and BMP are the browser's to decode, of a copy without EXIF and
- * colour profile; PNG and DICOM have decoders of their own, loaded when the first such file comes.
+ * colour profile; PNG and DICOM have decoders of their own, that of DICOM loaded when the first such file comes.
  */
+import { isTurned } from "./exif.js";
 import { kindOf, sizeOf, stripped, type ImageKind, type Size } from "./headers.js";
+import { decodePng } from "./png.js";
 import type { Planes } from "./preprocess.js";
 import { Problem } from "./problem.js";
 import type { NoteCode } from "../strings.js";
@@ -24,17 +26,25 @@ export type BrowserDecoder = (bytes: Uint8Array, kind: ImageKind) => Promise<Pla
 export async function decode(bytes: Uint8Array, browser: BrowserDecoder = decodeInBrowser): Promise<Decoded> {
   const kind = kindToDecode(bytes);
   if (kind === "DICOM") {
-    const { decodeDicom } = await import("./dicom.js");
+    const { decodeDicom } = await dicomReader();
     return { ...(await decodeDicom(bytes, browser)), kind };
   }
   const size = sizeOf(bytes, kind);
   if (size === null || size.width === 0 || size.height === 0) throw new Problem("damaged", kind);
   refuseTooLarge(size);
-  if (kind === "PNG") {
-    const { decodePng } = await import("./png.js");
-    return { ...(await decodePng(bytes)), kind, notes: [] };
+  if (kind === "PNG") return { ...(await decodePng(bytes)), kind, notes: [] };
+  const notes: NoteCode[] = isTurned(bytes, kind) ? ["turned"] : [];
+  return { ...(await browser(stripped(bytes, kind), kind)), kind, notes };
+}
+
+/** The one part of the page that is not there from the start. Throws Problem("no-reader") where it cannot be loaded:
+ * without a network and without a service worker that keeps it, or when another version has taken the page's place. */
+async function dicomReader(): Promise<typeof import("./dicom.js")> {
+  try {
+    return await import("./dicom.js");
+  } catch {
+    throw new Problem("no-reader", "DICOM");
   }
-  return { ...(await browser(stripped(bytes, kind), kind)), kind, notes: [] };
 }
 
 /** Throws Problem("too-large") for more than MOST_PIXELS. */

@@ -15,6 +15,9 @@ import { ReadingTable } from "./table.js";
 import { texts } from "../strings.js";
 import { Viewer } from "./viewer.js";
 
+/** The folder of the WebAssembly engine, relative to the page; the build puts it here. */
+declare const CXR_PAGE_WASM: string;
+
 class Page {
   readonly #rule: DecisionRule;
   readonly #viewer: Viewer;
@@ -168,7 +171,7 @@ function engines(bytes: number): Backend[] {
 
 function loadClassifier({ model, preprocessing }: PageDescription): Promise<Classifier> {
   const files = filesAt(new URL(model.path, document.baseURI).href);
-  const wasmFolder = new URL("wasm/", document.baseURI).href;
+  const wasmFolder = new URL(CXR_PAGE_WASM, document.baseURI).href;
   return Classifier.load({ files, contract: preprocessing, wasmFolder, backends: engines(model.bytes) });
 }
 

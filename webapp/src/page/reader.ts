@@ -45,7 +45,9 @@ export class Reader {
       const outcome = await this.#outcome(decoded);
       const milliseconds = performance.now() - started;
       const { width, height } = decoded;
-      const words = decoded.notes.map((code) => notes[code]);
+      // A refusal says by itself that the picture is turned.
+      const said = decoded.notes.filter((code) => !(code === "turned" && outcome.kind === "refused"));
+      const words = said.map((code) => notes[code]);
       const done = { ...about, size: { width, height }, notes: words, outcome, milliseconds };
       return { reading: done, picture: pictureOrNone(decoded) };
     } catch (error) {
@@ -68,7 +70,7 @@ export class Reader {
     const { preprocessing, classes, positive_class: positiveClass, threshold } = this.page;
     const pixels = preprocess(decoded, preprocessing);
     if (this.#gate !== null && !looksLikeChest(decoded, pixels, preprocessing, this.#gate).looksLikeChest) {
-      return { kind: "refused", why: texts.unlike };
+      return { kind: "refused", why: decoded.notes.includes("turned") ? texts.unlikeTurned : texts.unlike };
     }
     const { probabilities, maps } = await this.classifier.classify(pixels);
     const scores = calibrated(probabilities, this.page.temperature);
