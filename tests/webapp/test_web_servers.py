@@ -87,7 +87,9 @@ def test_nginx_serves_every_file_with_the_pages_headers(nginx: str, page: Path) 
         assert answer.read() == FILES["index.html"]
 
 
-@pytest.mark.parametrize("name", ["index.html", "assets/main-0a.js", "assets/tfjs-77.wasm", "assets/model-5d0c1f2a/model.json"])
+@pytest.mark.parametrize(
+    "name", ["index.html", "assets/main-0a.js", "assets/tfjs-77.wasm", "assets/model-5d0c1f2a/model.json"]
+)
 def test_nginx_packs_what_is_worth_it(nginx: str, name: str) -> None:
     with urlopen(Request(f"{nginx}/{name}", headers={"Accept-Encoding": "gzip"}), timeout=20) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"

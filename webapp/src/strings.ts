@@ -79,6 +79,7 @@ export const texts = {
   readMany: (scored: number, refused: number) =>
     refused === 0 ? `${scored} images scored.` : `${scored} images scored, ${refused} not scored.`,
   stopped: (done: number, all: number) => `Stopped after ${done} of ${all} images.`,
+  notDropped: "What was dropped cannot be read: choose the images instead.",
   nothingDropped: "There was no file in that.",
 
   above: (label: string, probability: number, threshold: number) => {
@@ -114,6 +115,8 @@ export const texts = {
   show: (name: string) => `Show ${name}`,
 
   runtime: (backend: string) => `Runs on ${backend} in this browser.`,
+  tensors: (count: number) => `${count} tensors in memory.`,
+  newer: "A newer version of this page is there: it comes when you load the page again.",
   offlineReady: "Works offline from now on.",
 
   cardWhat: "What it is",

@@ -1,6 +1,6 @@
 /** The page: loads the model, takes files, shows what came of them. */
 import type { Backend } from "../core/backends.js";
-import { Classifier } from "../core/classifier.js";
+import { aliveTensors, Classifier } from "../core/classifier.js";
 import { checkPage, type PageDescription } from "../core/contract.js";
 import { filesAt } from "../core/modelFiles.js";
 import { type Card, type Metrics, prepareAbout } from "./about.js";
@@ -28,7 +28,8 @@ class Page {
   readonly #readings: Reading[] = [];
   readonly #waiting: File[] = [];
   #working = false;
-  #stopped = false;
+  /** How many files a stop left unread. */
+  #left = 0;
   /** How often all was cleared, and images were opened: what was begun before is not shown. */
   #cleared = 0;
   #opened = 0;
@@ -42,7 +43,7 @@ class Page {
     this.#viewer = new Viewer(classes, preprocessing);
     this.#table = new ReadingTable(classes, (reading) => void this.#open(reading));
     this.#stop.addEventListener("click", () => {
-      this.#stopped = true;
+      this.#left += this.#waiting.splice(0).length;
     });
     byId("download", HTMLButtonElement).addEventListener("click", () => download(this.#readings, classes));
     byId("clear", HTMLButtonElement).addEventListener("click", () => this.#clear());
@@ -52,9 +53,9 @@ class Page {
   async take(files: readonly File[]): Promise<void> {
     if (files.length === 0) return this.#say(texts.nothingDropped, true);
     this.#waiting.push(...files);
+    this.#left = 0; // what is given after a stop is read
     if (this.#working) return;
     this.#working = true;
-    this.#stopped = false;
     const batch: Reading[] = [];
     try {
       await this.#readAll(batch);
@@ -63,6 +64,7 @@ class Page {
       this.#progress.hidden = this.#stop.hidden = true;
     }
     this.#sumUp(batch);
+    showTensors();
   }
 
   async #readAll(batch: Reading[]): Promise<void> {
@@ -86,16 +88,12 @@ class Page {
       this.#table.add(reading, picture);
       byId("several", HTMLElement).hidden = false;
       if (done === 0) this.#show(reading, picture);
-      if (this.#stopped) {
-        const left = this.#waiting.length;
-        this.#waiting.length = 0;
-        this.#say(texts.stopped(done + 1, done + 1 + left));
-      }
     }
   }
 
   #sumUp(readings: readonly Reading[]): void {
-    if (this.#stopped || readings.length === 0) return;
+    if (readings.length === 0) return;
+    if (this.#left > 0) return this.#say(texts.stopped(readings.length, readings.length + this.#left));
     const [only] = readings;
     if (readings.length === 1 && only !== undefined) return this.#say(sentence(only, this.#rule), only.outcome.kind === "refused");
     const scored = readings.filter((reading) => reading.outcome.kind === "scored").length;
@@ -128,7 +126,7 @@ class Page {
 
   #clear(): void {
     this.#cleared += 1;
-    this.#waiting.length = 0;
+    this.#waiting.length = this.#left = 0;
     this.#readings.length = 0;
     this.#table.clear();
     this.#viewer.clear();
@@ -152,10 +150,18 @@ function frame(): Promise<void> {
   });
 }
 
-async function fetchDescription(): Promise<PageDescription> {
+/** page.json: its text, and what it says. */
+async function fetchDescription(): Promise<[string, PageDescription]> {
   const answer = await fetch("page.json");
   if (!answer.ok) throw new Error(`page.json: ${answer.status}`);
-  return checkPage(await answer.json());
+  const text = await answer.text();
+  return [text, checkPage(JSON.parse(text))];
+}
+
+/** With `?debug` the foot of the page says how many tensors are alive. */
+function showTensors(): void {
+  if (!new URLSearchParams(location.search).has("debug")) return;
+  byId("tensors", HTMLElement).textContent = texts.tensors(aliveTensors());
 }
 
 /** A net with more bytes than this is worth a graphics card; a smaller one is done in WebAssembly before a card has
@@ -191,9 +197,13 @@ async function start(): Promise<void> {
   let take = (files: readonly File[]): void => {
     early.push(...files);
   };
-  listen((files) => take(files));
+  const failed = (): void => {
+    status.textContent = texts.notDropped;
+    status.classList.add("bad");
+  };
+  listen((files) => take(files), failed);
   try {
-    const description = await fetchDescription();
+    const [text, description] = await fetchDescription();
     byId("model-name", HTMLElement).textContent = description.name;
     const [classifier, known] = await Promise.all([
       loadClassifier(description),
@@ -209,8 +219,14 @@ async function start(): Promise<void> {
     take = (files) => void page.take(files);
     if (early.length > 0) take(early);
     document.documentElement.dataset["state"] = "ready";
-    keepOffline(() => {
-      byId("offline", HTMLElement).textContent = texts.offlineReady;
+    showTensors();
+    keepOffline(text, {
+      kept: () => {
+        byId("offline", HTMLElement).textContent = texts.offlineReady;
+      },
+      outdated: () => {
+        byId("newer", HTMLElement).textContent = texts.newer;
+      },
     });
   } catch (error) {
     status.textContent = texts.cannotStart(error instanceof Error ? error.message : String(error));
