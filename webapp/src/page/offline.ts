@@ -11,13 +11,26 @@ interface Told {
 export function keepOffline(description: string, { kept, outdated }: Told): void {
   if (!("serviceWorker" in navigator)) return;
   navigator.serviceWorker.addEventListener("controllerchange", () => {
-    void isOutdated(description).then((is) => is && outdated());
+    void activated(navigator.serviceWorker.controller)
+      .then(() => isOutdated(description))
+      .then((is) => is && outdated());
   });
   navigator.serviceWorker
     .register("service-worker.js")
     .then(() => navigator.serviceWorker.ready)
     .then(kept)
     .catch(() => undefined); // the page works without, as long as the network does
+}
+
+/** A worker takes its pages over before it has deleted what an older one kept. */
+function activated(worker: ServiceWorker | null): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (worker === null || !["installing", "installed", "activating"].includes(worker.state)) resolve();
+    };
+    worker?.addEventListener("statechange", look);
+    look();
+  });
 }
 
 /** Whether what is kept now is another model or another script than this page's. Asks the cache, not the network. */
