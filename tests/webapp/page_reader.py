@@ -20,6 +20,12 @@ CONTRACT = Preprocessing(96, 96, 1)
 CLASSES = ("NORMAL", "PNEUMONIA")
 #: What the status line says when all files are read.
 OVER = re.compile(r"scored|read here|look like|damaged|empty|threshold|pixels|Stopped|could not be loaded")
+#: What is on the film: its height, its width, its values.
+FILM = """() => {
+    const film = document.getElementById("film");
+    const pixels = film.getContext("2d").getImageData(0, 0, film.width, film.height);
+    return [film.height, film.width, Array.from(pixels.data)];
+}"""
 
 
 def film(number: int, size: tuple[int, int] = (220, 180)) -> np.ndarray:
@@ -74,6 +80,12 @@ class Reader:
             self.page.click("#download")
         text = Path(started.value.path()).read_text(encoding="utf-8-sig")
         return list(csv.DictReader(io.StringIO(text)))
+
+
+def film_pixels(reader: Reader) -> np.ndarray:
+    """What is on the film now, uint8 [h, w, 4]."""
+    height, width, data = reader.page.evaluate(FILM)
+    return np.array(data, np.uint8).reshape(height, width, 4)
 
 
 def keras_probability(bundle: Bundle, path: Path) -> float:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_reader import CLASSES, Reader, film, keras_probability, save_dicom
-from PIL import ExifTags, Image
+from page_reader import CLASSES, Reader, film, film_pixels, keras_probability, save_dicom
+from PIL import Image
 
 from cxr.bundle import Bundle, Calibration, read_bundle
 from cxr.local_baseline.exports.making import make_exports
@@ -22,13 +22,6 @@ from cxr.local_baseline.exports.registry import parse_formats
 from cxr.local_baseline.judging.calibration import calibrated
 from cxr.webapp.build import PageRequest, build_page
 from cxr.webapp.serve import serving
-
-#: What is on the film: its height, its width, its values.
-FILM = """() => {
-    const film = document.getElementById("film");
-    const pixels = film.getContext("2d").getImageData(0, 0, film.width, film.height);
-    return [film.height, film.width, Array.from(pixels.data)];
-}"""
 
 
 def test_an_image_gets_kerass_probability_and_the_bundles_decision(
@@ -64,12 +57,6 @@ def test_a_training_image_is_said_to_be_one(reader: Reader, films: list[Path]) -
     assert "among the model's training images" in reader.page.inner_text("#result")
 
 
-def film_pixels(reader: Reader) -> np.ndarray:
-    """What is on the film now, uint8 [h, w, 4]."""
-    height, width, data = reader.page.evaluate(FILM)
-    return np.array(data, np.uint8).reshape(height, width, 4)
-
-
 def test_the_heat_map_lies_over_the_image_at_the_sliders_opacity(reader: Reader, films: list[Path]) -> None:
     reader.give(films[1])
     reader.page.select_option("#heat-class", label=max(CLASSES, key=reader.probability))
@@ -90,40 +77,6 @@ def test_what_is_no_chest_xray_gets_no_score(reader: Reader, tmp_path: Path) -> 
     assert "does not look like a chest X-ray" in reader.give(tmp_path / "noise.png")
     assert reader.page.locator(".score").count() == 0
     assert reader.page.locator(".decision strong").inner_text() == "Not scored"
-
-
-TURNED = 6  # EXIF: show it turned by a quarter to the right, as a telephone held upright writes
-
-
-def save_turned(picture: np.ndarray, path: Path) -> None:
-    """Write a picture with the note that viewers shall turn it."""
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = TURNED
-    Image.fromarray(picture).save(path, exif=exif, quality=92)
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "webp"])
-def test_a_photograph_that_is_stored_turned_is_refused_with_that_reason(
-    kind: str, reader: Reader, tmp_path: Path
-) -> None:
-    save_turned(np.rot90(film(1)), tmp_path / f"photo.{kind}")
-    status = reader.give(tmp_path / f"photo.{kind}")
-    assert "is stored turned (EXIF)" in status
-    assert "look like a chest X-ray" in status
-    assert reader.page.locator(".score").count() == 0
-    assert reader.page.inner_text("#result").count("EXIF") == 1  # said once
-    assert "is stored turned (EXIF)" in reader.csv()[0]["note"]
-
-
-def test_an_upright_picture_with_a_note_to_turn_it_is_read_as_python_reads_it_and_says_so(
-    reader: Reader, page_bundle: Bundle, tmp_path: Path
-) -> None:
-    save_turned(film(1), tmp_path / "film.jpeg")
-    reader.give(tmp_path / "film.jpeg")
-    wanted = keras_probability(page_bundle, tmp_path / "film.jpeg")
-    assert reader.probability("PNEUMONIA") == pytest.approx(wanted, abs=1e-3)
-    assert "asks to be shown turned (EXIF)" in reader.page.inner_text("#result")
-    assert "asks to be shown turned (EXIF)" in reader.csv()[0]["note"]
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -24,8 +24,8 @@ export const errors = {
 export const notes = {
   "bad-window": "Its window cannot be used or shows nothing: the full range was taken.",
   colour: "A colour image, made grey.",
-  turned:
-    "The file asks to be shown turned (EXIF). The model read the stored pixels, unturned, as they are shown here: where the chest does not stand upright, turn the image, save it, and read it again.",
+  turned: "The file asks to be shown turned (EXIF). The model read the stored pixels, unturned, as they are shown here.",
+  upright: "Turned first as the file asks (EXIF), because that was asked for here: cxr elsewhere reads the stored pixels, unturned.",
 } as const;
 
 /** A share of one in percent. */
@@ -94,7 +94,8 @@ export const texts = {
   notScored: "Not scored",
   unlike: "This does not look like a chest X-ray as the model was trained on: no score is shown.",
   unlikeTurned:
-    "This photograph is stored turned (EXIF), and the model reads the stored pixels, unturned, as they are shown here: they do not look like a chest X-ray, and no score is shown. Turn it upright, save it, and read it again.",
+    "This photograph is stored turned (EXIF), and the model reads the stored pixels, unturned, as they are shown here: they do not look like a chest X-ray, and no score is shown.",
+  turnAndRead: "Turn it and read it again",
   known: "This very file is among the model's training images: its score says nothing about new patients.",
   probabilities: "Probability of each class",
   probabilityOf: (label: string, probability: number) => `${label}: ${percent(probability)}`,

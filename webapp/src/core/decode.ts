@@ -2,7 +2,7 @@
  * From a file's bytes to planes of 0..255. JPEG, WebP, GIF and BMP are the browser's to decode, of a copy without EXIF and
  * colour profile; PNG and DICOM have decoders of their own, that of DICOM loaded when the first such file comes.
  */
-import { isTurned } from "./exif.js";
+import { orientation } from "./exif.js";
 import { kindOf, sizeOf, stripped, type ImageKind, type Size } from "./headers.js";
 import { decodePng } from "./png.js";
 import type { Planes } from "./preprocess.js";
@@ -17,6 +17,8 @@ const STRIP_PIXELS = 4_000_000;
 export interface Decoded extends Planes {
   readonly kind: ImageKind;
   readonly notes: readonly NoteCode[];
+  /** As EXIF has it, 1 to 8; what the contract ignores: the planes are as they are stored. */
+  readonly orientation: number;
 }
 
 /** Turns a file that the browser knows into planes; what tests without a browser replace. */
@@ -27,14 +29,13 @@ export async function decode(bytes: Uint8Array, browser: BrowserDecoder = decode
   const kind = kindToDecode(bytes);
   if (kind === "DICOM") {
     const { decodeDicom } = await dicomReader();
-    return { ...(await decodeDicom(bytes, browser)), kind };
+    return { ...(await decodeDicom(bytes, browser)), kind, orientation: 1 };
   }
   const size = sizeOf(bytes, kind);
   if (size === null || size.width === 0 || size.height === 0) throw new Problem("damaged", kind);
   refuseTooLarge(size);
-  if (kind === "PNG") return { ...(await decodePng(bytes)), kind, notes: [] };
-  const notes: NoteCode[] = isTurned(bytes, kind) ? ["turned"] : [];
-  return { ...(await browser(stripped(bytes, kind), kind)), kind, notes };
+  if (kind === "PNG") return { ...(await decodePng(bytes)), kind, notes: [], orientation: 1 };
+  return { ...(await browser(stripped(bytes, kind), kind)), kind, notes: [], orientation: orientation(bytes, kind) };
 }
 
 /** The one part of the page that is not there from the start. Throws Problem("no-reader") where it cannot be loaded:

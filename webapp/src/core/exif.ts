@@ -1,5 +1,6 @@
 /** What a camera notes of how it was held. The contract ignores it: models were trained on the stored pixels. */
 import { type ImageKind, jpegSegments, text, viewOf, webpChunks } from "./headers.js";
+import type { Planes } from "./preprocess.js";
 
 const APP1 = 0xe1;
 const EXIF = "Exif\0\0";
@@ -7,16 +8,38 @@ const EXIF = "Exif\0\0";
 const ORIENTATION = 0x0112;
 const UPRIGHT = 1;
 
-/** Whether viewers show the picture otherwise than it is stored: EXIF orientation 2 to 8, of a JPEG or a WebP. */
-export function isTurned(bytes: Uint8Array, kind: ImageKind): boolean {
+/** EXIF orientation 1 to 8 of a JPEG or a WebP; 1 where it is not noted, or nonsense. Others than 1 are shown by viewers
+ * otherwise than they are stored. */
+export function orientation(bytes: Uint8Array, kind: ImageKind): number {
   try {
     const found = exifOf(bytes, kind);
-    const orientation = found === null ? UPRIGHT : orientationOf(found);
-    return orientation > UPRIGHT && orientation <= 8;
+    const noted = found === null ? UPRIGHT : noteOf(found);
+    return noted > UPRIGHT && noted <= 8 ? noted : UPRIGHT;
   } catch (error) {
-    if (error instanceof RangeError) return false; // cut off: as if there were none
+    if (error instanceof RangeError) return UPRIGHT; // cut off: as if there were none
     throw error;
   }
+}
+
+/** The picture as viewers show it. */
+export function turned<Picture extends Planes>(picture: Picture, orientation: number): Picture {
+  if (orientation === UPRIGHT) return picture;
+  const { height, width } = picture;
+  const sideways = orientation >= 5;
+  const [rows, columns] = sideways ? [width, height] : [height, width];
+  const fromRight = [2, 3, 7, 8].includes(orientation);
+  const fromBelow = [3, 4, 6, 7].includes(orientation);
+  const planes = picture.planes.map((plane) => {
+    const shown = plane.slice();
+    for (let y = 0, at = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++, at++) {
+        const [down, along] = sideways ? [x, y] : [y, x];
+        shown[at] = plane[(fromBelow ? height - 1 - down : down) * width + (fromRight ? width - 1 - along : along)];
+      }
+    }
+    return shown;
+  });
+  return { ...picture, height: rows, width: columns, planes };
 }
 
 /** The TIFF structure with the notes; null where there is none. */
@@ -36,7 +59,7 @@ function exifOf(bytes: Uint8Array, kind: ImageKind): Uint8Array | null {
   return null;
 }
 
-function orientationOf(tiff: Uint8Array): number {
+function noteOf(tiff: Uint8Array): number {
   const view = viewOf(tiff);
   const little = text(tiff, 0, 2) === "II";
   const directory = view.getUint32(4, little);

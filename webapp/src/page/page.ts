@@ -9,7 +9,7 @@ import { download } from "./export.js";
 import { listen, ready } from "./intake.js";
 import { keepOffline } from "./offline.js";
 import { Reader } from "./reader.js";
-import type { DecisionRule, Reading } from "./readings.js";
+import type { DecisionRule, Given, Reading } from "./readings.js";
 import { sentence, showResult } from "./result.js";
 import { ReadingTable } from "./table.js";
 import { texts } from "../strings.js";
@@ -26,7 +26,7 @@ class Page {
   readonly #progress = byId("progress", HTMLProgressElement);
   readonly #stop = byId("stop", HTMLButtonElement);
   readonly #readings: Reading[] = [];
-  readonly #waiting: File[] = [];
+  readonly #waiting: Given[] = [];
   #working = false;
   /** How many files a stop left unread. */
   #left = 0;
@@ -50,9 +50,9 @@ class Page {
   }
 
   /** Read files one after the other, after those that wait already. */
-  async take(files: readonly File[]): Promise<void> {
+  async take(files: readonly File[], { turn = false } = {}): Promise<void> {
     if (files.length === 0) return this.#say(texts.nothingDropped, true);
-    this.#waiting.push(...files);
+    this.#waiting.push(...files.map((file) => ({ file, turn })));
     this.#left = 0; // what is given after a stop is read
     if (this.#working) return;
     this.#working = true;
@@ -68,17 +68,17 @@ class Page {
   }
 
   async #readAll(batch: Reading[]): Promise<void> {
-    for (let file = this.#waiting.shift(); file !== undefined; file = this.#waiting.shift()) {
+    for (let given = this.#waiting.shift(); given !== undefined; given = this.#waiting.shift()) {
       const cleared = this.#cleared;
       const done = batch.length;
       const all = done + this.#waiting.length + 1;
       // A screen reader would read every number of a hundred: only each tenth is said.
-      if (all === 1) this.#say(texts.readingOne(file.name));
+      if (all === 1) this.#say(texts.readingOne(given.file.name));
       else if (done % 10 === 0) this.#say(texts.readingMany(done, all));
       this.#progress.hidden = this.#stop.hidden = all === 1;
       this.#progress.value = done / all;
       await frame(); // what was said is seen before the work begins
-      const { reading, picture } = await this.reader.read(file);
+      const { reading, picture } = await this.reader.read(given);
       if (cleared !== this.#cleared) {
         batch.length = 0; // what was read before is gone, and this with it
         continue;
@@ -106,7 +106,7 @@ class Page {
     let picture: HTMLCanvasElement | null = null;
     let problem = "";
     try {
-      picture = reading.size === null ? null : await this.reader.picture(reading.file);
+      picture = reading.size === null ? null : await this.reader.picture(reading);
     } catch (error) {
       problem = texts.cannotShow(error instanceof Error ? error.message : String(error));
     }
@@ -120,7 +120,10 @@ class Page {
     byId("reading", HTMLElement).hidden = false;
     byId("intake", HTMLElement).classList.remove("empty");
     this.#viewer.show(reading, picture, sentence(reading, this.#rule));
-    showResult(reading, this.#rule);
+    showResult(reading, this.#rule, (file) => {
+      byId("result", HTMLDivElement).focus(); // the button goes
+      void this.take([file], { turn: true });
+    });
     this.#table.choose(reading);
   }
 
