@@ -101,7 +101,8 @@ def describe(request: PageRequest) -> PageDescription:
     info, hashes = request.export.info, request.training_hashes
     built_by = f"cxr {__version__}"
     size = request.export.model_size_bytes
-    known = known_prefixes(hashes) if hashes is not None else None
+    known = known_prefixes(hashes) if hashes is not None else b""
+    known_file = _known_file(known) if hashes is not None else None
     contract = info.preprocessing
     return PageDescription(
         name=request.source.info.name,
@@ -114,7 +115,7 @@ def describe(request: PageRequest) -> PageDescription:
         threshold=asdict(info.threshold),
         temperature=info.calibration.temperature if info.calibration and not info.calibration.inside_model else None,
         model=PageModel(_model_folder(request.export), size, _has_maps(request.export.model_path)),
-        known=KnownFiles(None if known is None else _known_file(known), PREFIX_BYTES, len(known or b"") // PREFIX_BYTES),
+        known=KnownFiles(known_file, PREFIX_BYTES, len(known) // PREFIX_BYTES),
         gate=request.gate,
         metrics=metrics_of(request.evaluation) if request.evaluation is not None else None,
         card=model_card(request.source, len(hashes) if hashes is not None else None, size, built_by),

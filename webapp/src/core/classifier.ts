@@ -46,8 +46,8 @@ export class Classifier {
   /** Start an engine, read the model and run it once, so that the first image is as fast as the others. Throws
    * Problem: "no-backend", "no-model", "missing-kernel" or "wrong-input". */
   static async load({ files, contract, wasmFolder, backends = [] }: ClassifierOptions): Promise<Classifier> {
-    const [artifacts, backend] = await Promise.all([readModel(files), startBackend(wasmFolder, backends)]);
-    const model = await loadGraphModel({ load: async () => foldWeights(artifacts) });
+    const [artifacts, backend] = await Promise.all([readModel(files).then(foldWeights), startBackend(wasmFolder, backends)]);
+    const model = await loadGraphModel({ load: async () => artifacts });
     const classifier = new Classifier(model, contract, backend);
     const shape = model.inputs[0].shape?.slice(1) ?? [];
     const { height, width, channels } = contract;

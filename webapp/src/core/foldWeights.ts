@@ -22,10 +22,11 @@ interface Tensor {
 
 type Spec = io.WeightsManifestEntry;
 
-const FOLDED: Readonly<Record<string, (a: number, b: number) => number>> = {
-  Mul: (a, b) => a * b,
-  Add: (a, b) => a + b,
-  AddV2: (a, b) => a + b,
+/** Operations of two inputs, by whether they multiply; the others add. */
+const FOLDED: Readonly<Record<string, { readonly multiplies: boolean }>> = {
+  Mul: { multiplies: true },
+  Add: { multiplies: false },
+  AddV2: { multiplies: false },
 };
 
 /** Bytes of one stored value; a model with weights of another type is left as it is. */
@@ -90,7 +91,7 @@ function foldAll(nodes: readonly GraphNode[], weight: (name: string) => Tensor |
     waiting = waiting.filter(({ name, op, input = [] }) => {
       if (!input.every((one) => constants.has(nodeOf(one)) || folded.has(nodeOf(one)))) return true;
       const [a, b] = input.map((one) => valueOf(nodeOf(one)));
-      const made = a && b && elementwise(a, b, FOLDED[op]);
+      const made = a && b && elementwise(a, b, FOLDED[op].multiplies);
       if (made) folded.set(name, made);
       return false;
     });
@@ -98,9 +99,9 @@ function foldAll(nodes: readonly GraphNode[], weight: (name: string) => Tensor |
   return folded;
 }
 
-/** `operation` of two tensors in float32; where a size of the one is 1 it goes with every place of the other. Null when
+/** Product or sum of two tensors in float32; where a size of the one is 1 it goes with every place of the other. Null when
  * their shapes do not go together. */
-function elementwise(a: Tensor, b: Tensor, operation: (a: number, b: number) => number): Tensor | null {
+function elementwise(a: Tensor, b: Tensor, multiplies: boolean): Tensor | null {
   const rank = Math.max(a.shape.length, b.shape.length);
   const [left, right] = [a, b].map(({ shape }) => [...Array<number>(rank - shape.length).fill(1), ...shape]);
   if (left.some((size, axis) => size !== right[axis] && size !== 1 && right[axis] !== 1)) return null;
@@ -110,8 +111,13 @@ function elementwise(a: Tensor, b: Tensor, operation: (a: number, b: number) => 
   const row = shape.at(-1) ?? 1;
   const [stepA, stepB] = [stepsA.at(-1) ?? 0, stepsB.at(-1) ?? 0];
   const place = new Array<number>(rank).fill(0);
+  const [valuesA, valuesB] = [a.values, b.values];
   for (let start = 0, atA = 0, atB = 0; start < values.length; start += row) {
-    for (let at = 0; at < row; at++) values[start + at] = operation(a.values[atA + at * stepA], b.values[atB + at * stepB]);
+    for (let at = 0; at < row; at++) {
+      const one = valuesA[atA + at * stepA];
+      const other = valuesB[atB + at * stepB];
+      values[start + at] = multiplies ? one * other : one + other;
+    }
     for (let axis = rank - 2; axis >= 0; axis--) {
       atA += stepsA[axis];
       atB += stepsB[axis];
