@@ -202,13 +202,14 @@ def test_a_page_is_built_from_a_bundle_with_its_training_images_and_their_look(r
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["known_images"], said["has_gate"], said["has_maps"]) == (128, True, True)
-    assert {"index.html", "page.json", "known.bin", "service-worker.js", "model/model.json"} <= set(said["files"])
     page = read_page(work / "page")
+    named = {page["known"]["path"], f"{page['model']['path']}model.json"}
+    assert {"index.html", "page.json", "service-worker.js"} | named <= set(said["files"])
     assert page["threshold"]["value"] == 0.5
     assert "the page has no figures" in done.stderr
     again = run_cxr("web", "build", "runs/tiny", "page", "--no-hashes", "--json", cwd=work)
     assert json.loads(again.stdout)["known_images"] == 0
-    assert not (work / "page" / "known.bin").exists()
+    assert not list((work / "page" / "assets").glob("known-*.bin"))
 
 
 @needs_web_files

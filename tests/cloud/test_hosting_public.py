@@ -32,7 +32,7 @@ def test_a_public_page_is_read_by_a_browser_as_it_was_built(host: GcsHost, page:
         assert answer.headers["Content-Type"] == content_type(name)
         assert answer.headers["Cache-Control"] == cache_control(name)
     assert browse(host, "page/index.html").headers["Content-Encoding"] == "gzip"
-    assert "Content-Encoding" not in browse(host, "page/known.bin").headers
+    assert "Content-Encoding" not in browse(host, "page/assets/known-3e7a9b10.bin").headers
     found = host.look()
     assert found is not None
     assert found.before["main_page"] == "index.html"
