@@ -37,7 +37,7 @@ from cxr.manifests.tasks import view_for
 from cxr.webapp.gate import Gate
 from cxr.webapp.static import static_folder
 from page_peers.install import installed_packages
-from page_peers.pages import Contestant, peer_pages
+from page_peers.pages import CHOSEN, Contestant, peer_pages
 from page_peers.server import counted_page
 from page_peers.subject import Pictures, drawn_manifest, pictures_of, untrained_flagship
 from page_peers.visit import Findings, Times, browsers, look, measure
@@ -135,14 +135,15 @@ def _print(findings: Mapping[str, Findings], times: Mapping[str, Sequence[Times]
         "first prediction: kB", "ms", "ms at 20 Mbit/s", f"ms an image, {len(pictures.small)} in a row",
         "ms, 224x224", "ms, 2 megapixels", "and shown", "probability off by",
     )  # fmt: skip
-    print(f"| page (engine) | {' | '.join(head)} |\n|{'---|' * (len(head) + 1)}")
+    print(f"| page | {' | '.join(head)} |\n|{'---|' * (len(head) + 1)}")
     base, ours = findings["ours"], times["ours"]
     for page, found in findings.items():
         cells = [f"{found.first_bytes / 1e3:,.0f}{_factor(found.first_bytes / base.first_bytes, page)}"]
         cells += [_cell(times[page], ours, title, page) for title in TITLES]
         off = max(abs(found.probabilities[path.name] - base.probabilities[path.name]) for path in pictures.small)
         cells.append(f"{off:.3f}" if page != "ours" else "")
-        print(f"| {page} ({found.engine}) | {' | '.join(cells)} |")
+        label = page.replace(CHOSEN, f"{CHOSEN}: {found.engine}")
+        print(f"| {label} | {' | '.join(cells)} |")
     print("Medians of the rounds (lowest to highest), times ours (median of the rounds' ratios).")
     _print_goals(base, ours)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from cxr.bundle import Bundle
 
 HERE = Path(__file__).parent
+#: What is said of an engine that the library chooses by itself.
+CHOSEN = "as it chooses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,8 @@ class Contestant:
 
 
 def peer_pages(packages: Path, float32: Bundle, tflite: Bundle, folder: Path) -> tuple[Contestant, ...]:
-    """The same model in others' runtimes: `float32` is its TF.js export, `litert` its LiteRT export, `packages` the
-    peers' node_modules. Each page is made in `folder`."""
+    """The same model in others' runtimes: `float32` is its TF.js export, `tflite` its TFLite export (of a fixed batch:
+    LiteRT.js takes no other), `packages` the peers' node_modules. Each page is made in `folder`."""
     return (
         _stock(packages, float32, folder / "stock-wasm", "wasm"),
         _stock(packages, float32, folder / "stock-threads", "wasm", isolated=True),
@@ -45,7 +47,7 @@ def _stock(packages: Path, bundle: Bundle, folder: Path, engine: str, *, isolate
         for path in backend.glob("*.wasm"):
             shutil.copyfile(path, folder / "wasm" / path.name)
     tags = [f'<script src="{name}"></script>' for name in scripts]
-    words = {"wasm": "wasm, threads" if isolated else "wasm"}.get(engine, "as it chooses")
+    words = {"wasm": "wasm, threads" if isolated else "wasm"}.get(engine, CHOSEN)
     title = f"tf.min.js ({words})"
     _write_page(folder, bundle, title, engine, [*tags, '<script type="module" src="stock.js"></script>'], "stock.js")
     return Contestant(title, folder, isolated=isolated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,13 @@ class _Theirs(_Counted):
         """Nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A browser that is closed leaves its connections: nothing that went wrong.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def counted_page(folder: Path, *, ours: bool, isolated: bool = False) -> Iterator[tuple[str, Traffic]]:
     """Serve a folder on a free port until the block ends: its address, and what leaves. `ours`: as `cxr web serve`
@@ -87,7 +95,7 @@ def counted_page(folder: Path, *, ours: bool, isolated: bool = False) -> Iterato
     counter = Traffic()
     settings = {"root": folder.resolve(), "traffic": counter, "extra": ISOLATED if isolated else {}}
     handler = type("Handler", (_Ours if ours else _Theirs,), settings)
-    server = ThreadingHTTPServer((LOOPBACK, 0), handler)
+    server = _Server((LOOPBACK, 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
