@@ -42,7 +42,7 @@ def _npm_ci(folder: Path) -> None:
     environment = {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ.get("PATH", "")))}
     try:
         done = subprocess.run(
-            [*npm, "ci", "--ignore-scripts"], cwd=folder, env=environment, capture_output=True, text=True,
+            [*npm, "ci", "--ignore-scripts", "--fetch-retries=1"], cwd=folder, env=environment, capture_output=True, text=True,
             timeout=INSTALL_S,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -23,6 +23,8 @@ SINGLES, LARGES = 5, 3
 PATIENCE_MS, POLL_MS = 240_000, 20
 #: A telephone's network: 20 Mbit/s down, 40 ms from question to answer.
 NETWORK = {"offline": False, "latency": 40, "downloadThroughput": 20e6 / 8, "uploadThroughput": 20e6 / 8}
+#: Whether a page that keeps its files for offline use is done with that: it would be at work beside the images.
+KEPT = "document.getElementById('offline')?.textContent !== ''"
 
 Launch = Callable[[], Any]
 
@@ -81,7 +83,7 @@ def look(
         with _opened(launch, pictures.small[0]) as tab:
             traffic.reset()
             tab.goto(address)
-            _wait(tab, "document.getElementById('offline').textContent !== ''")
+            _wait(tab, KEPT)
             _first(tab)
             kept_bytes, asked = traffic.sent, list(traffic.asked)
         twice = tuple(sorted({path for path in asked if asked.count(path) > 1}))
@@ -99,6 +101,7 @@ def measure(launch: Launch, address: str, pictures: Pictures) -> Times:
     with _opened(launch, pictures.small[0]) as tab:
         tab.goto(address)
         first = _first(tab)
+        _wait(tab, KEPT)
         _give(tab, pictures.small[:SINGLES])  # what is compiled when it is hot is compiled now
         row = _give(tab, pictures.small) / len(pictures.small)
         small = [_told(tab, path)[0] for path in pictures.small[:SINGLES]]
