@@ -40,9 +40,10 @@ def _npm_ci(folder: Path) -> None:
     beside = Path(node).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     npm = [node, str(beside)] if beside.is_file() else ["npm"]
     environment = {**os.environ, "PATH": os.pathsep.join((str(Path(node).parent), os.environ.get("PATH", "")))}
+    command = [*npm, "ci", "--ignore-scripts", "--fetch-retries=1"]
     try:
         done = subprocess.run(
-            [*npm, "ci", "--ignore-scripts", "--fetch-retries=1"], cwd=folder, env=environment, capture_output=True, text=True,
+            command, cwd=folder, env=environment, capture_output=True, text=True,
             timeout=INSTALL_S,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
