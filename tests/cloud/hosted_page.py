@@ -10,21 +10,21 @@ PAGE = {
     "name": "tiny",
     "classes": ["NORMAL", "PNEUMONIA"],
     "positive_class": "PNEUMONIA",
-    "model": {"path": "model/", "bytes": 4096, "has_maps": False},
-    "known": {"path": "known.bin", "prefix_bytes": 8, "count": 3},
+    "model": {"path": "assets/model-5d0c1f2a/", "bytes": 4096, "has_maps": False},
+    "known": {"path": "assets/known-3e7a9b10.bin", "prefix_bytes": 8, "count": 3},
     "metrics": None,
 }
 FILES: dict[str, bytes] = {
     "index.html": b"<!doctype html><title>tiny</title>" * 20,
     "page.json": json.dumps(PAGE).encode(),
-    "known.bin": bytes(range(24)),
+    "assets/known-3e7a9b10.bin": bytes(range(24)),
     "app.webmanifest": b'{"name": "tiny"}' * 9,
     "icon.svg": b"<svg/>" * 30,
     "assets/main-0a1b2c.js": b"export const a = 1;\n" * 200,
     "assets/style-9f.css": b"body { margin: 0 }\n" * 40,
     "assets/tfjs-77.wasm": b"\0asm" + bytes(range(256)),
-    "model/model.json": b'{"format": "graph-model"}' * 10,
-    "model/group1-shard1of1.bin": bytes(range(256)) * 16,
+    "assets/model-5d0c1f2a/model.json": b'{"format": "graph-model"}' * 10,
+    "assets/model-5d0c1f2a/group1-shard1of1.bin": bytes(range(256)) * 16,
 }
 
 

@@ -13,12 +13,11 @@ import pytest
 from service_site import LABELS, Site, open_site, wait_until
 from tiny_models import tflite
 
+from bundles import model_info
 from cxr.bundle import (
-    BundleInfo,
     ModelFormat,
     Origin,
     Preprocessing,
-    Threshold,
     read_bundle,
     write_bundle,
 )
@@ -168,15 +167,13 @@ def trained(site: Site, job_id: str, model: bytes, **changes: object) -> Job:
     folder = site.folder / f"written-{job_id}"
     folder.mkdir()
     (folder / "model.tflite").write_bytes(model)
-    info = BundleInfo(
-        name="net",
+    info = model_info(
         origin=Origin.CUSTOM_JOB,
         format=ModelFormat.TFLITE,
         model_path="model.tflite",
         classes=LABELS,
         positive_class=LABELS[1],
         preprocessing=GREY,
-        threshold=Threshold(0.5, "test", "nothing"),
         manifest_hash=site.manifest.hash,
     )
     write_bundle(folder, info)

@@ -4,34 +4,36 @@ are answered from files by Playwright."""
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import mimetypes
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import util
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from page_reader import CLASSES, CONTRACT, Reader, film, shown
+from PIL import Image
 
-from cxr.bundle import Preprocessing
+from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
+from cxr.local_baseline.exports.making import make_exports
+from cxr.local_baseline.exports.plan import ExportRequest, plan_exports
+from cxr.local_baseline.exports.registry import parse_formats
+from cxr.local_baseline.tensorflow_setup import load
 from cxr.webapp import static
+from cxr.webapp.build import PageRequest, build_page
+from cxr.webapp.gate import fit_gate
+from cxr.webapp.serve import serving
 
 WEBAPP = Path(__file__).resolve().parents[2] / "webapp"
 ORIGIN = "https://cxr.invalid"
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 #: WebAssembly is told by its type, or the browser does not compile it while it loads.
 mimetypes.add_type("application/wasm", ".wasm")
 mimetypes.add_type("text/javascript", ".js")
@@ -128,15 +130,27 @@ class Site:
         route.fulfill(status=200, body=path.read_bytes(), content_type=kind)
 
 
+def without_browser(reason: str) -> NoReturn:
+    """What is not proven there: skipped on a laptop, a failure where the tests must be whole (.ci/run)."""
+    if os.environ.get("CXR_REQUIRE_BROWSER"):
+        pytest.fail(f"CXR_REQUIRE_BROWSER is set, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """A real headless Chromium; skips where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    """A real headless Chromium; skips where there is none, and fails there when CXR_REQUIRE_BROWSER is set."""
+    if util.find_spec("playwright") is None:
+        without_browser("playwright is not installed: make install")
+    from playwright import sync_api
+
+    from cxr.compare.parity.chromium import FLAGS, find_chromium  # as verification starts it
+
+    path = find_chromium()
     if path is None:
-        pytest.skip("there is no Chromium: install one, for example by: apt-get install chromium")
+        without_browser("there is no Chromium: install one, for example by: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(CHROMIUM_FLAGS))
+        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
         yield started
         started.close()
 
@@ -182,3 +196,79 @@ def verify(site: Site) -> Callable[..., dict[str, Any]]:
         return dict(told)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four films as JPEG files; the first is a training image."""
+    folder = tmp_path_factory.mktemp("films")
+    paths = [folder / f"film-{number}.jpeg" for number in range(4)]
+    for number, path in enumerate(paths):
+        Image.fromarray(film(number)).save(path, quality=92)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def page_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A net that ends in a global average, trained for a moment to tell films with a spot."""
+    keras = load().keras
+    keras.utils.set_random_seed(2)
+    image = keras.Input((96, 96, 1))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    for filters in (8, 16, 16):
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    model = keras.Model(image, keras.layers.Dense(1, activation="sigmoid", name="scores")(x), name="small")
+    pixels = np.stack([shown(film(number)) for number in range(1_000, 1_096)]).astype(np.float32)
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", jit_compile=False)
+    model.fit(pixels, np.arange(96) % 2, epochs=12, verbose=0)
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    info = BundleInfo(
+        name="small", origin=Origin.BASELINE, format=ModelFormat.KERAS, model_path="model.keras", classes=CLASSES,
+        positive_class="PNEUMONIA", preprocessing=CONTRACT, threshold=Threshold(0.4, "max-youden", "validation"),
+        manifest_hash="a" * 64, provenance={"recipe": "small", "parameters": model.count_params()},
+    )  # fmt: skip
+    return write_bundle(folder, info)
+
+
+@pytest.fixture(scope="session")
+def page_folder(
+    page_bundle: Bundle, films: list[Path], static_files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The page of that net."""
+    folder = tmp_path_factory.mktemp("page")
+    request = ExportRequest(page_bundle, parse_formats("tfjs-float16"), folder / "exports", folder / "cache")
+    (export,) = make_exports(request, plan_exports(request), lambda done, total, note: None)
+    assert export.bundle is not None
+    gate = fit_gate(np.stack([shown(film(number)) for number in range(2_000, 2_600)]))
+    assert gate is not None
+    estimate = {"value": 0.97, "low": 0.95, "high": 0.99}
+    evaluation = {
+        "bundle": {"hash": page_bundle.hash}, "metrics": {"auc": estimate, "accuracy": estimate},
+        "images": 700, "patients": 518, "split": "test",
+    }  # fmt: skip
+    known = [hashlib.sha256(films[0].read_bytes()).hexdigest(), "ff" * 32, "00" * 32]
+    build_page(PageRequest(export.bundle, page_bundle, known, gate.to_json(), evaluation), folder / "page")
+    return folder / "page"
+
+
+@pytest.fixture(scope="session")
+def page_address(page_folder: Path) -> Iterator[str]:
+    """Where that page is served."""
+    with serving(page_folder) as server:
+        yield server.url
+
+
+@pytest.fixture
+def reader(browser: Any, page_address: str) -> Iterator[Reader]:
+    """The page, open; at the end nothing may have gone wrong unseen."""
+    context = browser.new_context()
+    made = Reader(context.new_page())
+    made.open(page_address)
+    yield made
+    context.close()
+    assert made.problems == []

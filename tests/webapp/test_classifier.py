@@ -14,6 +14,7 @@ import pytest
 from cxr.bundle import Preprocessing
 from cxr.golden import golden_images
 from cxr.local_baseline.exports.tfjs import export_tfjs
+from cxr.local_baseline.exports.tfjs_weights import TfjsForm
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.recipes import EDGE, FLAGSHIP, MOBILENET_V2
@@ -158,6 +159,18 @@ def test_recipes_run_on_the_kernels_that_the_page_carries(name: str, score_in_no
     expected = model(pixels.astype(np.float32)).numpy()[:, -1]
     assert np.abs([image["probabilities"][1] for image in images] - expected).max() < 1e-4
     assert tail["tensors"][0] == tail["tensors"][1]
+
+
+@pytest.mark.parametrize("form", [TfjsForm.UINT8, TfjsForm.UINT16])
+def test_levels_become_weights_once_when_the_model_is_loaded(
+    form: TfjsForm, net: Any, exported: Path, score_in_node: Run, tmp_path: Path
+) -> None:
+    export_tfjs(net, tmp_path, batch_size=1, form=form)
+    entries = json.loads((tmp_path / "model.json").read_text())["weightsManifest"][0]["weights"]
+    assert sum("quantization" in entry for entry in entries) >= 3
+    pixels = noise(1, CONTRACT.height, CONTRACT.width, CONTRACT.channels)
+    alive = [score_in_node(folder, pixels)[-1]["tensors"][1] for folder in (exported, tmp_path)]
+    assert alive[1] == alive[0]  # no levels, scales and shifts beside the weights
 
 
 def graph_model(folder: Path, nodes: list[dict[str, Any]], weights: dict[str, np.ndarray], outputs: list[str]) -> None:

@@ -42,8 +42,9 @@ def test_the_policy_allows_own_files_and_webassembly_alone() -> None:
 
 
 def test_only_files_named_by_their_content_are_kept() -> None:
-    assert "immutable" in headers_for("assets/page-AB12.js")["Cache-Control"]
-    for path in ("index.html", "service-worker.js", "page.json", "model/model.json"):
+    for path in ("assets/page-AB12.js", "assets/model-5d0c1f2a/model.json", "assets/known-3e7a9b10.bin"):
+        assert "immutable" in headers_for(path)["Cache-Control"]
+    for path in ("index.html", "service-worker.js", "page.json"):
         assert headers_for(path)["Cache-Control"] == "no-cache"
     assert headers_for("assets/x.wasm")["Content-Type"] == "application/wasm"
     assert headers_for("model/a.weights")["Content-Type"] == "application/octet-stream"

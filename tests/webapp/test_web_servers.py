@@ -25,13 +25,14 @@ from cxr.webapp.servers import Server, app_yaml, nginx_configuration, server_fil
 FILES = {
     "index.html": b"<!doctype html>" * 100,
     "page.json": json.dumps({"schema_version": 1, "name": "tiny"}).encode() * 20,
-    "known.bin": bytes(range(256)),
+    "assets/known-3e7a9b10.bin": bytes(range(256)),
     "app.webmanifest": b"{}",
     "icon.svg": b"<svg/>" * 80,
     "assets/main-0a.js": b"export {}\n" * 300,
     "assets/style-9f.css": b"a {}\n" * 300,
     "assets/tfjs-77.wasm": bytes(1000),
-    "model/model.json": b'{"a": 1}' * 200,
+    "assets/model-5d0c1f2a/model.json": b'{"a": 1}' * 200,
+    "assets/model-5d0c1f2a/group1-shard1of1": bytes(300),
 }
 
 
@@ -86,7 +87,9 @@ def test_nginx_serves_every_file_with_the_pages_headers(nginx: str, page: Path) 
         assert answer.read() == FILES["index.html"]
 
 
-@pytest.mark.parametrize("name", ["index.html", "assets/main-0a.js", "assets/tfjs-77.wasm", "model/model.json"])
+@pytest.mark.parametrize(
+    "name", ["index.html", "assets/main-0a.js", "assets/tfjs-77.wasm", "assets/model-5d0c1f2a/model.json"]
+)
 def test_nginx_packs_what_is_worth_it(nginx: str, name: str) -> None:
     with urlopen(Request(f"{nginx}/{name}", headers={"Accept-Encoding": "gzip"}), timeout=20) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"

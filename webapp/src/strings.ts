@@ -8,6 +8,7 @@ export const errors = {
   "too-large": (width: string, height: string, most: string) =>
     `The image has ${width} x ${height} pixels; more than ${most} million are not decoded.`,
   "no-decoder": (kind: string) => `This browser cannot decode ${kind} files.`,
+  "no-reader": (kind: string) => `The reader of ${kind} files could not be loaded: open this page again with a network.`,
   "transfer-syntax": (name: string) => `The DICOM file's pixels are compressed as ${name}, which cannot be read here.`,
   "no-pixels": () => "The DICOM file holds no image.",
   "several-frames": (count: string) => `The DICOM file holds ${count} frames; only single images are read.`,
@@ -23,6 +24,8 @@ export const errors = {
 export const notes = {
   "bad-window": "Its window cannot be used or shows nothing: the full range was taken.",
   colour: "A colour image, made grey.",
+  turned: "The file asks to be shown turned (EXIF). The model read the stored pixels, unturned, as they are shown here.",
+  upright: "Turned first as the file asks (EXIF), because that was asked for here: cxr elsewhere reads the stored pixels, unturned.",
 } as const;
 
 /** A share of one in percent. */
@@ -76,6 +79,7 @@ export const texts = {
   readMany: (scored: number, refused: number) =>
     refused === 0 ? `${scored} images scored.` : `${scored} images scored, ${refused} not scored.`,
   stopped: (done: number, all: number) => `Stopped after ${done} of ${all} images.`,
+  notDropped: "What was dropped cannot be read: choose the images instead.",
   nothingDropped: "There was no file in that.",
 
   above: (label: string, probability: number, threshold: number) => {
@@ -89,6 +93,9 @@ export const texts = {
   likeliest: "The class with the highest probability.",
   notScored: "Not scored",
   unlike: "This does not look like a chest X-ray as the model was trained on: no score is shown.",
+  unlikeTurned:
+    "This photograph is stored turned (EXIF), and the model reads the stored pixels, unturned, as they are shown here: they do not look like a chest X-ray, and no score is shown.",
+  turnAndRead: "Turn it and read it again",
   known: "This very file is among the model's training images: its score says nothing about new patients.",
   probabilities: "Probability of each class",
   probabilityOf: (label: string, probability: number) => `${label}: ${percent(probability)}`,
@@ -109,6 +116,8 @@ export const texts = {
   show: (name: string) => `Show ${name}`,
 
   runtime: (backend: string) => `Runs on ${backend} in this browser.`,
+  tensors: (count: number) => `${count} tensors in memory.`,
+  newer: "A newer version of this page is there: it comes when you load the page again.",
   offlineReady: "Works offline from now on.",
 
   cardWhat: "What it is",

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr.cloud.plan_documents import PlanSchema
 from cxr.cloud.plans import JobKind, LaunchPlan
 from cxr.errors import CheckFailed, InputError, UsageError
 from cxr.files import atomic_path
 
-SCHEMA, SCHEMA_VERSION = "cxr.cloud.plan", 1
-#: A plan is a page of text; what is longer is something else.
-MAXIMUM_BYTES = 1_000_000
+#: A plan is a page of text.
+SAVED = PlanSchema("cxr.cloud.plan", 1, "launch plan", maximum_bytes=1_000_000)
 _SAME_USD = 0.005
 
 
@@ -41,34 +41,15 @@ def plan_document(plan: LaunchPlan, inputs: Mapping[str, str]) -> dict[str, Any]
 def write_plan(plan: LaunchPlan, inputs: Mapping[str, str], path: Path) -> None:
     """Save a plan, in place of an earlier one if need be. Raises UsageError for a file that is something else,
     NotAllowed or Fault when it cannot be written."""
-    if path.exists() and not _is_plan(path):
-        raise UsageError(f"{path} is there and is no launch plan", hint="choose another name for the plan")
-    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **plan_document(plan, inputs)}
+    SAVED.check_replaceable(path)
+    document = {**SAVED.header, **plan_document(plan, inputs)}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def _is_plan(path: Path) -> bool:
-    try:
-        document = json.loads(path.read_bytes()) if path.stat().st_size <= MAXIMUM_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and document.get("schema") == SCHEMA
-
-
 def read_plan(path: Path, kind: JobKind) -> SavedPlan:
     """Read a plan file for a job of that kind. Raises InputError when it is none, UsageError for another kind."""
-    try:
-        raw = path.read_bytes()
-        document = json.loads(raw) if len(raw) <= MAXIMUM_BYTES else None
-    except OSError as error:
-        raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise InputError(f"{path} is not a saved launch plan", hint=f"save one: cxr cloud train {kind} --plan {path}")
-    if document.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(f"{path} was saved by another version of cxr", hint="make the plan anew")
+    document = SAVED.read(path, f"cxr cloud train {kind} --plan {path}")
     try:
         saved = SavedPlan(
             path=path,

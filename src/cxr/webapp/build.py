@@ -2,9 +2,11 @@
 
 Everything has a relative address, so the folder works at any path of any static host. Its files:
 
-    index.html  page.json  known.bin  service-worker.js  app.webmanifest  icon.svg
-    assets/     scripts, style and WebAssembly, named by their content
-    model/      model.json and its weights
+    index.html  page.json  service-worker.js  app.webmanifest  icon.svg
+    assets/     all else, named by its content: scripts, style, wasm-HASH/, model-HASH/ (model.json and its weights),
+                known-HASH.bin
+
+So a page that is open, or half kept, while another version takes its place, meets its own files or none.
 """
 
 from __future__ import annotations
@@ -23,11 +25,14 @@ from cxr.files import sha256_of_file
 from cxr.folders import replaced_folder
 from cxr.version import __version__
 from cxr.webapp.card import metrics_of, model_card
+from cxr.webapp.headers import HASHED
 from cxr.webapp.known import PREFIX_BYTES, known_prefixes
 from cxr.webapp.page import PAGE_FILE, KnownFiles, PageDescription, PageModel
 from cxr.webapp.static import page_files
 
-MODEL, KNOWN_FILE, WORKER = "model", "known.bin", "service-worker.js"
+WORKER = "service-worker.js"
+#: Hexadecimal digits of a content's hash in a name.
+NAME_DIGITS = 8
 #: Second output of a TF.js export with class activation maps.
 MAPS_OUTPUT = "maps"
 
@@ -62,13 +67,14 @@ def build_page(request: PageRequest, folder: Path) -> BuiltPage:
     """
     check_page_request(request)
     description = describe(request)
+    known = description.known.path
     with replaced_folder(folder, marker=PAGE_FILE) as part:
         for name, path in page_files().items():
             _copy(path, part / name)
         for path in sorted(request.export.model_path.iterdir()):
-            _copy(path, part / MODEL / path.name)
-        if request.training_hashes is not None:
-            (part / KNOWN_FILE).write_bytes(known_prefixes(request.training_hashes))
+            _copy(path, part / description.model.path / path.name)
+        if known is not None:
+            (part / known).write_bytes(known_prefixes(request.training_hashes or ()))
         (part / PAGE_FILE).write_text(description.to_json(), encoding="utf-8")
         _list_kept_files(part)
     return BuiltPage(folder, description, page_sizes(folder))
@@ -95,7 +101,8 @@ def describe(request: PageRequest) -> PageDescription:
     info, hashes = request.export.info, request.training_hashes
     built_by = f"cxr {__version__}"
     size = request.export.model_size_bytes
-    known = len(known_prefixes(hashes)) // PREFIX_BYTES if hashes is not None else 0
+    known = known_prefixes(hashes) if hashes is not None else b""
+    known_file = _known_file(known) if hashes is not None else None
     contract = info.preprocessing
     return PageDescription(
         name=request.source.info.name,
@@ -107,8 +114,8 @@ def describe(request: PageRequest) -> PageDescription:
         },
         threshold=asdict(info.threshold),
         temperature=info.calibration.temperature if info.calibration and not info.calibration.inside_model else None,
-        model=PageModel(f"{MODEL}/", size, _has_maps(request.export.model_path)),
-        known=KnownFiles(KNOWN_FILE if hashes is not None else None, PREFIX_BYTES, known),
+        model=PageModel(_model_folder(request.export), size, _has_maps(request.export.model_path)),
+        known=KnownFiles(known_file, PREFIX_BYTES, len(known) // PREFIX_BYTES),
         gate=request.gate,
         metrics=metrics_of(request.evaluation) if request.evaluation is not None else None,
         card=model_card(request.source, len(hashes) if hashes is not None else None, size, built_by),
@@ -120,6 +127,16 @@ def page_sizes(folder: Path) -> dict[str, int]:
     """Bytes of each file of a page, by its path within it (POSIX)."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+def _model_folder(export: Bundle) -> str:
+    files = sorted(export.model_path.iterdir())
+    digest = hashlib.sha256("".join(f"{path.name} {sha256_of_file(path)}\n" for path in files).encode())
+    return f"{HASHED}model-{digest.hexdigest()[:NAME_DIGITS]}/"
+
+
+def _known_file(prefixes: bytes) -> str:
+    return f"{HASHED}known-{hashlib.sha256(prefixes).hexdigest()[:NAME_DIGITS]}.bin"
 
 
 def _has_maps(model: Path) -> bool:

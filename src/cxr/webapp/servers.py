@@ -65,7 +65,9 @@ def nginx_configuration(*, root: str = NGINX_ROOT, port: int = PORT, scratch: st
 
 def app_yaml(names: Sequence[str]) -> str:
     """app.yaml with a handler for each kind of file that the page has; the first that fits a path answers it."""
-    kinds = sorted({(not name.startswith(HASHED), PurePosixPath(name).suffix) for name in names})
+    found = {(not name.startswith(HASHED), PurePosixPath(name).suffix) for name in names}
+    # Shards may have no ending: their pattern fits all of the folder, and comes after the others.
+    kinds = sorted(found, key=lambda kind: (kind[0], not kind[1], kind[1]))
     handlers = [_handler("/", f"{PAGE_FOLDER}/{INDEX}", _escaped(f"{PAGE_FOLDER}/{INDEX}"), INDEX)]
     for others, suffix in kinds:
         folder = "" if others else HASHED

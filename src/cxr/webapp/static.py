@@ -2,13 +2,14 @@
 
 page/           the page: copied as it is into a page's folder
 verify/         verify.html, a bare page for `cxr export verify` (its protocol stands in webapp/src/verify/verify.ts)
-wasm/           the WebAssembly engine, a neighbour of both
+wasm/           the WebAssembly engine: a neighbour of verify/, and in a page's folder at build.json's `page_wasm`
 verify-node.mjs scores pixels in Node (protocol: webapp/src/verify/verifyNode.ts)
-build.json      every file with its size, plain and gzipped
+build.json      every file with its size, plain and gzipped, and more (webapp/build.mjs)
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -37,7 +38,8 @@ def static_file(name: str) -> Path:
 
 def page_files() -> dict[str, Path]:
     """The files of the page by their paths within it: scripts, style, the WebAssembly engine."""
-    return {**_below("page"), **{f"wasm/{name}": path for name, path in _below("wasm").items()}}
+    wasm = json.loads(static_file(BUILD_FILE).read_text(encoding="utf-8"))["page_wasm"]
+    return {**_below("page"), **{f"{wasm}{name}": path for name, path in _below("wasm").items()}}
 
 
 def verify_files() -> dict[str, Path]:

@@ -11,7 +11,10 @@ import pytest
 pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install "cxr[gcp]"')
 pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"')
 
+import requests
 from emulator_server import TINY, Server, Start
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 
 from cxr.cloud.emulator import process
 
@@ -55,3 +58,23 @@ def sdk(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     yield
     aiplatform.initializer.global_config.__init__()
+
+
+@pytest.fixture
+def faulty(server: Server) -> Iterator[Server]:
+    """The shared server with an empty bucket of its own; its faults are gone after the test."""
+    server.bucket("faulty")
+    for item in requests.get(f"{server.url}/storage/v1/b/faulty/o", timeout=20).json().get("items", []):
+        requests.delete(f"{server.url}/storage/v1/b/faulty/o/{item['name']}", timeout=20)
+    yield server
+    requests.delete(f"{server.url}/_emulator/faults", timeout=20)
+
+
+@pytest.fixture
+def bucket(faulty: Server, monkeypatch: pytest.MonkeyPatch) -> storage.Bucket:
+    """The bucket as the SDK sees it."""
+    monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    client = storage.Client(
+        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": faulty.url}
+    )
+    return client.bucket("faulty")

@@ -3,6 +3,7 @@ import { erf, memory, sub, tensor4d, type Tensor } from "@tensorflow/tfjs-core";
 import { loadGraphModel, registerOp, type GraphModel } from "@tensorflow/tfjs-converter";
 import { type Backend, startBackend } from "./backends.js";
 import type { Contract } from "./contract.js";
+import { foldWeights } from "./foldWeights.js";
 import { type ModelFiles, readModel } from "./modelFiles.js";
 import { Problem } from "./problem.js";
 
@@ -45,7 +46,7 @@ export class Classifier {
   /** Start an engine, read the model and run it once, so that the first image is as fast as the others. Throws
    * Problem: "no-backend", "no-model", "missing-kernel" or "wrong-input". */
   static async load({ files, contract, wasmFolder, backends = [] }: ClassifierOptions): Promise<Classifier> {
-    const [artifacts, backend] = await Promise.all([readModel(files), startBackend(wasmFolder, backends)]);
+    const [artifacts, backend] = await Promise.all([readModel(files).then(foldWeights), startBackend(wasmFolder, backends)]);
     const model = await loadGraphModel({ load: async () => artifacts });
     const classifier = new Classifier(model, contract, backend);
     const shape = model.inputs[0].shape?.slice(1) ?? [];

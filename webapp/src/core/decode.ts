@@ -1,8 +1,10 @@
 /**
  * From a file's bytes to planes of 0..255. JPEG, WebP, GIF and BMP are the browser's to decode, of a copy without EXIF and
- * colour profile; PNG and DICOM have decoders of their own, loaded when the first such file comes.
+ * colour profile; PNG and DICOM have decoders of their own, that of DICOM loaded when the first such file comes.
  */
+import { orientation } from "./exif.js";
 import { kindOf, sizeOf, stripped, type ImageKind, type Size } from "./headers.js";
+import { decodePng } from "./png.js";
 import type { Planes } from "./preprocess.js";
 import { Problem } from "./problem.js";
 import type { NoteCode } from "../strings.js";
@@ -15,6 +17,8 @@ const STRIP_PIXELS = 4_000_000;
 export interface Decoded extends Planes {
   readonly kind: ImageKind;
   readonly notes: readonly NoteCode[];
+  /** As EXIF has it, 1 to 8; what the contract ignores: the planes are as they are stored. */
+  readonly orientation: number;
 }
 
 /** Turns a file that the browser knows into planes; what tests without a browser replace. */
@@ -24,17 +28,24 @@ export type BrowserDecoder = (bytes: Uint8Array, kind: ImageKind) => Promise<Pla
 export async function decode(bytes: Uint8Array, browser: BrowserDecoder = decodeInBrowser): Promise<Decoded> {
   const kind = kindToDecode(bytes);
   if (kind === "DICOM") {
-    const { decodeDicom } = await import("./dicom.js");
-    return { ...(await decodeDicom(bytes, browser)), kind };
+    const { decodeDicom } = await dicomReader();
+    return { ...(await decodeDicom(bytes, browser)), kind, orientation: 1 };
   }
   const size = sizeOf(bytes, kind);
   if (size === null || size.width === 0 || size.height === 0) throw new Problem("damaged", kind);
   refuseTooLarge(size);
-  if (kind === "PNG") {
-    const { decodePng } = await import("./png.js");
-    return { ...(await decodePng(bytes)), kind, notes: [] };
+  if (kind === "PNG") return { ...(await decodePng(bytes)), kind, notes: [], orientation: 1 };
+  return { ...(await browser(stripped(bytes, kind), kind)), kind, notes: [], orientation: orientation(bytes, kind) };
+}
+
+/** The one part of the page that is not there from the start. Throws Problem("no-reader") where it cannot be loaded:
+ * without a network and without a service worker that keeps it, or when another version has taken the page's place. */
+async function dicomReader(): Promise<typeof import("./dicom.js")> {
+  try {
+    return await import("./dicom.js");
+  } catch {
+    throw new Problem("no-reader", "DICOM");
   }
-  return { ...(await browser(stripped(bytes, kind), kind)), kind, notes: [] };
 }
 
 /** Throws Problem("too-large") for more than MOST_PIXELS. */

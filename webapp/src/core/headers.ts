@@ -87,7 +87,7 @@ interface Segment {
 }
 
 /** The marker segments of a JPEG up to (and with) the start of scan. */
-function* jpegSegments(view: DataView): Generator<Segment> {
+export function* jpegSegments(view: DataView): Generator<Segment> {
   let at = 2;
   while (at + 4 <= view.byteLength) {
     if (view.getUint8(at) !== 0xff) return;
@@ -133,18 +133,23 @@ function webpSize(view: DataView): Size | null {
 
 function strippedWebp(bytes: Uint8Array): Uint8Array {
   if (text(bytes, 12, 4) !== "VP8X") return bytes;
-  const view = viewOf(bytes);
-  const dropped: Segment[] = [];
-  for (let at = 12; at + 8 <= bytes.length; ) {
-    const end = at + 8 + view.getUint32(at + 4, true) + (view.getUint32(at + 4, true) % 2);
-    if (["ICCP", "EXIF", "XMP "].includes(text(bytes, at, 4))) dropped.push({ marker: 0, start: at, end });
-    at = end;
-  }
+  const dropped = [...webpChunks(bytes)].filter(({ start }) => ["ICCP", "EXIF", "XMP "].includes(text(bytes, start, 4)));
   const rest = without(bytes, dropped);
   const written = viewOf(rest);
   written.setUint32(4, rest.length - 8, true);
   written.setUint8(20, written.getUint8(20) & ~0b00101100); // the flags of the three
   return rest;
+}
+
+/** The chunks of a WebP: name and length in eight bytes, then the data. */
+export function* webpChunks(bytes: Uint8Array): Generator<Segment> {
+  const view = viewOf(bytes);
+  for (let at = 12; at + 8 <= bytes.length; ) {
+    const length = view.getUint32(at + 4, true);
+    const end = at + 8 + length + (length % 2);
+    yield { marker: 0, start: at, end };
+    at = end;
+  }
 }
 
 /** A copy without the segments. */

@@ -3,9 +3,10 @@ import { byId } from "./dom.js";
 
 type Take = (files: readonly File[]) => void;
 
-export function listen(take: Take): void {
+/** `failed`: something was dropped that the browser cannot read. */
+export function listen(take: Take, failed: () => void): void {
   pickers(take);
-  dragging(take);
+  dragging(take, failed);
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     if (files.length > 0) {
@@ -35,7 +36,7 @@ function pickers(take: Take): void {
   }
 }
 
-function dragging(take: Take): void {
+function dragging(take: Take, failed: () => void): void {
   let depth = 0; // enter and leave come for every element on the way
   const mark = (): void => {
     document.body.classList.toggle("dragging", depth > 0);
@@ -54,7 +55,7 @@ function dragging(take: Take): void {
     event.preventDefault();
     depth = 0;
     mark();
-    void filesOf(event.dataTransfer).then(take);
+    void filesOf(event.dataTransfer).then(take, failed);
   });
 }
 
@@ -69,10 +70,8 @@ async function filesOf(dropped: DataTransfer | null): Promise<File[]> {
 }
 
 async function below(entry: FileSystemEntry): Promise<File[]> {
-  if (entry instanceof FileSystemFileEntry) {
-    return [await new Promise<File>((resolve, reject) => entry.file(resolve, reject))];
-  }
-  if (!(entry instanceof FileSystemDirectoryEntry)) return [];
+  if (isFile(entry)) return [await new Promise<File>((resolve, reject) => entry.file(resolve, reject))];
+  if (!isFolder(entry)) return [];
   const reader = entry.createReader();
   const entries: FileSystemEntry[] = [];
   for (;;) {
@@ -82,4 +81,13 @@ async function below(entry: FileSystemEntry): Promise<File[]> {
   }
   entries.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
   return (await Promise.all(entries.map(below))).flat();
+}
+
+// Chromium has no names for the classes of entries: `instanceof` would fail there.
+function isFile(entry: FileSystemEntry): entry is FileSystemFileEntry {
+  return entry.isFile;
+}
+
+function isFolder(entry: FileSystemEntry): entry is FileSystemDirectoryEntry {
+  return entry.isDirectory;
 }

@@ -1,6 +1,6 @@
 /** The page: loads the model, takes files, shows what came of them. */
 import type { Backend } from "../core/backends.js";
-import { Classifier } from "../core/classifier.js";
+import { aliveTensors, Classifier } from "../core/classifier.js";
 import { checkPage, type PageDescription } from "../core/contract.js";
 import { filesAt } from "../core/modelFiles.js";
 import { type Card, type Metrics, prepareAbout } from "./about.js";
@@ -9,11 +9,14 @@ import { download } from "./export.js";
 import { listen, ready } from "./intake.js";
 import { keepOffline } from "./offline.js";
 import { Reader } from "./reader.js";
-import type { DecisionRule, Reading } from "./readings.js";
+import type { DecisionRule, Given, Reading } from "./readings.js";
 import { sentence, showResult } from "./result.js";
 import { ReadingTable } from "./table.js";
 import { texts } from "../strings.js";
 import { Viewer } from "./viewer.js";
+
+/** The folder of the WebAssembly engine, relative to the page; the build puts it here. */
+declare const CXR_PAGE_WASM: string;
 
 class Page {
   readonly #rule: DecisionRule;
@@ -23,9 +26,10 @@ class Page {
   readonly #progress = byId("progress", HTMLProgressElement);
   readonly #stop = byId("stop", HTMLButtonElement);
   readonly #readings: Reading[] = [];
-  readonly #waiting: File[] = [];
+  readonly #waiting: Given[] = [];
   #working = false;
-  #stopped = false;
+  /** How many files a stop left unread. */
+  #left = 0;
   /** How often all was cleared, and images were opened: what was begun before is not shown. */
   #cleared = 0;
   #opened = 0;
@@ -39,19 +43,19 @@ class Page {
     this.#viewer = new Viewer(classes, preprocessing);
     this.#table = new ReadingTable(classes, (reading) => void this.#open(reading));
     this.#stop.addEventListener("click", () => {
-      this.#stopped = true;
+      this.#left += this.#waiting.splice(0).length;
     });
     byId("download", HTMLButtonElement).addEventListener("click", () => download(this.#readings, classes));
     byId("clear", HTMLButtonElement).addEventListener("click", () => this.#clear());
   }
 
   /** Read files one after the other, after those that wait already. */
-  async take(files: readonly File[]): Promise<void> {
+  async take(files: readonly File[], { turn = false } = {}): Promise<void> {
     if (files.length === 0) return this.#say(texts.nothingDropped, true);
-    this.#waiting.push(...files);
+    this.#waiting.push(...files.map((file) => ({ file, turn })));
+    this.#left = 0; // what is given after a stop is read
     if (this.#working) return;
     this.#working = true;
-    this.#stopped = false;
     const batch: Reading[] = [];
     try {
       await this.#readAll(batch);
@@ -60,20 +64,21 @@ class Page {
       this.#progress.hidden = this.#stop.hidden = true;
     }
     this.#sumUp(batch);
+    showTensors();
   }
 
   async #readAll(batch: Reading[]): Promise<void> {
-    for (let file = this.#waiting.shift(); file !== undefined; file = this.#waiting.shift()) {
+    for (let given = this.#waiting.shift(); given !== undefined; given = this.#waiting.shift()) {
       const cleared = this.#cleared;
       const done = batch.length;
       const all = done + this.#waiting.length + 1;
       // A screen reader would read every number of a hundred: only each tenth is said.
-      if (all === 1) this.#say(texts.readingOne(file.name));
+      if (all === 1) this.#say(texts.readingOne(given.file.name));
       else if (done % 10 === 0) this.#say(texts.readingMany(done, all));
       this.#progress.hidden = this.#stop.hidden = all === 1;
       this.#progress.value = done / all;
       await frame(); // what was said is seen before the work begins
-      const { reading, picture } = await this.reader.read(file);
+      const { reading, picture } = await this.reader.read(given);
       if (cleared !== this.#cleared) {
         batch.length = 0; // what was read before is gone, and this with it
         continue;
@@ -83,16 +88,12 @@ class Page {
       this.#table.add(reading, picture);
       byId("several", HTMLElement).hidden = false;
       if (done === 0) this.#show(reading, picture);
-      if (this.#stopped) {
-        const left = this.#waiting.length;
-        this.#waiting.length = 0;
-        this.#say(texts.stopped(done + 1, done + 1 + left));
-      }
     }
   }
 
   #sumUp(readings: readonly Reading[]): void {
-    if (this.#stopped || readings.length === 0) return;
+    if (readings.length === 0) return;
+    if (this.#left > 0) return this.#say(texts.stopped(readings.length, readings.length + this.#left));
     const [only] = readings;
     if (readings.length === 1 && only !== undefined) return this.#say(sentence(only, this.#rule), only.outcome.kind === "refused");
     const scored = readings.filter((reading) => reading.outcome.kind === "scored").length;
@@ -105,7 +106,7 @@ class Page {
     let picture: HTMLCanvasElement | null = null;
     let problem = "";
     try {
-      picture = reading.size === null ? null : await this.reader.picture(reading.file);
+      picture = reading.size === null ? null : await this.reader.picture(reading);
     } catch (error) {
       problem = texts.cannotShow(error instanceof Error ? error.message : String(error));
     }
@@ -119,13 +120,16 @@ class Page {
     byId("reading", HTMLElement).hidden = false;
     byId("intake", HTMLElement).classList.remove("empty");
     this.#viewer.show(reading, picture, sentence(reading, this.#rule));
-    showResult(reading, this.#rule);
+    showResult(reading, this.#rule, (file) => {
+      byId("result", HTMLDivElement).focus(); // the button goes
+      void this.take([file], { turn: true });
+    });
     this.#table.choose(reading);
   }
 
   #clear(): void {
     this.#cleared += 1;
-    this.#waiting.length = 0;
+    this.#waiting.length = this.#left = 0;
     this.#readings.length = 0;
     this.#table.clear();
     this.#viewer.clear();
@@ -149,10 +153,18 @@ function frame(): Promise<void> {
   });
 }
 
-async function fetchDescription(): Promise<PageDescription> {
+/** page.json: its text, and what it says. */
+async function fetchDescription(): Promise<[string, PageDescription]> {
   const answer = await fetch("page.json");
   if (!answer.ok) throw new Error(`page.json: ${answer.status}`);
-  return checkPage(await answer.json());
+  const text = await answer.text();
+  return [text, checkPage(JSON.parse(text))];
+}
+
+/** With `?debug` the foot of the page says how many tensors are alive. */
+function showTensors(): void {
+  if (!new URLSearchParams(location.search).has("debug")) return;
+  byId("tensors", HTMLElement).textContent = texts.tensors(aliveTensors());
 }
 
 /** A net with more bytes than this is worth a graphics card; a smaller one is done in WebAssembly before a card has
@@ -168,7 +180,7 @@ function engines(bytes: number): Backend[] {
 
 function loadClassifier({ model, preprocessing }: PageDescription): Promise<Classifier> {
   const files = filesAt(new URL(model.path, document.baseURI).href);
-  const wasmFolder = new URL("wasm/", document.baseURI).href;
+  const wasmFolder = new URL(CXR_PAGE_WASM, document.baseURI).href;
   return Classifier.load({ files, contract: preprocessing, wasmFolder, backends: engines(model.bytes) });
 }
 
@@ -188,9 +200,13 @@ async function start(): Promise<void> {
   let take = (files: readonly File[]): void => {
     early.push(...files);
   };
-  listen((files) => take(files));
+  const failed = (): void => {
+    status.textContent = texts.notDropped;
+    status.classList.add("bad");
+  };
+  listen((files) => take(files), failed);
   try {
-    const description = await fetchDescription();
+    const [text, description] = await fetchDescription();
     byId("model-name", HTMLElement).textContent = description.name;
     const [classifier, known] = await Promise.all([
       loadClassifier(description),
@@ -206,8 +222,14 @@ async function start(): Promise<void> {
     take = (files) => void page.take(files);
     if (early.length > 0) take(early);
     document.documentElement.dataset["state"] = "ready";
-    keepOffline(() => {
-      byId("offline", HTMLElement).textContent = texts.offlineReady;
+    showTensors();
+    keepOffline(text, {
+      kept: () => {
+        byId("offline", HTMLElement).textContent = texts.offlineReady;
+      },
+      outdated: () => {
+        byId("newer", HTMLElement).textContent = texts.newer;
+      },
     });
   } catch (error) {
     status.textContent = texts.cannotStart(error instanceof Error ? error.message : String(error));

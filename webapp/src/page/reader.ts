@@ -2,12 +2,13 @@
 import type { Classifier } from "../core/classifier.js";
 import type { PageDescription } from "../core/contract.js";
 import { type Decoded, decode } from "../core/decode.js";
+import { turned } from "../core/exif.js";
 import { type Gate, looksLikeChest, readGate } from "../core/looksLikeChest.js";
 import { preprocess } from "../core/preprocess.js";
 import { isKnown, sha256 } from "../core/sha256.js";
 import { notes, texts } from "../strings.js";
 import { pictureOf } from "./picture.js";
-import { calibrated, decide, type Outcome, type Reading } from "./readings.js";
+import { calibrated, decide, type Given, type Outcome, type Reading, type Turn } from "./readings.js";
 
 export interface Read {
   readonly reading: Reading;
@@ -29,11 +30,11 @@ export class Reader {
   }
 
   /** Never rejects: what goes wrong with a file is in its reading. */
-  async read(file: File): Promise<Read> {
+  async read({ file, turn }: Given): Promise<Read> {
     this.#count += 1;
     const began = performance.now();
     const reading: Omit<Reading, "outcome"> = {
-      ...{ number: this.#count, file, sha256: "", known: null, size: null, notes: [], milliseconds: 0 },
+      ...{ number: this.#count, file, turn: "none", sha256: "", known: null, size: null, notes: [], milliseconds: 0 },
     };
     let about = reading;
     try {
@@ -41,12 +42,14 @@ export class Reader {
       const digest = await sha256(bytes);
       about = { ...reading, sha256: hex(digest), known: this.#isKnown(digest) };
       const started = performance.now();
-      const decoded = await decode(bytes);
-      const outcome = await this.#outcome(decoded);
+      const stored = await decode(bytes);
+      const decoded = turn ? turned(stored, stored.orientation) : stored;
+      const asked: Turn = stored.orientation === 1 ? "none" : turn ? "done" : "ignored";
+      const outcome = await this.#outcome(decoded, asked);
       const milliseconds = performance.now() - started;
       const { width, height } = decoded;
-      const words = decoded.notes.map((code) => notes[code]);
-      const done = { ...about, size: { width, height }, notes: words, outcome, milliseconds };
+      const words = [...decoded.notes.map((code) => notes[code]), ...saidOf(asked, outcome)];
+      const done = { ...about, turn: asked, size: { width, height }, notes: words, outcome, milliseconds };
       return { reading: done, picture: pictureOrNone(decoded) };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
@@ -60,20 +63,27 @@ export class Reader {
   }
 
   /** The image again, for the film. Rejects when the file has gone since. */
-  async picture(file: File): Promise<HTMLCanvasElement> {
-    return pictureOf(await decode(new Uint8Array(await file.arrayBuffer())));
+  async picture({ file, turn }: Reading): Promise<HTMLCanvasElement> {
+    const stored = await decode(new Uint8Array(await file.arrayBuffer()));
+    return pictureOf(turn === "done" ? turned(stored, stored.orientation) : stored);
   }
 
-  async #outcome(decoded: Decoded): Promise<Outcome> {
+  async #outcome(decoded: Decoded, turn: Turn): Promise<Outcome> {
     const { preprocessing, classes, positive_class: positiveClass, threshold } = this.page;
     const pixels = preprocess(decoded, preprocessing);
     if (this.#gate !== null && !looksLikeChest(decoded, pixels, preprocessing, this.#gate).looksLikeChest) {
-      return { kind: "refused", why: texts.unlike };
+      return { kind: "refused", why: turn === "ignored" ? texts.unlikeTurned : texts.unlike };
     }
     const { probabilities, maps } = await this.classifier.classify(pixels);
     const scores = calibrated(probabilities, this.page.temperature);
     return { kind: "scored", probabilities: scores, ...decide(scores, { classes, positiveClass, threshold: threshold.value }), maps: maps ?? null };
   }
+}
+
+/** What is said of a turned file; a refusal says by itself that it was not turned. */
+function saidOf(turn: Turn, outcome: Outcome): string[] {
+  if (turn === "done") return [notes.upright];
+  return turn === "ignored" && outcome.kind === "scored" ? [notes.turned] : [];
 }
 
 /** A picture too large for the browser's canvas does not take the score away. */

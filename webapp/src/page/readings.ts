@@ -18,9 +18,19 @@ export interface Refused {
 
 export type Outcome = Scored | Refused;
 
+export type Turn = "none" | "ignored" | "done";
+
+/** A file to be read; `turn`: as it asks to be shown (EXIF), not as it is stored. */
+export interface Given {
+  readonly file: File;
+  readonly turn: boolean;
+}
+
 export interface Reading {
   readonly number: number;
   readonly file: File;
+  /** Whether the file asks to be shown turned (EXIF), and whether it was turned so before it was read. */
+  readonly turn: Turn;
   readonly sha256: string;
   /** Whether it was a training image; null when the page has no hashes, or the file could not be read. */
   readonly known: boolean | null;

@@ -3,16 +3,24 @@ import { byId, drawing, element } from "./dom.js";
 import type { DecisionRule, Reading, Scored } from "./readings.js";
 import { texts } from "../strings.js";
 
-export function showResult(reading: Reading, rule: DecisionRule): void {
+/** `turn` reads the file again, turned as it asks to be shown. */
+export function showResult(reading: Reading, rule: DecisionRule, turn: (file: File) => void): void {
   const { outcome } = reading;
   const parts: Node[] =
     outcome.kind === "scored"
       ? [decision(outcome, rule), probabilities(outcome, rule)]
       : [element("div", { class: "decision refused" }, element("strong", {}, texts.notScored), element("p", {}, outcome.why))];
   parts.push(...reading.notes.map((words) => element("p", { class: "note" }, words)));
+  if (reading.turn === "ignored") parts.push(turnButton(reading.file, turn));
   if (reading.known === true) parts.push(element("p", { class: "note" }, texts.known));
   parts.push(facts(reading));
   byId("result", HTMLDivElement).replaceChildren(...parts);
+}
+
+function turnButton(file: File, turn: (file: File) => void): HTMLElement {
+  const button = element("button", { id: "turn", type: "button" }, texts.turnAndRead);
+  button.addEventListener("click", () => turn(file));
+  return element("p", {}, button);
 }
 
 /** The reading in one sentence, for the status line and screen readers. */

@@ -39,8 +39,8 @@ async function activate(): Promise<void> {
 async function answer(request: Request): Promise<Response> {
   const address = new URL(request.url);
   if (address.pathname.endsWith("/")) address.pathname += "index.html";
-  const cache = await caches.open(CURRENT);
-  const kept = await cache.match(address.href, { ignoreSearch: true });
+  // Not caches.open: that would make the cache anew which a newer version has deleted.
+  const kept = await caches.match(address.href, { cacheName: CURRENT, ignoreSearch: true });
   if (kept === undefined) return fetch(request);
   if (!FRESH.some((name) => address.pathname.endsWith(`/${name}`))) return kept;
   try {

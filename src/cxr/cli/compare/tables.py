@@ -56,7 +56,8 @@ def _print_against(against: ReferenceComparison, out: Out) -> None:
     rows = []
     for model in against.models:
         difference = words.difference(model.differences[measure, WHOLE].estimate)
-        rows.append((model.name, difference, words.p_value(words.p_value_of(model, measure)), model.verdict.value))
+        p_value = words.p_value(words.p_value_of(model, measure))
+        rows.append((model.name, _plain(difference), _plain(p_value), model.verdict.value))
     out.table(columns, rows)
     out.say(words.reference_sentence(against))
 

@@ -42,8 +42,9 @@ def verify_command(
 ) -> None:
     """Score golden images and the test split with every export, and compare with the bundle's own probabilities.
 
-    Each runs where it will run: SavedModel in TensorFlow from the files' bytes, TFLite in LiteRT, ONNX in onnxruntime,
-    TensorFlow.js in Node and in headless Chromium. Beyond its tolerance a format is refused for shipping (exit code 5).
+    Each runs where it will run: SavedModel in TensorFlow (from the files' bytes and from pixels), TFLite in LiteRT,
+    ONNX in onnxruntime, TensorFlow.js in Node and in headless Chromium. What decodes files by itself has its pixels
+    compared first. Beyond its tolerance a format is refused for shipping (exit code 5).
     Research use, not a medical device.
 
     Example: cxr export verify runs/cnn5 --allow tflite-int8
@@ -113,7 +114,10 @@ def _print(out: Out, verification: Verification) -> None:
     out.say(f"Scored: {scored}. Differences are of probabilities; MB is the peak memory of the process.")
     for check in verification.checks:
         if check.why:
-            out.say(f"{check.format.name} ({check.runtime or 'not run'}): {check.why}")
+            out.say(f"{check.format.name} ({check.where}): {check.why}")
+    for check in verification.checks:
+        if check.left_out:
+            out.say(f"{check.format.name} ({check.where}), judged by themselves: {'; '.join(check.left_out)}")
     for note in verification.notes:
         out.say(f"note: {note}")
 
@@ -123,7 +127,7 @@ def _row(check: FormatCheck) -> tuple[object, ...]:
     largest = max((one.largest for one in (check.golden, check.split) if one), default=None)
     return (
         check.format.name,
-        check.runtime.value if check.runtime else None,
+        check.where if check.runtime else None,
         check.verdict.value,
         f"{largest:.1e}" if largest is not None else None,
         f"{difference.mean:.1e}" if difference else None,

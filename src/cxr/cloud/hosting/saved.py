@@ -9,34 +9,25 @@ from typing import Any
 
 from cxr.cloud.hosting.plan import HostPlan
 from cxr.cloud.hosting.removal import RemovalPlan
-from cxr.errors import CheckFailed, InputError, UsageError
+from cxr.cloud.plan_documents import PlanSchema
+from cxr.errors import CheckFailed, InputError
 from cxr.files import write_text_atomically
 
-SCHEMA, SCHEMA_VERSION = "cxr.cloud.host-plan", 1
-MAXIMUM_BYTES = 10_000_000
+SAVED = PlanSchema("cxr.cloud.host-plan", 1, "hosting plan", maximum_bytes=10_000_000)
 ACTIONS = ("host", "remove")
 
 
 def write_saved(plan: HostPlan | RemovalPlan, path: Path) -> None:
     """Save a plan, in place of an earlier one if need be. Raises UsageError for a file that is something else."""
-    if path.exists() and not _is_saved(path):
-        raise UsageError(f"{path} is there and is no hosting plan", hint="choose another name for the plan")
-    document = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **plan.as_json()}
+    SAVED.check_replaceable(path)
+    document = {**SAVED.header, **plan.as_json()}
     write_text_atomically(path, json.dumps(document, indent=2) + "\n")
 
 
 def read_saved(path: Path) -> dict[str, Any]:
     """A saved plan, checked for its form. Raises InputError when it is none."""
-    try:
-        raw = path.read_bytes()
-        document = json.loads(raw) if len(raw) <= MAXIMUM_BYTES else None
-    except OSError as error:
-        raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise InputError(f"{path} is not a saved hosting plan", hint=f"save one: cxr cloud host PAGE --plan {path}")
-    if document.get("schema_version") != SCHEMA_VERSION or document.get("action") not in ACTIONS:
+    document = SAVED.read(path, f"cxr cloud host PAGE --plan {path}")
+    if document.get("action") not in ACTIONS:
         raise InputError(f"{path} was saved by another version of cxr", hint="make the plan anew")
     where = document.get("where")
     texts = isinstance(where, dict) and all(isinstance(where.get(key), str) for key in ("on", "bucket", "prefix"))
@@ -58,11 +49,3 @@ def check_same(saved: Mapping[str, Any], path: Path, plan: HostPlan | RemovalPla
             f"{path} no longer says what would be done: {', '.join(differs)} differ",
             hint=f"read a new plan first: cxr cloud host --plan {path}",
         )
-
-
-def _is_saved(path: Path) -> bool:
-    try:
-        document = json.loads(path.read_bytes()) if path.stat().st_size <= MAXIMUM_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and document.get("schema") == SCHEMA

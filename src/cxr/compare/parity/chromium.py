@@ -9,16 +9,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
-from cxr.compare.parity.nouns import Probabilities
+from cxr.compare.parity.nouns import Cost, Reading
 from cxr.compare.predictors.base import class_probabilities
 from cxr.errors import Fault, InputError, UsageError, missing_package
 from cxr.webapp.serve import serving
@@ -55,16 +54,6 @@ ASK = """([files, contract, model]) => {
 }"""
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserAnswer:
-    """Of each file: uint8 [N, H, W, C] pixels as the browser decoded and resized them, its probabilities, and the
-    milliseconds of decoding, resizing and scoring it."""
-
-    pixels: NDArray[np.uint8]
-    probabilities: Probabilities
-    milliseconds: NDArray[np.float64]
-
-
 def find_chromium() -> str | None:
     """The path of a Chromium or Chrome on this machine."""
     return next((found for name in NAMES if (found := shutil.which(name))), None)
@@ -99,8 +88,9 @@ def chromium() -> Iterator[Any]:
         raise Fault(f"the browser {path} failed: {words[0]}") from error
 
 
-def read_in_chromium(browser: Any, export: Bundle, files: Sequence[Path]) -> BrowserAnswer:
-    """What the page makes of image files with a TF.js bundle. Raises InputError naming the file that it cannot read."""
+def read_in_chromium(browser: Any, export: Bundle, files: Sequence[Path]) -> Reading:
+    """What the page makes of image files with a TF.js bundle; its times hold decoding, resizing and scoring. Raises
+    InputError when the page's code fails."""
     with tempfile.TemporaryDirectory(prefix="cxr-verify-") as name:
         folder = Path(name)
         for path, source in verify_files().items():
@@ -118,7 +108,7 @@ def read_in_chromium(browser: Any, export: Bundle, files: Sequence[Path]) -> Bro
                 images = _ask(page, export, [server.url + address for address in addresses], server.url + "model/")
             finally:
                 page.close()
-    return _answer(export, files, images)
+    return _reading(export, images)
 
 
 def _ask(page: Any, export: Bundle, addresses: Sequence[str], model: str) -> list[dict[str, Any]]:
@@ -143,20 +133,20 @@ def _told(page: Any) -> dict[str, Any]:
     return dict(told["report"])
 
 
-def _answer(export: Bundle, files: Sequence[Path], images: Sequence[dict[str, Any]]) -> BrowserAnswer:
+def _reading(export: Bundle, images: Sequence[dict[str, Any]]) -> Reading:
     contract = export.info.preprocessing
     shape = (contract.height, contract.width, contract.channels)
-    for path, image in zip(files, images, strict=True):
-        if error := image.get("error"):
-            raise InputError(f"the browser cannot read {path.name}: {error['message']}")
-    pixels = [np.frombuffer(base64.b64decode(image["pixels"]), np.uint8).reshape(shape) for image in images]
-    times = [image["decode_ms"] + image["preprocess_ms"] + image["classify_ms"] for image in images]
-    scores = np.array([image["probabilities"] for image in images], np.float64).reshape(-1, len(export.info.classes))
-    return BrowserAnswer(
-        np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8),
-        class_probabilities(scores, export),
-        np.array(times, np.float64),
-    )
+    unreadable = {number: str(image["error"]["message"]) for number, image in enumerate(images) if image.get("error")}
+    read = [number for number in range(len(images)) if number not in unreadable]
+    pixels = np.zeros((len(images), *shape), np.uint8)
+    scores = np.zeros((len(images), len(export.info.classes)))
+    for number in read:
+        pixels[number] = np.frombuffer(base64.b64decode(images[number]["pixels"]), np.uint8).reshape(shape)
+        scores[number] = images[number]["probabilities"]
+    timed = [images[number] for number in read]
+    times = [image["decode_ms"] + image["preprocess_ms"] + image["classify_ms"] for image in timed] or [0.0]
+    cost = Cost(float(np.median(times)), float(np.percentile(times, 95)), None)
+    return Reading(pixels, class_probabilities(scores, export), unreadable, cost)
 
 
 def _link(source: Path, target: Path) -> None:

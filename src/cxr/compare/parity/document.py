@@ -51,10 +51,12 @@ def _check(check: FormatCheck) -> dict[str, Any]:
         "format": check.format.name,
         "hash": check.bundle.hash,
         "runtime": check.runtime.value if check.runtime else None,
+        "signature": check.signature,
         "verdict": check.verdict.value,
         "why": check.why,
         "bytes": check.bundle.model_size_bytes,
         "tolerance": asdict(check.format.tolerance),
+        "left_out": list(check.left_out),
         "pixels": asdict(check.pixels) if check.pixels else None,
         "golden": asdict(check.golden) if check.golden else None,
         "split": asdict(check.split) if check.split else None,
@@ -85,7 +87,7 @@ def check_shippable(export: Bundle) -> str:
     ran = [check for check in checks if check["verdict"] != Verdict.NOT_RUN.value]
     if not ran:
         return f"{name} has not been verified: it could not be run"
-    runtimes = ", ".join(check["runtime"] for check in ran)
+    runtimes = ", ".join(dict.fromkeys(check["runtime"] for check in ran))
     images = min((check["split"] or {"images": 0})["images"] for check in ran)
     scored = f"{images:,} images of a split" if images else "golden images only"
     return f"{name} was verified in {runtimes}, on {scored}"

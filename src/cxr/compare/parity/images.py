@@ -10,15 +10,10 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Preprocessing
 from cxr.compare.images import split_images
-from cxr.golden import INEXACT, golden_images
+from cxr.golden import golden_images
 from cxr.local_baseline.images.cache import Progress, images_root
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.manifests.manifest import Manifest
-
-#: Kinds of file that TensorFlow's decoders take, in 8 bits.
-TENSORFLOW_READS = {".jpeg", ".jpg", ".png"}
-#: Golden files that TensorFlow decodes to other levels than Pillow does: it keeps the upper 8 of 16 bits.
-NOT_TENSORFLOWS = {"grey-16-bit.png"}
 
 
 @dataclass(frozen=True)
@@ -34,19 +29,9 @@ class ImageSet:
 
 
 def golden_set(contract: Preprocessing) -> ImageSet:
-    """Every golden image whose decoding is defined to the last level."""
-    files = tuple(path for path in golden_images() if path.name not in INEXACT)
+    """Every golden image."""
+    files = golden_images()
     return ImageSet(np.stack([load_image(path, contract) for path in files]), files)
-
-
-def for_tensorflow(golden: ImageSet) -> ImageSet:
-    """Those that TensorFlow decodes alike."""
-    kept = [
-        number
-        for number, path in enumerate(golden.files)
-        if path.suffix in TENSORFLOW_READS and path.name not in NOT_TENSORFLOWS
-    ]
-    return ImageSet(golden.pixels[kept], tuple(golden.files[number] for number in kept))
 
 
 def split_set(

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.bundle import Bundle, ModelFormat, read_bundle
-from cxr.compare.parity.nouns import Cost, Probabilities, Scores
+from cxr.bundle import Bundle, read_bundle
+from cxr.compare.parity.nouns import Cost, Reading, Scores
 from cxr.errors import CxrError, Fault, InputError, UsageError
 
 MODULE = "cxr.compare.parity.process"
@@ -25,19 +26,35 @@ WARM_UP_RUNS = 5
 TIMED_RUNS = 60
 BATCH_IMAGES = 32
 SCORES_FILE, COST_FILE, ERROR_FILE = "scores.npy", "cost.json", "error.json"
+#: What is asked: images as pixels or as files; and what is said of files beside their scores.
+PIXELS_FILE, FILES_FILE, READ_FILE, UNREADABLE_FILE = "pixels.npy", "files.json", "read.npy", "unreadable.json"
 
 
-def score_in_own_process(bundle: Bundle, pixels: NDArray[np.uint8], files: Sequence[Path]) -> Scores:
-    """Probabilities of images: uint8 [N, H, W, C] as the bundle's preprocessing makes them, or the `files` of the same
-    images for a model that decodes by itself.
+def score_in_own_process(bundle: Bundle, pixels: NDArray[np.uint8]) -> Scores:
+    """Probabilities of images uint8 [N, H, W, C] as the bundle's preprocessing makes them.
 
     Raises InputError when the model cannot be loaded or does not give probabilities, UsageError when its runtime is not
     installed, Fault when that crashes.
     """
+    with _asked(bundle, lambda folder: np.save(folder / PIXELS_FILE, pixels)) as folder:
+        return Scores(np.load(folder / SCORES_FILE), _cost(folder))
+
+
+def read_in_own_process(bundle: Bundle, files: Sequence[Path]) -> Reading:
+    """What a SavedModel that takes image files makes of them. Raises as `score_in_own_process` does."""
+    paths = json.dumps([str(path.resolve()) for path in files])
+    with _asked(bundle, lambda folder: (folder / FILES_FILE).write_text(paths, encoding="utf-8")) as folder:
+        told = json.loads((folder / UNREADABLE_FILE).read_text(encoding="utf-8"))
+        unreadable = {int(number): str(why) for number, why in told.items()}
+        return Reading(np.load(folder / READ_FILE), np.load(folder / SCORES_FILE), unreadable, _cost(folder))
+
+
+@contextmanager
+def _asked(bundle: Bundle, ask: Callable[[Path], object]) -> Iterator[Path]:
+    """The folder with the answer of a process that was asked there."""
     with tempfile.TemporaryDirectory(prefix="cxr-verify-") as name, tempfile.TemporaryFile() as said:
         folder = Path(name)
-        np.save(folder / "pixels.npy", pixels)
-        (folder / "files.json").write_text(json.dumps([str(path.resolve()) for path in files]), encoding="utf-8")
+        ask(folder)
         command = [sys.executable, "-m", MODULE, str(bundle.folder.resolve()), str(folder)]
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False)
         if (folder / ERROR_FILE).is_file():
@@ -48,8 +65,11 @@ def score_in_own_process(bundle: Bundle, pixels: NDArray[np.uint8], files: Seque
             said.seek(0)
             words = said.read().decode("utf-8", "replace").strip().splitlines() or [f"it ended with {ended.returncode}"]
             raise Fault(f"{bundle.folder} could not be run: {words[-1]}")
-        cost = Cost(**json.loads((folder / COST_FILE).read_text(encoding="utf-8")))
-        return Scores(np.load(folder / SCORES_FILE), cost)
+        yield folder
+
+
+def _cost(folder: Path) -> Cost:
+    return Cost(**json.loads((folder / COST_FILE).read_text(encoding="utf-8")))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,26 +78,53 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = Path(name)
     try:
         bundle = read_bundle(Path(place), verify=False)
-        scores, cost = _run(bundle, np.load(folder / "pixels.npy"), folder)
+        answer = _answer(bundle, folder)
     except CxrError as error:
         told = {"message": error.message, "hint": error.hint, "usage": isinstance(error, UsageError)}
         (folder / ERROR_FILE).write_text(json.dumps(told), encoding="utf-8")
         raise SystemExit(1) from error
-    np.save(folder / SCORES_FILE, scores)
-    (folder / COST_FILE).write_text(json.dumps(asdict(cost)), encoding="utf-8")
+    np.save(folder / SCORES_FILE, answer.probabilities)
+    (folder / COST_FILE).write_text(json.dumps(asdict(answer.cost)), encoding="utf-8")
 
 
-def _run(bundle: Bundle, pixels: NDArray[np.uint8], folder: Path) -> tuple[Probabilities, Cost]:
+def _answer(bundle: Bundle, folder: Path) -> Scores | Reading:
+    if not (folder / FILES_FILE).is_file():
+        return score_pixels(bundle, np.load(folder / PIXELS_FILE))
+    reading = read_files(bundle, [Path(path) for path in json.loads((folder / FILES_FILE).read_text(encoding="utf-8"))])
+    np.save(folder / READ_FILE, reading.pixels)
+    (folder / UNREADABLE_FILE).write_text(json.dumps(dict(reading.unreadable)), encoding="utf-8")
+    return reading
+
+
+def score_pixels(bundle: Bundle, pixels: NDArray[np.uint8], timed_runs: int = TIMED_RUNS) -> Scores:
+    """What `score_in_own_process` does, in this process; its cost is that of `timed_runs` single predictions."""
     from cxr.compare.predictors import open_predictor
 
-    predictor = open_predictor(bundle)
-    files = [Path(path) for path in json.loads((folder / "files.json").read_text(encoding="utf-8"))]
-    inputs: Any = [path.read_bytes() for path in files] if decodes(bundle) and files else pixels
-    predict = predictor.predict_files if decodes(bundle) and files else predictor.predict  # type: ignore[attr-defined]
-    rows = [predict(inputs[at : at + BATCH_IMAGES]) for at in range(0, len(inputs), BATCH_IMAGES)]
-    milliseconds = _timed(predict, inputs)
-    cost = Cost(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)), _peak_mb(predictor))
-    return np.concatenate(rows), cost
+    predictor: Any = open_predictor(bundle)
+    # A SavedModel that takes files has a signature for pixels beside.
+    predict = getattr(predictor, "predict_pixels", predictor.predict)
+    rows = [predict(pixels[at : at + BATCH_IMAGES]) for at in range(0, len(pixels), BATCH_IMAGES)]
+    return Scores(np.concatenate(rows), _timed(predictor, predict, pixels, timed_runs))
+
+
+def read_files(bundle: Bundle, paths: Sequence[Path], timed_runs: int = TIMED_RUNS) -> Reading:
+    """What `read_in_own_process` does, in this process; its cost is that of `timed_runs` single predictions."""
+    from cxr.compare.predictors import open_predictor
+
+    predictor: Any = open_predictor(bundle)
+    contract, classes = bundle.info.preprocessing, len(bundle.info.classes)
+    pixels = np.zeros((len(paths), contract.height, contract.width, contract.channels), np.uint8)
+    scores = np.zeros((len(paths), classes))
+    unreadable: dict[int, str] = {}
+    for number, path in enumerate(paths):
+        data = path.read_bytes()
+        try:
+            pixels[number] = predictor.preprocess_file(data)
+            scores[number] = predictor.predict_files([data])[0]
+        except InputError as error:
+            unreadable[number] = error.message
+    some = [path.read_bytes() for number, path in enumerate(paths) if number not in unreadable][:timed_runs]
+    return Reading(pixels, scores, unreadable, _timed(predictor, predictor.predict_files, some, timed_runs))
 
 
 def _peak_mb(predictor: Any) -> float:
@@ -92,14 +139,9 @@ def _peak_mb(predictor: Any) -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def decodes(bundle: Bundle) -> bool:
-    """Whether the model may take image files as they are."""
-    return bundle.info.format is ModelFormat.SAVED_MODEL
-
-
-def _timed(predict: Any, inputs: Any) -> NDArray[np.float64]:
-    """Milliseconds of single predictions, after a warm-up."""
-    singles = [inputs[at % len(inputs) : at % len(inputs) + 1] for at in range(TIMED_RUNS)]
+def _timed(predictor: Any, predict: Any, inputs: Any, runs: int) -> Cost:
+    """The cost of single predictions, after a warm-up; nothing where there is no input."""
+    singles = [inputs[at % len(inputs) : at % len(inputs) + 1] for at in range(runs)] if len(inputs) else []
     for single in singles[:WARM_UP_RUNS]:
         predict(single)
     elapsed = []
@@ -107,7 +149,8 @@ def _timed(predict: Any, inputs: Any) -> NDArray[np.float64]:
         start = time.perf_counter()
         predict(single)
         elapsed.append((time.perf_counter() - start) * 1_000)
-    return np.array(elapsed)
+    milliseconds = elapsed or [0.0]
+    return Cost(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)), _peak_mb(predictor))
 
 
 if __name__ == "__main__":

@@ -11,25 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from cxr.bundle import Bundle, ModelFormat, read_bundle
-from cxr.compare.parity.chromium import BrowserAnswer, chromium, lacking_browser, read_in_chromium
-from cxr.compare.parity.images import ImageSet, for_tensorflow, golden_set, split_set
+from cxr.compare.parity.chromium import chromium, lacking_browser, read_in_chromium
+from cxr.compare.parity.images import ImageSet, golden_set, split_set
+from cxr.compare.parity.judging import Reference, judged, judged_reading
 from cxr.compare.parity.layer_order import unfoldable
-from cxr.compare.parity.nouns import (
-    PIXEL_TOLERANCE,
-    Cost,
-    Difference,
-    FormatCheck,
-    Probabilities,
-    Runtime,
-    Scores,
-    Verdict,
-    Verification,
-    compared,
-    compared_pixels,
-)
-from cxr.compare.parity.process import score_in_own_process
+from cxr.compare.parity.nouns import FormatCheck, Runtime, Verdict, Verification
+from cxr.compare.parity.process import read_in_own_process, score_in_own_process
 from cxr.compare.ruler import check_manifest
 from cxr.errors import CxrError, InputError, UsageError
+from cxr.local_baseline.exports.encoded_saved_model import PIXELS_SIGNATURE
 from cxr.local_baseline.exports.nouns import Format
 from cxr.local_baseline.exports.registry import FORMATS
 from cxr.local_baseline.images.cache import Progress
@@ -59,21 +49,6 @@ class VerifyRequest:
     limit: int = 1_000
     allowed: frozenset[str] = frozenset()
     in_browser: bool = True
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """What the source bundle makes of the images."""
-
-    golden: ImageSet
-    split: ImageSet | None
-    scores: Scores
-
-    def of_golden(self, scores: Probabilities) -> Probabilities:
-        return scores[: len(self.golden)]
-
-    def of_split(self, scores: Probabilities) -> Probabilities:
-        return scores[len(self.golden) :]
 
 
 def find_exports(source: Bundle, folder: Path) -> tuple[tuple[Format, Bundle], ...]:
@@ -112,7 +87,7 @@ def verify(request: VerifyRequest, on_progress: Progress) -> Verification:
         )  # fmt: skip
     on_progress(0, len(exports), request.source.info.name)
     pixels = np.concatenate([golden.pixels, split.pixels]) if split else golden.pixels
-    reference = _Reference(golden, split, score_in_own_process(request.source, pixels, ()))
+    reference = Reference(golden, split, score_in_own_process(request.source, pixels))
     checks: list[FormatCheck] = []
     for number, (form, export) in enumerate(exports):
         on_progress(number, len(exports), form.name)
@@ -147,12 +122,15 @@ def _notes(request: VerifyRequest, exports: Sequence[tuple[Format, Bundle]], spl
     return tuple(notes)
 
 
-def _checks(request: VerifyRequest, form: Format, export: Bundle, reference: _Reference) -> list[FormatCheck]:
-    """One check of an export; of a TF.js model two, where there is a browser."""
+def _checks(request: VerifyRequest, form: Format, export: Bundle, reference: Reference) -> list[FormatCheck]:
+    """One check of an export; of a SavedModel one for each way in; of a TF.js model two, where there is a browser."""
     if why := CANNOT_RUN.get(form.model_format):
         return [FormatCheck(form, export, None, Verdict.NOT_RUN, why=why)]
     runtime = RUNTIMES[form.model_format]
     checks = [_guarded(form, export, runtime, lambda: _in_process(form, export, runtime, reference))]
+    if form.model_format is ModelFormat.SAVED_MODEL:
+        by_bytes = _guarded(form, export, runtime, lambda: _by_bytes(form, export, runtime, reference))
+        checks = [replace(by_bytes, signature="serving_default"), replace(checks[0], signature=PIXELS_SIGNATURE)]
     if form.model_format is ModelFormat.TFJS and request.in_browser and not lacking_browser():
         browser = Runtime.CHROMIUM
         checks.append(_guarded(form, export, browser, lambda: _in_browser(form, export, reference)))
@@ -169,71 +147,18 @@ def _guarded(form: Format, export: Bundle, runtime: Runtime, run: Callable[[], F
         return FormatCheck(form, export, runtime, Verdict.FAILED, why=error.message)
 
 
-def _in_process(form: Format, export: Bundle, runtime: Runtime, reference: _Reference) -> FormatCheck:
-    golden, split = reference.golden, reference.split
-    if form.model_format is ModelFormat.SAVED_MODEL:
-        return _by_bytes(form, export, runtime, reference)
-    pixels = np.concatenate([golden.pixels, split.pixels]) if split else golden.pixels
-    scores = score_in_own_process(export, pixels, ())
-    return _judged(form, export, runtime, reference, scores.probabilities, scores.cost)
+def _in_process(form: Format, export: Bundle, runtime: Runtime, reference: Reference) -> FormatCheck:
+    return judged(form, export, runtime, reference, score_in_own_process(export, reference.pixels))
 
 
-def _by_bytes(form: Format, export: Bundle, runtime: Runtime, reference: _Reference) -> FormatCheck:
-    """A model that takes files gets files: of the golden ones those that its decoder defines alike."""
-    golden, split = for_tensorflow(reference.golden), reference.split
-    kept = [reference.golden.files.index(path) for path in golden.files]
-    files = (*golden.files, *(split.files if split else ()))
-    scores = score_in_own_process(export, golden.pixels, files)
-    wanted = np.concatenate([reference.scores.probabilities[kept], reference.of_split(reference.scores.probabilities)])
-    if split and not split.files:
-        wanted = wanted[: len(golden)]
-    subset = replace(reference, golden=golden, scores=Scores(wanted, reference.scores.cost))
-    return _judged(form, export, runtime, subset, scores.probabilities, scores.cost)
+def _by_bytes(form: Format, export: Bundle, runtime: Runtime, reference: Reference) -> FormatCheck:
+    return judged_reading(form, export, runtime, reference, read_in_own_process(export, reference.files))
 
 
-def _in_browser(form: Format, export: Bundle, reference: _Reference) -> FormatCheck:
-    files = (*reference.golden.files, *(reference.split.files if reference.split else ()))
+def _in_browser(form: Format, export: Bundle, reference: Reference) -> FormatCheck:
     with chromium() as browser:
-        answer = read_in_chromium(browser, export, files)
-    ours = [reference.golden.pixels] + ([reference.split.pixels] if reference.split and reference.split.files else [])
-    pixels = compared_pixels(np.concatenate(ours), answer.pixels)
-    check = _judged(form, export, Runtime.CHROMIUM, reference, answer.probabilities, _cost(answer))
-    if pixels.largest > PIXEL_TOLERANCE:
-        why = f"the page's pixels differ by up to {pixels.largest} levels"
-        return replace(check, pixels=pixels, verdict=Verdict.FAILED, why=why)
-    return replace(check, pixels=pixels)
-
-
-def _cost(answer: BrowserAnswer) -> Cost:
-    return Cost(float(np.median(answer.milliseconds)), float(np.percentile(answer.milliseconds, 95)), None)
-
-
-def _judged(
-    form: Format, export: Bundle, runtime: Runtime, reference: _Reference, scores: Probabilities, cost: Cost
-) -> FormatCheck:
-    wanted = reference.scores.probabilities[: len(scores)]
-    golden = compared(reference.of_golden(wanted), reference.of_golden(scores), export)
-    split = None
-    if len(scores) > len(reference.golden):
-        split = compared(reference.of_split(wanted), reference.of_split(scores), export)
-    why = _excess(form, golden, split)
-    verdict = Verdict.FAILED if why else Verdict.PASSED
-    return FormatCheck(form, export, runtime, verdict, golden=golden, split=split, cost=cost, why=why)
-
-
-def _excess(form: Format, golden: Difference, split: Difference | None) -> str:
-    """What is beyond the tolerance, in words; empty when nothing is. Golden images are no X-rays, and few: a call of
-    theirs that lies at the threshold by chance would be many percent, so only the split's calls and mean count."""
-    tolerance, words = form.tolerance, []
-    for name, difference in (("golden images", golden), ("the split", split)):
-        if difference is not None and not difference.largest <= tolerance.difference:
-            words.append(f"{name}: off by up to {difference.largest:.2g}, {tolerance.difference:g} is allowed")
-    judged = split or golden
-    if not judged.mean <= tolerance.mean:
-        words.append(f"off by {judged.mean:.2g} on average, {tolerance.mean:g} is allowed")
-    if split is not None and split.flipped_share > tolerance.flipped:
-        words.append(f"{split.flipped} of {split.images} calls flipped, {tolerance.flipped:.1%} is allowed")
-    return "; ".join(words)
+        reading = read_in_chromium(browser, export, reference.files)
+    return judged_reading(form, export, Runtime.CHROMIUM, reference, reading)
 
 
 def _limited(check: FormatCheck) -> FormatCheck:

@@ -19,6 +19,7 @@ from PIL import Image
 from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Images, Probabilities, class_probabilities
 from cxr.errors import InputError
+from cxr.local_baseline.exports.encoded_saved_model import PIXELS_SIGNATURE, PREPROCESS_SIGNATURE
 from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import load
 
@@ -52,6 +53,32 @@ class EncodedImagePredictor:
                 )
             rows.append([scores[labels.index(name)] for name in wanted])
         return class_probabilities(np.array(rows, dtype=np.float64), self._bundle)
+
+    def predict_pixels(self, images: Images) -> Probabilities:
+        """Like `predict`, through the signature `pixels` of this program's own exports, whose scores are in the order
+        of the bundle's classes. Raises InputError when the model has none."""
+        tensor = load().tf.constant(images.astype(np.float32))
+        return class_probabilities(self._half(PIXELS_SIGNATURE)(image=tensor)["scores"].numpy(), self._bundle)
+
+    def preprocess_file(self, data: bytes) -> Pixels:
+        """What the model itself makes of an image file: uint8 [H, W, C], by the signature `preprocess` of this
+        program's own exports. Raises InputError when it has none, cannot read the file or gives no levels of 0..255."""
+        tf = load().tf
+        try:
+            (image,) = self._half(PREPROCESS_SIGNATURE)(image_bytes=tf.constant([data]))["image"].numpy()
+        except tf.errors.OpError as error:
+            raise InputError(f"the SavedModel cannot read an image: {error.message.splitlines()[0]}") from error
+        levels = np.asarray(image).astype(np.uint8)
+        if not (levels == image).all():
+            raise InputError("the SavedModel's pixels are no whole numbers of 0 to 255")
+        return levels
+
+    def _half(self, name: str) -> Any:
+        if name not in self._loaded.signatures:
+            raise InputError(
+                f"the SavedModel has no signature {name!r}: an earlier version made it; export it anew",
+            )
+        return self._loaded.signatures[name]
 
 
 def service_signature(loaded: Any) -> Any | None:

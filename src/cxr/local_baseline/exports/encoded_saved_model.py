@@ -16,52 +16,50 @@ from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.tensorflow_setup import load
 
-#: The signature of ready pixels.
-PIXELS_SIGNATURE = "pixels"
+#: The signature of ready pixels, and the one that makes them of files.
+PIXELS_SIGNATURE, PREPROCESS_SIGNATURE = "pixels", "preprocess"
 JPEG_START = b"\xff\xd8\xff"
 
 
 def export(shipment: Shipment, path: Path) -> None:
-    """Write the shipment's model as a SavedModel of image files, with the signature `pixels` for ready ones."""
-    export_encoded_saved_model(shipment.model, path, shipment.labels, shipment.contract, with_pixels=True)
+    """Write the shipment's model as a SavedModel of image files, with signatures for its two halves."""
+    export_encoded_saved_model(shipment.model, path, shipment.labels, shipment.contract, with_halves=True)
 
 
 def export_encoded_saved_model(
-    model: Any, folder: Path, labels: Sequence[str], contract: Preprocessing, *, with_pixels: bool = False
+    model: Any, folder: Path, labels: Sequence[str], contract: Preprocessing, *, with_halves: bool = False
 ) -> None:
     """Write `model` (pixels 0..255) as a SavedModel with the signature `serving_default`.
 
-    `image_bytes` string [N] (JPEG, PNG, GIF or BMP files), `key` string [N] -> `scores` float32 [N, classes], `labels`
-    string [N, classes] in the order of the scores, `key` as it was given. The preprocessing is `contract`'s. With
-    `with_pixels` also the signature `pixels`: `image` float32 [N, H, W, C] of 0..255 -> `scores`.
+    `image_bytes` string [N] (JPEG, PNG, WebP, GIF or BMP files), `key` string [N] -> `scores` float32 [N, classes],
+    `labels` string [N, classes] in the order of the scores, `key` as it was given. The preprocessing is `contract`'s.
+    `with_halves` also: `preprocess`, `image_bytes` -> `image` float32 [N, H, W, C], whole numbers 0..255; `pixels`,
+    `image` -> `scores`.
     """
     tf = load().tf
     served = serving_model(model, batch_size=None)
+    shape = (contract.height, contract.width, contract.channels)
+    files = tf.TensorSpec((None,), tf.string, name="image_bytes")
+
+    def preprocess(image_bytes: Any) -> dict[str, Any]:
+        one = tf.TensorSpec(shape, tf.float32)
+        return {"image": tf.map_fn(lambda data: _pixels(tf, data, contract), image_bytes, fn_output_signature=one)}
 
     def serve(image_bytes: Any, key: Any) -> dict[str, Any]:
-        shape = (contract.height, contract.width, contract.channels)
-        images = tf.map_fn(
-            lambda data: _pixels(tf, data, contract),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec(shape, tf.float32),
-        )
+        # The very function of the signature `preprocess`: pixels that are found right there are right here.
+        scores = served(module.preprocess(image_bytes)["image"], training=False)
         names = tf.tile(tf.constant([list(labels)]), [tf.shape(image_bytes)[0], 1])
-        return {"scores": served(images, training=False), "labels": names, "key": key}
+        return {"scores": scores, "labels": names, "key": key}
 
     module = tf.Module()
     module.weights = [variable.value for variable in served.variables]
-    module.serve = tf.function(
-        serve,
-        input_signature=[
-            tf.TensorSpec((None,), tf.string, name="image_bytes"),
-            tf.TensorSpec((None,), tf.string, "key"),
-        ],
-    )
+    module.preprocess = tf.function(preprocess, input_signature=[files])
+    module.serve = tf.function(serve, input_signature=[files, tf.TensorSpec((None,), tf.string, "key")])
     signatures = {"serving_default": module.serve}
-    if with_pixels:
-        pixels = tf.TensorSpec((None, contract.height, contract.width, contract.channels), tf.float32, name="image")
+    if with_halves:
+        pixels = tf.TensorSpec((None, *shape), tf.float32, name="image")
         module.pixels = tf.function(lambda image: {"scores": served(image, training=False)}, input_signature=[pixels])
-        signatures[PIXELS_SIGNATURE] = module.pixels
+        signatures |= {PREPROCESS_SIGNATURE: module.preprocess, PIXELS_SIGNATURE: module.pixels}
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
