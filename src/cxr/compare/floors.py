@@ -7,7 +7,7 @@ bytes, a thumbnail of 32x32 grey pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ THUMBNAIL = f"{THUMBNAIL_SIDE}x{THUMBNAIL_SIDE} pixels"
 #: scikit-learn's inverse strength of the L2 penalty on standardised features: `cxr data check` probes with the same.
 INVERSE_PENALTY = 0.01
 LEARN, BALANCED_CALL = "train", 0.5
+#: A thousand coefficients need no more images, and a million thumbnails would not fit.
+MOST_LEARNED, BATCH_IMAGES = 20_000, 4_096
 #: Squashed grey thumbnails; scale and offset do not matter, as features are standardised.
 CONTRACT = Preprocessing(height=THUMBNAIL_SIDE, width=THUMBNAIL_SIDE, channels=1)
 
@@ -50,6 +52,10 @@ class Floors:
     left_out: tuple[str, ...]
 
 
+#: Numbers of a split's images -> their features float64 [n, F].
+_Features = Callable[[Ints], Floats]
+
+
 class _NotLaidError(Exception):
     """Why a floor cannot be laid here."""
 
@@ -68,18 +74,18 @@ def lay_floors(manifest: Manifest, split: str, *, images: str | None, cache_dir:
     judged = np.array([numbers[label] for label in rows["label"]], dtype=np.int64)
     laid, left_out = [_majority(truth, judged, classes)], []
 
-    def pixels(name: str) -> Floats:
+    def pixels(name: str) -> _Features:
         try:
             held = split_images(manifest, name, CONTRACT, images=images, cache_dir=cache_dir, on_progress=on_progress)
         except (InputError, OSError) as error:
             raise _NotLaidError(str(error)) from error
-        return held.batch(0, len(held)).reshape(len(held), -1).astype(np.float64)
+        return lambda numbers: held.array[held.rows[numbers]].reshape(len(numbers), -1).astype(np.float64)
 
-    def byte_counts(name: str) -> Floats:
+    def byte_counts(name: str) -> _Features:
         sizes = manifest.split(name)["size"].to_numpy(dtype=np.float64)
         if not (sizes > 0).all():
             raise _NotLaidError("the sizes of some files are not known")
-        return np.asarray(np.log(sizes)[:, None], dtype=np.float64)
+        return lambda numbers: np.asarray(np.log(sizes[numbers])[:, None], dtype=np.float64)
 
     for name, learned, features in (
         (BYTE_COUNT, "logistic regression on the file's size alone", byte_counts),
@@ -87,7 +93,8 @@ def lay_floors(manifest: Manifest, split: str, *, images: str | None, cache_dir:
     ):
         try:
             _check_learnable(truth)
-            laid.append(Floor(name, learned, _logistic(features(LEARN), truth, features(split), len(classes))))
+            made = _logistic(features(LEARN), truth, features(split), len(judged), len(classes))
+            laid.append(Floor(name, learned, made))
         except _NotLaidError as reason:
             left_out.append(f"{name}: {reason}")
     return Floors(tuple(laid), tuple(left_out))
@@ -107,17 +114,21 @@ def _check_learnable(truth: Ints) -> None:
         raise _NotLaidError("there are no training images of two classes to learn it from")
 
 
-def _logistic(learn: Floats, truth: Ints, judge: Floats, classes: int) -> Floats:
-    """Multinomial logistic regression on standardised features: float64 [N, classes]; a class that train lacks gets
-    0."""
+def _logistic(learn: _Features, truth: Ints, judge: _Features, count: int, classes: int) -> Floats:
+    """Multinomial logistic regression on standardised features, learned from at most MOST_LEARNED images, which stand
+    evenly in the manifest's order: float64 [count, classes]; a class that train lacks gets 0."""
     try:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
         raise _NotLaidError(str(missing_package("scikit-learn", "report"))) from error
+    some = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), MOST_LEARNED)).astype(np.int64))
+    _check_learnable(truth[some])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=1000))
-    model.fit(learn, truth)
-    probabilities = np.zeros((len(judge), classes))
-    probabilities[:, model[-1].classes_] = model.predict_proba(judge)
+    model.fit(learn(some), truth[some])
+    probabilities = np.zeros((count, classes))
+    for start in range(0, count, BATCH_IMAGES):
+        numbers = np.arange(start, min(start + BATCH_IMAGES, count))
+        probabilities[numbers[:, None], model[-1].classes_] = model.predict_proba(judge(numbers))
     return probabilities
