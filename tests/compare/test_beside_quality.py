@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from cxr.bundle import Origin
 from cxr.compare.comparison import compare
 from cxr.compare.context import floors_not_cleared, group_draws
+from cxr.compare.deployments import Deployment, deployments_of
 from cxr.compare.effort import Effort, effort_of
 from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.overlap import Overlap
@@ -174,3 +176,35 @@ def test_a_clean_split_has_no_such_caution(comparison):
     assert "3 of 60 test images" in alert
     assert "2 of 20 test patients" in alert
     assert alert.replace("'", "&#39;") in render_report(soiled)
+
+
+def _verification(source_hash: str) -> dict[str, object]:
+    cost = {"median_ms": 1.5, "p95_ms": 2.0, "peak_mb": None}
+    check = {
+        "format": "tfjs",
+        "runtime": "TensorFlow.js in Chromium",
+        "verdict": "passed",
+        "bytes": 1_000,
+        "cost": cost,
+    }
+    return {
+        "schema": "cxr.export.verification",
+        "schema_version": 1,
+        "source": {"hash": source_hash},
+        "checks": [check, check | {"format": "coreml", "runtime": None, "verdict": "not run", "cost": None}],
+    }
+
+
+def test_exports_are_shown_as_they_were_verified_against_this_very_bundle(judged, tmp_path):
+    bundle = judged.tflite_bundle(tmp_path / "edge", "0" * 64)
+    beside = tmp_path / "edge-exports" / "verification.json"
+    assert deployments_of(bundle) == ()
+    beside.parent.mkdir()
+    beside.write_text(json.dumps(_verification(bundle.hash)))
+    assert deployments_of(bundle) == (
+        Deployment("tfjs", "TensorFlow.js in Chromium", "passed", 1_000, 1.5),
+        Deployment("coreml", "", "not run", 1_000, None),
+    )
+    for text in (json.dumps(_verification("f" * 64)), "{", "[]", json.dumps(_verification(bundle.hash))[:-40]):
+        beside.write_text(text)
+        assert deployments_of(bundle) == ()

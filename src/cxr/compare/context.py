@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cxr.compare.deployments import deployments_of
 from cxr.compare.effort import effort_of
 from cxr.compare.estimates import Draws
 from cxr.compare.nouns import Row
@@ -30,7 +31,13 @@ def with_context(row: Row, cases: Scored, floors: Sequence[Row], groups: Sequenc
         patients=cases.patients,
         draws=group_draws(draws, len(cases.truth)),
     )
-    return replace(row, floors_not_cleared=floors_not_cleared(row, floors), groups=judged, effort=effort_of(row.bundle))
+    return replace(
+        row,
+        floors_not_cleared=floors_not_cleared(row, floors),
+        groups=judged,
+        effort=effort_of(row.bundle),
+        deployments=deployments_of(row.bundle),
+    )
 
 
 def floors_not_cleared(model: Row, floors: Sequence[Row]) -> tuple[str, ...]:

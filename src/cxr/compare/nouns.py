@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cxr.bundle import Bundle, Threshold
+from cxr.compare.deployments import Deployment
 from cxr.compare.effort import Effort
 from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.metrics import Ints, RocCurve
@@ -87,7 +88,8 @@ class Row:
     """Everything that table and report say of one model. `confusion` [K, K] has the truth in rows, classes in the
     comparison's order; `latency_ms`, `model_size_bytes` and `threshold` are None for a floor. `metrics` are at the
     bundle's own threshold, `points` at that and at others. `floors_not_cleared`: floors whose AUC is not below the
-    model's interval, the highest first; `groups` and `effort` are a model's."""
+    model's interval, the highest first; `groups`, `effort` and `deployments` (its
+    verified exports) are a model's."""
 
     name: str
     kind: RowKind
@@ -108,6 +110,7 @@ class Row:
     floors_not_cleared: tuple[str, ...] = ()
     groups: tuple[GroupResult, ...] = ()
     effort: Effort | None = None
+    deployments: tuple[Deployment, ...] = ()
 
     @property
     def worst_group(self) -> GroupResult | None:

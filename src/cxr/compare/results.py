@@ -86,6 +86,7 @@ def _row(row: Row, mistakes: ModelMistakes | None) -> dict[str, Any]:
         "model_size_bytes": row.model_size_bytes,
         "latency_ms": row.latency_ms,
         "effort": asdict(row.effort) if row.effort else None,
+        "deployments": [asdict(deployment) for deployment in row.deployments],
         "floors_not_cleared": list(row.floors_not_cleared),
         "subgroups": [_group(result) for result in row.groups],
         "worst_subgroup": row.worst_group.group.name if row.worst_group else None,
