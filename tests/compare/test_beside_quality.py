@@ -22,7 +22,9 @@ from cxr.compare.report import findings, render_report
 from cxr.compare.report.bands import PLACES, RECALLS, bands_of
 from cxr.compare.report.explorer import as_script_text, explorer_data
 from cxr.compare.report.pareto_plots import pareto_front
+from cxr.compare.statistics.against_reference import Difference
 from cxr.compare.statistics.measures import Scored
+from cxr.compare.statistics.noninferiority import verdict
 from cxr.manifests.manifest import new_manifest
 
 
@@ -208,3 +210,29 @@ def test_exports_are_shown_as_they_were_verified_against_this_very_bundle(judged
     for text in (json.dumps(_verification("f" * 64)), "{", "[]", json.dumps(_verification(bundle.hash))[:-40]):
         beside.write_text(text)
         assert deployments_of(bundle) == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "measure", "said"),
+    [
+        pytest.param(0.01, 0.03, "auc", "in its favour with all of its interval: better", id="better"),
+        pytest.param(-0.012, 0.004, "auc", "is within the margin of 0.02", id="within"),
+        pytest.param(-0.030, -0.001, "auc", "worse, and not shown to be within the margin of 0.02", id="worse"),
+        pytest.param(-0.090, -0.030, "auc", "by more than the margin of 0.02: worse", id="beyond the margin"),
+        pytest.param(0.030, 0.090, "brier", "by more than the margin of 0.02: worse", id="errors: more is worse"),
+        pytest.param(-0.090, 0.040, "auc", "too few patients to say", id="open"),
+    ],
+)
+def test_the_verdict_is_said_in_words_that_fit_the_interval(low, high, measure, said):
+    middle = (low + high) / 2
+    difference = Difference(middle, low, high, 0.5)
+    model = SimpleNamespace(
+        name="flagship",
+        differences={(measure, ""): difference},
+        verdict=verdict(difference.estimate, 0.02, measure=measure),
+    )
+    against = SimpleNamespace(name="AutoML", measure=measure, margin=0.02)
+    sentence = findings.verdict_sentence(model, against)
+    assert sentence.startswith("flagship: the difference in ")
+    assert f"to AutoML, {middle:+.3f} (" in sentence
+    assert said in sentence

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from cxr.bundle import ModelFormat, Origin
 from cxr.compare.effort import Effort
+from cxr.compare.estimates import Estimate
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import words
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
-from cxr.compare.statistics.noninferiority import Verdict
+from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict
 from cxr.compare.titles import TITLES
 
 #: What the interval of the difference allows to say.
 VERDICTS = {
-    Verdict.BETTER: "all of the interval is in its favour: better",
+    Verdict.BETTER: "is in its favour with all of its interval: better",
     Verdict.WITHIN_MARGIN: "is within the margin of {margin:g}",
     Verdict.WORSE: "is against it: worse, and not shown to be within the margin of {margin:g}",
     Verdict.NOT_SHOWN: "leaves open whether it is within the margin of {margin:g}: too few patients to say",
 }
+BEYOND = "is against it by more than the margin of {margin:g}: worse"
 
 
 def alerts_of(comparison: Comparison) -> list[str]:
@@ -58,10 +60,12 @@ def overlap_alerts(comparison: Comparison) -> list[str]:
 
 def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> str:
     """The flagship: the difference in AUC to AutoML, -0.004 (-0.012 to +0.004), is within the margin of 0.02."""
-    difference = words.difference(model.differences[against.measure, WHOLE].estimate)
-    said = VERDICTS[model.verdict].format(margin=against.margin)
-    joined = f", {said}" if model.verdict is not Verdict.BETTER else f": {said}"
-    return f"{model.name}: the difference in {TITLES[against.measure]} to {against.name}, {difference}{joined}."
+    estimate = model.differences[against.measure, WHOLE].estimate
+    said = VERDICTS[model.verdict]
+    if model.verdict is Verdict.WORSE and _is_beyond(estimate, against):
+        said = BEYOND
+    subject = f"{model.name}: the difference in {TITLES[against.measure]} to {against.name}"
+    return f"{subject}, {words.difference(estimate)}, {said.format(margin=against.margin)}."
 
 
 def group_sentences(comparison: Comparison) -> list[str]:
@@ -70,11 +74,11 @@ def group_sentences(comparison: Comparison) -> list[str]:
     for row in comparison.models:
         result = row.worst_group
         if result is not None:
-            said = f"{row.name}: {words.area(result.auc)}, {words.difference(result.difference)} against all images"
+            difference = f"{words.difference(result.difference)} against all images"
+            said = f"of {row.name}, AUC {words.area(result.auc)}, {difference}"
             worst.setdefault((result.group.name, result.group.family), []).append(said)
     return [
-        f"The worst subgroup is “{name}” ({family}), by AUC of {'; '.join(models)}."
-        for (name, family), models in worst.items()
+        f"“{name}” ({family}) is the worst subgroup {'; '.join(models)}." for (name, family), models in worst.items()
     ]
 
 
@@ -97,6 +101,13 @@ def money(effort: Effort | None) -> str:
 def minutes(effort: Effort | None) -> str:
     """Minutes of training, one decimal."""
     return words.UNKNOWN if effort is None or effort.training_minutes is None else f"{effort.training_minutes:.1f}"
+
+
+def _is_beyond(difference: Estimate, against: ReferenceComparison) -> bool:
+    """Whether all of the interval lies on the bad side of the margin."""
+    if against.measure in LOWER_IS_BETTER:
+        return difference.low > against.margin
+    return difference.high < -against.margin
 
 
 def _is_of_unknown_training(row: Row) -> bool:
