@@ -5,17 +5,21 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cxr.bundle import Bundle
 from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
 from cxr.compare.nouns import Comparison, Draws, Provenance, Row
-from cxr.compare.predictions import predict, write_predictions
+from cxr.compare.predictions import Predictions, predict, write_predictions
+from cxr.compare.question import Question, check_question, reference_model
 from cxr.compare.report import check_report_packages, write_report
 from cxr.compare.results import write_results
-from cxr.compare.rows import majority_row, model_row
+from cxr.compare.rows import floor_row, majority_cases, model_row
 from cxr.compare.ruler import check_ruler
+from cxr.compare.statistics.against_reference import ReferenceComparison, against_reference
+from cxr.compare.statistics.measures import Measured, Scored, measured_together, scored
 from cxr.compare.testset import describe_test_set
 from cxr.compare.versions import installed_versions, machine
 from cxr.errors import NotAllowed, UsageError
@@ -39,42 +43,103 @@ def compare(
     command: str | None = None,
     draws: int = DRAWS,
     seed: int = SEED,
+    question: Question | None = None,
 ) -> Comparison:
     """Score every bundle on the manifest's test split (or take its cached predictions), judge them at their own
     thresholds, with intervals by patient-cluster bootstrap, and write report.html, results.json and the predictions
     into `output`.
 
     `images`: folder or gs:// URL that the manifest's paths are relative to (None: the manifest's root). `command` is
-    quoted in the report (None: what this process was started with). Raises what `check_ruler` and `predict` raise,
-    before any scoring where that can be known, and MissingPackage when the report's packages are not installed.
+    quoted in the report (None: what this process was started with). `question`: the reference and the margin. Raises
+    what `check_ruler`, `check_question`, `reference_model` and `predict` raise, before any scoring where that can be
+    known, and MissingPackage when the report's packages are not installed.
     """
+    question = question or Question()
     check_ruler(bundles, manifest, SPLIT)
+    check_question(question, len(manifest.classes))
+    names = _distinct_names(bundles)
+    reference, reason = reference_model(question, bundles, names)
     check_report_packages()
     _make_folder(output)
-    classes, positive_class = manifest.classes, bundles[0].info.positive_class
-    how = Draws(draws, seed)
-    rows: list[Row] = []
-    for bundle, name in zip(bundles, _distinct_names(bundles), strict=True):
+    made: list[Predictions] = []
+    for bundle in bundles:
         predictions = predict(
             bundle, manifest, images=images, cache_dir=cache_dir, split=SPLIT, on_progress=on_progress
         )
-        write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16])
-        rows.append(model_row(bundle, predictions, manifest, classes, how, name=name))
-    rows.append(majority_row(manifest, SPLIT, classes, positive_class, how))
+        made.append(write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16]))
+    how = Draws(draws, seed)
+    judged = _judge(bundles, made, manifest, question, how, on_progress)
     comparison = Comparison(
-        classes=classes,
-        positive_class=positive_class,
+        classes=manifest.classes,
+        positive_class=bundles[0].info.positive_class,
         test_set=describe_test_set(manifest, SPLIT),
-        rows=tuple(rows),
+        rows=judged.rows(bundles, made, names),
         draws=how,
         level=LEVEL,
         provenance=_provenance(command),
         manifest=manifest,
         output=output,
+        against=judged.against(names, reference, reason, question) if len(bundles) > 1 else None,
+        prevalence=question.prevalence,
+        oracle_sensitivity=question.sensitivity,
     )
     write_report(comparison, comparison.report_path)
     write_results(comparison, comparison.results_path)
     return comparison
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Every model's cases and measures, and the floor's, over the same draws."""
+
+    cases: Sequence[Scored]
+    measured: Sequence[Measured]
+    floor: Row
+
+    def rows(self, bundles: Sequence[Bundle], made: Sequence[Predictions], names: Sequence[str]) -> tuple[Row, ...]:
+        models = zip(bundles, made, self.cases, self.measured, names, strict=True)
+        return (
+            *(
+                model_row(bundle, predictions, cases, measured, name=name)
+                for bundle, predictions, cases, measured, name in models
+            ),
+            self.floor,
+        )
+
+    def against(self, names: Sequence[str], reference: int, reason: str, question: Question) -> ReferenceComparison:
+        return against_reference(
+            names,
+            self.cases,
+            self.measured,
+            reference=reference,
+            reason=reason,
+            measure=question.measure,
+            margin=question.margin,
+        )
+
+
+def _judge(
+    bundles: Sequence[Bundle],
+    made: Sequence[Predictions],
+    manifest: Manifest,
+    question: Question,
+    draws: Draws,
+    on_progress: Progress,
+) -> _Judged:
+    cases = [_cases(bundle, predictions, manifest) for bundle, predictions in zip(bundles, made, strict=True)]
+    floor, majority = majority_cases(manifest, SPLIT, bundles[0].info.positive_class)
+
+    def on_draws(done: int, total: int) -> None:
+        on_progress(done, total, "resampling patients")
+
+    *measured, of_floor = measured_together([*cases, floor], draws, question.asked, on_draws)
+    return _Judged(cases, measured, floor_row(floor, of_floor, majority))
+
+
+def _cases(bundle: Bundle, predictions: Predictions, manifest: Manifest) -> Scored:
+    info = bundle.info
+    probabilities = predictions.probabilities(manifest.classes)
+    return scored(probabilities, manifest, SPLIT, info.positive_class, info.threshold.value)
 
 
 def _make_folder(output: Path) -> None:

@@ -8,12 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cxr.compare.nouns import Comparison, Row
+from cxr.compare.nouns import Comparison, JudgedPoint, Row
+from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
+from cxr.compare.statistics.measures import WHOLE
 from cxr.files import write_text_atomically
 
 SCHEMA = "cxr.comparison"
 #: Raised whenever a field changes its meaning or goes.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def write_results(comparison: Comparison, path: Path) -> None:
@@ -49,7 +51,10 @@ def results(comparison: Comparison) -> dict[str, Any]:
             "draws": comparison.draws.count,
             "seed": comparison.draws.seed,
         },
+        "prevalence": comparison.prevalence,
+        "oracle_sensitivity": comparison.oracle_sensitivity,
         "rows": [_row(row) for row in comparison.rows],
+        "reference": _reference(comparison.against) if comparison.against else None,
         "provenance": {
             "command": provenance.command,
             "versions": dict(provenance.versions),
@@ -69,6 +74,9 @@ def _row(row: Row) -> dict[str, Any]:
         "stand_in": row.stand_in,
         "metrics": {name: asdict(estimate) for name, estimate in row.metrics.items()},
         "confusion": row.confusion.tolist(),
+        "operating_points": [_point(point) for point in row.points],
+        "per_class": [asdict(report) for report in row.per_class],
+        "recall_of_kinds": {kind: asdict(estimate) for kind, estimate in row.kinds.items()},
         "threshold": asdict(row.threshold) if row.threshold else None,
         "model_size_bytes": row.model_size_bytes,
         "latency_ms": row.latency_ms,
@@ -87,6 +95,48 @@ def _row(row: Row) -> dict[str, Any]:
         else None,
         "predictions_sha256": row.predictions.header.rows_sha256 if row.predictions else None,
     }
+
+
+def _point(point: JudgedPoint) -> dict[str, Any]:
+    return {
+        "name": point.name.value,
+        "threshold": point.threshold,
+        "chosen_on_these_images": point.is_oracle,
+        "metrics": {name: asdict(estimate) for name, estimate in point.metrics.items()},
+        "proportions": {name: asdict(proportion) for name, proportion in point.proportions.items()},
+    }
+
+
+def _reference(against: ReferenceComparison) -> dict[str, Any]:
+    return {
+        "model": against.name,
+        "chosen_as": against.reason,
+        "measure": against.measure,
+        "margin": against.margin,
+        "models": [_against(model) for model in against.models],
+    }
+
+
+def _against(model: AgainstReference) -> dict[str, Any]:
+    """Differences are model less reference: `differences` at the bundle's own threshold, `differences_of` those of
+    classes, kinds of image and other operating points."""
+    of_others: dict[str, dict[str, Any]] = {}
+    for (measure, of), difference in model.differences.items():
+        if of != WHOLE:
+            of_others.setdefault(of.removeprefix("@"), {})[measure] = asdict(difference)
+    return {
+        "model": model.name,
+        "verdict": model.verdict.value,
+        "differences": {measure: asdict(each) for (measure, of), each in model.differences.items() if of == WHOLE},
+        "differences_of": of_others,
+        "delong": {**asdict(model.delong), **_tested(model, "delong")},
+        "delong_patients": {**asdict(model.delong_patients), **_tested(model, "delong_patients")},
+        "mcnemar": {of: {**asdict(counts), **_tested(model, f"mcnemar_{of}")} for of, counts in model.mcnemar.items()},
+    }
+
+
+def _tested(model: AgainstReference, test: str) -> dict[str, float]:
+    return asdict(model.tests[test])
 
 
 def plain_values(value: Any) -> Any:

@@ -52,8 +52,8 @@ def render_report(comparison: Comparison) -> str:
 
 
 def check_report_packages() -> None:
-    """Raise MissingPackage now rather than after the models have been scored."""
-    for package in ("matplotlib", "jinja2"):
+    """Raise MissingPackage now rather than after the models have been scored (SciPy: for the paired tests)."""
+    for package in ("matplotlib", "jinja2", "scipy"):
         try:
             import_module(package)
         except ImportError as error:
