@@ -34,13 +34,13 @@ def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot
     one."""
     positions = {row.name: position for position, row in enumerate(models)}
     figure, axes = framed(2 * WIDTH_INCHES, 0.5 + LINE_INCHES * len(against.models), grid="x")
-    ends = [0.0, -against.margin]
+    ends = [0.0, against.margin_end]
     for line, model in enumerate(against.models):
         estimate = model.differences[against.measure, WHOLE].estimate
         _draw(axes, estimate, positions[model.name], -line)
         ends += [end for end in (estimate.low, estimate.high, estimate.value) if not np.isnan(end)]
     axes.axvline(0, color=INK, linewidth=1)
-    axes.axvline(-against.margin, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
+    axes.axvline(against.margin_end, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
     axes.set_ylim(-len(against.models) + 0.5, 0.5)
     axes.set_yticks(
         [-line for line in range(len(against.models))], [each.name for each in against.models], parse_math=False

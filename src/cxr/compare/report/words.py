@@ -172,6 +172,14 @@ def reference_sentence(against: ReferenceComparison) -> str:
     )
 
 
+def reading_of(against: ReferenceComparison) -> str:
+    """How the verdict is read off the plot of differences. Differences are never turned, so that where less is better
+    the good side is the left one."""
+    side = "left" if against.less_is_better else "right"
+    said = f"All of an interval {side} of it is within the margin, all of it {side} of 0 is better"
+    return f"{said}: less {TITLES[against.measure]} is better." if against.less_is_better else f"{said}."
+
+
 def p_value_of(model: AgainstReference, measure: str) -> float:
     """The Holm p-value that belongs to a measure: of the AUC DeLong's over patients, of what is counted McNemar's, of
     the rest the bootstrap's."""

@@ -16,7 +16,7 @@ from cxr.compare.statistics.delong import AreaDifference, area_components, area_
 from cxr.compare.statistics.mcnemar import McNemar, mcnemar
 from cxr.compare.statistics.measures import WHOLE, Measured, Name, Scored
 from cxr.compare.statistics.multiplicity import holm
-from cxr.compare.statistics.noninferiority import Verdict, verdict
+from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict, verdict
 
 DEFAULT_MARGIN = 0.02
 DEFAULT_MARGIN_MEASURE = "auc"
@@ -77,6 +77,17 @@ class ReferenceComparison:
     measure: str
     margin: float
     models: tuple[AgainstReference, ...]
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the verdicts' measure counts errors: differences are model less reference all the same, and the
+        margin lies on the other side of 0."""
+        return self.measure in LOWER_IS_BETTER
+
+    @property
+    def margin_end(self) -> float:
+        """The difference at which a model is worse by the margin."""
+        return self.margin if self.less_is_better else -self.margin
 
 
 def against_reference(
