@@ -22,7 +22,7 @@ from cxr.compare.report import findings, render_report
 from cxr.compare.report.bands import PLACES, RECALLS, bands_of
 from cxr.compare.report.explorer import as_script_text, explorer_data
 from cxr.compare.report.pareto_plots import pareto_front
-from cxr.compare.statistics.against_reference import Difference
+from cxr.compare.statistics.against_reference import Difference, ReferenceComparison
 from cxr.compare.statistics.measures import Scored
 from cxr.compare.statistics.noninferiority import verdict
 from cxr.manifests.manifest import new_manifest
@@ -231,7 +231,7 @@ def test_the_verdict_is_said_in_words_that_fit_the_interval(low, high, measure, 
         differences={(measure, ""): difference},
         verdict=verdict(difference.estimate, 0.02, measure=measure),
     )
-    against = SimpleNamespace(name="AutoML", measure=measure, margin=0.02)
+    against = ReferenceComparison("AutoML", "the AutoML model", measure, 0.02, (model,))
     sentence = findings.verdict_sentence(model, against)
     assert sentence.startswith("flagship: the difference in ")
     assert f"to AutoML, {middle:+.3f} (" in sentence

@@ -24,7 +24,7 @@ def test_the_service_comes_before_its_stand_in_and_that_before_the_first(tmp_pat
         bundle(tmp_path, "automl", Origin.AUTOML),
     )
     assert default_reference([local, stand_in, service]) == (2, "the AutoML model")
-    assert default_reference([local, stand_in]) == (1, "the AutoML model (emulator stand-in)")
+    assert default_reference([local, stand_in]) == (1, "the emulator's stand-in for the AutoML model")
     assert default_reference([local, local]) == (0, "the first one named")
 
 

@@ -137,7 +137,7 @@ def test_the_verdict_on_every_model_stands_before_the_table(page, comparison):
     before = page[: page.index("<table")]
     assert comparison.against is not None
     for model in comparison.against.models:
-        assert f"{model.name}: the difference in AUC to {comparison.against.name}" in before
+        assert f"{model.name}: the difference in AUC to {comparison.against.called}" in before
         assert model.verdict.value in before
 
 

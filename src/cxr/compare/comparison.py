@@ -132,7 +132,14 @@ def _judged(
     if len(bundles) > 1:
         which, reason = reference
         against = against_reference(
-            names, cases, own, reference=which, reason=reason, measure=question.measure, margin=question.margin
+            names,
+            cases,
+            own,
+            reference=which,
+            reason=reason,
+            measure=question.measure,
+            margin=question.margin,
+            stand_in=bundles[which].info.stand_in,
         )
     return (*rows, *floor_rows), against
 

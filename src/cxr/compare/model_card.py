@@ -191,6 +191,9 @@ def _metrics(row: Row, comparison: Comparison) -> Iterator[str]:
     if model is not None and comparison.against is not None:
         yield ""
         yield plain_text(verdict_sentence(model, comparison.against))
+        if comparison.against.stand_in:
+            yield ""
+            yield plain_text(words.STAND_IN_CAVEAT.format(names=comparison.against.name))
 
 
 def _own_limits(row: Row) -> Iterator[str]:

@@ -79,5 +79,5 @@ def default_reference(bundles: Sequence[Bundle]) -> tuple[int, str]:
     if of_the_service:
         return of_the_service[0], "the AutoML model"
     if automl:
-        return automl[0], "the AutoML model (emulator stand-in)"
+        return automl[0], "the emulator's stand-in for the AutoML model"
     return 0, "the first one named"

@@ -139,6 +139,7 @@ def _reference(against: ReferenceComparison) -> dict[str, Any]:
     return {
         "model": against.name,
         "chosen_as": against.reason,
+        "stand_in": against.stand_in,
         "measure": against.measure,
         "margin": against.margin,
         "models": [_against(model) for model in against.models],

@@ -36,7 +36,7 @@ def markdown_table(comparison: Comparison) -> str:
     head = ["model", "trained by", *(f"{name} %" for name in SHOWN), "AUC", "MB", "ms/image"]
     against = {model.name: model for model in comparison.against.models} if comparison.against else {}
     if comparison.against:
-        head.append(f"difference to {comparison.against.name}")
+        head.append(f"difference to {comparison.against.called}")
     lines = [head, ["---"] * len(head)]
     for row in comparison.rows:
         cells = [row.name, row.trained_by, *(_bare(words.percent(row.metrics[name])) for name in SHOWN)]
@@ -70,7 +70,7 @@ def _line(comparison: Comparison, row: Row) -> dict[str, str]:
     model = None
     if comparison.against:
         model = next((model for model in comparison.against.models if model.name == row.name), None)
-        line["reference"] = comparison.against.name
+        line["reference"] = comparison.against.called
         line["verdict"] = model.verdict.value if model else ""
         difference = model.differences[comparison.against.measure, WHOLE] if model else None
         name = f"difference_{comparison.against.measure}"

@@ -11,6 +11,7 @@ from cxr.compare.nouns import ClassReport, Estimate, JudgedPoint, PointName, Row
 from cxr.compare.predictions import Predictions
 from cxr.compare.statistics.intervals import proportions
 from cxr.compare.statistics.measures import HALF, HALF_THRESHOLD, ORACLE, WHOLE, Measured, Scored
+from cxr.compare.titles import STAND_IN
 
 TRAINED_BY: Mapping[Origin, str] = {
     Origin.BASELINE: "local baseline",
@@ -18,7 +19,6 @@ TRAINED_BY: Mapping[Origin, str] = {
     Origin.AUTOML: "AutoML",
     Origin.IMPORTED: "imported",
 }
-STAND_IN = "(emulator stand-in)"
 #: The measures that depend on the threshold.
 AT_A_POINT = (*DECIDED, "ppv_at_prevalence", "npv_at_prevalence")
 

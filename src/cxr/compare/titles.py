@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+#: Stands behind the name of what the emulator's stand-in trained, wherever that could be taken for the service.
+STAND_IN = "(emulator stand-in)"
 TITLES: Mapping[str, str] = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",

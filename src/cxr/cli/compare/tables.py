@@ -52,7 +52,7 @@ def _print_against(against: ReferenceComparison, out: Out) -> None:
     from cxr.compare.titles import TITLES
 
     measure = against.measure
-    columns = ("model", f"difference in {TITLES[measure]} to {against.name}", "p (Holm)", "verdict")
+    columns = ("model", f"difference in {TITLES[measure]} to {against.called}", "p (Holm)", "verdict")
     rows = []
     for model in against.models:
         difference = words.difference(model.differences[measure, WHOLE].estimate)

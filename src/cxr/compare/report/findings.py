@@ -64,7 +64,7 @@ def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> s
     said = VERDICTS[model.verdict]
     if model.verdict is Verdict.WORSE and _is_beyond(estimate, against):
         said = BEYOND
-    subject = f"{model.name}: the difference in {TITLES[against.measure]} to {against.name}"
+    subject = f"{model.name}: the difference in {TITLES[against.measure]} to {against.called}"
     return f"{subject}, {words.difference(estimate)}, {said.format(margin=against.margin)}."
 
 

@@ -53,7 +53,7 @@ def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot
         f"{model.name} {difference(model.differences[against.measure, WHOLE].estimate)}: {model.verdict}"
         for model in against.models
     )
-    title = f"Difference to {against.name}, margin {against.margin:g}"
+    title = f"Difference to {against.called}, margin {against.margin:g}"
     return Plot(title, inline_svg(figure, name="difference", description=f"{title}. {said}"))
 
 

@@ -167,7 +167,7 @@ def _at(point: PointName, comparison: Comparison) -> str:
 def reference_sentence(against: ReferenceComparison) -> str:
     """Which model the others are held against, why, on what, and with which margin."""
     return (
-        f"reference: {against.name} ({against.reason}); differences in {TITLES[against.measure]}, "
+        f"reference: {against.called}, {against.reason}; differences in {TITLES[against.measure]}, "
         f"margin {against.margin:g}, 95 % intervals over patients, p-values after Holm"
     )
 

@@ -17,6 +17,7 @@ from cxr.compare.statistics.mcnemar import McNemar, mcnemar
 from cxr.compare.statistics.measures import WHOLE, Measured, Name, Scored
 from cxr.compare.statistics.multiplicity import holm
 from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict, verdict
+from cxr.compare.titles import STAND_IN
 
 DEFAULT_MARGIN = 0.02
 DEFAULT_MARGIN_MEASURE = "auc"
@@ -70,13 +71,20 @@ class AgainstReference:
 @dataclass(frozen=True)
 class ReferenceComparison:
     """The models against the reference called `name`, which is it because of `reason`. The verdicts are on `measure`
-    with `margin`; `models` are all others in the comparison's order."""
+    with `margin`; `models` are all others in the comparison's order. `stand_in`: the reference is not the service's own
+    model but what the emulator trained in its place."""
 
     name: str
     reason: str
     measure: str
     margin: float
     models: tuple[AgainstReference, ...]
+    stand_in: bool = False
+
+    @property
+    def called(self) -> str:
+        """The reference's name for sentences and heads of columns: a stand-in is called one."""
+        return f"{self.name} {STAND_IN}" if self.stand_in else self.name
 
     @property
     def less_is_better(self) -> bool:
@@ -99,6 +107,7 @@ def against_reference(
     reason: str,
     measure: str = DEFAULT_MARGIN_MEASURE,
     margin: float = DEFAULT_MARGIN,
+    stand_in: bool = False,
 ) -> ReferenceComparison:
     """Compare each of the models with number `reference`. All are judged on the same images in the same order, and
     their draws are of the same resamples of patients."""
@@ -120,7 +129,7 @@ def against_reference(
         }
         said = verdict(differences[measure, WHOLE].estimate, margin, measure=measure)
         models.append(AgainstReference(name, differences, delong, delong_patients, errors, tests, said))
-    return ReferenceComparison(names[reference], reason, measure, margin, tuple(_adjusted(models)))
+    return ReferenceComparison(names[reference], reason, measure, margin, tuple(_adjusted(models)), stand_in)
 
 
 def bootstrap_p_value(draws: Floats) -> float:
