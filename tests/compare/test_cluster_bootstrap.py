@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from cxr.compare import metrics
 from cxr.compare.bootstrap import Cases, Interval, bootstrap_draws, percentile_interval
+from cxr.compare.estimates import Draws
+from cxr.compare.statistics.measures import WHOLE, Scored, measured
 from cxr.compare.ranking import roc_auc
 
 MEASURES = (*metrics.DECIDED, "auc")
@@ -124,3 +126,19 @@ def test_intervals_cover_the_truth_at_about_their_nominal_rate(metric):
         interval = percentile_interval(bootstrap_draws(drawn_cases(seed, 120), draws=300, seed=seed)[metric])
         covered += interval.low <= truth <= interval.high
     assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_an_estimate_says_how_many_draws_did_not_define_it():
+    cases = Scored(
+        probabilities=np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]),
+        truth=np.array([0, 1, 1]),
+        called=np.array([0, 1, 1]),
+        patients=["a", "b", "c"],
+        kinds=["x", "y", "y"],
+        classes=("x", "y"),
+        positive=1,
+    )
+    made = measured(cases, Draws(400, 1))
+    expected = int(np.isnan(made.draws["auc", WHOLE]).sum())
+    assert 0 < expected < 400
+    assert made.estimate("auc").undefined_draws == expected

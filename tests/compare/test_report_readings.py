@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from cxr.compare.comparison import compare
+from cxr.compare.model_card import model_card
 from cxr.compare.question import Question
 from cxr.compare.report import findings, render_report, words
 from cxr.compare.report.interval_plots import difference_plot
 from cxr.compare.results import results
 from cxr.compare.results_tables import markdown_table
+from cxr.manifests.manifest import new_manifest
 
 
 def section(page: str, name: str) -> str:
@@ -57,3 +59,58 @@ def test_a_reference_that_is_a_stand_in_is_called_one_wherever_it_is_named(judge
     assert f"difference to {called}" in markdown_table(made)
     asked_for_another = replace(made.against, name="cnn5", stand_in=False)
     assert "stand-in" not in words.reference_sentence(asked_for_another)
+
+
+def judged_at(comparison, chosen_on: str):
+    """The comparison with a first model whose threshold was chosen there."""
+    first = comparison.rows[0]
+    moved = replace(first, threshold=replace(first.threshold, chosen_on=chosen_on))
+    return replace(comparison, rows=(moved, *comparison.rows[1:]))
+
+
+@pytest.mark.parametrize("chosen_on", ["test", "Test split"])
+def test_a_threshold_that_the_test_images_chose_is_said_in_red(comparison, chosen_on):
+    made = judged_at(comparison, chosen_on)
+    (alert,) = [alert for alert in findings.alerts_of(made) if "threshold of cnn5 was chosen on the test" in alert]
+    assert alert in findings.alerts_about(made.rows[0], made)
+    assert alert not in findings.alerts_about(made.rows[1], made)
+    page = render_report(made)
+    assert f"<strong>Caution.</strong> {alert}" in page
+    assert "none is chosen on these images" not in page
+    assert "chosen on these very images: cnn5." in section(page, "table")
+
+
+@pytest.mark.parametrize("chosen_on", ["not known here", "images of a friend", "latest images"])
+def test_a_threshold_of_unknown_origin_is_a_caution(comparison, chosen_on):
+    made = judged_at(comparison, chosen_on)
+    assert not any("threshold of cnn5" in alert for alert in findings.alerts_of(made))
+    assert any("the threshold of cnn5 was chosen is not known" in caveat for caveat in words.caveats_of(made))
+    assert "none is chosen on these images" not in render_report(made)
+    assert "the threshold of cnn5 was chosen is not known" in model_card(made.rows[0], made)
+
+
+@pytest.mark.parametrize("chosen_on", ["validation", "corrupted-validation", "nothing"])
+def test_where_all_origins_are_known_the_report_says_so(comparison, chosen_on):
+    made = judged_at(comparison, chosen_on)
+    assert "none is chosen on these images" in section(render_report(made), "table")
+    assert not any("threshold" in said for said in (*findings.alerts_of(made), *words.caveats_of(made)))
+
+
+def test_undefined_resamples_are_counted_and_many_of_them_are_a_caution(comparison):
+    first = comparison.rows[0]
+    for undefined, said in ((100, False), (101, True)):
+        metrics = {**first.metrics, "npv": replace(first.metrics["npv"], undefined_draws=undefined)}
+        made = replace(comparison, rows=(replace(first, metrics=metrics), *comparison.rows[1:]))
+        caveat = f"Up to {undefined} of 2,000 resamples do not define negative predictive value of cnn5"
+        assert any(each.startswith(caveat) for each in words.caveats_of(made)) == said
+        assert results(made)["rows"][0]["metrics"]["npv"]["undefined_draws"] == undefined
+
+
+def test_a_class_of_few_patients_is_a_caution(comparison):
+    frame = comparison.manifest.frame.copy()
+    normal = (frame["split"] == "test") & (frame["label"] == "NORMAL")
+    for patients, said in ((4, True), (5, False)):
+        frame.loc[normal, "patient"] = [f"one-{number % patients}" for number in range(normal.sum())]
+        made = replace(comparison, manifest=new_manifest(frame, comparison.manifest.header))
+        found = any("so few patients (4 of NORMAL)" in caveat for caveat in words.caveats_of(made))
+        assert found == said

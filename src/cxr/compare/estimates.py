@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measure on the test split and its interval (NaN where it is not defined); in 0..1, log loss in nats."""
+    """A measure on the test split and its interval (NaN where it is not defined); in 0..1, log loss in nats.
+    `undefined_draws`: resamples that did not define it, which the interval leaves out."""
 
     value: float
     low: float
     high: float
+    undefined_draws: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from cxr.bundle import BundleInfo, ModelFormat
 from cxr.compare.markdown import plain_text, table_cell
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import words
+from cxr.compare.report.cautions import cautions_of
 from cxr.compare.report.findings import alerts_about, minutes, money, verdict_sentence
 from cxr.compare.ruler import short
 from cxr.compare.titles import TITLES
@@ -107,7 +108,7 @@ def _opening(row: Row, info: BundleInfo, comparison: Comparison) -> str:
     lines = [f"# {plain_text(row.name)}", "", f"**{words.DISCLAIMER}.** {plain_text(tells)}", ""]
     if info.stand_in:
         lines += [f"> {plain_text(words.STAND_IN_CAVEAT.format(names=row.name))}", ""]
-    lines += [f"> {plain_text(alert)}\n" for alert in alerts_about(row, comparison)]
+    lines += [f"> {plain_text(said)}\n" for said in (*alerts_about(row, comparison), *cautions_of(comparison, [row]))]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from cxr.compare.effort import Effort
 from cxr.compare.estimates import Estimate
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import words
+from cxr.compare.report.cautions import chosen_here, chosen_here_alert
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
 from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict
@@ -23,11 +24,12 @@ BEYOND = "is against it by more than the margin of {margin:g}: worse"
 
 
 def alerts_of(comparison: Comparison) -> list[str]:
-    """What puts figures in doubt, the worst first: test images or patients that were learned from, training that nobody
-    can look into, floors that are not cleared."""
+    """What puts figures in doubt, the worst first: test images or patients that were learned from, thresholds that
+    the test images chose, training that nobody can look into, floors that are not cleared."""
     unknown = [row.name for row in comparison.models if _is_of_unknown_training(row)]
     return [
         *overlap_alerts(comparison),
+        *(chosen_here_alert(row, comparison) for row in comparison.models if chosen_here(row, comparison)),
         *([_unknown_training(unknown)] if unknown else []),
         *(_floors(row, comparison) for row in comparison.models if row.floors_not_cleared),
     ]
@@ -37,6 +39,7 @@ def alerts_about(row: Row, comparison: Comparison) -> list[str]:
     """Those of `alerts_of` that are about one model."""
     return [
         *overlap_alerts(comparison),
+        *([chosen_here_alert(row, comparison)] if chosen_here(row, comparison) else []),
         *([_unknown_training([row.name])] if _is_of_unknown_training(row) else []),
         *([_floors(row, comparison)] if row.floors_not_cleared else []),
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.compare.nouns import Comparison
-from cxr.compare.report import findings, words
+from cxr.compare.report import cautions, findings, words
 from cxr.errors import missing_package
 from cxr.files import write_text_atomically
 
@@ -50,6 +50,7 @@ def render_report(comparison: Comparison) -> str:
         comparison=comparison,
         words=words,
         findings=findings,
+        cautions=cautions,
         colour=colour_index,
         position={row.name: position for position, row in enumerate(comparison.models)},
         # Our own files, Matplotlib's output (whose texts it escapes) and the explorer's data (JSON without a <): the

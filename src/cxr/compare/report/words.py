@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from cxr.compare.nouns import Comparison, Estimate, PointName, Row
+from cxr.compare.report.cautions import cautions_of
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
 from cxr.compare.titles import TITLES
@@ -100,9 +101,9 @@ def summary(comparison: Comparison) -> list[str]:
 
 
 def caveats_of(comparison: Comparison) -> list[str]:
-    """What has to be said where patients are not known, and where a row was not trained by the service that it is
-    named after."""
-    caveats = []
+    """What has to be said where patients or the origin of thresholds are not known, where intervals rest on little, and
+    where a row was not trained by the service that it is named after."""
+    caveats = list(cautions_of(comparison, comparison.models))
     unknown = comparison.test_set.unknown_patients
     if unknown:
         caveats.append(UNKNOWN_PATIENTS_CAVEAT.format(count=f"{unknown:,}"))

@@ -93,7 +93,7 @@ class Measured:
     def estimate(self, measure: str, of: str = WHOLE) -> Estimate:
         """Value and interval."""
         interval = percentile_interval(self.draws[measure, of])
-        return Estimate(self.values[measure, of], interval.low, interval.high)
+        return Estimate(self.values[measure, of], interval.low, interval.high, interval.undefined_draws)
 
     def names(self, of: str) -> list[str]:
         """The measures that there are of `of`, in order."""

@@ -76,7 +76,7 @@ def judge_groups(
 
     def estimate(name: str, number: int) -> Estimate:
         interval = percentile_interval(drawn[name, number])
-        return Estimate(float(values[name, number][0]), interval.low, interval.high)
+        return Estimate(float(values[name, number][0]), interval.low, interval.high, interval.undefined_draws)
 
     keys = np.asarray(patients, dtype=np.str_)
     return tuple(
