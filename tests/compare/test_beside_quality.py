@@ -230,6 +230,7 @@ def test_the_verdict_is_said_in_words_that_fit_the_interval(low, high, measure, 
         name="flagship",
         differences={(measure, ""): difference},
         verdict=verdict(difference.estimate, 0.02, measure=measure),
+        unfounded="",
     )
     against = ReferenceComparison("AutoML", "the AutoML model", measure, 0.02, (model,))
     sentence = findings.verdict_sentence(model, against)

@@ -205,3 +205,44 @@ def test_blocks_of_weights_are_joined(monkeypatch):
 def test_values_alone_are_those_of_the_whole():
     cases = drawn(9)
     assert values_of(cases)["auc", WHOLE] == measured_together([cases], Draws(1, 1))[0].values["auc", WHOLE]
+
+
+def separated(patients: int, *, top: float, negatives: int | None = None) -> Scored:
+    """One image a patient; every positive scores above every negative, whatever `top` is."""
+    count = patients if negatives is None else negatives
+    truth = np.repeat([0, 1], [count, patients])
+    score = np.concatenate([np.linspace(0.01, 0.3, count), np.linspace(0.6, top, patients)])
+    return Scored(
+        probabilities=np.stack([1 - score, score], axis=1),
+        truth=truth,
+        called=(score >= 0.5).astype(np.int64),
+        patients=[f"p{number}" for number in range(len(truth))],
+        kinds=["x"] * len(truth),
+        classes=("A", "B"),
+        positive=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("patients", "negatives", "other_order", "measure", "said", "because"),
+    [
+        pytest.param(40, None, True, "auc", "not shown", "no width", id="two perfect rankings of other orders"),
+        pytest.param(40, None, False, "auc", "within the margin", "", id="the same ranking"),
+        pytest.param(40, None, True, "accuracy", "within the margin", "", id="the same calls"),
+        pytest.param(40, 9, True, "auc", "not shown", "9 patients of A", id="few patients of a class"),
+        pytest.param(9, 40, True, "brier", "not shown", "9 patients of B", id="few positive patients"),
+        pytest.param(3, 3, False, "auc", "within the margin", "", id="few patients, and nothing differs"),
+    ],
+)
+def test_no_verdict_rests_on_an_interval_without_width_or_on_few_patients(
+    patients, negatives, other_order, measure, said, because
+):
+    first = separated(patients, top=0.9, negatives=negatives)
+    second = separated(patients, top=0.99, negatives=negatives)
+    if other_order:
+        score = np.where(second.truth == 1, 1.6 - second.score, second.score)
+        second = replace(second, probabilities=np.stack([1 - score, score], axis=1))
+    judged = measured_together([first, second], Draws(100, 1), Asked())
+    made = against_reference(["a", "b"], [first, second], judged, reference=0, reason="", measure=measure).models[0]
+    assert made.verdict == said
+    assert (because in made.unfounded) if because else not made.unfounded

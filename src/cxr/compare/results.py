@@ -156,6 +156,7 @@ def _against(model: AgainstReference) -> dict[str, Any]:
     return {
         "model": model.name,
         "verdict": model.verdict.value,
+        "unfounded": model.unfounded or None,
         "differences": {measure: asdict(each) for (measure, of), each in model.differences.items() if of == WHOLE},
         "differences_of": of_others,
         "delong": {**asdict(model.delong), **_tested(model, "delong")},

@@ -20,6 +20,7 @@ VERDICTS = {
     Verdict.WORSE: "is against it: worse, and not shown to be within the margin of {margin:g}",
     Verdict.NOT_SHOWN: "leaves open whether it is within the margin of {margin:g}: too few patients to say",
 }
+UNFOUNDED = "leaves open whether it is within the margin of {margin:g}"
 BEYOND = "is against it by more than the margin of {margin:g}: worse"
 
 
@@ -67,6 +68,8 @@ def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> s
     said = VERDICTS[model.verdict]
     if model.verdict is Verdict.WORSE and _is_beyond(estimate, against):
         said = BEYOND
+    if model.unfounded:
+        said = f"{UNFOUNDED}: {model.unfounded}"
     subject = f"{model.name}: the difference in {TITLES[against.measure]} to {against.called}"
     return f"{subject}, {words.difference(estimate)}, {said.format(margin=against.margin)}."
 

@@ -169,7 +169,8 @@ def reference_sentence(against: ReferenceComparison) -> str:
     """Which model the others are held against, why, on what, and with which margin."""
     return (
         f"reference: {against.called}, {against.reason}; differences in {TITLES[against.measure]}, "
-        f"margin {against.margin:g}, 95 % intervals over patients, p-values after Holm"
+        f"margin {against.margin:g}, 95 % intervals over patients, p-values after Holm; "
+        "verdicts are by the intervals and not adjusted for the number of models"
     )
 
 

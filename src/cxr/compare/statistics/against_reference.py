@@ -11,12 +11,12 @@ import numpy as np
 
 from cxr.compare.bootstrap import patient_numbers, percentile_interval
 from cxr.compare.estimates import Estimate
-from cxr.compare.metrics import Floats
+from cxr.compare.metrics import DECIDED, Floats
 from cxr.compare.statistics.delong import AreaDifference, area_components, area_difference
 from cxr.compare.statistics.mcnemar import McNemar, mcnemar
 from cxr.compare.statistics.measures import WHOLE, Measured, Name, Scored
 from cxr.compare.statistics.multiplicity import holm
-from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict, verdict
+from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict, unfounded, verdict
 from cxr.compare.titles import STAND_IN
 
 DEFAULT_MARGIN = 0.02
@@ -66,6 +66,8 @@ class AgainstReference:
     mcnemar: Mapping[str, McNemar]
     tests: Mapping[str, PairedTest]
     verdict: Verdict
+    #: Why the interval supports no verdict at all; "" where it does.
+    unfounded: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def against_reference(
     scores = np.stack([each.score for each in cases])
     by_patient = area_components(positive, scores, patient_numbers(cases[reference].patients)[0])
     alone = by_patient.alone()
+    counts = _patients_of_classes(cases[reference])
     models = []
     for number, name in enumerate(names):
         if number == reference:
@@ -127,9 +130,28 @@ def against_reference(
             "delong_patients": PairedTest(delong_patients.p_value),
             **{f"mcnemar_{of}": PairedTest(result.p_value) for of, result in errors.items()},
         }
-        said = verdict(differences[measure, WHOLE].estimate, margin, measure=measure)
-        models.append(AgainstReference(name, differences, delong, delong_patients, errors, tests, said))
+        judged = differences[measure, WHOLE].estimate
+        unfit = unfounded(judged, counts, alike=_alike(measure, cases[number], cases[reference]))
+        said = Verdict.NOT_SHOWN if unfit else verdict(judged, margin, measure=measure)
+        models.append(AgainstReference(name, differences, delong, delong_patients, errors, tests, said, unfit))
     return ReferenceComparison(names[reference], reason, measure, margin, tuple(_adjusted(models)), stand_in)
+
+
+def _patients_of_classes(cases: Scored) -> dict[str, int]:
+    """Class -> patients who have an image of it."""
+    patient = patient_numbers(cases.patients)[0]
+    return {name: len(np.unique(patient[cases.truth == number])) for number, name in enumerate(cases.classes)}
+
+
+def _alike(measure: str, model: Scored, reference: Scored) -> bool:
+    """Whether the measure cannot tell the two apart on any image: the same calls, the same order of the scores, or for
+    what looks at the probabilities the same ones."""
+    if measure in DECIDED or measure == "macro_f1":
+        return bool(np.array_equal(model.called, reference.called))
+    if measure in {"auc", "average_precision"}:
+        orders = [np.unique(each.score, return_inverse=True)[1] for each in (model, reference)]
+        return bool(np.array_equal(*orders))
+    return bool(np.array_equal(model.probabilities, reference.probabilities))
 
 
 def bootstrap_p_value(draws: Floats) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 
 from cxr.compare.estimates import Estimate
@@ -24,8 +25,29 @@ class Verdict(StrEnum):
     NOT_SHOWN = "not shown"
 
 
+#: With fewer patients of a class than this, resamples of them say little of other patients.
+FEWEST_PATIENTS = 10
+
+
+def unfounded(difference: Estimate, patients: Mapping[str, int], *, alike: bool) -> str:
+    """Why no verdict can rest on this interval; empty where one can. `patients` are those of each class; `alike`: both
+    models answer every image alike, which needs no resamples to be shown.
+
+    Where the draws have no width no resample held an image that tells the models apart, which says nothing of images to
+    come.
+    """
+    if alike:
+        return ""
+    few = [f"{count} patients of {name}" for name, count in patients.items() if count < FEWEST_PATIENTS]
+    if few:
+        return f"there are only {' and '.join(few)}"
+    if difference.low == difference.high:
+        return "the interval has no width, so that it tells nothing of other patients"
+    return ""
+
+
 def verdict(difference: Estimate, margin: float, *, measure: str) -> Verdict:
-    """The verdict on one measure. `difference` is model less reference; where less is better its sign is turned.
+    """The verdict on one measure. `difference` is model less reference; where less is better its ends are exchanged.
 
     The readings of a non-inferiority trial's interval: Piaggio et al., CONSORT extension for noninferiority and
     equivalence trials, JAMA 308 (2012) 2594-2604, figure 1. A difference that is not defined is not shown.
