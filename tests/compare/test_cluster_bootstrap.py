@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from cxr.compare import metrics
 from cxr.compare.bootstrap import Cases, Interval, bootstrap_draws, percentile_interval
 from cxr.compare.estimates import Draws
-from cxr.compare.statistics.measures import WHOLE, Scored, measured
 from cxr.compare.ranking import roc_auc
+from cxr.compare.statistics.measures import WHOLE, Scored, measured
 
 MEASURES = (*metrics.DECIDED, "auc")
 

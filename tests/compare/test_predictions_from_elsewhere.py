@@ -149,3 +149,17 @@ def test_any_text_is_read_or_refused(tmp_path_factory, text):
     except InputError:
         return
     assert table.rows
+
+
+def test_an_endless_cell_is_refused_by_line(tmp_path):
+    with pytest.raises(InputError, match=r"scores\.csv, line 2: this is no CSV"):
+        _table(tmp_path, "path,score\n" + "a" * 140_000 + ",0.5\n")
+    with pytest.raises(InputError, match="this is no CSV"):
+        _table(tmp_path, "a" * 140_000 + "\n")
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_told_of(tmp_path, separator, name):
+    with pytest.raises(InputError) as raised:
+        _table(tmp_path, f"path{separator}score\na.jpeg{separator}0.5\n")
+    assert f"separated by {name}" in raised.value.hint

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from cxr.compare.comparison import compare
+from cxr.compare.estimates import Estimate
 from cxr.compare.model_card import model_card
 from cxr.compare.question import Question
 from cxr.compare.report import findings, render_report, words
 from cxr.compare.report.interval_plots import difference_plot
 from cxr.compare.results import results
 from cxr.compare.results_tables import markdown_table
-from cxr.manifests.manifest import new_manifest
+from cxr.manifests.manifest import SplitPolicy, new_manifest
 
 
 def section(page: str, name: str) -> str:
@@ -114,3 +115,38 @@ def test_a_class_of_few_patients_is_a_caution(comparison):
         made = replace(comparison, manifest=new_manifest(frame, comparison.manifest.header))
         found = any("so few patients (4 of NORMAL)" in caveat for caveat in words.caveats_of(made))
         assert found == said
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (SplitPolicy(), "as found in the folders"),
+        (
+            SplitPolicy("grouped", validation=0.15),
+            "validation grouped by patient and duplicate, 15 % of the training pool; test as found in the folders",
+        ),
+        (
+            SplitPolicy("folds", folds=5),
+            "the training pool in 5 parts grouped by patient and duplicate, of which the first is validation; test as "
+            "found in the folders",
+        ),
+        (
+            SplitPolicy("resplit", validation=0.1, test=0.2),
+            "all images split anew, grouped by patient and duplicate: validation 10 % of all, test 20 % of all",
+        ),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_each_split_policy_is_said_as_it_was_made(comparison, policy, said):
+    made = replace(comparison, test_set=replace(comparison.test_set, policy=policy))
+    assert words.split_policy(made) == said
+
+
+def test_a_share_whose_interval_has_no_width_has_the_exact_one(comparison):
+    row = comparison.rows[0]
+    point = row.points[0]
+    exact = point.proportions["sensitivity"].exact
+    narrow = replace(row, metrics={**row.metrics, "sensitivity": Estimate(1.0, 1.0, 1.0)})
+    assert words.share_here(narrow, "sensitivity") == f"100.0 % (exact: {100 * exact[0]:.1f}–{100 * exact[1]:.1f})"
+    wide = replace(row, metrics={**row.metrics, "sensitivity": Estimate(0.9, 0.8, 1.0)})
+    assert words.share_here(wide, "sensitivity") == "90.0 %"

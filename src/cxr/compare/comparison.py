@@ -11,7 +11,7 @@ from pathlib import Path
 from cxr.bundle import Bundle
 from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
 from cxr.compare.context import with_context
-from cxr.compare.floors import Floors, lay_floors
+from cxr.compare.floors import FLOOR_NAMES, Floors, lay_floors
 from cxr.compare.mistakes import mistakes_of
 from cxr.compare.nouns import Comparison, Draws, Provenance, Row
 from cxr.compare.overlap import overlap_with
@@ -163,11 +163,11 @@ def _make_folder(output: Path) -> None:
 
 
 def _distinct_names(bundles: Sequence[Bundle]) -> list[str]:
-    """The bundles' names; those that are not unique get their folder's name beside them, and a number where that is
-    not either."""
+    """The bundles' names; those that are not unique, or that a floor has, get their folder's name beside them, and a
+    number where that is not unique either."""
     names = [bundle.info.name for bundle in bundles]
     named = [
-        f"{name} ({bundle.folder.resolve().name})" if names.count(name) > 1 else name
+        f"{name} ({bundle.folder.resolve().name})" if names.count(name) > 1 or name in FLOOR_NAMES else name
         for name, bundle in zip(names, bundles, strict=True)
     ]
     return [

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ PATH_COLUMNS = ("path", "image", "image_path", "file", "filename", "file_name", 
 SCORE_COLUMNS = ("score", "probability", "prediction")
 VALIDATION = "validation"
 HALF = Threshold(0.5, chosen_by="convention", chosen_on="nothing")
+_Reader = Any  # csv's own type has no public name in Python 3.11
 #: How far the probabilities of an image's classes may be from adding up to one.
 SUM_TOLERANCE = 0.02
 
@@ -48,6 +50,13 @@ def read_score_table(path: Path, classes: Sequence[str], positive_class: str) ->
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        return _table(reader, path, classes, positive_class)
+    except csv.Error as error:  # a cell of more than 131,072 characters, most often a quotation mark that is not closed
+        raise InputError(f"{path}, line {reader.line_num}: this is no CSV: {error}") from error
+
+
+def _table(reader: _Reader, path: Path, classes: Sequence[str], positive_class: str) -> ScoreTable:
     header = [name.strip() for name in next(reader, [])]
     name_column = _name_column(header, path)
     columns = _score_columns(header, classes, positive_class, path)
@@ -121,8 +130,19 @@ def _name_column(header: Sequence[str], path: Path) -> int:
     found = [number for number, name in enumerate(header) if name.lower() in PATH_COLUMNS]
     if len(found) != 1:
         what = "no column names the images" if not found else "several columns could name the images"
-        raise InputError(f"{path}: {what}; call it path (its columns: {', '.join(header) or 'none'})")
+        raise InputError(
+            f"{path}: {what}; call it path (its columns: {', '.join(header) or 'none'})",
+            hint=_hint_of(header),
+        )
     return found[0]
+
+
+def _hint_of(header: Sequence[str]) -> str:
+    """What a single column that holds other separators tells."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            return f"its columns are separated by {name}: write it with commas, and decimals with points"
+    return "path,score is enough of a header"
 
 
 def _score_columns(header: Sequence[str], classes: Sequence[str], positive_class: str, path: Path) -> dict[int, int]:

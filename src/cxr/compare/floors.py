@@ -24,6 +24,8 @@ MAJORITY = "majority class"
 BYTE_COUNT = "byte count"
 THUMBNAIL_SIDE = 32
 THUMBNAIL = f"{THUMBNAIL_SIDE}x{THUMBNAIL_SIDE} pixels"
+#: No model is called by one of these.
+FLOOR_NAMES = frozenset({MAJORITY, BYTE_COUNT, THUMBNAIL})
 #: scikit-learn's inverse strength of the L2 penalty on standardised features: `cxr data check` probes with the same.
 INVERSE_PENALTY = 0.01
 LEARN, BALANCED_CALL = "train", 0.5

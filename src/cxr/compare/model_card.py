@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cxr.bundle import BundleInfo, ModelFormat
-from cxr.compare.markdown import plain_text, table_cell
+from cxr.compare.markdown import code, plain_text
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import words
 from cxr.compare.report.cautions import cautions_of
@@ -104,7 +104,10 @@ def _front_matter(row: Row, comparison: Comparison) -> str:
 
 
 def _opening(row: Row, info: BundleInfo, comparison: Comparison) -> str:
-    tells = f"{row.name} tells {words.listed(list(comparison.classes))} apart on frontal chest X-rays."
+    tells = (
+        f"{row.name} tells {words.listed(list(comparison.classes))} apart. It was judged on the images of one data "
+        "set; whether all of these are frontal chest X-rays was not looked at."
+    )
     lines = [f"# {plain_text(row.name)}", "", f"**{words.DISCLAIMER}.** {plain_text(tells)}", ""]
     if info.stand_in:
         lines += [f"> {plain_text(words.STAND_IN_CAVEAT.format(names=row.name))}", ""]
@@ -128,7 +131,7 @@ def _sections(row: Row, info: BundleInfo, comparison: Comparison) -> Iterator[tu
     yield (
         "Where the figures come from",
         [
-            f"- Command: `{plain_text(provenance.command)}`",
+            f"- Command: {code(provenance.command)}",
             f"- Made: {provenance.created:%Y-%m-%d %H:%M UTC}, cxr {provenance.versions['cxr']}",
             f"- Bundle: `{row.bundle.hash if row.bundle else ''}`",
             f"- Predictions: `{row.predictions.header.rows_sha256 if row.predictions else ''}`",
@@ -139,14 +142,14 @@ def _sections(row: Row, info: BundleInfo, comparison: Comparison) -> Iterator[tu
 
 def _data(comparison: Comparison) -> Iterator[str]:
     classes = comparison.classes
-    yield f"| split | {' | '.join(table_cell(name) for name in classes)} | images | patients |"
+    yield f"| split | {' | '.join(plain_text(name) for name in classes)} | images | patients |"
     yield "|" + " --- |" * (len(classes) + 3)
     for count in comparison.test_set.counts:
         labels = " | ".join(f"{count.labels[name]:,}" for name in classes)
         yield f"| {count.split} | {labels} | {count.images:,} | {count.patients:,} |"
     yield ""
     yield (
-        f"Patients are told apart by {comparison.test_set.patient_key}; {words.split_policy(comparison)}. "
+        f"Patients are told apart by {plain_text(comparison.test_set.patient_key)}; {words.split_policy(comparison)}. "
         f"The figures below are of the {comparison.test_set.split} split."
     )
 

@@ -56,7 +56,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         },
         "prevalence": comparison.prevalence,
         "oracle_sensitivity": comparison.oracle_sensitivity,
-        "rows": [_row(row, mistakes.get(row.name)) for row in comparison.rows],
+        "rows": [_row(row, mistakes.get(row.name) if row.bundle else None) for row in comparison.rows],
         "reference": _reference(comparison.against) if comparison.against else None,
         "overlap": asdict(comparison.overlap) if comparison.overlap else None,
         "notes": list(comparison.notes),

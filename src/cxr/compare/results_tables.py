@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-from cxr.compare.markdown import plain_text, table_line
+from cxr.compare.markdown import code, plain_text, spreadsheet_text, table_line
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import words
 from cxr.compare.report.findings import alerts_of, floors_in_words
@@ -43,34 +43,37 @@ def markdown_table(comparison: Comparison) -> str:
         cells += [words.area(row.metrics["auc"]), words.megabytes(row.model_size_bytes)]
         cells.append(words.milliseconds(row.latency_ms))
         if comparison.against:
-            model = against.get(row.name)
+            model = against.get(row.name) if row.bundle else None
             said = words.difference(model.differences[comparison.against.measure, WHOLE].estimate) if model else ""
             cells.append(f"{said}: {model.verdict.value}" if model else said)
         lines.append(cells)
     table = "\n".join(table_line(line) for line in lines)
+    measured_on = (
+        f"{test.images:,} test images of {test.patients:,} patients, manifest {code(test.manifest_hash[:12])}; in "
+        "brackets 95 % intervals that resample patients."
+    )
     sentences = [
-        f"{test.images:,} test images of {test.patients:,} patients, manifest `{test.manifest_hash[:12]}`; in brackets "
-        "95 % intervals that resample patients.",
         *alerts_of(comparison),
         *words.caveats_of(comparison),
         f"{words.DISCLAIMER}.",
     ]
-    return table + "\n\n" + "\n\n".join(plain_text(sentence) for sentence in sentences) + "\n"
+    return "\n\n".join([table, measured_on, *(plain_text(sentence) for sentence in sentences)]) + "\n"
 
 
 def _line(comparison: Comparison, row: Row) -> dict[str, str]:
     line = {
-        "name": row.name,
+        "name": spreadsheet_text(row.name),
         "kind": row.kind.value,
-        "trained_by": row.trained_by,
+        "trained_by": spreadsheet_text(row.trained_by),
         "stand_in": str(row.stand_in).lower(),
     }
     for name, estimate in row.metrics.items():
         line |= {_column(name, end): _number(getattr(estimate, end)) for end in ENDS}
     model = None
     if comparison.against:
-        model = next((model for model in comparison.against.models if model.name == row.name), None)
-        line["reference"] = comparison.against.called
+        others = comparison.against.models if row.bundle else ()
+        model = next((model for model in others if model.name == row.name), None)
+        line["reference"] = spreadsheet_text(comparison.against.called)
         line["verdict"] = model.verdict.value if model else ""
         difference = model.differences[comparison.against.measure, WHOLE] if model else None
         name = f"difference_{comparison.against.measure}"
@@ -84,7 +87,7 @@ def _line(comparison: Comparison, row: Row) -> dict[str, str]:
         "usd": _number(effort.usd if effort else None),
         "list_usd": _number(effort.list_usd if effort else None),
         "floors_not_cleared": floors_in_words(row) if row.bundle else "",
-        "worst_subgroup": row.worst_group.group.name if row.worst_group else "",
+        "worst_subgroup": spreadsheet_text(row.worst_group.group.name) if row.worst_group else "",
         "manifest_hash": comparison.test_set.manifest_hash,
         "bundle_hash": bundle.hash if bundle else "",
         "predictions_sha256": row.predictions.header.rows_sha256 if row.predictions else "",

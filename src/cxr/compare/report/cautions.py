@@ -61,8 +61,8 @@ def cautions_of(comparison: Comparison, rows: Sequence[Row]) -> Iterator[str]:
     unknown = [row.name for row in rows if chosen_nobody_knows_where(row, comparison)]
     if unknown:
         yield (
-            f"On which images the threshold of {', '.join(unknown)} was chosen is not known here: if it was these, what "
-            "depends on it is too good."
+            f"On which images the threshold of {', '.join(unknown)} was chosen is not known here: if it was these, "
+            "what depends on it is too good."
         )
     yield from _few_patients(comparison)
     yield from (_undefined(row, comparison) for row in rows if _undefined_measures(row, comparison))

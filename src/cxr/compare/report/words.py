@@ -60,6 +60,16 @@ def share(value: float | None) -> str:
     return UNKNOWN if value is None or math.isnan(value) else f"{_hundred(value)} %"
 
 
+def share_here(row: Row, measure: str) -> str:
+    """A share on the judged images, and where its interval over patients has no width the exact one."""
+    estimate = row.metrics[measure]
+    proportion = row.points[0].proportions.get(measure) if row.points else None
+    if proportion is None or estimate.low != estimate.high:
+        return share(estimate.value)
+    low, high = proportion.exact
+    return f"{share(estimate.value)} (exact: {_hundred(low)}–{_hundred(high)})"
+
+
 def megabytes(size_bytes: int | None) -> str:
     """Bytes as MB (10^6), two decimals; three for what is smaller than that shows."""
     if size_bytes is None:
@@ -119,12 +129,25 @@ def caveats_of(comparison: Comparison) -> list[str]:
 def split_policy(comparison: Comparison) -> str:
     """How training, validation and test were told apart."""
     policy = comparison.test_set.policy
-    if policy.name == "official":
-        return "as found in the folders"
-    validation = (
-        "" if policy.validation is None else f", {policy.validation:.0%} of the training pool".replace("%", " %")
-    )
-    return f"validation grouped by patient and duplicate{validation}; test as found in the folders"
+    match policy.name:
+        case "official":
+            return "as found in the folders"
+        case "grouped":
+            share_of_pool = "" if policy.validation is None else f",{_of(policy.validation, 'the training pool')}"
+            return f"validation grouped by patient and duplicate{share_of_pool}; test as found in the folders"
+        case "folds":
+            parts = "parts" if policy.folds is None else f"{policy.folds} parts"
+            return (
+                f"the training pool in {parts} grouped by patient and duplicate, of which the first is validation; "
+                "test as found in the folders"
+            )
+        case "resplit":
+            shares = f"validation{_of(policy.validation, 'all')}, test{_of(policy.test, 'all')}"
+            return f"all images split anew, grouped by patient and duplicate: {shares}"
+
+
+def _of(part: float | None, whole: str) -> str:
+    return "" if part is None else f" {part:.0%} of {whole}".replace("%", " %")
 
 
 def difference(estimate: Estimate) -> str:
