@@ -149,8 +149,8 @@ def _alike(measure: str, model: Scored, reference: Scored) -> bool:
     if measure in DECIDED or measure == "macro_f1":
         return bool(np.array_equal(model.called, reference.called))
     if measure in {"auc", "average_precision"}:
-        orders = [np.unique(each.score, return_inverse=True)[1] for each in (model, reference)]
-        return bool(np.array_equal(*orders))
+        own, other = (np.unique(each.score, return_inverse=True)[1] for each in (model, reference))
+        return bool(np.array_equal(own, other))
     return bool(np.array_equal(model.probabilities, reference.probabilities))
 
 
