@@ -4,16 +4,15 @@ import type { PageDescription } from "../core/contract.js";
 import { type Decoded, decode } from "../core/decode.js";
 import { turned } from "../core/exif.js";
 import { type Gate, looksLikeChest, readGate } from "../core/looksLikeChest.js";
-import { preprocess } from "../core/preprocess.js";
+import { type Planes, preprocess } from "../core/preprocess.js";
 import { isKnown, sha256 } from "../core/sha256.js";
 import { notes, texts } from "../strings.js";
-import { pictureOf } from "./picture.js";
 import { calibrated, decide, type Given, type Outcome, type Reading, type Turn } from "./readings.js";
 
 export interface Read {
   readonly reading: Reading;
-  /** The decoded image in 8 bits, null when it could not be decoded. */
-  readonly picture: HTMLCanvasElement | null;
+  /** The decoded image, null when it could not be decoded. */
+  readonly image: Planes | null;
 }
 
 export class Reader {
@@ -50,11 +49,11 @@ export class Reader {
       const { width, height } = decoded;
       const words = [...decoded.notes.map((code) => notes[code]), ...saidOf(asked, outcome)];
       const done = { ...about, turn: asked, size: { width, height }, notes: words, outcome, milliseconds };
-      return { reading: done, picture: pictureOrNone(decoded) };
+      return { reading: done, image: decoded };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const milliseconds = performance.now() - began;
-      return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, picture: null };
+      return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, image: null };
     }
   }
 
@@ -63,9 +62,9 @@ export class Reader {
   }
 
   /** The image again, for the film. Rejects when the file has gone since. */
-  async picture({ file, turn }: Reading): Promise<HTMLCanvasElement> {
+  async image({ file, turn }: Reading): Promise<Planes> {
     const stored = await decode(new Uint8Array(await file.arrayBuffer()));
-    return pictureOf(turn === "done" ? turned(stored, stored.orientation) : stored);
+    return turn === "done" ? turned(stored, stored.orientation) : stored;
   }
 
   async #outcome(decoded: Decoded, turn: Turn): Promise<Outcome> {
@@ -84,15 +83,6 @@ export class Reader {
 function saidOf(turn: Turn, outcome: Outcome): string[] {
   if (turn === "done") return [notes.upright];
   return turn === "ignored" && outcome.kind === "scored" ? [notes.turned] : [];
-}
-
-/** A picture too large for the browser's canvas does not take the score away. */
-function pictureOrNone(decoded: Decoded): HTMLCanvasElement | null {
-  try {
-    return pictureOf(decoded);
-  } catch {
-    return null;
-  }
 }
 
 function hex(bytes: Uint8Array): string {
