@@ -35,11 +35,10 @@ export class Reader {
     const reading: Omit<Reading, "outcome"> = {
       ...{ number: this.#count, file, turn: "none", sha256: "", known: null, size: null, notes: [], milliseconds: 0 },
     };
-    let about = reading;
+    let hashing: Promise<Uint8Array> | null = null;
     try {
       const bytes = new Uint8Array(await file.arrayBuffer());
-      const digest = await sha256(bytes);
-      about = { ...reading, sha256: hex(digest), known: this.#isKnown(digest) };
+      hashing = sha256(bytes); // in a thread of the browser's, beside the decoding
       const started = performance.now();
       const stored = await decode(bytes);
       const decoded = turn ? turned(stored, stored.orientation) : stored;
@@ -48,13 +47,20 @@ export class Reader {
       const milliseconds = performance.now() - started;
       const { width, height } = decoded;
       const words = [...decoded.notes.map((code) => notes[code]), ...saidOf(asked, outcome)];
-      const done = { ...about, turn: asked, size: { width, height }, notes: words, outcome, milliseconds };
-      return { reading: done, image: decoded };
+      const about = { ...reading, ...(await this.#identity(hashing)), turn: asked };
+      return { reading: { ...about, size: { width, height }, notes: words, outcome, milliseconds }, image: decoded };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const milliseconds = performance.now() - began;
+      const about = { ...reading, ...(await this.#identity(hashing)) };
       return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, image: null };
     }
+  }
+
+  /** The file's hash, and whether it was a training image; null: it could not be read. */
+  async #identity(hashing: Promise<Uint8Array> | null): Promise<Pick<Reading, "sha256" | "known">> {
+    const digest = await hashing;
+    return digest === null ? { sha256: "", known: null } : { sha256: hex(digest), known: this.#isKnown(digest) };
   }
 
   #isKnown(digest: Uint8Array): boolean | null {
