@@ -28,7 +28,7 @@ from cxr.webapp.card import metrics_of, model_card
 from cxr.webapp.headers import HASHED
 from cxr.webapp.known import PREFIX_BYTES, known_prefixes
 from cxr.webapp.page import PAGE_FILE, KnownFiles, PageDescription, PageModel
-from cxr.webapp.static import page_files
+from cxr.webapp.static import on_demand_files, page_files
 
 WORKER = "service-worker.js"
 #: Hexadecimal digits of a content's hash in a name.
@@ -150,8 +150,9 @@ def _has_maps(model: Path) -> bool:
 def _list_kept_files(folder: Path) -> None:
     """Tell the service worker what to keep: a line before its script, so that a new page is a new script."""
     names = [name for name in page_sizes(folder) if name != WORKER]
+    on_demand = sorted(on_demand_files())
     digest = hashlib.sha256("".join(f"{name} {sha256_of_file(folder / name)}\n" for name in names).encode())
-    kept = {"version": digest.hexdigest()[:16], "files": names}
+    kept = {"version": digest.hexdigest()[:16], "files": names, "on_demand": on_demand}
     script = (folder / WORKER).read_text(encoding="utf-8")
     (folder / WORKER).write_text(f"self.CXR_KEPT={json.dumps(kept)};\n{script}", encoding="utf-8")
 

@@ -42,6 +42,11 @@ def page_files() -> dict[str, Path]:
     return {**_below("page"), **{f"{wasm}{name}": path for name, path in _below("wasm").items()}}
 
 
+def on_demand_files() -> frozenset[str]:
+    """Those of `page_files()` that few machines need, by their paths within the page: engines beside WebAssembly."""
+    return frozenset(json.loads(static_file(BUILD_FILE).read_text(encoding="utf-8"))["page_on_demand"])
+
+
 def verify_files() -> dict[str, Path]:
     """The files of the bare page for proofs (verify/verify.html), by their paths within the folder that is served."""
     return {f"{part}/{name}": path for part in ("verify", "wasm") for name, path in _below(part).items()}
