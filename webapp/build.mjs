@@ -70,7 +70,7 @@ const node = {
   plugins: [slim, withoutGraphics],
   platform: "node",
   // Emscripten's glue asks for Node's modules in the old way.
-  banner: { js: 'import { createRequire as cxrRequire } from "node:module"; const require = cxrRequire(import.meta.url), __filename = new URL(import.meta.url).pathname, __dirname = new URL(".", import.meta.url).pathname;' },
+  banner: { js: 'import { createRequire as cxrRequire } from "node:module"; const require = cxrRequire(import.meta.url), __filename = new globalThis.URL(import.meta.url).pathname, __dirname = new globalThis.URL(".", import.meta.url).pathname;' },
 };
 
 const browser = {

@@ -1,5 +1,5 @@
-"""A small server for a built page, on loopback: the headers of `headers.py`, gzip, an entity tag by which a browser asks
-for nothing twice, nothing above the page's folder."""
+"""A small server for a built page, on loopback: the headers of `headers.py`, gzip, an entity tag by which nothing is sent
+twice, nothing above the page's folder."""
 
 from __future__ import annotations
 
