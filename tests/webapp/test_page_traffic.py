@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -87,6 +88,23 @@ def test_a_first_visit_takes_every_file_once_and_none_that_this_machine_does_not
     assert set(sent) == needed | {"/", "/service-worker.js"}
     assert {url.removeprefix(address) for url in kept} == {name[1:] for name in needed}
     assert any("webgl" in (page_folder / name).read_text("utf-8") for name in told["on_demand"] if name.endswith(".js"))
+
+
+def test_all_that_the_first_image_needs_is_asked_for_by_the_first_file(
+    browser: Any, page_address: str, page_folder: Path, films: list[Path]
+) -> None:
+    index = (page_folder / "index.html").read_text("utf-8")
+    named = set(re.findall(r'(?:href|src)="([\w./-]+)"', index))
+    context = browser.new_context(service_workers="block")
+    reader = Reader(context.new_page())
+    reader.open(page_address)
+    reader.give(films[1])
+    context.close()
+    asked = {url.removeprefix(page_address) for url in reader.asked if not url.startswith("blob:")}
+    assert {"page.json", "icon.svg"} | {name for name in asked if name.endswith((".wasm", ".bin"))} <= named
+    assert asked - {"", "icon.svg#mark"} <= named
+    assert all((page_folder / name).is_file() for name in named)
+    assert reader.problems == []
 
 
 def test_an_engine_that_a_machine_needs_is_kept_when_it_has_been_used(
