@@ -1,5 +1,5 @@
-"""What index.html tells the browser to load at once. Without it each file is found in the one before: script, its parts,
-page.json, the model's description, its weights, one journey to the server after the other."""
+"""What index.html tells the browser to load at once. Without it each file is found in the one before: script, its
+parts, page.json, the model's description, its weights, one journey to the server after the other."""
 
 from __future__ import annotations
 

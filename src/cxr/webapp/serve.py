@@ -1,4 +1,4 @@
-"""A small server for a built page, on loopback: the headers of `headers.py`, gzip, an entity tag by which nothing is sent
+"""A small server for a built page, on loopback: the headers of `headers.py`, gzip, entity tags so that nothing is sent
 twice, nothing above the page's folder."""
 
 from __future__ import annotations

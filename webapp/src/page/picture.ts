@@ -11,7 +11,7 @@ const SAMPLES = 4;
 export function pictureOf({ width, height, planes }: Planes): ImageData {
   const image = new ImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer); // little-endian everywhere: 0xAABBGGRR
-  const [red, green, blue] = planes.map((plane) => (plane instanceof Uint8Array ? plane : Uint8ClampedArray.from(plane)));
+  const [red, green, blue] = planes.map((plane) => (plane instanceof Uint8Array ? plane : new Uint8ClampedArray(plane)));
   if (green === undefined || blue === undefined) {
     for (let at = 0; at < pixels.length; at++) pixels[at] = 0xff000000 | (red[at] * 0x010101);
   } else {
