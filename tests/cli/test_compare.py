@@ -61,7 +61,9 @@ def test_the_table_goes_to_stdout_and_the_report_is_named_on_stderr(cxr, world):
         *("model", "trained", "by", "accuracy", "%", "sensitivity", "%", "specificity", "%"),
         *("AUC", "MB", "ms/image", "threshold"),
     ]
-    assert [line.split("  ")[0] for line in lines[2:]] == ["cnn5", "automl edge", "majority class"]
+    assert [line.split("  ")[0] for line in lines[2:7]] == [
+        *("cnn5", "automl edge", "majority class", "byte count", "32x32 pixels")
+    ]
     assert "AutoML (emulator stand-in)" in lines[3]
     assert f"report: {Path('compare/report.html')}" in err
     assert "next: open" in err
@@ -75,7 +77,7 @@ def test_json_is_one_document_and_the_same_as_the_results_file(cxr, world):
     code, out, _ = cxr("cnn5", "--out", "as-json", "--json")
     assert code == 0
     document = json.loads(out)
-    assert (document["schema"], document["schema_version"]) == ("cxr.comparison", 1)
+    assert (document["schema"], document["schema_version"]) == ("cxr.comparison", 2)
     assert document == json.loads((world / "as-json" / "results.json").read_text())
     assert document["provenance"]["command"] == "cxr compare cnn5 --out as-json --json"
 
@@ -90,6 +92,51 @@ def test_images_may_be_named(cxr, world):
     code, _, _ = cxr("cnn5", "--images", str(world / "images"), "--cache", "fresh", "--out", "named")
     assert code == 0
     assert list((world / "fresh").glob("*.npy"))
+
+
+def test_two_models_are_held_against_the_automl_one(cxr, world):
+    code, out, err = cxr(
+        "cnn5", "edge", "--out", "held", "--margin", "0.05", "--prevalence", "0.1", "--sensitivity", "0.9"
+    )
+    assert code == 0
+    assert "difference in AUC to automl edge  p (Holm)  verdict" in out
+    assert "reference: automl edge (the AutoML model (emulator stand-in)); differences in AUC, margin 0.05" in err
+    assert "positive predictive value at a prevalence of 10.0 %" in out
+    assert "specificity at a sensitivity of 90.0 % (oracle: chosen on these images)" in out
+    document = json.loads((world / "held" / "results.json").read_text())
+    (against,) = document["reference"]["models"]
+    assert (document["reference"]["model"], against["model"]) == ("automl edge", "cnn5")
+    assert against["verdict"] in {"better", "within the margin", "worse", "not shown"}
+    assert against["verdict"] in out.splitlines()[-1]
+    assert set(against["mcnemar"]) == {"accuracy", "sensitivity", "specificity"}
+    assert {"p_value", "p_holm", "standard_error"} <= set(against["delong_patients"])
+    points = document["rows"][0]["operating_points"]
+    assert [point["name"] for point in points] == ["shipped", "half", "oracle"]
+    assert [point["chosen_on_these_images"] for point in points] == [False, False, True]
+    assert points[2]["metrics"]["sensitivity"]["value"] >= 0.9
+    assert points[0]["proportions"]["accuracy"]["of"] == document["images"]
+    recall = document["rows"][0]["recall_of_kinds"]["PNEUMONIA/"]["value"]
+    assert recall == document["rows"][0]["metrics"]["sensitivity"]["value"]
+
+
+def test_another_reference_turns_the_sign(cxr, world):
+    assert cxr("cnn5", "edge", "--out", "one")[0] == 0
+    assert cxr("cnn5", "edge", "--out", "other", "--reference", "cnn5", "--margin-metric", "accuracy")[0] == 0
+    first, second = (json.loads((world / name / "results.json").read_text())["reference"] for name in ("one", "other"))
+    assert (second["model"], second["measure"]) == ("cnn5", "accuracy")
+    for measure in ("auc", "accuracy", "brier"):
+        forth, back = (each["models"][0]["differences"][measure] for each in (first, second))
+        assert forth["value"] == pytest.approx(-back["value"])
+        assert forth["low"] == pytest.approx(-back["high"])
+        assert forth["p_value"] == back["p_value"]
+
+
+def test_one_model_alone_has_no_reference(cxr, world):
+    code, out, err = cxr("cnn5", "--out", "alone")
+    assert code == 0
+    assert "difference" not in out
+    assert "reference" not in err
+    assert json.loads((world / "alone" / "results.json").read_text())["reference"] is None
 
 
 def test_help_has_an_example(cxr):
@@ -116,6 +163,16 @@ def test_help_has_an_example(cxr):
             "--images",
             id="no images",
         ),
+        pytest.param(
+            ["cnn5", "edge", "--reference", "vgg16"],
+            2,
+            "--reference vgg16 is none of the models",
+            "cnn5",
+            id="reference",
+        ),
+        pytest.param(["cnn5", "--margin", "2"], 2, "--margin 2", "--margin 0.02", id="margin"),
+        pytest.param(["cnn5", "--margin-metric", "f2"], 2, "there is no such measure", "auc", id="measure"),
+        pytest.param(["cnn5", "--prevalence", "30"], 2, "--prevalence 30", "--prevalence 0.2", id="prevalence"),
         pytest.param(
             ["cnn5", "--out", "manifest.csv"], 2, "manifest.csv is not a folder", "--out DIR", id="out is a file"
         ),

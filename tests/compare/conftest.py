@@ -33,3 +33,25 @@ def judged() -> ModuleType:
 def world(judged, tmp_path_factory):
     """Images, a manifest, and a bundle of each format."""
     return judged.make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def output(tmp_path_factory):
+    """Where the comparison is, and its cache."""
+    return tmp_path_factory.mktemp("compare")
+
+
+@pytest.fixture(scope="session")
+def comparison(judged, world, output):
+    """The world's three bundles compared, with everything that is written."""
+    # NumPy, pandas, TensorFlow: where there are tests that need it.
+    from cxr.compare.comparison import compare
+
+    return compare(
+        world.bundles,
+        world.manifest,
+        output=output / "out",
+        cache_dir=output / "cache",
+        on_progress=judged.quiet,
+        command="cxr compare a b c --manifest <manifest>.csv",
+    )

@@ -15,6 +15,10 @@ import pandas as pd
 from PIL import Image
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
+from cxr.compare.nouns import Draws, Row
+from cxr.compare.predictions import Predictions
+from cxr.compare.rows import model_row
+from cxr.compare.statistics.measures import measured_together, scored
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.manifests.manifest import Manifest, ManifestHeader, SplitPolicy, new_manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
@@ -194,6 +198,13 @@ def write(folder: Path, manifest_hash: str, **changes: Any) -> Bundle:
         "provenance": {"recipe": "hand-set"},
     }
     return write_bundle(folder, BundleInfo(**(fields | changes)))
+
+
+def row_of(bundle: Bundle, predictions: Predictions, manifest: Manifest, draws: Draws, *, name: str) -> Row:
+    """One bundle's row, judged alone."""
+    info, classes = bundle.info, manifest.classes
+    cases = scored(predictions.probabilities(classes), manifest, "test", info.positive_class, info.threshold.value)
+    return model_row(bundle, predictions, cases, measured_together([cases], draws)[0], name=name)
 
 
 def quiet(done: int, total: int, note: str) -> None:

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from cxr.compare.comparison import compare
 from cxr.compare.predictions import predict, read_predictions
-from cxr.compare.report import render_report, words
+from cxr.compare.report import words
 from cxr.compare.results import results
-from cxr.compare.rows import model_row
 from cxr.compare.ruler import check_split
 from cxr.errors import InputError, RulerMismatch
 from cxr.manifests.manifest import new_manifest
-
-MAX_REPORT_BYTES = 3_000_000
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    return tmp_path_factory.mktemp("compare")
-
-
-@pytest.fixture(scope="module")
-def comparison(judged, world, output):
-    return compare(
-        world.bundles,
-        world.manifest,
-        output=output / "out",
-        cache_dir=output / "cache",
-        on_progress=judged.quiet,
-        command="cxr compare a b c --manifest <manifest>.csv",
-    )
-
-
-@pytest.fixture(scope="module")
-def page(comparison) -> str:
-    return comparison.report_path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +22,13 @@ def document(comparison):
     return json.loads(comparison.results_path.read_text(encoding="utf-8"))
 
 
-def test_there_is_a_row_for_each_bundle_and_one_for_the_floor(comparison):
-    assert [row.name for row in comparison.rows] == ["cnn5", "custom cnn5", "automl edge", "majority class"]
-    assert [row.kind for row in comparison.rows] == ["model", "model", "model", "floor"]
+FLOORS = ["majority class", "byte count", "32x32 pixels"]
+
+
+def test_there_is_a_row_for_each_bundle_and_one_for_each_floor(comparison):
+    assert [row.name for row in comparison.rows] == ["cnn5", "custom cnn5", "automl edge", *FLOORS]
+    assert [row.kind for row in comparison.rows] == ["model"] * 3 + ["floor"] * 3
+    assert comparison.notes == ()
 
 
 def test_who_trained_it_is_said_and_a_stand_in_is_called_one(comparison):
@@ -61,18 +36,21 @@ def test_who_trained_it_is_said_and_a_stand_in_is_called_one(comparison):
         "local baseline",
         "custom job",
         "AutoML (emulator stand-in)",
-        "nobody: always PNEUMONIA",
+        "floor: always PNEUMONIA",
+        "floor: logistic regression on the file's size alone",
+        "floor: logistic regression on a grey thumbnail",
     ]
 
 
 def test_every_estimate_lies_in_its_interval_and_in_0_to_1(comparison):
     for row in comparison.rows:
-        for name, estimate in row.metrics.items():
+        for name in ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "f1", "auc", "brier"):
+            estimate = row.metrics[name]
             assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1, (row.name, name)
 
 
 def test_the_models_beat_the_floor(comparison):
-    *models, floor = comparison.rows
+    models, floor = comparison.models, comparison.floors[0]
     assert floor.metrics["accuracy"].value == pytest.approx(40 / 60)
     assert (floor.metrics["sensitivity"].value, floor.metrics["specificity"].value) == (1, 0)
     assert floor.metrics["auc"].value == 0.5
@@ -87,7 +65,7 @@ def test_the_threshold_is_the_bundles_own(judged, world, comparison, output):
     for threshold in (0.5, 0.9):
         info = replace(world.keras.info, threshold=replace(world.keras.info.threshold, value=threshold))
         moved = replace(world.keras, info=info)
-        again = model_row(moved, row.predictions, world.manifest, comparison.classes, comparison.draws, name="moved")
+        again = judged.row_of(moved, row.predictions, world.manifest, comparison.draws, name="moved")
         assert again.metrics["sensitivity"].value == pytest.approx((score[positives] >= threshold).mean())
         assert again.metrics["auc"].value == row.metrics["auc"].value
 
@@ -115,7 +93,7 @@ def test_the_order_of_a_bundles_classes_changes_nothing(judged, world, compariso
     for folder in ("there", "back"):
         bundle = read_bundle(tmp_path / folder)
         made = predict(bundle, world.manifest, cache_dir=tmp_path / "cache", on_progress=judged.quiet)
-        rows.append(model_row(bundle, made, world.manifest, comparison.classes, comparison.draws, name=folder))
+        rows.append(judged.row_of(bundle, made, world.manifest, comparison.draws, name=folder))
     assert np.array_equal(rows[0].confusion, rows[1].confusion)
     assert rows[0].metrics == rows[1].metrics
 
@@ -137,7 +115,8 @@ def test_scoring_again_gives_the_same_numbers(judged, world, comparison, output)
     again = compare(
         world.bundles, world.manifest, output=output / "again", cache_dir=output / "fresh", on_progress=judged.quiet
     )
-    assert [row.metrics for row in again.rows] == [row.metrics for row in comparison.rows]
+    # As text: a measure that is not defined is NaN, which equals nothing.
+    assert [repr(row.metrics) for row in again.rows] == [repr(row.metrics) for row in comparison.rows]
 
 
 def test_models_of_the_same_name_are_told_apart(judged, world, output, tmp_path):
@@ -170,7 +149,7 @@ def test_a_refused_comparison_writes_nothing(judged, world, tmp_path):
 
 
 def test_results_hold_the_same_numbers_under_a_version(comparison, document):
-    assert (document["schema"], document["schema_version"]) == ("cxr.comparison", 1)
+    assert (document["schema"], document["schema_version"]) == ("cxr.comparison", 2)
     for row, written in zip(comparison.rows, document["rows"], strict=True):
         assert written["name"] == row.name
         assert written["metrics"]["auc"]["value"] == row.metrics["auc"].value
@@ -190,144 +169,6 @@ def test_results_say_where_every_number_comes_from(world, document):
         "draws": 2000,
         "seed": 20180222,
     }
-
-
-# report.html
-
-
-class Tags(HTMLParser):
-    """Every tag's attributes, and the tags that were not closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.open: list[str] = []
-        self.unbalanced: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag not in {"meta", "link", "br"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.unbalanced.append(tag)
-
-
-@pytest.fixture(scope="module")
-def tags(page) -> Tags:
-    parsed = Tags()
-    parsed.feed(page)
-    return parsed
-
-
-def test_the_report_is_one_file_that_asks_the_network_for_nothing(page, tags):
-    assert len(page.encode()) < MAX_REPORT_BYTES
-    for tag, name, value in tags.attributes:
-        if name in {"src", "href", "xlink:href", "action", "srcset"}:
-            assert (value or "").startswith(("#", "data:")), (tag, name, value)
-    assert "<script" not in page
-    assert not re.search(r"@import|url\((?!#)", page)
-    assert "default-src 'none'" in page
-
-
-def test_the_report_is_well_formed_and_its_ids_are_unique(tags):
-    assert tags.unbalanced == []
-    assert tags.open == []
-    ids = [value for _, name, value in tags.attributes if name == "id"]
-    assert len(ids) == len(set(ids))
-    referred = {value[1:] for _, name, value in tags.attributes if name in {"href", "xlink:href"} and value[0] == "#"}
-    assert referred <= set(ids)
-
-
-def test_the_report_begins_with_what_was_found_in_words(page, comparison):
-    lead = re.search(r'<p class="lead">(.*?)</p>', page)[1]
-    assert lead.startswith("On 60 test images of 20 patients, the area under the ROC curve is ")
-    for row in comparison.models:
-        assert f"for {row.name}" in lead
-    assert page.index('class="lead"') < page.index("<table")
-
-
-def test_the_report_says_what_it_is_not(page):
-    assert "Research use, not a medical device" in page[: page.index("<table")]
-    assert "automl edge was trained by the emulator&#39;s stand-in, not by Google&#39;s AutoML service" in page
-
-
-def test_the_report_shows_plots_matrices_data_and_provenance(world, page, comparison):
-    assert page.count('role="img"') == 5
-    assert page.count('class="matrix"') == 3
-    assert world.manifest.hash in page
-    for bundle in world.bundles:
-        assert bundle.hash in page
-    assert "cxr compare a b c --manifest &lt;manifest&gt;.csv" in page
-    assert "etiology+number" in page
-
-
-def test_plots_follow_the_pages_colours(page):
-    figures = "".join(re.findall(r'<svg viewBox[^>]*role="img".*?</svg>', page, re.DOTALL))
-    assert "var(--model-0)" in figures
-    assert "var(--ink)" in figures
-    assert re.findall(r"#[0-9a-f]{6}\b", figures) == []
-    assert "prefers-color-scheme: dark" in page
-    assert "@media print" in page
-
-
-def test_names_from_files_are_escaped(judged, world, output, tmp_path):
-    evil = judged.keras_bundle(tmp_path / "evil", world.manifest.hash, name='<script>alert("$x$")</script>')
-    made = compare(
-        [evil], world.manifest, output=tmp_path / "o", cache_dir=output / "cache", on_progress=judged.quiet, draws=20
-    )
-    page = render_report(made)
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-
-
-def test_the_report_opens_in_a_browser_in_light_and_dark_without_an_error(comparison, tmp_path):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--enable-logging=stderr",
-    ]
-    flags += [
-        "--enable-logging=stderr",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ]
-    seen = []
-    for name, setting in (("light", "preferredColorScheme=1"), ("dark", "preferredColorScheme=0")):
-        shot = tmp_path / f"{name}.png"
-        done = subprocess.run(
-            [
-                chromium,
-                *flags,
-                f"--blink-settings={setting}",
-                f"--user-data-dir={tmp_path / name}",
-                "--window-size=900,700",
-                f"--screenshot={shot}",
-                comparison.report_path.resolve().as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert "CONSOLE" not in done.stderr
-        seen.append(shot)
-    from PIL import Image
-
-    light, dark = (np.asarray(Image.open(shot).convert("L"), dtype=float) for shot in seen)
-    assert light.mean() > 200
-    assert dark.mean() < 70
 
 
 def test_images_of_unknown_patients_are_not_passed_off_as_patients(judged, world, tmp_path):

@@ -4,22 +4,23 @@ once, a new decision is written whole or not at all."""
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cxr.bundle import Calibration, ModelFormat, Threshold, read_bundle, with_decision
+from cxr.bundle import Calibration, ModelFormat, Threshold, read_bundle, with_decision, write_bundle
 from cxr.compare.comparison import compare
 from cxr.compare.evaluation.decision import check_sensitivity, choose_decision, clean_choice_note
 from cxr.compare.evaluation.judge import _shifts, evaluate
-from cxr.compare.evaluation.measures import Measured
 from cxr.compare.evaluation.page import check_place, write_evaluation
 from cxr.compare.evaluation.words import choice_note, decision, shift_note
 from cxr.compare.nouns import Draws
 from cxr.compare.predictions import predict
 from cxr.compare.predictors import open_predictor
-from cxr.compare.rows import model_row
+from cxr.compare.question import Question
+from cxr.compare.statistics.measures import Measured
 from cxr.errors import RulerMismatch, UsageError
 from cxr.local_baseline.judging.calibration import calibrated
 from cxr.local_baseline.tensorflow_setup import load
@@ -72,9 +73,9 @@ def test_every_format_is_calibrated_once_where_probabilities_are_handed_out(judg
 def test_shared_measures_and_intervals_are_the_comparisons(judged, world, cache_dir):
     for bundle in world.bundles:
         result = judge(judged, bundle, world.manifest, cache_dir)
-        classes = world.manifest.classes
-        row = model_row(bundle, result.predictions, world.manifest, classes, FEW, name="row")
-        for name, estimate in row.metrics.items():
+        row = judged.row_of(bundle, result.predictions, world.manifest, FEW, name="row")
+        assert set(result.metrics) <= set(row.metrics)
+        for name, estimate in ((name, row.metrics[name]) for name in result.metrics):
             assert result.metrics[name].value == pytest.approx(estimate.value), name
             assert result.metrics[name].low == pytest.approx(estimate.low), name
             assert result.metrics[name].high == pytest.approx(estimate.high), name
@@ -87,7 +88,7 @@ def test_comparison_shows_calibrated_scores_of_a_calibrated_bundle(judged, world
     hot = with_decision(bundle, replace(bundle.info.threshold, value=0.6), HOT)
     comparison = compare([world.keras, hot], world.manifest, output=tmp_path / "out", cache_dir=cache_dir,
                          on_progress=judged.quiet, draws=50)  # fmt: skip
-    plain, changed, _ = comparison.rows
+    plain, changed = comparison.models
     classes = world.manifest.classes
     expected = calibrated(plain.predictions.probabilities(classes), HOT)
     assert np.allclose(changed.predictions.probabilities(classes), expected, atol=1e-6)
@@ -288,6 +289,35 @@ def test_three_classes_are_told_one_by_one_and_as_means(judged, three_classes, t
     assert write_evaluation(result, tmp_path / "out").stat().st_size > 10_000
     with pytest.raises(UsageError, match="no threshold decides"):
         check_sensitivity(0.95, three_class_bundle)
+
+
+def test_three_classes_are_compared_class_by_class_and_a_twin_differs_by_nothing(
+    judged, three_classes, three_class_bundle, cache_dir, tmp_path
+):
+    shutil.copytree(three_class_bundle.folder, tmp_path / "twin")
+    info = replace(three_class_bundle.info, name="twin")
+    twin = write_bundle(tmp_path / "twin", info)
+    comparison = compare(
+        [three_class_bundle, twin], three_classes[1], output=tmp_path / "out", cache_dir=cache_dir,
+        on_progress=judged.quiet, question=Question(measure="macro_auc"),
+    )  # fmt: skip
+    first = comparison.rows[0]
+    assert [report.label for report in first.per_class] == ["BACTERIAL", "NORMAL", "VIRAL"]
+    assert [point.name for point in first.points] == ["shipped"]
+    assert first.points[0].threshold is None
+    assert first.metrics["macro_auc"].value == pytest.approx(np.mean([report.auc.value for report in first.per_class]))
+    against = comparison.against.models[0]
+    assert (comparison.against.name, against.name) == ("three", "twin")
+    assert {difference.value for difference in against.differences.values() if not np.isnan(difference.value)} == {0}
+    assert against.verdict == "within the margin"
+    document = json.loads(comparison.results_path.read_text())
+    assert document["reference"]["measure"] == "macro_auc"
+    assert set(document["reference"]["models"][0]["differences_of"]) >= {"BACTERIAL", "NORMAL", "VIRAL"}
+    with pytest.raises(UsageError, match="no threshold decides"):
+        compare(
+            [three_class_bundle], three_classes[1], output=tmp_path / "no", cache_dir=cache_dir,
+            on_progress=judged.quiet, question=Question(sensitivity=0.9),
+        )  # fmt: skip
 
 
 def test_a_bundle_of_other_classes_is_refused(judged, world, three_classes, three_class_bundle, cache_dir):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cxr.compare import probability_metrics as pm
 from cxr.compare.metrics import confusion_matrix, f1_score, precision
+from cxr.compare.ranking import Ranking
 
 CASES = st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.integers(0, 3)), min_size=3, max_size=50)
 
@@ -22,13 +23,13 @@ def arrays(rows: list[tuple[int, bool, int]]) -> tuple[np.ndarray, np.ndarray, n
 @given(CASES)
 def test_average_precision_is_scikit_learns_weights_included(rows: list[tuple[int, bool, int]]) -> None:
     positive, score, weights = arrays(rows)
-    measure = pm.WeightedAveragePrecision(positive, score)
+    ranking = Ranking(positive, score)
     for some in (np.ones(len(score)), weights):
         if some[positive].sum():
             expected = sk.average_precision_score(positive, score, sample_weight=some)
-            assert measure(some[None])[0] == pytest.approx(expected)
+            assert ranking(some[None]).average_precision[0] == pytest.approx(expected)
         else:
-            assert np.isnan(measure(some[None])[0])
+            assert np.isnan(ranking(some[None]).average_precision[0])
 
 
 def test_the_precision_recall_curve_has_scikit_learns_corners() -> None:

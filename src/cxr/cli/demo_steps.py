@@ -278,7 +278,7 @@ def _bring_home(options: DemoOptions, job: Job, out: Out, tell: _Teller) -> Bund
 
 
 def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, out: Out, tell: _Teller) -> Comparison:
-    from cxr.cli.compare import print_comparison
+    from cxr.cli.compare.tables import print_comparison
     from cxr.compare.comparison import compare
 
     tell.step("the comparison: all models on the same test patients")

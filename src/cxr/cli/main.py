@@ -49,7 +49,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(cloud.app, name="cloud")
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(export.app, name="export")
-app.command("compare")(compare.compare)
+app.add_typer(compare.app, name="compare")
 app.add_typer(web.app, name="web")
 app.add_typer(emulator.app, name="emulator")
 

@@ -4,26 +4,34 @@ Images of one patient resemble each other, so patients are drawn, not images: ea
 there are, with replacement, and every image counts as often as its patient was drawn. The interval holds the middle
 95 % of the measure over the draws (percentile method: Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
 chapter 13; clusters: Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+
+A draw is a weight for each patient. Measures take the weights: nothing is copied, and a million images fit.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.metrics import METRICS, Bools, Floats, Ints, WeightedAuc, threshold_metrics
+from cxr.compare.metrics import Bools, Floats, Ints, threshold_metrics
+from cxr.compare.ranking import Ranking
 
 DRAWS = 2_000
 SEED = 20_180_222
 LEVEL = 0.95
-#: How many weights (draws x images) are held at once: 32 MB as float64.
-CHUNK_WEIGHTS = 4_000_000
+#: How many weights (draws x patients) are held at once: 64 MB as float64.
+CHUNK_WEIGHTS = 8_000_000
 
 Name = TypeVar("Name", bound=Hashable)
+#: Weights of the patients [chunk, patients] -> each measure's name and values [chunk].
+Measure = Callable[[Floats], dict[Name, Floats]]
+OnDraws = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +62,47 @@ class Interval:
 
 
 def bootstrap_draws(cases: Cases, *, draws: int = DRAWS, seed: int = SEED) -> dict[str, Floats]:
-    """Every measure of METRICS over `draws` resamples of the patients: name -> float64 [draws].
+    """What the confusion matrix decides, and `auc`, over `draws` resamples of the patients: name -> float64 [draws].
 
     The draws depend on the seed and on the set of patients only: models scored on the same images get the same draws
     (so their differences are paired), in whatever order the rows stand. NaN where a draw lacks a class.
     """
-    keys, patient = np.unique(np.asarray(cases.patients, dtype=np.str_), return_inverse=True)
-    counts = _confusion_by_patient(cases, patient, len(keys))
-    auc = WeightedAuc(cases.is_positive, cases.score)
-    patient_in_order = patient[auc.order]
-    parts: dict[str, list[Floats]] = {name: [] for name in METRICS}
-    for weights in _patient_weights(len(keys), len(patient), draws=draws, seed=seed):
+    patient, patients = patient_numbers(cases.patients)
+    counts = _confusion_by_patient(cases, patient, patients)
+    ranking = Ranking(cases.is_positive, cases.score, patient)
+
+    def measure(weights: Floats) -> dict[str, Floats]:
         matrices = (weights @ counts).reshape(-1, cases.classes, cases.classes)
-        for name, values in threshold_metrics(matrices, cases.positive).items():
-            parts[name].append(values)
-        parts["auc"].append(auc.in_order(weights[:, patient_in_order]))
-    return {name: np.concatenate(values) for name, values in parts.items()}
+        return {**threshold_metrics(matrices, cases.positive), "auc": ranking(weights).auc}
+
+    return resample([measure], patients, draws=draws, seed=seed)[0]
 
 
-def bootstrap_measures(
-    patients: Sequence[str], measure: Callable[[Floats], dict[Name, Floats]], *, draws: int = DRAWS, seed: int = SEED
-) -> dict[Name, Floats]:
-    """Whatever `measure` makes of image weights [chunk, N] (name -> float64 [chunk]), over `draws` resamples of the
-    patients: name -> float64 [draws]. The draws are those of `bootstrap_draws`."""
-    keys, patient = np.unique(np.asarray(patients, dtype=np.str_), return_inverse=True)
-    parts: dict[Name, list[Floats]] = {}
-    for weights in _patient_weights(len(keys), len(patient), draws=draws, seed=seed):
-        for name, values in measure(weights[:, patient]).items():
-            parts.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in parts.items()}
+def patient_numbers(patients: Sequence[str]) -> tuple[NDArray[np.intp], int]:
+    """Each image's patient as a number [N], and how many patients there are. Numbers follow the keys' order, so that
+    the draws do not depend on the rows' order."""
+    keys, number = np.unique(np.asarray(patients, dtype=np.str_), return_inverse=True)
+    return number.reshape(-1), len(keys)
+
+
+def resample(
+    measures: Sequence[Measure[Name]], patients: int, *, draws: int, seed: int, on_draws: OnDraws | None = None
+) -> list[dict[Name, Floats]]:
+    """Each of `measures` over the same `draws` resamples of the patients: name -> float64 [draws]. Differences between
+    them are therefore paired, draw by draw. `on_draws` is told (draws made, draws asked for). Measures run side by side
+    on the machine's cores (NumPy lets go of the interpreter while it adds up)."""
+    parts: list[dict[Name, list[Floats]]] = [{} for _ in measures]
+    done = 0
+    with ThreadPoolExecutor(max_workers=min(len(measures), os.cpu_count() or 1)) as pool:
+        for weights in _patient_weights(patients, draws=draws, seed=seed):
+            made = pool.map(lambda measure, weights=weights: measure(weights), measures)
+            for own, values in zip(parts, made, strict=True):
+                for name, each in values.items():
+                    own.setdefault(name, []).append(each)
+            done += len(weights)
+            if on_draws is not None:
+                on_draws(done, draws)
+    return [{name: np.concatenate(values) for name, values in own.items()} for own in parts]
 
 
 def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:
@@ -103,12 +123,12 @@ def _confusion_by_patient(cases: Cases, patient: NDArray[np.intp], patients: int
     return np.bincount(patient * cells + cell, minlength=patients * cells).reshape(patients, cells).astype(np.float64)
 
 
-def _patient_weights(patients: int, images: int, *, draws: int, seed: int) -> Iterator[Floats]:
+def _patient_weights(patients: int, *, draws: int, seed: int) -> Iterator[Floats]:
     """How often each patient was drawn, [chunk, patients], in chunks that together are `draws` long."""
     generator = np.random.default_rng(seed)
-    chunk = max(1, CHUNK_WEIGHTS // max(images, 1))
+    chunk = max(1, CHUNK_WEIGHTS // max(patients, 1))
     for start in range(0, draws, chunk):
-        size = min(chunk, draws - start)
-        drawn = generator.integers(patients, size=(size, patients))
-        row = np.arange(size)[:, None] * patients
-        yield np.bincount((drawn + row).ravel(), minlength=size * patients).reshape(size, patients).astype(np.float64)
+        weights = np.empty((min(chunk, draws - start), patients))
+        for row in weights:
+            row[:] = np.bincount(generator.integers(patients, size=patients), minlength=patients)
+        yield weights

@@ -10,14 +10,22 @@ from pathlib import Path
 
 from cxr.bundle import Bundle
 from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
+from cxr.compare.context import with_context
+from cxr.compare.floors import Floors, lay_floors
+from cxr.compare.mistakes import mistakes_of
 from cxr.compare.nouns import Comparison, Draws, Provenance, Row
-from cxr.compare.predictions import predict, write_predictions
-from cxr.compare.report import check_report_packages, write_report
-from cxr.compare.results import write_results
-from cxr.compare.rows import majority_row, model_row
+from cxr.compare.overlap import overlap_with
+from cxr.compare.predictions import Predictions, predict, write_predictions
+from cxr.compare.question import Question, check_question, reference_model
+from cxr.compare.report import check_report_packages
+from cxr.compare.rows import floor_row, model_row
 from cxr.compare.ruler import check_ruler
+from cxr.compare.statistics.against_reference import ReferenceComparison, against_reference
+from cxr.compare.statistics.measures import Scored, measured_together, scored
+from cxr.compare.subgroups.groups import groups_of
 from cxr.compare.testset import describe_test_set
 from cxr.compare.versions import installed_versions, machine
+from cxr.compare.writing import write_all
 from cxr.errors import NotAllowed, UsageError
 from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
@@ -39,42 +47,100 @@ def compare(
     command: str | None = None,
     draws: int = DRAWS,
     seed: int = SEED,
+    question: Question | None = None,
+    pictures: bool = True,
 ) -> Comparison:
     """Score every bundle on the manifest's test split (or take its cached predictions), judge them at their own
-    thresholds, with intervals by patient-cluster bootstrap, and write report.html, results.json and the predictions
-    into `output`.
+    thresholds, with intervals by patient-cluster bootstrap, lay the floors beside them, and write all that
+    `write_all` writes, and the predictions, into `output`.
 
     `images`: folder or gs:// URL that the manifest's paths are relative to (None: the manifest's root). `command` is
-    quoted in the report (None: what this process was started with). Raises what `check_ruler` and `predict` raise,
-    before any scoring where that can be known, and MissingPackage when the report's packages are not installed.
+    quoted in the report (None: what this process was started with). `question`: the reference and the margin.
+    `pictures`: show images of the worst mistakes. Raises what `check_ruler`, `check_question`, `reference_model` and
+    `predict` raise, before any scoring where that can be known, and MissingPackage when the report's packages are not
+    installed.
     """
+    question = question or Question()
     check_ruler(bundles, manifest, SPLIT)
+    check_question(question, len(manifest.classes))
+    names = _distinct_names(bundles)
+    reference = reference_model(question, bundles, names)
     check_report_packages()
     _make_folder(output)
-    classes, positive_class = manifest.classes, bundles[0].info.positive_class
-    how = Draws(draws, seed)
-    rows: list[Row] = []
-    for bundle, name in zip(bundles, _distinct_names(bundles), strict=True):
+    made: list[Predictions] = []
+    for bundle in bundles:
         predictions = predict(
             bundle, manifest, images=images, cache_dir=cache_dir, split=SPLIT, on_progress=on_progress
         )
-        write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16])
-        rows.append(model_row(bundle, predictions, manifest, classes, how, name=name))
-    rows.append(majority_row(manifest, SPLIT, classes, positive_class, how))
+        made.append(write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16]))
+    floors = lay_floors(manifest, SPLIT, images=images, cache_dir=cache_dir, on_progress=on_progress)
+    how = Draws(draws, seed)
+    rows, against = _judged(bundles, made, names, floors, manifest, how, question, reference, on_progress)
     comparison = Comparison(
-        classes=classes,
-        positive_class=positive_class,
+        classes=manifest.classes,
+        positive_class=bundles[0].info.positive_class,
         test_set=describe_test_set(manifest, SPLIT),
-        rows=tuple(rows),
+        rows=rows,
         draws=how,
         level=LEVEL,
         provenance=_provenance(command),
         manifest=manifest,
         output=output,
+        against=against,
+        prevalence=question.prevalence,
+        oracle_sensitivity=question.sensitivity,
+        overlap=overlap_with(manifest, manifest, SPLIT),
+        notes=tuple(f"this floor is not laid: {reason}" for reason in floors.left_out),
+        mistakes=mistakes_of(bundles, names, made, manifest, images=images, pictures=pictures, on_progress=on_progress),
     )
-    write_report(comparison, comparison.report_path)
-    write_results(comparison, comparison.results_path)
+    write_all(comparison)
     return comparison
+
+
+def _judged(
+    bundles: Sequence[Bundle],
+    made: Sequence[Predictions],
+    names: Sequence[str],
+    floors: Floors,
+    manifest: Manifest,
+    draws: Draws,
+    question: Question,
+    reference: tuple[int, str],
+    on_progress: Progress,
+) -> tuple[tuple[Row, ...], ReferenceComparison | None]:
+    """The models' rows with their context, the floors' rows, and what the models are worth beside the reference."""
+    cases = [_cases(bundle, predictions, manifest) for bundle, predictions in zip(bundles, made, strict=True)]
+    positive_class = bundles[0].info.positive_class
+    floor_cases = [
+        scored(floor.probabilities, manifest, SPLIT, positive_class, floor.threshold) for floor in floors.laid
+    ]
+    judged = measured_together(
+        [*cases, *floor_cases],
+        draws,
+        question.asked,
+        lambda done, total: on_progress(done, total, "resampling patients"),
+    )
+    own, of_floors = judged[: len(cases)], judged[len(cases) :]
+    floor_rows = [floor_row(*each) for each in zip(floors.laid, floor_cases, of_floors, strict=True)]
+    groups = groups_of(manifest, SPLIT)
+    rows = []
+    for number, (bundle, name) in enumerate(zip(bundles, names, strict=True)):
+        on_progress(number, len(bundles), f"subgroups of {name}")
+        row = model_row(bundle, made[number], cases[number], own[number], name=name)
+        rows.append(with_context(row, cases[number], floor_rows, groups, draws))
+    against = None
+    if len(bundles) > 1:
+        which, reason = reference
+        against = against_reference(
+            names, cases, own, reference=which, reason=reason, measure=question.measure, margin=question.margin
+        )
+    return (*rows, *floor_rows), against
+
+
+def _cases(bundle: Bundle, predictions: Predictions, manifest: Manifest) -> Scored:
+    info = bundle.info
+    probabilities = predictions.probabilities(manifest.classes)
+    return scored(probabilities, manifest, SPLIT, info.positive_class, info.threshold.value)
 
 
 def _make_folder(output: Path) -> None:
@@ -105,7 +171,7 @@ def _distinct_names(bundles: Sequence[Bundle]) -> list[str]:
 
 def _provenance(command: str | None) -> Provenance:
     return Provenance(
-        command=command or shlex.join(sys.argv),
+        command=command or shlex.join(["cxr", *sys.argv[1:]]),
         created=datetime.now(UTC),
         versions=installed_versions(),
         machine=machine(),

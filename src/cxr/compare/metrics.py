@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-#: The measures of every table, in the order in which they are shown.
-METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
+#: What a confusion matrix decides, in the order in which it is shown. `ppv`, `npv` and `f1` are of the positive class.
+DECIDED = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,23 @@ def specificity(matrix: Floats | Ints, positive: int) -> Floats:
     return ratio(negatives - (called - matrix[..., positive, positive]), negatives)
 
 
+def negative_predictive_value(matrix: Floats | Ints, positive: int) -> Floats:
+    """Share of the cases not called positive that are not of the positive class; [..., K, K] -> [...]."""
+    total = matrix.sum(axis=(-2, -1))
+    cleared = total - matrix[..., :, positive].sum(axis=-1)
+    missed = matrix[..., positive, :].sum(axis=-1) - matrix[..., positive, positive]
+    return ratio(cleared - missed, cleared)
+
+
+def predictive_values(sensitivity: Floats, specificity: Floats, prevalence: float) -> tuple[Floats, Floats]:
+    """Positive and negative predictive value where the share `prevalence` (0..1) of the cases is positive: Bayes's
+    theorem with the test's own sensitivity and specificity, [...] each -> [...] each. (Altman and Bland, Diagnostic
+    tests 2: predictive values, BMJ 309 (1994) 102.)"""
+    found, missed = sensitivity * prevalence, (1 - sensitivity) * prevalence
+    alarms, cleared = (1 - specificity) * (1 - prevalence), specificity * (1 - prevalence)
+    return ratio(found, found + alarms), ratio(cleared, cleared + missed)
+
+
 def precision(matrix: Floats | Ints, number: int) -> Floats:
     """Share of the cases called class `number` that are of it; [..., K, K] -> [...]."""
     return ratio(matrix[..., number, number], matrix[..., :, number].sum(axis=-1))
@@ -85,49 +102,16 @@ def f1_score(matrix: Floats | Ints, number: int) -> Floats:
 
 
 def threshold_metrics(matrix: Floats | Ints, positive: int) -> dict[str, Floats]:
-    """All measures that a confusion matrix decides, by name."""
+    """All of DECIDED, by name."""
     return {
         "accuracy": accuracy(matrix),
         "balanced_accuracy": balanced_accuracy(matrix),
         "sensitivity": sensitivity(matrix, positive),
         "specificity": specificity(matrix, positive),
+        "ppv": precision(matrix, positive),
+        "npv": negative_predictive_value(matrix, positive),
+        "f1": f1_score(matrix, positive),
     }
-
-
-def roc_auc(positive: Bools, score: Floats, weights: Floats | None = None) -> Floats:
-    """Area under the ROC curve: the chance that a positive case scores above a negative one, ties counting one half.
-
-    `positive` and `score` have shape [N]; `weights`, when given, [..., N] non-negative case weights, one curve for
-    each leading index. Result [...]; NaN where a class has no weight. Mann-Whitney's U over ranked scores (Hanley and
-    McNeil, Radiology 143 (1982) 29-36), here with weights.
-    """
-    return WeightedAuc(positive, score)(np.ones(len(score)) if weights is None else weights)
-
-
-class WeightedAuc:
-    """`roc_auc` for many sets of weights of the same cases: the scores are sorted once."""
-
-    def __init__(self, positive: Bools, score: Floats) -> None:
-        #: The cases in order of their scores: weights given to `in_order` must stand in this order.
-        self.order = np.argsort(score, kind="stable")
-        ordered = score[self.order]
-        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(score) else np.zeros(0, np.intp)
-        self._positive = positive[self.order].astype(np.float64)
-
-    def __call__(self, weights: Floats) -> Floats:
-        """AUC for weights [..., N] in the order in which the cases were given."""
-        return self.in_order(weights[..., self.order])
-
-    def in_order(self, weights: Floats) -> Floats:
-        """AUC for weights [..., N] that already stand in the order `order`."""
-        if not len(self._starts):
-            return np.full(weights.shape[:-1], np.nan)
-        of_positives = weights * self._positive
-        positives = np.add.reduceat(of_positives, self._starts, axis=-1)
-        negatives = np.add.reduceat(weights - of_positives, self._starts, axis=-1)
-        negatives_below = np.cumsum(negatives, axis=-1) - negatives
-        wins = (positives * (negatives_below + negatives / 2)).sum(axis=-1)
-        return ratio(wins, positives.sum(axis=-1) * negatives.sum(axis=-1))
 
 
 def roc_curve(positive: Bools, score: Floats) -> RocCurve:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 from cxr.bundle import Bundle, Threshold
+from cxr.compare.deployments import Deployment
+from cxr.compare.effort import Effort
+from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.metrics import Ints, RocCurve
+from cxr.compare.mistakes import ModelMistakes
+from cxr.compare.overlap import Overlap
 from cxr.compare.predictions import Predictions
+from cxr.compare.statistics.against_reference import ReferenceComparison
+from cxr.compare.statistics.intervals import Proportion
+from cxr.compare.subgroups.judge import GroupResult, worst_group
 from cxr.compare.testset import TestSet
 from cxr.manifests.manifest import Manifest
+
+__all__ = [
+    "ClassReport",
+    "Comparison",
+    "Draws",
+    "Estimate",
+    "JudgedPoint",
+    "PointName",
+    "Provenance",
+    "Row",
+    "RowKind",
+]
 
 REPORT_FILE = "report.html"
 RESULTS_FILE = "results.json"
@@ -26,26 +46,50 @@ class RowKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A measure on the test split and its interval (NaN where it is not defined); all in 0..1."""
+class ClassReport:
+    """One class against the rest. `support`: its images; `auc` and `average_precision` are of its probability."""
 
-    value: float
-    low: float
-    high: float
+    label: str
+    support: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    auc: Estimate
+    average_precision: Estimate
 
 
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """How intervals are made: the number of resamples and their seed."""
+class PointName(StrEnum):
+    """Where a threshold comes from: with the bundle, one half, or (for show only) from the test split itself."""
 
-    count: int
-    seed: int
+    SHIPPED = "shipped"
+    HALF = "half"
+    ORACLE = "oracle"
+
+
+@dataclass(frozen=True)
+class JudgedPoint:
+    """What one threshold gives on the test split (None: the most probable class is called). `proportions` are counts
+    with exact intervals, which take images as independent. A point that `is_oracle` was chosen on these very images:
+    nobody can work at it, and it supports no claim."""
+
+    name: PointName
+    threshold: float | None
+    metrics: Mapping[str, Estimate]
+    proportions: Mapping[str, Proportion]
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether the test split chose the threshold."""
+        return self.name is PointName.ORACLE
 
 
 @dataclass(frozen=True)
 class Row:
     """Everything that table and report say of one model. `confusion` [K, K] has the truth in rows, classes in the
-    comparison's order; `latency_ms`, `model_size_bytes` and `threshold` are None for a floor."""
+    comparison's order; `latency_ms`, `model_size_bytes` and `threshold` are None for a floor. `metrics` are at the
+    bundle's own threshold, `points` at that and at others. `floors_not_cleared`: floors whose AUC is not below the
+    model's interval, the highest first; `groups`, `effort` and `deployments` (its
+    verified exports) are a model's."""
 
     name: str
     kind: RowKind
@@ -59,6 +103,19 @@ class Row:
     model_size_bytes: int | None = None
     bundle: Bundle | None = None
     predictions: Predictions | None = None
+    points: tuple[JudgedPoint, ...] = ()
+    per_class: tuple[ClassReport, ...] = ()
+    #: The share called by their label of each kind of image, label/etiology ("label/" where the name does not tell).
+    kinds: Mapping[str, Estimate] = field(default_factory=dict)
+    floors_not_cleared: tuple[str, ...] = ()
+    groups: tuple[GroupResult, ...] = ()
+    effort: Effort | None = None
+    deployments: tuple[Deployment, ...] = ()
+
+    @property
+    def worst_group(self) -> GroupResult | None:
+        """The subgroup of the lowest AUC, of those with enough images to say."""
+        return worst_group(self.groups)
 
     @property
     def operating_point(self) -> tuple[float, float]:
@@ -89,6 +146,23 @@ class Comparison:
     provenance: Provenance
     manifest: Manifest
     output: Path
+    #: None where there is one model only.
+    against: ReferenceComparison | None = None
+    #: The share of positive images for which predictive values are given beside the test's own; None: for no other.
+    prevalence: float | None = None
+    #: The sensitivity of the oracle's point; None: not shown.
+    oracle_sensitivity: float | None = None
+    #: What the test split shares with train and validation of the same manifest; None: not looked at.
+    overlap: Overlap | None = None
+    #: What could not be done, and why.
+    notes: tuple[str, ...] = ()
+    #: Each model's worst mistakes, with pictures where they may be shown.
+    mistakes: tuple[ModelMistakes, ...] = ()
+
+    @property
+    def floors(self) -> tuple[Row, ...]:
+        """The rows that are floors."""
+        return tuple(row for row in self.rows if row.kind is RowKind.FLOOR)
 
     @property
     def models(self) -> tuple[Row, ...]:

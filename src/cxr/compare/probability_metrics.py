@@ -38,29 +38,6 @@ class ReliabilityBin:
     share_true: float
 
 
-class WeightedAveragePrecision:
-    """Average precision for many sets of weights of the same cases: the scores are sorted once.
-
-    The sum over the thresholds of (recall gained) x precision, without interpolation (as scikit-learn's
-    `average_precision_score`); cases of equal score come in together.
-    """
-
-    def __init__(self, positive: Bools, score: Floats) -> None:
-        self._order = np.argsort(-score, kind="stable")
-        ordered = score[self._order]
-        self._ends = np.r_[np.flatnonzero(np.diff(ordered)), len(score) - 1] if len(score) else np.zeros(0, np.intp)
-        self._positive = positive[self._order].astype(np.float64)
-
-    def __call__(self, weights: Floats) -> Floats:
-        """Average precision for weights [..., N] in the order in which the cases were given."""
-        ordered = weights[..., self._order]
-        found = np.cumsum(ordered * self._positive, axis=-1)[..., self._ends]
-        called = np.cumsum(ordered, axis=-1)[..., self._ends]
-        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-        gained = np.diff(found, axis=-1, prepend=0.0)
-        return ratio((gained * precision).sum(axis=-1), found[..., -1])
-
-
 def precision_recall_curve(positive: Bools, score: Floats) -> PrecisionRecallCurve:
     """One corner for each distinct score, from the highest on."""
     order = np.argsort(-score, kind="stable")
@@ -88,9 +65,22 @@ def weighted_mean(values: Floats, weights: Floats) -> Floats:
     return ratio(weights @ values, weights.sum(axis=-1))
 
 
+def stated(probabilities: Floats, truth: Ints, positive: int) -> tuple[Floats, Bools]:
+    """What probabilities [N, K] stated of each case, and whether it came true: [N] each. Two classes: the positive
+    class's probability; more: that of the most probable class."""
+    if probabilities.shape[1] == 2:
+        return probabilities[:, positive], np.asarray(truth == positive, dtype=np.bool_)
+    return probabilities.max(axis=1), np.asarray(probabilities.argmax(axis=1) == truth, dtype=np.bool_)
+
+
+def bin_numbers(probability: Floats, bins: int = BINS) -> Ints:
+    """Which bin of a reliability diagram each probability [N] in 0..1 is in: 0..bins-1."""
+    return np.asarray(np.minimum((probability * bins).astype(np.int64), bins - 1))
+
+
 def reliability(probability: Floats, came_true: Bools, bins: int = BINS) -> tuple[ReliabilityBin, ...]:
     """The reliability diagram's bins that have cases: probabilities [N] in 0..1 and whether each came true."""
-    number = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    number = bin_numbers(probability, bins)
     made = []
     for bin_number in np.unique(number):
         inside = number == bin_number

@@ -8,12 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cxr.compare.nouns import Comparison, Row
+from cxr.compare.mistakes import Mistake, ModelMistakes
+from cxr.compare.nouns import Comparison, JudgedPoint, Row
+from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
+from cxr.compare.statistics.measures import WHOLE
+from cxr.compare.subgroups.judge import GroupResult
 from cxr.files import write_text_atomically
 
 SCHEMA = "cxr.comparison"
 #: Raised whenever a field changes its meaning or goes.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def write_results(comparison: Comparison, path: Path) -> None:
@@ -25,6 +29,7 @@ def write_results(comparison: Comparison, path: Path) -> None:
 def results(comparison: Comparison) -> dict[str, Any]:
     """The comparison as plain JSON values."""
     provenance = comparison.provenance
+    mistakes = {each.name: each for each in comparison.mistakes}
     document = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -49,7 +54,12 @@ def results(comparison: Comparison) -> dict[str, Any]:
             "draws": comparison.draws.count,
             "seed": comparison.draws.seed,
         },
-        "rows": [_row(row) for row in comparison.rows],
+        "prevalence": comparison.prevalence,
+        "oracle_sensitivity": comparison.oracle_sensitivity,
+        "rows": [_row(row, mistakes.get(row.name)) for row in comparison.rows],
+        "reference": _reference(comparison.against) if comparison.against else None,
+        "overlap": asdict(comparison.overlap) if comparison.overlap else None,
+        "notes": list(comparison.notes),
         "provenance": {
             "command": provenance.command,
             "versions": dict(provenance.versions),
@@ -60,7 +70,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
     return plain
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: Row, mistakes: ModelMistakes | None) -> dict[str, Any]:
     bundle = row.bundle
     return {
         "name": row.name,
@@ -69,9 +79,18 @@ def _row(row: Row) -> dict[str, Any]:
         "stand_in": row.stand_in,
         "metrics": {name: asdict(estimate) for name, estimate in row.metrics.items()},
         "confusion": row.confusion.tolist(),
+        "operating_points": [_point(point) for point in row.points],
+        "per_class": [asdict(report) for report in row.per_class],
+        "recall_of_kinds": {kind: asdict(estimate) for kind, estimate in row.kinds.items()},
         "threshold": asdict(row.threshold) if row.threshold else None,
         "model_size_bytes": row.model_size_bytes,
         "latency_ms": row.latency_ms,
+        "effort": asdict(row.effort) if row.effort else None,
+        "deployments": [asdict(deployment) for deployment in row.deployments],
+        "floors_not_cleared": list(row.floors_not_cleared),
+        "subgroups": [_group(result) for result in row.groups],
+        "worst_subgroup": row.worst_group.group.name if row.worst_group else None,
+        "surest_mistakes": [_mistake(each) for each in mistakes.shown] if mistakes else [],
         "roc": {
             "false_positive_rate": [round(float(rate), 6) for rate in row.roc.false_positive_rate],
             "true_positive_rate": [round(float(rate), 6) for rate in row.roc.true_positive_rate],
@@ -87,6 +106,65 @@ def _row(row: Row) -> dict[str, Any]:
         else None,
         "predictions_sha256": row.predictions.header.rows_sha256 if row.predictions else None,
     }
+
+
+def _group(result: GroupResult) -> dict[str, Any]:
+    return {
+        "family": result.group.family,
+        "name": result.group.name,
+        "completed_with_all_others": result.group.completed,
+        "positives": result.positives,
+        "negatives": result.negatives,
+        "patients": result.patients,
+        "judged": result.is_judged,
+        **{name: asdict(getattr(result, name)) for name in ("auc", "sensitivity", "specificity", "difference")},
+    }
+
+
+def _mistake(mistake: Mistake) -> dict[str, Any]:
+    return {name: getattr(mistake, name) for name in ("path", "truth", "called", "probability")}
+
+
+def _point(point: JudgedPoint) -> dict[str, Any]:
+    return {
+        "name": point.name.value,
+        "threshold": point.threshold,
+        "chosen_on_these_images": point.is_oracle,
+        "metrics": {name: asdict(estimate) for name, estimate in point.metrics.items()},
+        "proportions": {name: asdict(proportion) for name, proportion in point.proportions.items()},
+    }
+
+
+def _reference(against: ReferenceComparison) -> dict[str, Any]:
+    return {
+        "model": against.name,
+        "chosen_as": against.reason,
+        "measure": against.measure,
+        "margin": against.margin,
+        "models": [_against(model) for model in against.models],
+    }
+
+
+def _against(model: AgainstReference) -> dict[str, Any]:
+    """Differences are model less reference: `differences` at the bundle's own threshold, `differences_of` those of
+    classes, kinds of image and other operating points."""
+    of_others: dict[str, dict[str, Any]] = {}
+    for (measure, of), difference in model.differences.items():
+        if of != WHOLE:
+            of_others.setdefault(of.removeprefix("@"), {})[measure] = asdict(difference)
+    return {
+        "model": model.name,
+        "verdict": model.verdict.value,
+        "differences": {measure: asdict(each) for (measure, of), each in model.differences.items() if of == WHOLE},
+        "differences_of": of_others,
+        "delong": {**asdict(model.delong), **_tested(model, "delong")},
+        "delong_patients": {**asdict(model.delong_patients), **_tested(model, "delong_patients")},
+        "mcnemar": {of: {**asdict(counts), **_tested(model, f"mcnemar_{of}")} for of, counts in model.mcnemar.items()},
+    }
+
+
+def _tested(model: AgainstReference, test: str) -> dict[str, float]:
+    return asdict(model.tests[test])
 
 
 def plain_values(value: Any) -> Any:

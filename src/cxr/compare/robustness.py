@@ -23,12 +23,12 @@ from cxr.compare.metrics import (
     accuracy,
     confusion_matrix,
     predicted_classes,
-    roc_auc,
     sensitivity,
     specificity,
 )
 from cxr.compare.nouns import Draws, Estimate
 from cxr.compare.predictors import open_predictor
+from cxr.compare.ranking import roc_auc
 from cxr.compare.ruler import check_ruler
 from cxr.errors import InputError
 from cxr.files import write_text_atomically

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from cxr.bundle import Bundle, ModelFormat, Origin
-from cxr.compare.bootstrap import Cases, bootstrap_draws, percentile_interval
-from cxr.compare.metrics import (
-    METRICS,
-    Floats,
-    Ints,
-    RocCurve,
-    confusion_matrix,
-    predicted_classes,
-    roc_auc,
-    roc_curve,
-    threshold_metrics,
-)
-from cxr.compare.nouns import Draws, Estimate, Row, RowKind
+from cxr.compare.floors import Floor
+from cxr.compare.metrics import DECIDED, confusion_matrix, predicted_classes, roc_curve
+from cxr.compare.nouns import ClassReport, Estimate, JudgedPoint, PointName, Row, RowKind
 from cxr.compare.predictions import Predictions
-from cxr.manifests.manifest import Manifest
+from cxr.compare.statistics.intervals import proportions
+from cxr.compare.statistics.measures import HALF, HALF_THRESHOLD, ORACLE, WHOLE, Measured, Scored
 
 TRAINED_BY: Mapping[Origin, str] = {
     Origin.BASELINE: "local baseline",
@@ -30,55 +19,53 @@ TRAINED_BY: Mapping[Origin, str] = {
     Origin.IMPORTED: "imported",
 }
 STAND_IN = "(emulator stand-in)"
-FLOOR_NAME = "majority class"
+#: The measures that depend on the threshold.
+AT_A_POINT = (*DECIDED, "ppv_at_prevalence", "npv_at_prevalence")
 
 
-def model_row(
-    bundle: Bundle, predictions: Predictions, manifest: Manifest, classes: tuple[str, ...], draws: Draws, *, name: str
-) -> Row:
-    """Judge one model's predictions at the threshold that travels in its bundle; nothing is chosen on the test
-    split."""
-    positive = classes.index(bundle.info.positive_class)
-    metrics, confusion, roc = _judge(
-        predictions.probabilities(classes),
-        positive,
-        bundle.info.threshold.value,
-        manifest,
-        predictions.header.split,
-        draws,
-    )
+def model_row(bundle: Bundle, predictions: Predictions, cases: Scored, measured: Measured, *, name: str) -> Row:
+    """One model's row: judged at the threshold that travels in its bundle; nothing is chosen on the test split."""
     return Row(
         name=name,
         kind=RowKind.MODEL,
         trained_by=trained_by(bundle),
-        metrics=metrics,
-        confusion=confusion,
-        roc=roc,
+        metrics=_at(measured, WHOLE),
+        confusion=confusion_matrix(cases.truth, cases.called, len(cases.classes)),
+        roc=roc_curve(cases.is_positive, cases.score),
         stand_in=bundle.info.stand_in,
         threshold=bundle.info.threshold,
         latency_ms=predictions.header.latency_ms,
         model_size_bytes=None if bundle.info.format is ModelFormat.PREDICTIONS else bundle.model_size_bytes,
         bundle=bundle,
         predictions=predictions,
+        points=_points(cases, measured, bundle.info.threshold.value),
+        per_class=class_reports(cases, measured) if not cases.is_binary else (),
+        kinds={kind: measured.estimate("recall", kind) for kind in sorted(set(cases.kinds))},
     )
 
 
-def majority_row(manifest: Manifest, split: str, classes: tuple[str, ...], positive_class: str, draws: Draws) -> Row:
-    """The floor that calls every image the commonest class of the training split (of the judged split when there is
-    no other)."""
-    learned_from = manifest.split("train")["label"]
-    labels = learned_from if len(learned_from) else manifest.split(split)["label"]
-    majority = str(labels.value_counts().sort_index().idxmax())
-    probabilities = np.zeros((len(manifest.split(split)), len(classes)))
-    probabilities[:, classes.index(majority)] = 1.0
-    metrics, confusion, roc = _judge(probabilities, classes.index(positive_class), 0.5, manifest, split, draws)
+def floor_row(floor: Floor, cases: Scored, measured: Measured) -> Row:
+    """A floor's row."""
     return Row(
-        name=FLOOR_NAME,
+        name=floor.name,
         kind=RowKind.FLOOR,
-        trained_by=f"nobody: always {majority}",
-        metrics=metrics,
-        confusion=confusion,
-        roc=roc,
+        trained_by=f"floor: {floor.learned}",
+        metrics=_at(measured, WHOLE),
+        confusion=confusion_matrix(cases.truth, cases.called, len(cases.classes)),
+        roc=roc_curve(cases.is_positive, cases.score),
+    )
+
+
+def class_reports(cases: Scored, measured: Measured) -> tuple[ClassReport, ...]:
+    """Each class against the rest."""
+    measures = ("precision", "recall", "f1", "auc", "average_precision")
+    return tuple(
+        ClassReport(
+            name,
+            int((cases.truth == number).sum()),
+            **{measure: measured.estimate(measure, name) for measure in measures},
+        )
+        for number, name in enumerate(cases.classes)
     )
 
 
@@ -88,23 +75,24 @@ def trained_by(bundle: Bundle) -> str:
     return f"{who} {STAND_IN}" if bundle.info.stand_in else who
 
 
-def _judge(
-    probabilities: Floats, positive: int, threshold: float, manifest: Manifest, split: str, draws: Draws
-) -> tuple[dict[str, Estimate], Ints, RocCurve]:
-    rows = manifest.split(split)
-    classes = manifest.classes
-    truth = np.asarray(rows["label"].map({name: index for index, name in enumerate(classes)}), dtype=np.int64)
-    cases = Cases(
-        truth=truth,
-        predicted=predicted_classes(probabilities, positive, threshold),
-        score=probabilities[:, positive],
-        patients=rows["patient"].tolist(),
-        classes=len(classes),
-        positive=positive,
+def _at(measured: Measured, point: str) -> dict[str, Estimate]:
+    return {name: measured.estimate(name, point) for name in measured.names(point)}
+
+
+def _points(cases: Scored, measured: Measured, own_threshold: float) -> tuple[JudgedPoint, ...]:
+    """The shipped point, and where a threshold decides one half and, if asked for, the test's own."""
+    count = len(cases.classes)
+    decided = {name: measured.estimate(name) for name in measured.names(WHOLE) if name in AT_A_POINT}
+    matrix = confusion_matrix(cases.truth, cases.called, count)
+    shipped = JudgedPoint(
+        PointName.SHIPPED, own_threshold if cases.is_binary else None, decided, proportions(matrix, cases.positive)
     )
-    matrix = confusion_matrix(cases.truth, cases.predicted, cases.classes)
-    values = {**threshold_metrics(matrix, positive), "auc": roc_auc(cases.is_positive, cases.score)}
-    resampled = bootstrap_draws(cases, draws=draws.count, seed=draws.seed)
-    intervals = {name: percentile_interval(resampled[name]) for name in METRICS}
-    estimates = {name: Estimate(float(values[name]), intervals[name].low, intervals[name].high) for name in METRICS}
-    return estimates, matrix, roc_curve(cases.is_positive, cases.score)
+    others = {HALF: (PointName.HALF, HALF_THRESHOLD), ORACLE: (PointName.ORACLE, measured.oracle_threshold)}
+    made = [shipped]
+    for point, (name, threshold) in others.items():
+        if not cases.is_binary or threshold is None:
+            continue
+        called = predicted_classes(cases.probabilities, cases.positive, threshold)
+        matrix = confusion_matrix(cases.truth, called, count)
+        made.append(JudgedPoint(name, threshold, _at(measured, point), proportions(matrix, cases.positive)))
+    return tuple(made)

@@ -22,6 +22,10 @@ ETIOLOGIES: Final = {"bacteria": "bacterial", "virus": "viral", "BACTERIA": "bac
 #: How the key of an image begins whose name tells no patient: it is its own.
 UNKNOWN_PREFIX: Final = "image:"
 
+#: How a patient's key ends where patients were counted: person-bacterial-123, IM-115, NORMAL2-IM-383. (Python's int()
+#: refuses thousands of digits.)
+_COUNTER: Final = re.compile(r"(?P<series>.*?)(?P<number>[0-9]{1,18})")
+
 
 @dataclass(frozen=True, slots=True)
 class NamePattern:
@@ -87,6 +91,12 @@ def patient_of(path: str, reading: str = DEFAULT_READING) -> Patient:
         between = f"-{etiology or kind.lower()}" if kind and reading == DEFAULT_READING else ""
         return Patient(f"{prefix}{between}-{number}", etiology, True)
     return unknown_patient(path)
+
+
+def counter_of(key: str) -> tuple[str, int] | None:
+    """Series and number of a patient's key (`IM-154`: ("IM-", 154)); None for a patient that is not counted."""
+    found = None if key.startswith(UNKNOWN_PREFIX) else _COUNTER.fullmatch(key)
+    return (found["series"], int(found["number"])) if found else None
 
 
 def unknown_patient(path: str, etiology: str = "") -> Patient:

@@ -54,7 +54,7 @@ def cases_of_mistakes(
     on_progress: Advance,
 ) -> list[Case]:
     """The mistakes on a split, the one with the largest probability of the wrong class first."""
-    from cxr.compare.metrics import predicted_classes
+    from cxr.compare.mistakes import surest_mistakes
     from cxr.compare.predictions import predict
     from cxr.local_baseline.explain.nouns import Case
     from cxr.local_baseline.images.cache import images_root
@@ -69,16 +69,14 @@ def cases_of_mistakes(
         raise InputError(f"the {split} split has images of {unknown[0]}, which {bundle.folder} does not tell apart")
     predictions = predict(bundle, manifest, images=images, cache_dir=cache_dir, split=split, on_progress=on_progress)
     probabilities = predictions.probabilities(info.classes)
-    called = predicted_classes(probabilities, info.classes.index(info.positive_class), info.threshold.value)
-    truth = np.array([info.classes.index(label) for label in predictions.frame["label"]])
-    wrong = np.flatnonzero(called != truth)
-    surest = wrong[np.argsort(-probabilities[wrong, called[wrong]], kind="stable")][:count]
+    wrong, called = surest_mistakes(bundle, predictions)
     read, _ = reader(images or images_root(manifest))
     cases = []
-    for row in surest:
+    for row in wrong[:count]:
         path = str(predictions.frame["path"].iloc[row])
         scores = dict(zip(info.classes, map(float, probabilities[row]), strict=True))
-        cases.append(Case(path, read(path), info.classes[truth[row]], scores, info.classes[called[row]]))
+        truth = str(predictions.frame["label"].iloc[row])
+        cases.append(Case(path, read(path), truth, scores, info.classes[called[row]]))
     return cases
 
 

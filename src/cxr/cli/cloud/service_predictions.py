@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, read_bundle, write_bundle
+import numpy as np
+
+from cxr.bundle import Bundle, ModelFormat, Origin, read_bundle
 from cxr.cloud.exporting.automl import SERVICE_THRESHOLD
 from cxr.cloud.scores import SPLIT, Scores
-from cxr.compare.predictions import (
-    KEY_COLUMNS,
-    PROBABILITY_PREFIX,
-    Predictions,
-    PredictionsHeader,
-    write_predictions,
-)
-from cxr.compare.versions import installed_versions
+from cxr.compare.predictions_bundle import Answers
+from cxr.compare.predictions_bundle import write_answers as write_predictions_bundle
 from cxr.errors import InputError, UsageError
-from cxr.folders import check_own_files, check_replaceable, check_writable, replaced_folder
+from cxr.folders import check_own_files, check_replaceable, check_writable
 from cxr.importing.contracts import AUTOML_PREPROCESSING
-from cxr.labels import task_of
 from cxr.manifests.manifest import Manifest
-
-#: The folder of the predictions in their bundle.
-FOLDER = "predictions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,43 +51,21 @@ def _is_of(folder: Path, job_id: str) -> bool:
 
 def write_answers(folder: Path, manifest: Manifest, scores: Scores, answered: Answered) -> Bundle:
     """The answers for the manifest's test split as a bundle at `folder`, which appears whole or not at all."""
-    frame = manifest.split(SPLIT)[KEY_COLUMNS].reset_index(drop=True)
-    for column, name in enumerate(scores.classes):
-        frame[PROBABILITY_PREFIX + name] = [scores.rows[path][column] for path in frame["path"]]
-    header = PredictionsHeader(
-        bundle_hash="",  # the bundle is written after its predictions
-        bundle_name=answered.name,
-        manifest_hash=manifest.hash,
-        task=task_of(scores.classes),
-        split=SPLIT,
-        classes=scores.classes,
-        latency_ms=None,
-        stand_in=answered.stand_in,
-        images=len(frame),
-        versions=installed_versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    info = BundleInfo(
+    rows = [scores.rows[path] for path in manifest.split(SPLIT)["path"]]
+    answers = Answers(
         name=answered.name,
         origin=Origin.AUTOML,
-        format=ModelFormat.PREDICTIONS,
-        model_path=FOLDER,
+        split=SPLIT,
         classes=scores.classes,
-        positive_class=manifest.positive_class,
-        task=task_of(scores.classes),
-        preprocessing=AUTOML_PREPROCESSING,
+        probabilities=np.array(rows, dtype=np.float64).reshape(len(rows), len(scores.classes)),
         threshold=SERVICE_THRESHOLD,
-        manifest_hash=manifest.hash,
         stand_in=answered.stand_in,
+        preprocessing=AUTOML_PREPROCESSING,
         provenance={
             **answered.provenance,
             "predicted": answered.way,
             "preprocessing": "the service's own, on the files as they are; the contract above was not used",
         },
-        versions={"cxr": installed_versions()["cxr"]},
-        cost=dict(answered.cost),
+        cost=answered.cost,
     )
-    with replaced_folder(folder) as staging:
-        write_predictions(Predictions(frame, header), staging / FOLDER)
-        write_bundle(staging, info)
-    return read_bundle(folder)
+    return write_predictions_bundle(folder, manifest, answers)

@@ -74,11 +74,16 @@ def verify_command(
     _print(out, verification)
     out.result("export.verify", verification_document(verification))
     out.say(f"verification: {path}. Research use, not a medical device.")
-    if verification.failed:
-        names = ", ".join(dict.fromkeys(check.format.name for check in verification.failed))
+    _refuse_failed(verification, bundle_folder)
+
+
+def _refuse_failed(verification: Verification, folder: Path) -> None:
+    names = list(dict.fromkeys(check.format.name for check in verification.failed))
+    if names:
+        options = " ".join(f"--allow {name}" for name in names)
         raise CheckFailed(
-            f"{names}: beyond the tolerance, and refused for shipping",
-            hint=f"to ship nevertheless: cxr export verify {bundle_folder} --allow {names.split(', ')[0]}",
+            f"{', '.join(names)}: beyond the tolerance, and refused for shipping",
+            hint=f"to ship nevertheless: cxr export verify {folder} {options}",
         )
 
 

@@ -20,9 +20,9 @@ from cxr.compare.crossval.nouns import (
     FoldResult,
     Spread,
 )
-from cxr.compare.evaluation.measures import WHOLE, Scored, measured, scored, values_of
 from cxr.compare.nouns import Draws
 from cxr.compare.predictions import predict
+from cxr.compare.statistics.measures import WHOLE, Scored, measured, scored, values_of
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.images.cache import Progress, cached_images
 from cxr.local_baseline.judging.folds import Fold

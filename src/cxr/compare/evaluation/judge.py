@@ -7,14 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from cxr.bundle import Bundle
 from cxr.compare.bootstrap import DRAWS, SEED, percentile_interval
-from cxr.compare.evaluation.measures import WHOLE, Measured, Scored, measured, scored
 from cxr.compare.evaluation.nouns import (
     Calibratedness,
-    ClassReport,
     EtiologyRecall,
     Evaluation,
     Shift,
@@ -29,8 +25,11 @@ from cxr.compare.probability_metrics import (
     precision_recall_curve,
     reliability,
     squared_errors,
+    stated,
 )
+from cxr.compare.rows import class_reports
 from cxr.compare.ruler import check_ruler, check_split
+from cxr.compare.statistics.measures import WHOLE, Measured, Scored, measured, scored
 from cxr.errors import InputError
 from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.judging.calibration import calibrated
@@ -87,7 +86,7 @@ def evaluate(
         classes=cases.classes,
         positive_class=bundle.info.positive_class,
         metrics=_metrics(cases, result),
-        reports=_reports(cases, result),
+        reports=class_reports(cases, result),
         etiologies=_etiologies(cases, result),
         confusion=confusion_matrix(cases.truth, cases.called, len(cases.classes)),
         roc=roc_curve(is_positive, score),
@@ -120,18 +119,6 @@ def _beside_validation(
 def _metrics(cases: Scored, result: Measured) -> Mapping[str, Estimate]:
     names = DECIDED + PROBABILITY + (MACRO if len(cases.classes) > 2 else ())
     return {name: result.estimate(name) for name in names}
-
-
-def _reports(cases: Scored, result: Measured) -> tuple[ClassReport, ...]:
-    measures = ("precision", "recall", "f1", "auc", "average_precision")
-    return tuple(
-        ClassReport(
-            name,
-            int((cases.truth == number).sum()),
-            **{measure: result.estimate(measure, name) for measure in measures},
-        )
-        for number, name in enumerate(cases.classes)
-    )
 
 
 def _etiologies(cases: Scored, result: Measured) -> tuple[EtiologyRecall, ...]:
@@ -172,12 +159,7 @@ def _uncalibrated(bundle: Bundle, cases: Scored) -> Calibratedness | None:
 
 
 def _calibratedness(cases: Scored, probabilities: Floats) -> Calibratedness:
-    if len(cases.classes) == 2:
-        stated, came_true = probabilities[:, cases.positive], cases.is_positive
-    else:
-        likeliest = probabilities.argmax(axis=1)
-        stated, came_true = probabilities.max(axis=1), np.asarray(likeliest == cases.truth, dtype=np.bool_)
-    bins = reliability(stated, came_true)
+    bins = reliability(*stated(probabilities, cases.truth, cases.positive))
     return Calibratedness(
         brier=float(squared_errors(probabilities, cases.truth).mean()),
         log_loss=float(log_losses(probabilities, cases.truth).mean()),

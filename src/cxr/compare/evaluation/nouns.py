@@ -8,23 +8,10 @@ from datetime import datetime
 
 from cxr.bundle import Bundle
 from cxr.compare.metrics import Ints, RocCurve
-from cxr.compare.nouns import Draws, Estimate
+from cxr.compare.nouns import ClassReport, Draws, Estimate
 from cxr.compare.predictions import Predictions
 from cxr.compare.probability_metrics import PrecisionRecallCurve, ReliabilityBin
 from cxr.manifests.manifest import Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class ClassReport:
-    """One class against the rest. `support`: its images; `auc` and `average_precision` are of its probability."""
-
-    label: str
-    support: int
-    precision: Estimate
-    recall: Estimate
-    f1: Estimate
-    auc: Estimate
-    average_precision: Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from cxr.compare.evaluation.nouns import Evaluation, Shift
 from cxr.compare.nouns import Estimate
 from cxr.compare.report.words import UNKNOWN
+from cxr.compare.titles import TITLES
 from cxr.local_baseline.recipes import ChosenOn
 
-TITLES: Mapping[str, str] = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "macro_auc": "AUC, mean of the classes",
-    "macro_average_precision": "average precision, mean of the classes",
-    "macro_f1": "F1, mean of the classes",
-}
+__all__ = ["TITLES", "choice_note", "decision", "difference", "four", "interval", "shift_note"]
 
 
 def four(value: float) -> str:

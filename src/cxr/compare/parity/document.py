@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Bundle
-from cxr.compare.parity.nouns import FormatCheck, Verdict, Verification
+from cxr.compare.parity.nouns import SCHEMA, SCHEMA_VERSION, VERIFICATION_FILE, FormatCheck, Verdict, Verification
 from cxr.compare.results import plain_values
 from cxr.compare.versions import installed_versions, machine
 from cxr.errors import CheckFailed
 from cxr.files import write_text_atomically
-
-VERIFICATION_FILE = "verification.json"
-SCHEMA = "cxr.export.verification"
-SCHEMA_VERSION = 1
 
 
 def write_verification(verification: Verification) -> Path:

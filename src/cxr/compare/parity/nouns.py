@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 from cxr.bundle import Bundle
 from cxr.local_baseline.exports.nouns import Format
 
+#: What a verification leaves beside the exports.
+VERIFICATION_FILE = "verification.json"
+SCHEMA = "cxr.export.verification"
+#: Raised whenever a field changes its meaning or goes.
+SCHEMA_VERSION = 1
+
 Probabilities = NDArray[np.float64]
 
 #: Levels of 0..255 that a decoded and resized pixel may be off by: none, all are held to the same arithmetic.

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 
-from cxr.compare.nouns import Comparison, Estimate, Row
+from cxr.compare.nouns import Comparison, Estimate, PointName, Row
+from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
+from cxr.compare.statistics.measures import WHOLE
+from cxr.compare.titles import TITLES
 
 UNKNOWN = "–"
+#: Measure -> the test whose p-value stands beside its difference; the others have the bootstrap's.
+TEST_OF = {
+    "auc": "delong_patients",
+    "accuracy": "mcnemar_accuracy",
+    "sensitivity": "mcnemar_sensitivity",
+    "specificity": "mcnemar_specificity",
+}
+#: What of the operating points beside the shipped one stands in the tables: the oracle's sensitivity is what was asked.
+SHOWN_AT = {PointName.HALF: ("sensitivity", "specificity"), PointName.ORACLE: ("specificity",)}
 DISCLAIMER = "Research use, not a medical device"
 STAND_IN_CAVEAT = (
     "{names} was trained by the emulator's stand-in, not by Google's AutoML service: "
@@ -16,7 +28,6 @@ MANY_STAND_INS_CAVEAT = (
     "{names} were trained by the emulator's stand-in, not by Google's AutoML service: "
     "they show that the way works, and say nothing about what the service would reach."
 )
-
 
 UNKNOWN_PATIENTS_CAVEAT = (
     "The names of {count} test images tell no patient, so each counts as a patient of its own: "
@@ -115,6 +126,59 @@ def split_policy(comparison: Comparison) -> str:
     return f"validation grouped by patient and duplicate{validation}; test as found in the folders"
 
 
+def difference(estimate: Estimate) -> str:
+    """-0.004 (-0.012 to +0.004)."""
+    if math.isnan(estimate.value):
+        return UNKNOWN
+    return f"{_signed(estimate.value)} ({_signed(estimate.low)} to {_signed(estimate.high)})"
+
+
+def p_value(value: float) -> str:
+    """Three decimals, "<0.001" below that; unknown where it is not defined."""
+    if math.isnan(value):
+        return UNKNOWN
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def measure_lines(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """All measures, one line each: what it is, and every row's value with its interval. First at the models' own
+    thresholds, then at the other operating points."""
+    first = comparison.models[0]
+    lines = [(_title(name, comparison), [area(row.metrics[name]) for row in comparison.rows]) for name in first.metrics]
+    for place, point in enumerate(first.points[1:], start=1):
+        for name in SHOWN_AT[point.name]:
+            cells = [area(row.points[place].metrics[name]) if row.points else UNKNOWN for row in comparison.rows]
+            lines.append((f"{TITLES[name]} {_at(point.name, comparison)}", cells))
+    return lines
+
+
+def _title(name: str, comparison: Comparison) -> str:
+    if not name.endswith("_at_prevalence"):
+        return TITLES[name]
+    return f"{TITLES[name.removesuffix('_at_prevalence')]} at a prevalence of {share(comparison.prevalence)}"
+
+
+def _at(point: PointName, comparison: Comparison) -> str:
+    if point is PointName.HALF:
+        return "at a threshold of 0.5"
+    return f"at a sensitivity of {share(comparison.oracle_sensitivity)} (oracle: chosen on these images)"
+
+
+def reference_sentence(against: ReferenceComparison) -> str:
+    """Which model the others are held against, why, on what, and with which margin."""
+    return (
+        f"reference: {against.name} ({against.reason}); differences in {TITLES[against.measure]}, "
+        f"margin {against.margin:g}, 95 % intervals over patients, p-values after Holm"
+    )
+
+
+def p_value_of(model: AgainstReference, measure: str) -> float:
+    """The Holm p-value that belongs to a measure: of the AUC DeLong's over patients, of what is counted McNemar's, of
+    the rest the bootstrap's."""
+    test = TEST_OF.get(measure)
+    return model.tests[test].p_holm if test else model.differences[measure, WHOLE].p_holm
+
+
 def listed(items: list[str]) -> str:
     """a; a and b; a, b and c."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
@@ -132,6 +196,13 @@ def _operating_sentence(row: Row, comparison: Comparison) -> str:
         f"At its own threshold, {row.name} is right on {share(found)} of {comparison.positive_class} and on "
         f"{share(cleared)} of {rest}."
     )
+
+
+def _signed(value: float) -> str:
+    if math.isnan(value):
+        return UNKNOWN
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text
 
 
 def _hundred(value: float) -> str:

@@ -58,9 +58,6 @@ def overlay(image: Pixels, heat: Floats, *caption: str) -> Image.Image:
     """An RGB picture: `image` uint8 [h, w] in its own size at the upper left, covered by `heat` [h, w] (0..1), a colour
     bar beside it, the lines of the caption below."""
     height, width = image.shape
-    share = np.clip(heat, 0.0, 1.0)[..., None]
-    opacity = MOST_OPAQUE * np.sqrt(share)
-    covered = image[..., None] * (1 - opacity) + coloured(share[..., 0]) * opacity
     font_size = int(np.clip(width / 40, 11, 40))
     font = ImageFont.load_default(font_size)
     line_height = round(1.4 * font_size)
@@ -74,7 +71,7 @@ def overlay(image: Pixels, heat: Floats, *caption: str) -> Image.Image:
         ),
         "white",
     )
-    canvas.paste(Image.fromarray(np.round(covered).astype(np.uint8)), (0, 0))
+    canvas.paste(Image.fromarray(covered(image, heat)), (0, 0))
     ramp = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], bar, axis=1)
     canvas.paste(Image.fromarray(np.round(coloured(ramp)).astype(np.uint8)), (width + gap, 0))
     draw = ImageDraw.Draw(canvas)
@@ -84,6 +81,14 @@ def overlay(image: Pixels, heat: Floats, *caption: str) -> Image.Image:
     for number, line in enumerate(caption):
         draw.text((gap, height + gap // 2 + number * line_height), line, fill="black", font=font)
     return canvas
+
+
+def covered(image: Pixels, heat: Floats) -> Pixels:
+    """The image uint8 [h, w] with `heat` [h, w] (0..1) laid over it: uint8 [h, w, 3]."""
+    share = np.clip(heat, 0.0, 1.0)[..., None]
+    opacity = MOST_OPAQUE * np.sqrt(share)
+    mixed = image[..., None] * (1 - opacity) + coloured(share[..., 0]) * opacity
+    return np.asarray(np.round(mixed), dtype=np.uint8)
 
 
 def coloured(share: Floats) -> Floats:

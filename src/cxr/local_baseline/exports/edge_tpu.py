@@ -4,13 +4,13 @@ the user's machine. Here it is checked that the compiler can take the file.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cxr.errors import Fault
+from cxr.local_baseline.exports.flatbuffer import names_of, operator_names, read_tree, schema
 from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.tflite import TfliteForm, convert, write_tflite
 
@@ -60,10 +60,9 @@ def export(shipment: Shipment, path: Path) -> None:
 
 def check_edge_tpu(model: bytes) -> EdgeTpuCheck:
     """Operators, types and shapes of a TFLite model, held against what the Edge TPU compiler takes."""
-    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    tree = read_tree(model)
     graph = tree.subgraphs[0]
-    operators = tuple(_operators(schema, tree))
+    operators = tuple(operator_names(tree))
     heavy = [place for place, name in enumerate(operators) if name in HEAVY_OPERATORS]
     unknown = [place for place, name in enumerate(operators) if name not in KNOWN_OPERATORS]
     before = sorted({operators[place] for place in unknown if heavy and place < heavy[-1]})
@@ -72,20 +71,12 @@ def check_edge_tpu(model: bytes) -> EdgeTpuCheck:
         problems.append("more than one subgraph")
     if not heavy:
         problems.append("no convolution or dense layer")
-    problems += _tensor_problems(schema, graph)
+    problems += _tensor_problems(graph)
     return EdgeTpuCheck(operators, operators[unknown[0] :] if unknown else (), tuple(problems))
 
 
-def _operators(schema: Any, tree: Any) -> Iterator[str]:
-    names = _names(schema.BuiltinOperator)
-    for operator in tree.subgraphs[0].operators:
-        code = tree.operatorCodes[operator.opcodeIndex]
-        # Small codes are in the older field of one byte.
-        yield names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-
-
-def _tensor_problems(schema: Any, graph: Any) -> Iterator[str]:
-    types = _names(schema.TensorType)
+def _tensor_problems(graph: Any) -> Iterator[str]:
+    types = names_of(schema().TensorType)
     used = {place for operator in graph.operators for place in (*operator.inputs, *operator.outputs) if place >= 0}
     tensors = [graph.tensors[place] for place in sorted(used)]
     other = sorted({types[tensor.type] for tensor in tensors} - INTEGERS)
@@ -96,7 +87,3 @@ def _tensor_problems(schema: Any, graph: Any) -> Iterator[str]:
     ends = {types[graph.tensors[place].type] for place in (*graph.inputs, *graph.outputs)}
     if ends - {"INT8", "UINT8"}:
         yield f"inputs and outputs of type {', '.join(sorted(ends))}"
-
-
-def _names(enumeration: Any) -> dict[int, str]:
-    return {number: name for name, number in vars(enumeration).items() if isinstance(number, int)}

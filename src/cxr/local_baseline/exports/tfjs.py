@@ -20,7 +20,7 @@ from cxr.errors import Fault
 from cxr.local_baseline.exports.frozen_graph import INPUT_NAME, frozen_graph, output_shapes
 from cxr.local_baseline.exports.fusing import fuse_convolutions
 from cxr.local_baseline.exports.nouns import Shipment
-from cxr.local_baseline.exports.tfjs_weights import TfjsForm, Weight, exact, halved, is_large, levelled
+from cxr.local_baseline.exports.tfjs_weights import MIDDLE_VALUES, TfjsForm, Weight, exact, halved, is_large, levelled
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.version import __version__
 
@@ -103,9 +103,11 @@ def _stored(graph: Any, node: Any, value: npt.NDArray[Any], form: TfjsForm, user
     of."""
     if form is TfjsForm.FLOAT32 or user is None or not is_large(value):
         return [exact(node.name, value)]
+    if user in DEPTHWISE and form is not TfjsForm.UINT8:
+        return [exact(node.name, value)]
     if form is TfjsForm.FLOAT16:
-        return [exact(node.name, value) if user in DEPTHWISE else halved(node.name, value)]
-    finer = TfjsForm.UINT16 if user in DEPTHWISE else form
+        return [halved(node.name, value)]
+    finer = TfjsForm.UINT16 if user in DEPTHWISE or value.size < MIDDLE_VALUES else form
     found = levelled(f"{node.name}/levels", value, _channels(user, graph, node.name), finer)
     constants = [found.levels, exact(f"{node.name}/scale", found.scale), exact(f"{node.name}/shift", found.shift)]
     kind = node.attr["dtype"].type

@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 #: Weights with fewer values stay exact: they cost nothing, and all places of a map depend on each of them.
 LEAST_VALUES = 256
+#: Kernels with fewer values keep 16 bits where others have 8: they feed all that comes after them, and cost little
+#: (MobileNetV2 at 128 pixels: the mean difference of a probability is 2.8e-3 so, 9e-3 with all in 8 bits).
+MIDDLE_VALUES = 16_384
 
 
 class TfjsForm(StrEnum):

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from cxr.local_baseline.exports.bias_correction import with_corrected_biases
 from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.exports.serving import serving_model
 from cxr.local_baseline.exports.tflite_metadata import with_metadata
+from cxr.local_baseline.exports.tflite_weights import in_half_precision, with_finer_kernels
 from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import STARTUP_NOISE, load, without_lines
 
@@ -81,21 +83,32 @@ def convert(
     tensors' details hold scale and zero point); `representative` uint8 [N, H, W, C] are training images by which the
     ranges are set.
     """
-    tf = load().tf
+    if form in EIGHT_BITS and representative is None:
+        raise ValueError(f"the {form} form needs representative images")
     with tempfile.TemporaryDirectory(prefix="cxr-tflite-") as folder:
         # By way of a SavedModel: from_keras_model does the same, but prints its signature on stdout.
         export_saved_model(serving_model(model, batch_size), Path(folder))
         with _quiet_converter():
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            if form is not TfliteForm.FLOAT32:
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            exact = _converted(folder, TfliteForm.FLOAT32)
+            if form is TfliteForm.FLOAT32:
+                return exact
             if form is TfliteForm.FLOAT16:
-                converter.target_spec.supported_types = [tf.float16]
-            if form in EIGHT_BITS:
-                if representative is None:
-                    raise ValueError(f"the {form} form needs representative images")
-                _quantise(tf, converter, representative, EIGHT_BITS[form])
-            data: bytes = converter.convert()
+                return in_half_precision(exact)
+            data = _converted(folder, form, representative)
+            if representative is None:
+                return with_finer_kernels(data, exact)
+            return with_corrected_biases(data, exact, representative)
+
+
+def _converted(folder: str, form: TfliteForm, representative: Pixels | None = None) -> bytes:
+    """What TensorFlow's converter makes of a SavedModel."""
+    tf = load().tf
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    if form is not TfliteForm.FLOAT32:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if representative is not None:
+        _quantise(tf, converter, representative, EIGHT_BITS[form])
+    data: bytes = converter.convert()
     return data
 
 

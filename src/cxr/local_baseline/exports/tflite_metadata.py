@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
+from cxr.local_baseline.exports.flatbuffer import packed, read_tree, schema
+
 #: The label file's name inside the archive: one label a line, in the order of the outputs.
 LABELS_FILE = "labels.txt"
 METADATA_NAME = b"TFLITE_METADATA"
@@ -29,21 +31,18 @@ Offset = int
 
 def with_metadata(model: bytes, labels: Sequence[str], *, name: str, description: str) -> bytes:
     """The TFLite file `model` with a metadata entry and the labels appended as an associated file."""
-    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
     flatbuffers = importlib.import_module("flatbuffers")
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    tree = read_tree(model)
     graph = tree.subgraphs[0]
     channels = int(graph.tensors[graph.inputs[0]].shape[-1])
-    buffer = schema.BufferT()
+    buffer = schema().BufferT()
     buffer.data = list(_metadata(flatbuffers, name, description, channels))
     tree.buffers.append(buffer)
-    entry = schema.MetadataT()
+    entry = schema().MetadataT()
     entry.name = METADATA_NAME
     entry.buffer = len(tree.buffers) - 1
     tree.metadata = [*(tree.metadata or []), entry]
-    builder = flatbuffers.Builder(len(model) + 4096)
-    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
-    return _with_archive(bytes(builder.Output()), "".join(f"{label}\n" for label in labels))
+    return _with_archive(packed(tree), "".join(f"{label}\n" for label in labels))
 
 
 def read_labels(model: bytes) -> list[str]:

@@ -6,7 +6,6 @@ no fold: its images get no split at all, and neither does a pool image whose gro
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,13 +17,11 @@ from cxr.errors import InputError, UsageError
 from cxr.manifests.assignment import Side, assign
 from cxr.manifests.groups import KEY_PREFIX, group_keys
 from cxr.manifests.manifest import Manifest, SplitPolicy, new_manifest
-from cxr.manifests.patient_names import UNKNOWN_PREFIX
+from cxr.manifests.patient_names import counter_of
 from cxr.manifests.split import MAX_FOLDS, POOL
 
 #: Share of the images outside the held-out fold that choose epoch, temperature and threshold.
 INNER_VALIDATION: Final = 0.1
-#: How a patient's key ends where patients were counted: person-bacterial-123, IM-115, NORMAL2-IM-383.
-_COUNTER: Final = re.compile(r"(?P<series>.*?)(?P<number>[0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def _blocks(pool: pd.DataFrame, keys: pd.Series, folds: int) -> pd.Series:
     """The fold of each row: every counter series cut, in the order of its numbers, into `folds` stretches of as many
     images, each group going where its middle lies."""
     sizes = keys.value_counts()
-    counted = {key: found for key in sizes.index if (found := _counter_of(key)) is not None}
+    counted = {key: found for key in sizes.index if (found := counter_of(key.removeprefix(KEY_PREFIX))) is not None}
     if len(counted) < len(sizes):
         without = sorted(key.removeprefix(KEY_PREFIX) for key in sizes.index if key not in counted)
         raise InputError(
@@ -117,13 +114,6 @@ def _blocks(pool: pd.DataFrame, keys: pd.Series, folds: int) -> pd.Series:
         in_order = sorted((number, key) for key, (own, number) in counted.items() if own == series)
         chosen.update(_stretches([key for _, key in in_order], sizes, folds))
     return keys.map(chosen)
-
-
-def _counter_of(key: str) -> tuple[str, int] | None:
-    """(series, number) of a group's key; None for a patient that is not counted."""
-    patient = key.removeprefix(KEY_PREFIX)
-    found = None if patient.startswith(UNKNOWN_PREFIX) else _COUNTER.fullmatch(patient)
-    return (found["series"], int(found["number"])) if found else None
 
 
 def _stretches(in_order: Sequence[str], sizes: pd.Series, folds: int) -> dict[str, str]:

@@ -1,0 +1,193 @@
+"""Predictions that another program made, from a CSV file of image names and scores to a row for each image.
+
+One row an image: a column that names it (`path`, `image`, `file`, `filename`, `image_path`, `id`) and either one
+column with the positive class's probability (`score`, `probability`, `prediction`, `p_CLASS`, `CLASS`) or one for
+each class (`p_CLASS` or `CLASS`). Nothing is guessed beyond that: what does not fit is refused by line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cxr.bundle import Threshold
+from cxr.compare.predictors.base import TOLERANCE, Probabilities
+from cxr.errors import InputError
+from cxr.local_baseline.judging.threshold import youden_threshold
+from cxr.manifests.manifest import Manifest
+
+PATH_COLUMNS = ("path", "image", "image_path", "file", "filename", "file_name", "id")
+SCORE_COLUMNS = ("score", "probability", "prediction")
+VALIDATION = "validation"
+HALF = Threshold(0.5, chosen_by="convention", chosen_on="nothing")
+#: How far the probabilities of an image's classes may be from adding up to one.
+SUM_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Scores as they stand in the file: name -> (line number, one score a column). `columns` are class numbers; a
+    single one is the positive class's."""
+
+    place: str
+    columns: tuple[int, ...]
+    rows: Mapping[str, tuple[int, tuple[float, ...]]]
+
+
+def read_score_table(path: Path, classes: Sequence[str], positive_class: str) -> ScoreTable:
+    """Read the file. Raises InputError, with line and value, for columns that are not known, what is no number in
+    0..1, an image with two different rows, and a file without rows."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = [name.strip() for name in next(reader, [])]
+    name_column = _name_column(header, path)
+    columns = _score_columns(header, classes, positive_class, path)
+    rows: dict[str, tuple[int, tuple[float, ...]]] = {}
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        line = reader.line_num
+        if len(cells) != len(header):
+            raise InputError(f"{path}, line {line}: {len(cells)} cells, the header has {len(header)}")
+        name = cells[name_column].strip()
+        scores = tuple(_score(cells[column], f"{path}, line {line}, {header[column]}") for column in columns)
+        if rows.setdefault(name, (line, scores))[1] != scores:
+            raise InputError(f"{path}, line {line}: {name} has other scores than in line {rows[name][0]}")
+    if not rows:
+        raise InputError(f"{path} has no rows below its header")
+    return ScoreTable(str(path), tuple(columns.values()), rows)
+
+
+def probabilities_for(table: ScoreTable, manifest: Manifest, split: str) -> Probabilities:
+    """The table's probabilities float64 [N, K] in the order of the split's rows and the manifest's classes. Images are
+    found by their path, or by the end of it where that is unambiguous.
+
+    Raises InputError for images without a score, for names that fit several images, and for probabilities of an image
+    that do not add up to one.
+    """
+    paths = manifest.split(split)["path"].tolist()
+    found = _matched(table, manifest, paths)
+    missing = [path for path in paths if path not in found]
+    if missing:
+        raise InputError(
+            f"{table.place} has no score for {len(missing):,} of {len(paths):,} {split} images, first {missing[0]}",
+            hint="a comparison needs all of them: leaving out the hard ones would flatter a model",
+        )
+    values = np.array([found[path][1] for path in paths], dtype=np.float64).clip(0.0, 1.0)
+    if len(table.columns) == 1:
+        made = np.empty((len(paths), 2))
+        made[:, table.columns[0]] = values[:, 0]
+        made[:, 1 - table.columns[0]] = 1.0 - values[:, 0]
+        return made
+    made = np.empty_like(values)
+    made[:, list(table.columns)] = values
+    wrong = np.abs(made.sum(axis=1) - 1.0) > SUM_TOLERANCE
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{table.place}, line {found[paths[row]][0]}: the classes' probabilities add up to {made[row].sum():.3f}",
+            hint="give probabilities (softmax), not scores",
+        )
+    return np.asarray(made / made.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def threshold_of(table: ScoreTable, manifest: Manifest, given: float | None) -> Threshold:
+    """The threshold that was given; else the one of the largest Youden index on the manifest's validation split, where
+    the table has all of it; else 0.5. Nothing is chosen on the test split."""
+    if given is not None:
+        return Threshold(given, chosen_by="whoever made the predictions", chosen_on="not known here")
+    rows = manifest.split(VALIDATION)
+    if rows["label"].nunique() < 2:
+        return HALF
+    try:
+        probabilities = probabilities_for(table, manifest, VALIDATION)
+    except InputError:
+        return HALF
+    positive = (rows["label"] == manifest.positive_class).to_numpy()
+    column = manifest.classes.index(manifest.positive_class)
+    return youden_threshold(probabilities[:, column], positive, VALIDATION)
+
+
+def _name_column(header: Sequence[str], path: Path) -> int:
+    found = [number for number, name in enumerate(header) if name.lower() in PATH_COLUMNS]
+    if len(found) != 1:
+        what = "no column names the images" if not found else "several columns could name the images"
+        raise InputError(f"{path}: {what}; call it path (its columns: {', '.join(header) or 'none'})")
+    return found[0]
+
+
+def _score_columns(header: Sequence[str], classes: Sequence[str], positive_class: str, path: Path) -> dict[int, int]:
+    """Column -> class number."""
+    lowered = [name.lower() for name in header]
+    each: dict[int, int] = {}
+    for number, name in enumerate(classes):
+        named = [column for column, found in enumerate(lowered) if found in {name.lower(), f"p_{name}".lower()}]
+        if len(named) > 1:
+            raise InputError(f"{path}: {' and '.join(header[column] for column in named)} both name {name}")
+        each.update(dict.fromkeys(named, number))
+    positive = list(classes).index(positive_class)
+    single = [column for column, name in enumerate(lowered) if name in SCORE_COLUMNS]
+    if each and single:
+        raise InputError(f"{path} has both {header[single[0]]} and columns of classes: leave one of them out")
+    if len(each) == len(classes) or (len(classes) == 2 and list(each.values()) == [positive]):
+        return each
+    if len(classes) == 2 and len(single) == 1:
+        return {single[0]: positive}
+    wanted = ", ".join(f"p_{name}" for name in classes)
+    one = f"score (the probability of {positive_class}) or " if len(classes) == 2 else ""
+    raise InputError(f"{path} needs the columns {one}{wanted}; it has {', '.join(header)}")
+
+
+def _score(cell: str, where: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not -TOLERANCE <= value <= 1 + TOLERANCE:
+        raise InputError(
+            f"{where}: {cell.strip() or 'nothing'} is no probability",
+            hint="probabilities lie in 0..1",
+        )
+    return value
+
+
+def _matched(table: ScoreTable, manifest: Manifest, paths: Sequence[str]) -> dict[str, tuple[int, tuple[float, ...]]]:
+    """Path in the manifest -> its row in the table."""
+    found = {path: table.rows[path] for path in paths if path in table.rows}
+    if len(found) == len(paths):
+        return found
+    by_name: dict[str, list[str]] = {}
+    for path in manifest.frame["path"]:
+        by_name.setdefault(_base_name(path), []).append(path)
+    wanted = set(paths)
+    for name, row in table.rows.items():
+        ends = [path for path in by_name.get(_base_name(name), ()) if _same_end(path, name)]
+        if len(ends) > 1 and name not in ends and wanted.intersection(ends):
+            raise InputError(f"{table.place}, line {row[0]}: {name} could be {ends[0]} or {ends[1]}; give whole paths")
+        if len(ends) != 1 or ends[0] not in wanted or ends[0] == name:
+            continue
+        if found.setdefault(ends[0], row)[1] != row[1]:
+            raise InputError(
+                f"{table.place}, lines {found[ends[0]][0]} and {row[0]} both score {ends[0]}, and not alike"
+            )
+    return found
+
+
+def _base_name(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _same_end(path: str, name: str) -> bool:
+    """Whether one of the two is the end of the other, folder by folder."""
+    ours, theirs = path.split("/"), name.replace("\\", "/").split("/")
+    shorter = min(len(ours), len(theirs))
+    return ours[-shorter:] == theirs[-shorter:]

@@ -1,0 +1,133 @@
+"""What was found beside the figures, in plain words: verdicts, floors, overlap, subgroups, what it took."""
+
+from __future__ import annotations
+
+from cxr.bundle import ModelFormat, Origin
+from cxr.compare.effort import Effort
+from cxr.compare.estimates import Estimate
+from cxr.compare.nouns import Comparison, Row
+from cxr.compare.report import words
+from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
+from cxr.compare.statistics.measures import WHOLE
+from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict
+from cxr.compare.titles import TITLES
+
+#: What the interval of the difference allows to say.
+VERDICTS = {
+    Verdict.BETTER: "is in its favour with all of its interval: better",
+    Verdict.WITHIN_MARGIN: "is within the margin of {margin:g}",
+    Verdict.WORSE: "is against it: worse, and not shown to be within the margin of {margin:g}",
+    Verdict.NOT_SHOWN: "leaves open whether it is within the margin of {margin:g}: too few patients to say",
+}
+BEYOND = "is against it by more than the margin of {margin:g}: worse"
+
+
+def alerts_of(comparison: Comparison) -> list[str]:
+    """What puts figures in doubt, the worst first: test images or patients that were learned from, training that nobody
+    can look into, floors that are not cleared."""
+    unknown = [row.name for row in comparison.models if _is_of_unknown_training(row)]
+    return [
+        *overlap_alerts(comparison),
+        *([_unknown_training(unknown)] if unknown else []),
+        *(_floors(row, comparison) for row in comparison.models if row.floors_not_cleared),
+    ]
+
+
+def alerts_about(row: Row, comparison: Comparison) -> list[str]:
+    """Those of `alerts_of` that are about one model."""
+    return [
+        *overlap_alerts(comparison),
+        *([_unknown_training([row.name])] if _is_of_unknown_training(row) else []),
+        *([_floors(row, comparison)] if row.floors_not_cleared else []),
+    ]
+
+
+def overlap_alerts(comparison: Comparison) -> list[str]:
+    """One sentence when the test split shares images or patients with what was learned from; else none."""
+    overlap = comparison.overlap
+    if overlap is None or overlap.is_clean:
+        return []
+    shared = []
+    if overlap.images:
+        shared.append(f"{overlap.images:,} of {comparison.test_set.images:,} test images (the same or nearly)")
+    if overlap.patients:
+        shared.append(f"{overlap.patients:,} of {comparison.test_set.patients:,} test patients")
+    return [
+        f"Train or validation of this manifest hold {words.listed(shared)}, for example {overlap.examples[0]}: "
+        "all figures here are too good by an amount that nobody knows."
+    ]
+
+
+def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> str:
+    """The flagship: the difference in AUC to AutoML, -0.004 (-0.012 to +0.004), is within the margin of 0.02."""
+    estimate = model.differences[against.measure, WHOLE].estimate
+    said = VERDICTS[model.verdict]
+    if model.verdict is Verdict.WORSE and _is_beyond(estimate, against):
+        said = BEYOND
+    subject = f"{model.name}: the difference in {TITLES[against.measure]} to {against.name}"
+    return f"{subject}, {words.difference(estimate)}, {said.format(margin=against.margin)}."
+
+
+def group_sentences(comparison: Comparison) -> list[str]:
+    """The models' worst subgroups: one sentence a group, with all models that do worst in it."""
+    worst: dict[tuple[str, str], list[str]] = {}
+    for row in comparison.models:
+        result = row.worst_group
+        if result is not None:
+            difference = f"{words.difference(result.difference)} against all images"
+            said = f"of {row.name}, AUC {words.area(result.auc)}, {difference}"
+            worst.setdefault((result.group.name, result.group.family), []).append(said)
+    return [
+        f"“{name}” ({family}) is the worst subgroup {'; '.join(models)}." for (name, family), models in worst.items()
+    ]
+
+
+def floors_in_words(row: Row) -> str:
+    """Which floors a model does not clear; empty where it clears all."""
+    return ", ".join(row.floors_not_cleared)
+
+
+def money(effort: Effort | None) -> str:
+    """What was paid, and on the emulator what Google would take."""
+    if effort is None or (effort.usd is None and effort.list_usd is None):
+        return words.UNKNOWN
+    if effort.usd == 0 and effort.list_usd:
+        return f"0 here (list price at most {effort.list_usd:,.2f})"
+    if effort.usd is None:
+        return f"planned at most {effort.list_usd:,.2f}"
+    return f"{'at most ' if effort.is_at_most else ''}{effort.usd:,.2f}" if effort.usd else "0"
+
+
+def minutes(effort: Effort | None) -> str:
+    """Minutes of training, one decimal."""
+    return words.UNKNOWN if effort is None or effort.training_minutes is None else f"{effort.training_minutes:.1f}"
+
+
+def _is_beyond(difference: Estimate, against: ReferenceComparison) -> bool:
+    """Whether all of the interval lies on the bad side of the margin."""
+    if against.measure in LOWER_IS_BETTER:
+        return difference.low > against.margin
+    return difference.high < -against.margin
+
+
+def _is_of_unknown_training(row: Row) -> bool:
+    info = row.bundle.info if row.bundle else None
+    return info is not None and info.origin is Origin.IMPORTED and info.format is ModelFormat.PREDICTIONS
+
+
+def _unknown_training(names: list[str]) -> str:
+    return (
+        f"What {words.listed(names)} learned from is not known here: whether these test images were among it cannot be "
+        "checked."
+    )
+
+
+def _floors(row: Row, comparison: Comparison) -> str:
+    areas = {floor.name: floor.metrics["auc"].value for floor in comparison.floors}
+    floors = [f"{name} ({words.decimal(areas[name])})" for name in row.floors_not_cleared]
+    named = f"the {'floor' if len(floors) == 1 else 'floors'} {words.listed(floors)}"
+    lower = words.decimal(row.metrics["auc"].low)
+    return (
+        f"{row.name} does not clear {named}: the lower end of its AUC's interval is {lower}. "
+        "It may have learned no more than that."
+    )

@@ -1,0 +1,42 @@
+"""Is a model as good as the reference, up to a margin? The interval of the difference decides."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+from cxr.compare.estimates import Estimate
+
+#: The measures of which less is better.
+LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
+
+
+class Verdict(StrEnum):
+    """What the two-sided 95 % interval of the difference (model less reference) allows to say."""
+
+    #: All of it lies above 0.
+    BETTER = "better"
+    #: All of it lies above -margin, not all above 0: not inferior (which it may be by less than the margin).
+    WITHIN_MARGIN = "within the margin"
+    #: All of it lies below 0, and not all above -margin.
+    WORSE = "worse"
+    #: It holds both 0 and -margin: too few patients to say.
+    NOT_SHOWN = "not shown"
+
+
+def verdict(difference: Estimate, margin: float, *, measure: str) -> Verdict:
+    """The verdict on one measure. `difference` is model less reference; where less is better its sign is turned.
+
+    The readings of a non-inferiority trial's interval: Piaggio et al., CONSORT extension for noninferiority and
+    equivalence trials, JAMA 308 (2012) 2594-2604, figure 1. A difference that is not defined is not shown.
+    """
+    low, high = difference.low, difference.high
+    if measure in LOWER_IS_BETTER:
+        low, high = -high, -low
+    if math.isnan(low) or math.isnan(high):
+        return Verdict.NOT_SHOWN
+    if low > 0:
+        return Verdict.BETTER
+    if low > -margin:
+        return Verdict.WITHIN_MARGIN
+    return Verdict.WORSE if high < 0 else Verdict.NOT_SHOWN

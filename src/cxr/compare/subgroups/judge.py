@@ -1,0 +1,97 @@
+"""How a model does in each subgroup, against the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr.compare.bootstrap import patient_numbers, percentile_interval, resample
+from cxr.compare.estimates import Draws, Estimate
+from cxr.compare.metrics import Bools, Floats, ratio
+from cxr.compare.ranking import Ranking
+from cxr.compare.subgroups.groups import Group
+
+#: Images of either side that a group must have to be called the worst: with fewer, luck decides.
+MIN_IMAGES = 10
+WHOLE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class GroupResult:
+    """One model in one group: AUC, sensitivity and specificity at the bundle's threshold, and how far the group's AUC
+    lies from the whole split's (paired draws). `positives` and `negatives` count images, those that complete the group
+    included."""
+
+    group: Group
+    positives: int
+    negatives: int
+    patients: int
+    auc: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    difference: Estimate
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are enough images of either side."""
+        return min(self.positives, self.negatives) >= MIN_IMAGES
+
+
+def judge_groups(
+    groups: Sequence[Group],
+    *,
+    is_positive: Bools,
+    score: Floats,
+    threshold: float,
+    patients: Sequence[str],
+    draws: Draws,
+) -> tuple[GroupResult, ...]:
+    """Each group's measures with 95 % intervals over patients. `score` [N] is the probability of the positive class,
+    which is called where it is at least `threshold`."""
+    called = score >= threshold
+    patient, number_of_patients = patient_numbers(patients)
+    everyone = np.ones(len(score), dtype=np.bool_)
+    parts = {WHOLE: everyone, **{number: group.inside for number, group in enumerate(groups)}}
+    areas = {number: Ranking(is_positive[inside], score[inside], patient[inside]) for number, inside in parts.items()}
+    columns = np.stack([group.inside for group in groups] or [everyone], axis=1)
+    counted = np.concatenate(
+        [columns & side[:, None] for side in (is_positive & called, is_positive, ~is_positive & ~called, ~is_positive)],
+        axis=1,
+    )
+    by_patient = np.stack([np.bincount(patient, column, number_of_patients) for column in counted.T], axis=1)
+
+    def measure(weights: Floats) -> dict[tuple[str, int], Floats]:
+        made = {("auc", number): areas[number](weights).auc for number in parts}
+        hits, positives, rejections, negatives = np.split(weights @ by_patient, 4, axis=1)
+        for number in range(len(groups)):
+            made["sensitivity", number] = ratio(hits[:, number], positives[:, number])
+            made["specificity", number] = ratio(rejections[:, number], negatives[:, number])
+            made["difference", number] = made["auc", number] - made["auc", WHOLE]
+        return made
+
+    values = measure(np.ones((1, number_of_patients)))
+    (drawn,) = resample([measure], number_of_patients, draws=draws.count, seed=draws.seed)
+
+    def estimate(name: str, number: int) -> Estimate:
+        interval = percentile_interval(drawn[name, number])
+        return Estimate(float(values[name, number][0]), interval.low, interval.high)
+
+    keys = np.asarray(patients, dtype=np.str_)
+    return tuple(
+        GroupResult(
+            group=group,
+            positives=int((group.inside & is_positive).sum()),
+            negatives=int((group.inside & ~is_positive).sum()),
+            patients=len(np.unique(keys[group.inside])),
+            **{name: estimate(name, number) for name in ("auc", "sensitivity", "specificity", "difference")},
+        )
+        for number, group in enumerate(groups)
+    )
+
+
+def worst_group(results: Sequence[GroupResult]) -> GroupResult | None:
+    """The group of the lowest AUC among those that are judged; None where there is none."""
+    judged = [result for result in results if result.is_judged and not np.isnan(result.auc.value)]
+    return min(judged, key=lambda result: result.auc.value, default=None)

@@ -1,0 +1,21 @@
+"""What a comparison leaves in its folder: the report, the numbers in three formats, and a card of each model."""
+
+from __future__ import annotations
+
+from cxr.compare.model_card import write_model_cards
+from cxr.compare.nouns import Comparison
+from cxr.compare.report import write_report
+from cxr.compare.results import write_results
+from cxr.compare.results_tables import csv_table, markdown_table
+from cxr.files import write_text_atomically
+
+CSV_FILE, MARKDOWN_FILE = "results.csv", "results.md"
+
+
+def write_all(comparison: Comparison) -> None:
+    """Write report.html, results.csv, results.md, model-cards/NAME/MODEL_CARD.md and, last, results.json."""
+    write_report(comparison, comparison.report_path)
+    write_text_atomically(comparison.output / CSV_FILE, csv_table(comparison))
+    write_text_atomically(comparison.output / MARKDOWN_FILE, markdown_table(comparison))
+    write_model_cards(comparison)
+    write_results(comparison, comparison.results_path)

@@ -1,0 +1,105 @@
+"""What lies beside the report: CSV, Markdown, and a card of each model, as their readers read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def lines(comparison):
+    text = (comparison.output / "results.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_csv_has_a_line_for_each_row_with_every_figure(comparison, lines):
+    assert [line["name"] for line in lines] == [row.name for row in comparison.rows]
+    for row, line in zip(comparison.rows, lines, strict=True):
+        for name in ("accuracy", "auc", "brier"):
+            estimate = row.metrics[name]
+            found = [float(line[name]), float(line[f"{name}_low"]), float(line[f"{name}_high"])]
+            assert found == pytest.approx([estimate.value, estimate.low, estimate.high], rel=1e-6)
+        assert line["manifest_hash"] == comparison.manifest.hash
+        assert line["bundle_hash"] == (row.bundle.hash if row.bundle else "")
+        assert line["stand_in"] == str(row.stand_in).lower()
+
+
+def test_the_csv_has_the_differences_to_the_reference_and_none_for_itself(comparison, lines):
+    against = {model.name: model for model in comparison.against.models}
+    for line in lines:
+        model = against.get(line["name"])
+        assert line["verdict"] == (model.verdict.value if model else "")
+        if model:
+            assert float(line["difference_auc"]) == pytest.approx(model.differences["auc", ""].value, rel=1e-6)
+        else:
+            assert line["difference_auc"] == ""
+
+
+def test_the_markdown_is_one_table_with_what_has_to_be_said(comparison):
+    text = (comparison.output / "results.md").read_text(encoding="utf-8")
+    table, words = text.split("\n\n", 1)
+    cells = [line.strip("|").split("|") for line in table.splitlines()]
+    assert len({len(line) for line in cells}) == 1
+    assert len(cells) == 2 + len(comparison.rows)
+    assert cells[0][0].strip() == "model"
+    assert "Research use, not a medical device" in words
+    assert "emulator's stand-in" in words
+
+
+@pytest.fixture(scope="module", params=[0, 1, 2], ids=["keras", "saved-model", "stand-in"])
+def card(request, comparison):
+    """A model's row and the text of its card."""
+    row = comparison.models[request.param]
+    folder = comparison.output / "model-cards" / row.name.replace(" ", "-")
+    return row, (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_a_cards_front_matter_is_yaml_with_the_figures_in_a_model_index(card, comparison):
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    row, text = card
+    _, front, _ = text.split("---\n", 2)
+    metadata = yaml.safe_load(front)
+    assert metadata["pipeline_tag"] == "image-classification"
+    assert "research-use-only" in metadata["tags"]
+    assert ("emulator-stand-in" in metadata["tags"]) == row.stand_in
+    (model,) = metadata["model-index"]
+    assert model["name"] == row.name
+    (result,) = model["results"]
+    assert result["task"]["type"] == "image-classification"
+    assert result["dataset"]["revision"] == comparison.manifest.hash
+    assert {"name", "type"} <= set(result["dataset"])
+    figures = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert figures["accuracy"] == pytest.approx(row.metrics["accuracy"].value, abs=1e-6)
+    assert figures["roc_auc"] == pytest.approx(row.metrics["auc"].value, abs=1e-6)
+    assert figures["recall"] == pytest.approx(row.metrics["sensitivity"].value, abs=1e-6)
+
+
+def test_a_card_says_what_the_model_is_for_what_it_was_judged_on_and_what_it_is_not(card, comparison):
+    row, text = card
+    sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert sections == [
+        "Intended use", "Data and split", "The model", "Metrics", "Limits", "Where the figures come from",
+    ]  # fmt: skip
+    assert "Research use, not a medical device" in text.split("## ")[0]
+    assert "Not for diagnosis" in text
+    assert row.bundle.hash in text
+    assert ("not by Google's AutoML service" in text) == row.stand_in
+    assert f"| AUC | {row.metrics['auc'].value:.3f} |" in text
+
+
+def test_results_json_names_floors_subgroups_effort_and_overlap(comparison):
+    import json
+
+    document = json.loads(comparison.results_path.read_text(encoding="utf-8"))
+    assert document["overlap"] == {"split": "test", "images": 0, "patients": 0, "examples": []}
+    for row, written in zip(comparison.rows, document["rows"], strict=True):
+        assert written["floors_not_cleared"] == list(row.floors_not_cleared)
+        assert len(written["subgroups"]) == len(row.groups)
+        assert (written["effort"] is None) == (row.bundle is None)
+    stand_in = document["rows"][2]
+    assert [mistake["path"] for mistake in stand_in["surest_mistakes"]] == [
+        mistake.path for mistake in comparison.mistakes[2].shown
+    ]
