@@ -1,7 +1,7 @@
 /** The film: the chosen image, and over it the heat map at the opacity of the slider. */
 import type { Planes } from "../core/preprocess.js";
 import { byId, element } from "./dom.js";
-import { type Frame, hasEvidence, heatPicture, seenFrame } from "./heat.js";
+import { type Frame, hasEvidence, heatPicture, seenFrame, smoothed } from "./heat.js";
 import { pictureOf } from "./picture.js";
 import type { Reading } from "./readings.js";
 import { texts } from "../strings.js";
@@ -71,9 +71,7 @@ export class Viewer {
     byId("heat-none", HTMLElement).hidden = hasEvidence(outcome.maps, this.classes.length, Number(this.#chosenClass.value));
     const frame: Frame = seenFrame(this.#picture, this.input);
     context.globalAlpha = Number(this.#opacity.value) / 100;
-    context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
-    const heat = heatPicture(outcome.maps, this.classes.length, Number(this.#chosenClass.value));
+    const heat = smoothed(heatPicture(outcome.maps, this.classes.length, Number(this.#chosenClass.value)));
     context.drawImage(heat, frame.left, frame.top, frame.width, frame.height);
     context.globalAlpha = 1;
   }
