@@ -129,9 +129,7 @@ def test_an_engine_that_a_machine_needs_is_kept_when_it_has_been_used(
     context.close()
 
 
-def test_many_images_are_read_with_one_large_canvas(
-    browser: Any, page_address: str, tmp_path: Path
-) -> None:
+def test_many_images_are_read_with_one_large_canvas(browser: Any, page_address: str, tmp_path: Path) -> None:
     grey, coloured = film(1, (700, 900)), film(3, (300, 200))
     for number in range(8):
         Image.fromarray(grey).save(tmp_path / f"{number}.jpeg")
