@@ -173,7 +173,7 @@ def _print_goals(found: Findings, times: Sequence[Times]) -> None:
     for what, value, goal in goals:
         print(f"ours, {what}: {value:,.1f} (goal: at most {goal:,.0f}, {'met' if value <= goal else 'missed'})")
     if found.twice:
-        print(f"asked for twice, by the page and for offline use: {len(found.twice)} files: {', '.join(found.twice)}")
+        print(f"sent twice, to the page and for offline use: {len(found.twice)} files: {', '.join(found.twice)}")
 
 
 def _options() -> argparse.Namespace:

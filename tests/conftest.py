@@ -6,15 +6,46 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import util
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 
 from cxr.cloud.emulator.process import ensure_running, stop
 from cxr.settings import Settings
 
+# Machines are shared: how long an example takes says nothing.
+hypothesis.settings.register_profile("cxr", deadline=None)
+hypothesis.settings.load_profile("cxr")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def without_browser(reason: str) -> NoReturn:
+    """What is not proven there: skipped on a laptop, a failure where the tests must be whole (.ci/run)."""
+    if os.environ.get("CXR_REQUIRE_BROWSER"):
+        pytest.fail(f"CXR_REQUIRE_BROWSER is set, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real headless Chromium; skips where there is none, and fails there when CXR_REQUIRE_BROWSER is set."""
+    if util.find_spec("playwright") is None:
+        without_browser("playwright is not installed: make install")
+    from playwright import sync_api
+
+    from cxr.compare.parity.chromium import FLAGS, find_chromium  # as verification starts it
+
+    path = find_chromium()
+    if path is None:
+        without_browser("there is no Chromium: install one, for example by: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

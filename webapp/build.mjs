@@ -3,7 +3,8 @@
  *
  *   node build.mjs            into ../src/cxr/webapp/static: verify/, page/, wasm/ (of all of them), verify-node.mjs,
  *                             build.json with the sizes of all files, as `engine` the scripts that are loaded
- *                             before a first image is scored, and as `page_wasm` where a page has the folder wasm/
+ *                             before a first image is scored, as `page_wasm` where a page has the folder wasm/, as `page_on_demand`
+ *                             the page's files that few machines need
  *   node build.mjs --tests    the tests into build/tests, for `node --test`
  *
  * The folder is made beside its final place and renamed: a build that fails leaves the old one.
@@ -24,6 +25,7 @@ const WASM_FILES = ["tfjs-backend-wasm.wasm", "tfjs-backend-wasm-simd.wasm"];
 
 /** For each folder, what is loaded before the first image is scored: the entry, the WebAssembly backend and theirs. */
 const engineFiles = {};
+let pageOnDemand = [];
 
 /** TF.js without what the page never runs: optimizers and gradients, the threaded WebAssembly and its worker. */
 const slim = {
@@ -68,7 +70,7 @@ const node = {
   plugins: [slim, withoutGraphics],
   platform: "node",
   // Emscripten's glue asks for Node's modules in the old way.
-  banner: { js: 'import { createRequire as cxrRequire } from "node:module"; const require = cxrRequire(import.meta.url), __filename = new URL(import.meta.url).pathname, __dirname = new URL(".", import.meta.url).pathname;' },
+  banner: { js: 'import { createRequire as cxrRequire } from "node:module"; const require = cxrRequire(import.meta.url), __filename = new globalThis.URL(import.meta.url).pathname, __dirname = new globalThis.URL(".", import.meta.url).pathname;' },
 };
 
 const browser = {
@@ -125,6 +127,7 @@ async function buildPage(made) {
     metafile: true,
   });
   engineFiles.page = filesOfEngine(metafile.outputs, "page/assets");
+  pageOnDemand = await onDemand(metafile.outputs);
   const names = Object.entries(metafile.outputs).flatMap(([path, { entryPoint }]) => (entryPoint ? [[entryPoint, path]] : []));
   const built = (name) => `assets/${basename(names.find(([entry, path]) => entry.endsWith(name))[1])}`;
   const html = (await readFile(join(source, "index.html"), "utf8"))
@@ -159,6 +162,12 @@ function filesOfEngine(outputs, folder) {
   return [...found].map((path) => `${folder}/${basename(path)}`).sort();
 }
 
+/** The page's files that a machine needs only where WebAssembly (with SIMD) is not what runs the model. */
+async function onDemand(outputs) {
+  const engines = Object.entries(outputs).filter(([, { entryPoint }]) => /tfjs-backend-(cpu|webgl|webgpu)\//.test(entryPoint ?? ""));
+  return [...engines.map(([path]) => `assets/${basename(path)}`), `${await pageWasm()}${WASM_FILES[0]}`].sort();
+}
+
 async function summary(folder) {
   const files = {};
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -169,7 +178,7 @@ async function summary(folder) {
   }
   const tfjs = createRequire(import.meta.url)("@tensorflow/tfjs-core/package.json").version;
   const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { schema_version: 1, versions: { tfjs }, engine: engineFiles, page_wasm: await pageWasm(), files: sorted };
+  return { schema_version: 1, versions: { tfjs }, engine: engineFiles, page_wasm: await pageWasm(), page_on_demand: pageOnDemand, files: sorted };
 }
 
 async function buildTests() {

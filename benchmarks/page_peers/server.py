@@ -20,7 +20,7 @@ ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-
 
 
 class Traffic:
-    """Bytes of answers (headers and gzipped bodies) and the paths that were asked for, since `reset`."""
+    """Bytes of answers (headers and gzipped bodies) and the paths that were sent, since `reset`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,7 +50,8 @@ class _Counted(BaseHTTPRequestHandler):
         self.wfile.write = counted  # type: ignore[method-assign]
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
-        self.traffic.asked.append(self.path)
+        if code != HTTPStatus.NOT_MODIFIED:
+            self.traffic.asked.append(self.path)
 
 
 class _Ours(_Counted, PageHandler):

@@ -46,7 +46,7 @@ class Times:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What needs one visit only. `first_bytes` leave the server before the first prediction, `kept_bytes` in all, with
-    what is kept for offline use; `twice` are paths that were asked for again for that. `engine` runs the model.
+    what is kept for offline use; `twice` are paths that were sent again for that. `engine` runs the model.
     `probabilities` are those of the positive class by the files' names."""
 
     first_bytes: int

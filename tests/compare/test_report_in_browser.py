@@ -3,7 +3,6 @@ colours for light, dark and print. A screenshot stays in artefacts/screenshots."
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,27 +12,13 @@ import pytest
 from PIL import Image
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "artefacts" / "screenshots"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A real headless Chromium; skips where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make install")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("there is no Chromium: install one, for example by: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
-        yield started
-        started.close()
 
 
 class Opened:
     """The report in a page of its own; `asked` are the URLs that it asked for beside itself."""
 
-    def __init__(self, chromium: Any, report: Path, scheme: str = "light", **context: Any) -> None:
-        self.context = chromium.new_context(
+    def __init__(self, browser: Any, report: Path, scheme: str = "light", **context: Any) -> None:
+        self.context = browser.new_context(
             color_scheme=scheme, **({"viewport": {"width": 1280, "height": 900}} | context)
         )
         self.page = self.context.new_page()
@@ -56,8 +41,8 @@ class Opened:
 
 
 @pytest.fixture
-def opened(chromium: Any, comparison: Any) -> Iterator[Opened]:
-    made = Opened(chromium, comparison.report_path)
+def opened(browser: Any, comparison: Any) -> Iterator[Opened]:
+    made = Opened(browser, comparison.report_path)
     yield made
     assert made.problems == []
     made.context.close()
@@ -122,10 +107,10 @@ def test_a_rarer_disease_lowers_the_predictive_value_of_a_call(opened, compariso
     assert opened.page.get_attribute("#explorer-prevalence", "aria-invalid") == "true"
 
 
-def test_it_is_light_and_dark_as_the_reader_likes(chromium, comparison, tmp_path):
+def test_it_is_light_and_dark_as_the_reader_likes(browser, comparison, tmp_path):
     brightness = {}
     for scheme in ("light", "dark"):
-        opened = Opened(chromium, comparison.report_path, scheme)
+        opened = Opened(browser, comparison.report_path, scheme)
         shot = tmp_path / f"{scheme}.png"
         opened.page.screenshot(path=shot)
         brightness[scheme] = float(np.asarray(Image.open(shot).convert("L"), dtype=float).mean())
@@ -136,32 +121,32 @@ def test_it_is_light_and_dark_as_the_reader_likes(chromium, comparison, tmp_path
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_screen(chromium, comparison, width):
-    opened = Opened(chromium, comparison.report_path, viewport={"width": width, "height": 800})
+def test_nothing_is_wider_than_the_screen(browser, comparison, width):
+    opened = Opened(browser, comparison.report_path, viewport={"width": width, "height": 800})
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
     opened.context.close()
 
 
-def test_without_scripts_only_the_explorer_is_missing_and_it_says_so(chromium, comparison):
-    opened = Opened(chromium, comparison.report_path, java_script_enabled=False)
+def test_without_scripts_only_the_explorer_is_missing_and_it_says_so(browser, comparison):
+    opened = Opened(browser, comparison.report_path, java_script_enabled=False)
     assert opened.page.is_visible("text=This part needs JavaScript")
     assert not opened.page.is_visible("#explorer-panel")
     assert opened.page.is_visible("#curves svg >> nth=0")
     opened.context.close()
 
 
-def test_a_script_that_is_not_the_reports_own_does_not_run(chromium, comparison, tmp_path):
+def test_a_script_that_is_not_the_reports_own_does_not_run(browser, comparison, tmp_path):
     page = comparison.report_path.read_text(encoding="utf-8")
     changed = tmp_path / "changed.html"
     changed.write_text(page.replace("</main>", "<script>document.title = 'taken over'</script></main>"))
-    opened = Opened(chromium, changed)
+    opened = Opened(browser, changed)
     assert opened.page.title() != "taken over"
     assert any("Content Security Policy" in problem for problem in opened.problems)
     opened.context.close()
 
 
-def test_it_prints_as_paper_without_the_explorers_button(chromium, comparison, tmp_path):
-    opened = Opened(chromium, comparison.report_path)
+def test_it_prints_as_paper_without_the_explorers_button(browser, comparison, tmp_path):
+    opened = Opened(browser, comparison.report_path)
     opened.page.emulate_media(media="print")
     assert not opened.page.is_visible("#explorer-reset")
     opened.page.pdf(path=tmp_path / "report.pdf", format="A4", print_background=True)

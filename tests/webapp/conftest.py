@@ -7,14 +7,13 @@ import base64
 import hashlib
 import json
 import mimetypes
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import util
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -128,31 +127,6 @@ class Site:
             return
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         route.fulfill(status=200, body=path.read_bytes(), content_type=kind)
-
-
-def without_browser(reason: str) -> NoReturn:
-    """What is not proven there: skipped on a laptop, a failure where the tests must be whole (.ci/run)."""
-    if os.environ.get("CXR_REQUIRE_BROWSER"):
-        pytest.fail(f"CXR_REQUIRE_BROWSER is set, but {reason}", pytrace=False)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A real headless Chromium; skips where there is none, and fails there when CXR_REQUIRE_BROWSER is set."""
-    if util.find_spec("playwright") is None:
-        without_browser("playwright is not installed: make install")
-    from playwright import sync_api
-
-    from cxr.compare.parity.chromium import FLAGS, find_chromium  # as verification starts it
-
-    path = find_chromium()
-    if path is None:
-        without_browser("there is no Chromium: install one, for example by: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -268,8 +268,17 @@ def test_gif_and_bmp_are_taken_as_the_browser_decodes_them(verify: Run, tmp_path
 def test_an_image_larger_than_a_strip_of_the_canvas_is_read_back_whole(verify: Run, tmp_path: Path) -> None:
     y, x = np.mgrid[:2300, :2200]
     colours = np.dstack([x % 256, y % 256, np.where(y > 2000, (x + y) % 256, x % 256)]).astype(np.uint8)
-    colours[:1900] = colours[:1900, :, :1]  # grey at first, coloured in the second strip
+    colours[:1900] = colours[:1900, :, :1]  # grey at first, coloured in a later strip
     Image.fromarray(colours).save(tmp_path / "large.bmp")
     contract = Preprocessing(230, 220, 3)
     (image,) = verify([tmp_path / "large.bmp"], contract)["images"]
     assert (image["pixels"] == load_image(tmp_path / "large.bmp", contract)).all()
+
+
+@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
+def test_a_grey_jpeg_of_many_strips_is_decoded_as_pillow_does(verify: Run, tmp_path: Path, progressive: bool) -> None:
+    values = np.random.default_rng(5).integers(0, 256, (70, 101), dtype=np.uint8)
+    path = tmp_path / "grey.jpeg"
+    Image.fromarray(values).resize((1_003, 1_001)).save(path, quality=85, progressive=progressive)
+    contract = Preprocessing(1_001, 1_003, 1)
+    assert (verify([path], contract)["images"][0]["pixels"] == load_image(path, contract)).all()

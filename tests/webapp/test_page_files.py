@@ -142,6 +142,27 @@ def test_a_page_is_served_with_its_headers_and_gzip(server: RunningServer) -> No
     assert (head[0], head[1]["content-length"], head[2]) == (200, "1100", b"")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_what_a_browser_has_is_not_sent_again(server: RunningServer, tmp_path: Path, encoding: str) -> None:
+    for path in ("/", "/assets/a.js"):
+        status, headers, body = ask(server, path, **{"Accept-Encoding": encoding})
+        assert (status, body != b"") == (200, True)
+        has = {"Accept-Encoding": encoding, "If-None-Match": f'"other", W/{headers["etag"]}'}
+        again = ask(server, path, **has)
+        assert (again[0], again[2], again[1]["etag"]) == (304, b"", headers["etag"])
+        assert again[1]["cache-control"] == headers["cache-control"]
+        assert ask(server, path, **{**has, "If-None-Match": '"other"'})[0] == 200
+    (tmp_path / "page" / "assets" / "a.js").write_text("y")
+    changed = ask(server, "/assets/a.js", **has)
+    assert changed[0] == 200
+    assert (gzip.decompress(changed[2]) if encoding == "gzip" else changed[2]) == b"y"
+
+
+def test_packed_and_plain_contents_have_tags_of_their_own(server: RunningServer) -> None:
+    tags = {ask(server, "/", **{"Accept-Encoding": encoding})[1]["etag"] for encoding in ("gzip", "identity")}
+    assert len(tags) == 2
+
+
 @pytest.mark.parametrize(
     "path", ["/../secret.txt", "/%2e%2e/secret.txt", "/link", "/assets", "/none", "/assets/../../secret.txt"]
 )

@@ -25,10 +25,11 @@ from cxr.files import sha256_of_file
 from cxr.folders import replaced_folder
 from cxr.version import __version__
 from cxr.webapp.card import metrics_of, model_card
-from cxr.webapp.headers import HASHED
+from cxr.webapp.headers import HASHED, INDEX
+from cxr.webapp.hints import with_hints
 from cxr.webapp.known import PREFIX_BYTES, known_prefixes
 from cxr.webapp.page import PAGE_FILE, KnownFiles, PageDescription, PageModel
-from cxr.webapp.static import page_files
+from cxr.webapp.static import engine_files, on_demand_files, page_files
 
 WORKER = "service-worker.js"
 #: Hexadecimal digits of a content's hash in a name.
@@ -76,6 +77,7 @@ def build_page(request: PageRequest, folder: Path) -> BuiltPage:
         if known is not None:
             (part / known).write_bytes(known_prefixes(request.training_hashes or ()))
         (part / PAGE_FILE).write_text(description.to_json(), encoding="utf-8")
+        _hint(part, description)
         _list_kept_files(part)
     return BuiltPage(folder, description, page_sizes(folder))
 
@@ -147,11 +149,23 @@ def _has_maps(model: Path) -> bool:
         raise InputError(f"cannot read {model / 'model.json'}: {error}") from error
 
 
+def _hint(folder: Path, description: PageDescription) -> None:
+    """Have the browser load at once what the first image needs."""
+    scripts, wasm = engine_files()
+    model = description.model.path
+    files = [PAGE_FILE, wasm, *sorted((name for name in page_sizes(folder) if name.startswith(model)), reverse=True)]
+    if description.known.path is not None:
+        files.append(description.known.path)
+    index = folder / INDEX
+    index.write_text(with_hints(index.read_text(encoding="utf-8"), scripts, files), encoding="utf-8")
+
+
 def _list_kept_files(folder: Path) -> None:
     """Tell the service worker what to keep: a line before its script, so that a new page is a new script."""
     names = [name for name in page_sizes(folder) if name != WORKER]
+    on_demand = sorted(on_demand_files())
     digest = hashlib.sha256("".join(f"{name} {sha256_of_file(folder / name)}\n" for name in names).encode())
-    kept = {"version": digest.hexdigest()[:16], "files": names}
+    kept = {"version": digest.hexdigest()[:16], "files": names, "on_demand": on_demand}
     script = (folder / WORKER).read_text(encoding="utf-8")
     (folder / WORKER).write_text(f"self.CXR_KEPT={json.dumps(kept)};\n{script}", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Which files a built page consists of: the list that its service worker keeps for offline use."""
+"""Which files a built page consists of: the list by which its service worker keeps them for offline use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIST = "self.CXR_KEPT="
 
 
 def files_of(folder: Path) -> tuple[str, ...]:
-    """The files of a page (POSIX paths within it): all that its service worker keeps, and the worker.
+    """The files of a page (POSIX paths within it): all that its service worker may keep, and the worker.
 
     What else lies in the folder is no part of the page. Raises InputError when the folder is no page, or one of its
     files is missing.

@@ -1,8 +1,10 @@
-"""A small server for a built page, on loopback: the headers of `headers.py`, gzip, nothing above the page's folder."""
+"""A small server for a built page, on loopback: the headers of `headers.py`, gzip, entity tags so that nothing is sent
+twice, nothing above the page's folder."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,12 +85,31 @@ class PageHandler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"not found\n", with_body=with_body)
             return
         headers = headers_for(path.relative_to(self.root).as_posix())
+        if path.suffix in COMPRESSED:
+            headers["Vary"] = "Accept-Encoding"
+        changed = path.stat().st_mtime_ns
         if path.suffix in COMPRESSED and "gzip" in self.headers.get("Accept-Encoding", ""):
-            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-            body = compressed(path, path.stat().st_mtime_ns)
+            headers |= {"Content-Encoding": "gzip", "ETag": f'"{digest(path, changed)}-gzip"'}
+            body = compressed(path, changed)
         else:
+            headers["ETag"] = f'"{digest(path, changed)}"'
             body = path.read_bytes()
-        self._send(HTTPStatus.OK, headers, body, with_body=with_body)
+        if self._has(headers["ETag"]):
+            self._send_not_modified(headers)
+        else:
+            self._send(HTTPStatus.OK, headers, body, with_body=with_body)
+
+    def _has(self, tag: str) -> bool:
+        """Whether the browser says that it has this content (If-None-Match, RFC 9110 13.1.2)."""
+        known = [one.strip().removeprefix("W/") for one in self.headers.get("If-None-Match", "").split(",")]
+        return tag in known or known == ["*"]
+
+    def _send_not_modified(self, headers: dict[str, str]) -> None:
+        self.send_response(HTTPStatus.NOT_MODIFIED)
+        for name in ("ETag", "Cache-Control", "Vary"):
+            if name in headers:
+                self.send_header(name, headers[name])
+        self.end_headers()
 
     def _send(self, status: HTTPStatus, headers: dict[str, str], body: bytes, *, with_body: bool) -> None:
         self.send_response(status)
@@ -101,6 +122,12 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: who looks at the page sees what it does."""
+
+
+@lru_cache(maxsize=256)
+def digest(path: Path, changed: int) -> str:
+    """A hash of a file's bytes, kept until it changes (`changed` is its time of change)."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,8 @@ from cxr.errors import UsageError, missing_package
 FOLDER = Path(__file__).parent / "static"
 #: Written last but for a renaming: where it is, all is.
 BUILD_FILE = "build.json"
+#: The WebAssembly of today's browsers.
+WASM_FILE = "tfjs-backend-wasm-simd.wasm"
 
 
 def static_folder() -> Path:
@@ -40,6 +42,20 @@ def page_files() -> dict[str, Path]:
     """The files of the page by their paths within it: scripts, style, the WebAssembly engine."""
     wasm = json.loads(static_file(BUILD_FILE).read_text(encoding="utf-8"))["page_wasm"]
     return {**_below("page"), **{f"{wasm}{name}": path for name, path in _below("wasm").items()}}
+
+
+def engine_files() -> tuple[tuple[str, ...], str]:
+    """What a page runs its model with, as a rule, by paths within it: the scripts beside those that index.html names,
+    and the WebAssembly."""
+    build = json.loads(static_file(BUILD_FILE).read_text(encoding="utf-8"))
+    index = static_file("page/index.html").read_text(encoding="utf-8")
+    names = [name.removeprefix("page/") for name in build["engine"]["page"] if name.endswith(".js")]
+    return tuple(name for name in names if name not in index), f"{build['page_wasm']}{WASM_FILE}"
+
+
+def on_demand_files() -> frozenset[str]:
+    """Those of `page_files()` that few machines need, by their paths within the page: engines beside WebAssembly."""
+    return frozenset(json.loads(static_file(BUILD_FILE).read_text(encoding="utf-8"))["page_on_demand"])
 
 
 def verify_files() -> dict[str, Path]:

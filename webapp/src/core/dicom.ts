@@ -2,7 +2,8 @@
  * A DICOM image as a viewer shows it: modality LUT, then VOI LUT or window, then the whole range of 8 bits; MONOCHROME1
  * inverted. The same numbers as the Python side's `cxr data import-dicom` (rendering.py there), which follows PS3.3 C.11.
  */
-import { refuseTooLarge, type BrowserDecoder } from "./decode.js";
+import type { BrowserDecoder } from "./browserDecode.js";
+import { refuseTooLarge } from "./decode.js";
 import { type DicomElements, type DicomFile, JPEG_BASELINE, readDicom } from "./dicomFile.js";
 import { type Shades, windowed } from "./dicomWindow.js";
 import { grey, type Planes } from "./preprocess.js";

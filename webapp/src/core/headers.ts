@@ -44,6 +44,12 @@ export function sizeOf(bytes: Uint8Array, kind: Exclude<ImageKind, "DICOM">): Si
   }
 }
 
+/** Whether a JPEG, whose header is whole, has one component. */
+export function isGreyJpeg(bytes: Uint8Array): boolean {
+  const start = jpegFrame(viewOf(bytes));
+  return start !== null && bytes[start + 9] === 1;
+}
+
 /**
  * The file without what would make a browser turn or recolour it: EXIF and ICC segments of a JPEG, the same chunks of a
  * WebP. The contract ignores both. Other kinds are handed on as they are.
@@ -105,9 +111,14 @@ export function* jpegSegments(view: DataView): Generator<Segment> {
 }
 
 function jpegSize(view: DataView): Size | null {
+  const start = jpegFrame(view);
+  return start === null ? null : { height: view.getUint16(start + 5), width: view.getUint16(start + 7) };
+}
+
+/** Where the start-of-frame segment lies. */
+function jpegFrame(view: DataView): number | null {
   for (const { marker, start } of jpegSegments(view)) {
-    const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
-    if (isFrame) return { height: view.getUint16(start + 5), width: view.getUint16(start + 7) };
+    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) return start;
   }
   return null;
 }

@@ -10,7 +10,6 @@ import { avgPoolConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/AvgPoo
 import { batchMatMulConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/BatchMatMul";
 import { castConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Cast";
 import { clipByValueConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/ClipByValue";
-import { concatConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Concat";
 import { conv2DConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Conv2D";
 import { depthwiseConv2dNativeConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/DepthwiseConv2dNative";
 import { eluConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Elu";
@@ -74,6 +73,7 @@ import { transposeConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Tran
 import { unpackConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Unpack";
 import { zerosLikeConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/ZerosLike";
 import { _fusedMatMulConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/_FusedMatMul";
+import { concatKernel } from "./concatKernel.js";
 
 export { setWasmPaths } from "@tensorflow/tfjs-backend-wasm/dist/base";
 
@@ -84,7 +84,7 @@ const KERNELS: readonly KernelConfig[] = [
   batchMatMulConfig,
   castConfig,
   clipByValueConfig,
-  concatConfig,
+  concatKernel,
   conv2DConfig,
   depthwiseConv2dNativeConfig,
   eluConfig,

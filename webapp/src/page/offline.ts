@@ -1,7 +1,8 @@
-/** The service worker keeps every file of the page, so that it opens again without a network. */
+/** The service worker keeps the files of the page, so that it opens again without a network: those that every visit
+ * needs, and those that this visit has used. */
 
 interface Told {
-  /** All files are kept. */
+  /** All files that it takes here are kept. */
   readonly kept: () => void;
   /** Another version of the page has been kept in the place of this one, by another tab, say. */
   readonly outdated: () => void;
@@ -11,6 +12,7 @@ interface Told {
 export function keepOffline(description: string, { kept, outdated }: Told): void {
   if (!("serviceWorker" in navigator)) return;
   navigator.serviceWorker.addEventListener("controllerchange", () => {
+    keepUsed(navigator.serviceWorker.controller, kept); // a new worker has a cache of its own
     void activated(navigator.serviceWorker.controller)
       .then(() => isOutdated(description))
       .then((is) => is && outdated());
@@ -18,8 +20,19 @@ export function keepOffline(description: string, { kept, outdated }: Told): void
   navigator.serviceWorker
     .register("service-worker.js")
     .then(() => navigator.serviceWorker.ready)
-    .then(kept)
+    .then(({ active }) => keepUsed(active, kept))
     .catch(() => undefined); // the page works without, as long as the network does
+}
+
+/** Tell the worker what has been loaded; `kept` when it has kept what it did not have. */
+function keepUsed(worker: ServiceWorker | null, kept: () => void): void {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    kept();
+  };
+  const used = performance.getEntriesByType("resource").map(({ name }) => name);
+  worker?.postMessage({ used }, [port2]);
 }
 
 /** A worker takes its pages over before it has deleted what an older one kept. */

@@ -3,6 +3,7 @@ import type { Backend } from "../core/backends.js";
 import { aliveTensors, Classifier } from "../core/classifier.js";
 import { checkPage, type PageDescription } from "../core/contract.js";
 import { filesAt } from "../core/modelFiles.js";
+import type { Planes } from "../core/preprocess.js";
 import { type Card, type Metrics, prepareAbout } from "./about.js";
 import { byId, fillTexts } from "./dom.js";
 import { download } from "./export.js";
@@ -17,6 +18,9 @@ import { Viewer } from "./viewer.js";
 
 /** The folder of the WebAssembly engine, relative to the page; the build puts it here. */
 declare const CXR_PAGE_WASM: string;
+
+/** While images are read the page is drawn so often at most: drawing it takes as long as reading a small image. */
+const FRAME_MS = 100;
 
 class Page {
   readonly #rule: DecisionRule;
@@ -61,6 +65,7 @@ class Page {
       await this.#readAll(batch);
     } finally {
       this.#working = false;
+      this.#table.flush();
       this.#progress.hidden = this.#stop.hidden = true;
     }
     this.#sumUp(batch);
@@ -68,26 +73,33 @@ class Page {
   }
 
   async #readAll(batch: Reading[]): Promise<void> {
+    let [drawn, said] = [-Infinity, -Infinity];
     for (let given = this.#waiting.shift(); given !== undefined; given = this.#waiting.shift()) {
       const cleared = this.#cleared;
       const done = batch.length;
-      const all = done + this.#waiting.length + 1;
-      // A screen reader would read every number of a hundred: only each tenth is said.
-      if (all === 1) this.#say(texts.readingOne(given.file.name));
-      else if (done % 10 === 0) this.#say(texts.readingMany(done, all));
-      this.#progress.hidden = this.#stop.hidden = all === 1;
-      this.#progress.value = done / all;
-      await frame(); // what was said is seen before the work begins
-      const { reading, picture } = await this.reader.read(given);
+      if (performance.now() - drawn >= FRAME_MS) {
+        const all = done + this.#waiting.length + 1;
+        // A screen reader would read every number of a hundred: only about each tenth is said.
+        if (all === 1) this.#say(texts.readingOne(given.file.name));
+        else if (done - said >= 10) this.#say(texts.readingMany((said = done), all));
+        this.#progress.hidden = this.#stop.hidden = all === 1;
+        this.#progress.value = done / all;
+        this.#table.flush();
+        await frame(); // what was said is seen before the work goes on
+        drawn = performance.now();
+      }
+      const { reading, image } = await this.reader.read(given);
       if (cleared !== this.#cleared) {
         batch.length = 0; // what was read before is gone, and this with it
         continue;
       }
       batch.push(reading);
       this.#readings.push(reading);
-      this.#table.add(reading, picture);
+      this.#table.add(reading, image);
+      if (batch.length > 1) continue;
+      this.#table.flush();
       byId("several", HTMLElement).hidden = false;
-      if (done === 0) this.#show(reading, picture);
+      this.#show(reading, image);
     }
   }
 
@@ -100,26 +112,26 @@ class Page {
     this.#say(texts.readMany(scored, readings.length - scored));
   }
 
-  /** Show a reading of the table: its picture is decoded again, pictures of a thousand X-rays would fill the memory. */
+  /** Show a reading of the table: its image is decoded again, a thousand X-rays would fill the memory. */
   async #open(reading: Reading): Promise<void> {
     const [opened, cleared] = [(this.#opened += 1), this.#cleared];
-    let picture: HTMLCanvasElement | null = null;
+    let image: Planes | null = null;
     let problem = "";
     try {
-      picture = reading.size === null ? null : await this.reader.picture(reading);
+      image = reading.size === null ? null : await this.reader.image(reading);
     } catch (error) {
       problem = texts.cannotShow(error instanceof Error ? error.message : String(error));
     }
     if (opened !== this.#opened || cleared !== this.#cleared) return;
-    this.#show(reading, picture);
+    this.#show(reading, image);
     if (problem !== "") this.#say(problem, true);
     byId("result", HTMLDivElement).focus();
   }
 
-  #show(reading: Reading, picture: HTMLCanvasElement | null): void {
+  #show(reading: Reading, image: Planes | null): void {
     byId("reading", HTMLElement).hidden = false;
     byId("intake", HTMLElement).classList.remove("empty");
-    this.#viewer.show(reading, picture, sentence(reading, this.#rule));
+    this.#viewer.show(reading, image, sentence(reading, this.#rule));
     showResult(reading, this.#rule, (file) => {
       byId("result", HTMLDivElement).focus(); // the button goes
       void this.take([file], { turn: true });
@@ -146,10 +158,11 @@ class Page {
   }
 }
 
-function frame(): Promise<void> {
-  return new Promise((resolve) => {
+async function frame(): Promise<void> {
+  if (document.hidden) return; // a page in the background gets no animation frames, but goes on reading
+  await new Promise<void>((resolve) => {
     requestAnimationFrame(() => resolve());
-    setTimeout(resolve, 20); // a page in the background gets no animation frames, but goes on reading
+    setTimeout(resolve, 20); // should it go there meanwhile
   });
 }
 

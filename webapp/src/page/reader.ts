@@ -4,16 +4,15 @@ import type { PageDescription } from "../core/contract.js";
 import { type Decoded, decode } from "../core/decode.js";
 import { turned } from "../core/exif.js";
 import { type Gate, looksLikeChest, readGate } from "../core/looksLikeChest.js";
-import { preprocess } from "../core/preprocess.js";
+import { type Planes, preprocess } from "../core/preprocess.js";
 import { isKnown, sha256 } from "../core/sha256.js";
 import { notes, texts } from "../strings.js";
-import { pictureOf } from "./picture.js";
 import { calibrated, decide, type Given, type Outcome, type Reading, type Turn } from "./readings.js";
 
 export interface Read {
   readonly reading: Reading;
-  /** The decoded image in 8 bits, null when it could not be decoded. */
-  readonly picture: HTMLCanvasElement | null;
+  /** The decoded image, null when it could not be decoded. */
+  readonly image: Planes | null;
 }
 
 export class Reader {
@@ -36,11 +35,10 @@ export class Reader {
     const reading: Omit<Reading, "outcome"> = {
       ...{ number: this.#count, file, turn: "none", sha256: "", known: null, size: null, notes: [], milliseconds: 0 },
     };
-    let about = reading;
+    let hashing: Promise<Uint8Array> | null = null;
     try {
       const bytes = new Uint8Array(await file.arrayBuffer());
-      const digest = await sha256(bytes);
-      about = { ...reading, sha256: hex(digest), known: this.#isKnown(digest) };
+      hashing = sha256(bytes); // in a thread of the browser's, beside the decoding
       const started = performance.now();
       const stored = await decode(bytes);
       const decoded = turn ? turned(stored, stored.orientation) : stored;
@@ -49,13 +47,20 @@ export class Reader {
       const milliseconds = performance.now() - started;
       const { width, height } = decoded;
       const words = [...decoded.notes.map((code) => notes[code]), ...saidOf(asked, outcome)];
-      const done = { ...about, turn: asked, size: { width, height }, notes: words, outcome, milliseconds };
-      return { reading: done, picture: pictureOrNone(decoded) };
+      const about = { ...reading, ...(await this.#identity(hashing)), turn: asked };
+      return { reading: { ...about, size: { width, height }, notes: words, outcome, milliseconds }, image: decoded };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const milliseconds = performance.now() - began;
-      return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, picture: null };
+      const about = { ...reading, ...(await this.#identity(hashing)) };
+      return { reading: { ...about, milliseconds, outcome: { kind: "refused", why } }, image: null };
     }
+  }
+
+  /** The file's hash, and whether it was a training image; null: it could not be read. */
+  async #identity(hashing: Promise<Uint8Array> | null): Promise<Pick<Reading, "sha256" | "known">> {
+    const digest = await hashing;
+    return digest === null ? { sha256: "", known: null } : { sha256: hex(digest), known: this.#isKnown(digest) };
   }
 
   #isKnown(digest: Uint8Array): boolean | null {
@@ -63,9 +68,9 @@ export class Reader {
   }
 
   /** The image again, for the film. Rejects when the file has gone since. */
-  async picture({ file, turn }: Reading): Promise<HTMLCanvasElement> {
+  async image({ file, turn }: Reading): Promise<Planes> {
     const stored = await decode(new Uint8Array(await file.arrayBuffer()));
-    return pictureOf(turn === "done" ? turned(stored, stored.orientation) : stored);
+    return turn === "done" ? turned(stored, stored.orientation) : stored;
   }
 
   async #outcome(decoded: Decoded, turn: Turn): Promise<Outcome> {
@@ -84,15 +89,6 @@ export class Reader {
 function saidOf(turn: Turn, outcome: Outcome): string[] {
   if (turn === "done") return [notes.upright];
   return turn === "ignored" && outcome.kind === "scored" ? [notes.turned] : [];
-}
-
-/** A picture too large for the browser's canvas does not take the score away. */
-function pictureOrNone(decoded: Decoded): HTMLCanvasElement | null {
-  try {
-    return pictureOf(decoded);
-  } catch {
-    return null;
-  }
 }
 
 function hex(bytes: Uint8Array): string {

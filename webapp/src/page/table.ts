@@ -1,14 +1,16 @@
 /** The table of all readings. */
+import type { Planes } from "../core/preprocess.js";
 import { byId, element } from "./dom.js";
+import { thumbnailOf } from "./picture.js";
 import type { Reading } from "./readings.js";
 import { texts } from "../strings.js";
-
-const THUMB = 88;
 
 export class ReadingTable {
   readonly #head = byId("table-head", HTMLTableSectionElement);
   readonly #body = byId("table-body", HTMLTableSectionElement);
   readonly #rows = new Map<number, HTMLTableRowElement>();
+  /** Rows that are not in the table yet. */
+  #waiting: HTMLTableRowElement[] = [];
 
   constructor(
     private readonly classes: readonly string[],
@@ -23,21 +25,26 @@ export class ReadingTable {
     );
   }
 
-  /** A row for one more reading, with a small picture of it where there is one. */
-  add(reading: Reading, picture: HTMLCanvasElement | null): void {
+  /** A row for one more reading, with a small picture of its image where there is one; seen after `flush`. */
+  add(reading: Reading, image: Planes | null): void {
     const open = element("button", { type: "button", class: "link", "aria-label": texts.show(reading.file.name) }, reading.file.name);
     open.addEventListener("click", () => this.show(reading));
     const row = element(
       "tr",
       {},
-      element("td", { class: "thumb" }, picture === null ? null : thumbnail(picture)),
+      element("td", { class: "thumb" }, image === null ? null : thumbnail(image)),
       element("th", { scope: "row" }, open),
       element("td", {}, decisionTag(reading)),
       ...this.#scores(reading),
       element("td", {}, note(reading)),
     );
     this.#rows.set(reading.number, row);
-    this.#body.append(row);
+    this.#waiting.push(row);
+  }
+
+  /** Put the rows that wait into the table, all at once: each change of it is a layout of all that is in it. */
+  flush(): void {
+    this.#body.append(...this.#waiting.splice(0));
   }
 
   choose(reading: Reading): void {
@@ -50,6 +57,7 @@ export class ReadingTable {
 
   clear(): void {
     this.#rows.clear();
+    this.#waiting = [];
     this.#body.replaceChildren();
   }
 
@@ -72,13 +80,9 @@ function note(reading: Reading): string {
   return [reading.known === true ? texts.inTraining : "", ...reading.notes].filter((words) => words !== "").join(" ");
 }
 
-function thumbnail(picture: HTMLCanvasElement): HTMLCanvasElement {
-  const scale = THUMB / Math.max(picture.width, picture.height);
-  const small = element("canvas", {
-    width: String(Math.max(1, Math.round(picture.width * scale))),
-    height: String(Math.max(1, Math.round(picture.height * scale))),
-    "aria-hidden": "true",
-  });
-  small.getContext("2d")?.drawImage(picture, 0, 0, small.width, small.height);
-  return small;
+function thumbnail(image: Planes): HTMLCanvasElement {
+  const small = thumbnailOf(image);
+  const canvas = element("canvas", { width: String(small.width), height: String(small.height), "aria-hidden": "true" });
+  canvas.getContext("2d")?.putImageData(small, 0, 0);
+  return canvas;
 }

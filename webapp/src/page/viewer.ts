@@ -1,6 +1,8 @@
 /** The film: the chosen image, and over it the heat map at the opacity of the slider. */
+import type { Planes } from "../core/preprocess.js";
 import { byId, element } from "./dom.js";
-import { type Frame, hasEvidence, heatPicture, seenFrame } from "./heat.js";
+import { type Frame, hasEvidence, heatPicture, seenFrame, smoothed } from "./heat.js";
+import { pictureOf } from "./picture.js";
 import type { Reading } from "./readings.js";
 import { texts } from "../strings.js";
 
@@ -17,7 +19,7 @@ export class Viewer {
   readonly #chosenClass = byId("heat-class", HTMLSelectElement);
   readonly #opacity = byId("heat-opacity", HTMLInputElement);
   readonly #value = byId("heat-value", HTMLOutputElement);
-  #picture: HTMLCanvasElement | null = null;
+  #picture: ImageData | null = null;
   #reading: Reading | null = null;
 
   constructor(
@@ -29,12 +31,12 @@ export class Viewer {
     this.#opacity.addEventListener("input", () => this.#draw());
   }
 
-  /** Show a reading. `picture` is the decoded image, null when it could not be decoded. */
-  show(reading: Reading, picture: HTMLCanvasElement | null, words: string): void {
+  /** Show a reading. `image` is null when it could not be decoded. */
+  show(reading: Reading, image: Planes | null, words: string): void {
     this.#reading = reading;
-    this.#picture = picture;
+    this.#picture = image === null ? null : pictureOrNone(image);
     const { outcome } = reading;
-    this.#controls.hidden = picture === null || outcome.kind !== "scored" || outcome.maps === null;
+    this.#controls.hidden = this.#picture === null || outcome.kind !== "scored" || outcome.maps === null;
     if (outcome.kind === "scored") this.#chosenClass.value = String(this.classes.indexOf(outcome.decision));
     this.#film.setAttribute("aria-label", texts.filmLabel(reading.file.name, words));
     this.#caption.textContent =
@@ -63,16 +65,23 @@ export class Viewer {
     }
     this.#film.width = this.#picture.width;
     this.#film.height = this.#picture.height;
-    context.drawImage(this.#picture, 0, 0);
+    context.putImageData(this.#picture, 0, 0);
     const outcome = this.#reading?.outcome;
     if (outcome?.kind !== "scored" || outcome.maps === null) return;
     byId("heat-none", HTMLElement).hidden = hasEvidence(outcome.maps, this.classes.length, Number(this.#chosenClass.value));
     const frame: Frame = seenFrame(this.#picture, this.input);
     context.globalAlpha = Number(this.#opacity.value) / 100;
-    context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
-    const heat = heatPicture(outcome.maps, this.classes.length, Number(this.#chosenClass.value));
+    const heat = smoothed(heatPicture(outcome.maps, this.classes.length, Number(this.#chosenClass.value)));
     context.drawImage(heat, frame.left, frame.top, frame.width, frame.height);
     context.globalAlpha = 1;
+  }
+}
+
+/** A picture too large for the browser does not take the score away. */
+function pictureOrNone(image: Planes): ImageData | null {
+  try {
+    return pictureOf(image);
+  } catch {
+    return null;
   }
 }

@@ -22,8 +22,8 @@ from cxr.local_baseline.exports.tflite_weights import in_half_precision, with_fi
 from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import STARTUP_NOISE, load, without_lines
 
-#: Notes of TensorFlow's loader and converter on stderr.
-CONVERTER_NOISE = re.compile(STARTUP_NOISE.pattern + rb"|^fully_quantize: ")
+#: Notes of TensorFlow's loader, converter and TFLite interpreter on stderr.
+CONVERTER_NOISE = re.compile(STARTUP_NOISE.pattern + rb"|^fully_quantize: |^INFO: Created TensorFlow Lite XNNPACK")
 
 
 class TfliteForm(StrEnum):
