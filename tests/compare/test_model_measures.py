@@ -151,6 +151,7 @@ def test_a_model_against_itself_differs_by_nothing_with_p_1(classes):
     for name, difference in against.differences.items():
         assert (difference.value, difference.low, difference.high) == (0, 0, 0), name
         assert (difference.p_value, difference.p_holm) == (1, 1)
+        assert difference.undefined_draws == np.isnan(judged[0].draws[name]).sum()
     assert {test.p_value for test in against.tests.values()} == {1}
     assert against.verdict == "within the margin"
 

@@ -35,11 +35,12 @@ class Difference:
     high: float
     p_value: float
     p_holm: float = math.nan
+    undefined_draws: int = 0
 
     @property
     def estimate(self) -> Estimate:
         """Value and interval."""
-        return Estimate(self.value, self.low, self.high)
+        return Estimate(self.value, self.low, self.high, self.undefined_draws)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,13 @@ def _differences(model: Measured, reference: Measured) -> dict[Name, Difference]
     for name, value in model.values.items():
         draws = model.draws[name] - reference.draws[name]
         interval = percentile_interval(draws)
-        made[name] = Difference(value - reference.values[name], interval.low, interval.high, bootstrap_p_value(draws))
+        made[name] = Difference(
+            value - reference.values[name],
+            interval.low,
+            interval.high,
+            bootstrap_p_value(draws),
+            undefined_draws=interval.undefined_draws,
+        )
     return made
 
 
