@@ -41,7 +41,8 @@ def _pass(tf: Any, image: Any, length: Any) -> Any:
 def _taps(tf: Any, before: Any, after: Any) -> tuple[Any, Any]:
     """For each of `after` values the first of the `before` values that it is made of, int32 [after], and the weights of
     that and the following ones, float64 [after, taps]."""
-    scale = tf.cast(before, tf.float64) / tf.cast(after, tf.float64)
+    # Not `/`: Grappler makes a division by a constant a multiplication by its reciprocal, which is off by a last bit.
+    scale = tf.math.divide_no_nan(tf.cast(before, tf.float64), tf.cast(after, tf.float64))
     support = tf.maximum(scale, 1.0)
     centres = (tf.cast(tf.range(after), tf.float64) + 0.5) * scale
     first = tf.maximum(tf.cast(tf.floor(centres - support + 0.5), tf.int32), 0)
@@ -50,4 +51,6 @@ def _taps(tf: Any, before: Any, after: Any) -> tuple[Any, Any]:
     places = first[:, None] + tf.range(taps)[None]
     distances = (tf.cast(places, tf.float64) - centres[:, None] + 0.5) * (1.0 / support)
     weights = tf.where(places < end[:, None], tf.maximum(1.0 - tf.abs(distances), 0.0), 0.0)
-    return first, weights / tf.reduce_sum(weights, axis=1, keepdims=True)
+    # In order: a sum of sums may differ in its last bit.
+    total = tf.foldl(lambda total, column: total + column, tf.transpose(weights))
+    return first, tf.math.divide_no_nan(weights, total[:, None])

@@ -20,7 +20,7 @@ from cxr.manifests.manifest import Manifest
 from cxr.version import __version__
 
 #: Raised whenever exporters write other files of the same bundle: exports before are made anew.
-REVISION = 3
+REVISION = 4
 #: Import names that are published under another one.
 PUBLISHED_AS = {"tensorflow": ("tensorflow-cpu", "tensorflow")}
 
