@@ -88,6 +88,7 @@ def test_a_search_leaves_tables_and_the_best_recipe(make_request: MakeRequest) -
     assert replace(again.with_overrides({}, "none"), name="edge") == wanted
 
 
+@pytest.mark.slow
 def test_the_figure_is_the_best_epochs(make_request: MakeRequest) -> None:
     (row,) = tune(make_request(epochs=3, trials=1), silent).rows
     assert (row.state, row.epochs) == (TrialState.FINISHED, 3)
@@ -139,6 +140,7 @@ def test_the_plot_has_a_panel_for_numbers_and_for_words(make_request: MakeReques
         assert len(set(plot.convert("L").getdata())) > 50
 
 
+@pytest.mark.slow
 def test_the_same_search_again_makes_the_trials_that_lack(make_request: MakeRequest) -> None:
     first = tune(make_request(trials=1), silent)
     heard: list[int] = []
@@ -190,6 +192,7 @@ def test_a_search_in_which_nothing_works_ends_with_the_reason() -> None:
         _check_failures(rows)
 
 
+@pytest.mark.slow
 def test_the_clock_ends_a_trial_with_its_epoch(make_request: MakeRequest) -> None:
     tuning = tune(make_request(epochs=500, minutes=0.01, trials=None), silent)
     (row,) = tuning.rows
@@ -254,6 +257,7 @@ tune(request, lambda done, total, note: None, lambda row: print("trial", row.num
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_repeats_the_trial_that_ran_and_comes_to_the_same_trials(
     make_request: MakeRequest, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_frozen_backbone_stays_what_it_was(backbone_file: str, trains: Trains)
     assert trained_layers(backbone_file, stage(trains)) == ["head_dense", "scores"]
 
 
+@pytest.mark.slow
 def test_unfreezing_the_last_layers_changes_these_and_no_statistics(backbone_file: str) -> None:
     changed = trained_layers(backbone_file, stage(Trains.LAST_BLOCK, 3))
     assert changed == ["conv_pw_12", "conv_dw_13", "conv_pw_13", "head_dense", "scores"]
@@ -135,6 +136,7 @@ def test_a_later_stage_unfreezes_what_an_earlier_one_froze(backbone_file: str) -
     assert not any(layer.trainable for layer in flat(model) if isinstance(layer, layers.BatchNormalization))
 
 
+@pytest.mark.slow
 def test_gradual_unfreezing_trains_more_with_each_stage_and_no_statistics(backbone_file: str) -> None:
     last_block, all_of_it = stage(Trains.LAST_BLOCK, 3), stage(Trains.FINE_TUNE)
     wanted = recipe(last_block, all_of_it)
