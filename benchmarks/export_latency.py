@@ -46,7 +46,7 @@ def main() -> None:
     missed = []
     with tempfile.TemporaryDirectory(prefix="cxr-latency-") as name:
         sources = [read_bundle(options.bundle)] if options.bundle else None
-        for source in sources or (_untrained(recipe, Path(name) / recipe.name) for recipe in RECIPES):
+        for source in sources or (untrained_bundle(recipe, Path(name) / recipe.name) for recipe in RECIPES):
             rounds = _measured(source, Path(name) / f"{source.info.name}-exports", options.rounds)
             _print(source.info.name, rounds)
             if _ratio(rounds, EIGHT_BITS) < GOAL:
@@ -93,7 +93,8 @@ def _exported(source: Bundle, name: str, images: Pixels, folder: Path) -> Bundle
     return write_bundle(folder, described)
 
 
-def _untrained(recipe: Recipe, folder: Path) -> Bundle:
+def untrained_bundle(recipe: Recipe, folder: Path) -> Bundle:
+    """A recipe's net with weights drawn by chance, in a new folder."""
     load().keras.utils.set_random_seed(7)
     folder.mkdir()
     build_model(recipe, 2, "none").save(folder / "model.keras")

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Threshold, write_bundle
+from cxr.bundle import Bundle
 from cxr.compare.predictors import open_predictor
-from cxr.local_baseline.models.build import build_model
-from cxr.local_baseline.recipes import CNN5, MOBILENET_V2, Recipe
+from cxr.local_baseline.recipes import CNN5, MOBILENET_V2
 from cxr.local_baseline.tensorflow_setup import load
+from export_latency import untrained_bundle
 from training_peers.turns import seconds_of
 
 RUNS = 30 if "--quick" in sys.argv else 200
@@ -28,7 +28,7 @@ def main() -> None:
     """Measure and print, for a net of our own and a transfer net."""
     for recipe in (CNN5, MOBILENET_V2):
         with tempfile.TemporaryDirectory() as name:
-            bundle = _bundle(recipe, Path(name))
+            bundle = untrained_bundle(recipe, Path(name) / recipe.name)
             ours, theirs = _measured(bundle)
         print(
             f"{recipe.name}, one image: {ours * 1e3:.1f} ms, model.predict {theirs * 1e3:.1f} ms: "
@@ -52,23 +52,6 @@ def _measured(bundle: Bundle) -> tuple[float, float]:
         ours = seconds_of(partial(predictor.predict, image))
         pairs.append((ours, seconds_of(partial(model.predict, image.astype(np.float32), verbose=0))))
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
-
-
-def _bundle(recipe: Recipe, folder: Path) -> Bundle:
-    load().keras.utils.set_random_seed(7)
-    build_model(recipe, 2, "none").save(folder / "model.keras")
-    info = BundleInfo(
-        name=recipe.name,
-        origin=Origin.BASELINE,
-        format=ModelFormat.KERAS,
-        model_path="model.keras",
-        classes=("NORMAL", "PNEUMONIA"),
-        positive_class="PNEUMONIA",
-        preprocessing=recipe.preprocessing,
-        threshold=Threshold(0.5, "nothing", "nothing"),
-        manifest_hash="0" * 64,
-    )
-    return write_bundle(folder, info)
 
 
 if __name__ == "__main__":

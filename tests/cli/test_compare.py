@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-
-from cxr.cli.main import main
 
 HELPERS = Path(__file__).parents[1] / "compare" / "judged.py"
 
@@ -38,19 +37,10 @@ def world(judged, tmp_path_factory):
 
 
 @pytest.fixture
-def cxr(world, monkeypatch, capsys):
+def cxr(world, monkeypatch, typed):
     """Run `cxr compare …` in the folder: (exit code, stdout, stderr)."""
     monkeypatch.chdir(world)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cxr", "compare", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
+    return partial(typed, "compare")
 
 
 def test_the_table_goes_to_stdout_and_the_report_is_named_on_stderr(cxr, world):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from cxr.bundle import ModelFormat, Origin, read_bundle
-from cxr.cli.main import main
 from cxr.manifests.manifest import BLANK_ROW, ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import write_manifest
 
@@ -46,19 +45,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def cxr(folder, monkeypatch, capsys):
+def cxr(folder, monkeypatch, typed):
     """Run `cxr compare …` in the folder: (exit code, stdout, stderr)."""
     monkeypatch.chdir(folder)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cxr", "compare", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
+    return partial(typed, "compare")
 
 
 def test_scores_become_a_bundle_with_a_threshold_from_validation(cxr, folder):

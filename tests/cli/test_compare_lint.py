@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,9 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "figures.toml"
 
 
 @pytest.fixture
-def lint(monkeypatch, capsys):
+def lint(typed):
     """Run `cxr compare lint …`: (exit code, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cxr", "compare", "lint", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-            sys.exit(0)
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
+    return partial(typed, "compare", "lint")
 
 
 def test_consistent_figures_exit_with_0_and_tell_the_matrix(lint):

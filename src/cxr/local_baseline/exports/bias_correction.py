@@ -3,7 +3,7 @@
 Rounded weights and activations shift the mean of each channel; as a shift it passes all layers that follow. Layer by
 layer, the mean of what the float32 model sums up there, over training images, less the mean of what the 8-bit model
 does (its earlier layers corrected already), is added to the bias: M. Nagel et al., Data-Free Quantization Through
-Weight Equalization and Bias Correction, ICCV 2019, section 4.2 and appendix D (the empirical correction). The mean of a
+Weight Equalization and Bias Correction, ICCV 2019, section 4.2 (its empirical form). The mean of a
 linear layer's sums needs only the mean image that goes into it.
 """
 
