@@ -125,6 +125,9 @@ def test_the_threshold_comes_from_validation_where_it_was_scored_and_never_from_
     only_test = _table(tmp_path, _test_rows("path,score", manifest, score))
     assert threshold_of(only_test, manifest, None).value == 0.5
     assert threshold_of(only_test, manifest, 0.4).value == 0.4
+    torn = _table(tmp_path, "\n".join(line for line in text.splitlines() if "validation/NORMAL/normal-1" not in line))
+    with pytest.raises(InputError, match="no score for 1 of 6 validation images"):
+        threshold_of(torn, manifest, None)
 
 
 def test_as_a_bundle_they_are_taken_as_they_are(tmp_path):

@@ -111,16 +111,13 @@ def probabilities_for(table: ScoreTable, manifest: Manifest, split: str) -> Prob
 
 def threshold_of(table: ScoreTable, manifest: Manifest, given: float | None) -> Threshold:
     """The threshold that was given; else the one of the largest Youden index on the manifest's validation split, where
-    the table has all of it; else 0.5. Nothing is chosen on the test split."""
+    the table has it; else 0.5. Nothing is chosen on the test split. Raises InputError for a part of validation alone."""
     if given is not None:
         return Threshold(given, chosen_by="whoever made the predictions", chosen_on="not known here")
     rows = manifest.split(VALIDATION)
-    if rows["label"].nunique() < 2:
+    if rows["label"].nunique() < 2 or not _matched(table, manifest, rows["path"].tolist()):
         return HALF
-    try:
-        probabilities = probabilities_for(table, manifest, VALIDATION)
-    except InputError:
-        return HALF
+    probabilities = probabilities_for(table, manifest, VALIDATION)
     positive = (rows["label"] == manifest.positive_class).to_numpy()
     column = manifest.classes.index(manifest.positive_class)
     return youden_threshold(probabilities[:, column], positive, VALIDATION)
