@@ -111,7 +111,7 @@ def probabilities_for(table: ScoreTable, manifest: Manifest, split: str) -> Prob
 
 def threshold_of(table: ScoreTable, manifest: Manifest, given: float | None) -> Threshold:
     """The threshold that was given; else the one of the largest Youden index on the manifest's validation split, where
-    the table has it; else 0.5. Nothing is chosen on the test split. Raises InputError for a part of validation alone."""
+    the table has it; else 0.5. Nothing is chosen on the test split. Raises InputError for a mere part of validation."""
     if given is not None:
         return Threshold(given, chosen_by="whoever made the predictions", chosen_on="not known here")
     rows = manifest.split(VALIDATION)
