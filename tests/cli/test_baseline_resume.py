@@ -151,7 +151,7 @@ def test_the_same_training_twice_at_once_is_refused(work: Path, run_cxr: RunCxr)
 
 
 def test_quiet_says_nothing_while_it_trains(work: Path, run_cxr: RunCxr) -> None:
-    train = ("baseline", "train", "--epochs", "1", "--quiet", "--tensorboard", "board", "--out", "quiet")
+    train = (*ARGUMENTS, "--epochs", "1", "--quiet", "--tensorboard", "board", "--out", "quiet")
     ran = run_cxr(*train, cwd=work)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert list((work / "board").iterdir())

@@ -7,12 +7,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from cxr.local_baseline.request import TrainRequest, fingerprint, recipe_of
 from cxr.manifests.manifest import Manifest
 
 PROGRAM = Path(__file__).parent / "deterministic_process.py"
 
 
+@pytest.mark.slow
 def test_two_processes_end_with_the_same_weights(small_manifest: Manifest, tmp_path: Path) -> None:
     def start(name: str) -> subprocess.Popen[str]:
         command = [sys.executable, PROGRAM, small_manifest.location, tmp_path / "cache", tmp_path / name]

@@ -55,6 +55,7 @@ def test_the_rebuilt_model_has_the_weights_and_nearly_the_scores(recipe: Recipe)
     assert difference.max() < 0.01
 
 
+@pytest.mark.slow
 def test_a_net_whose_weights_came_from_a_file_is_kept_as_it_was_built(tmp_path: Path) -> None:
     keras = load().keras
     keras.utils.set_random_seed(3)

@@ -22,7 +22,6 @@ from cxr.manifests.manifest import Manifest
 from cxr.manifests.scan import scan
 from cxr.webapp import static
 
-QUICK = ("cnn5",)
 #: Many layers: minutes each. CXR_ALL_RECIPES=1 has them tested too.
 DEEP = frozenset({"resnet50-frozen", "vgg16-frozen", "densenet121", "efficientnet-b0"})
 RUNNABLE = tuple(form for form in FORMATS.values() if form.model_format not in CANNOT_RUN)
@@ -63,11 +62,8 @@ def real(xrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return scan(folder)
 
 
-def recipes(quick: tuple[str, ...]) -> list[object]:
-    return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in RECIPES]
-
-
-@pytest.mark.parametrize("name", recipes(QUICK))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipes_exports_say_what_its_net_says(name: str, drawn: Manifest, cache_dir: Path, tmp_path: Path) -> None:
     if name in DEEP and not os.environ.get("CXR_ALL_RECIPES"):
         pytest.skip(f"{name} takes minutes: CXR_ALL_RECIPES=1 has it tested")

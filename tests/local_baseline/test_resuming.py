@@ -126,7 +126,14 @@ def test_a_notice_keeps_the_steps_that_were_made(uninterrupted: Trained, tmp_pat
     assert_same(trained, uninterrupted)
 
 
-@pytest.mark.parametrize(("step", "epochs"), [(8, 1), (13, 2), (17, 3)], ids=["head", "between", "fine-tune"])
+@pytest.mark.parametrize(
+    ("step", "epochs"),
+    [
+        pytest.param(8, 1, id="head"),
+        pytest.param(13, 2, id="between", marks=pytest.mark.slow),
+        pytest.param(17, 3, id="fine-tune", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_finished_early_is_the_best_epoch_so_far(
     uninterrupted: Trained, tmp_path: Path, step: int, epochs: int
 ) -> None:

@@ -132,6 +132,7 @@ def request_of(manifest: Manifest, cache: Path, output: Path, **changes: Any) ->
     return TrainRequest(manifest, root, "taught", output, cache, epochs=1, variant=student_recipe(**changes))
 
 
+@pytest.mark.slow
 def test_teachers_are_trained_first_kept_and_named(small_manifest: Manifest, tmp_path: Path) -> None:
     request = request_of(small_manifest, tmp_path / "cache", tmp_path / "run")
     notes: list[str] = []

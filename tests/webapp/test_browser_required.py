@@ -12,6 +12,7 @@ import pytest
 ANY = Path(__file__).with_name("test_page_looks.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("required", "status", "words"), [("", 0, "1 skipped"), ("1", 1, "1 error")])
 def test_a_missing_browser_is_a_failure_only_where_one_is_required(
     required: str, status: int, words: str, tmp_path: Path
