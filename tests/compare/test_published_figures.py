@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cxr.compare.figures.check import check_figures
@@ -148,6 +148,45 @@ def test_three_classes(checked):
     assert checked(report(f"{both}accuracy = {matrix.trace() / total + 0.02:.3f}\n", support))[0].consistent is False
     printed = f"confusion = {matrix.tolist()}\n{both}balanced_accuracy = 0.85\n"
     assert checked(report(printed, support))[0].consistent is True
+
+
+THREE = "support = { NORMAL = 234, BACTERIAL = 242, VIRAL = 148 }\n"
+
+
+def test_with_three_classes_the_balanced_accuracy_is_the_mean_recall(checked):
+    recall = "recall = { NORMAL = 0.85, BACTERIAL = 0.95, VIRAL = 0.74 }\n"
+    assert checked(report(f"{recall}balanced_accuracy = 0.847\n", THREE))[0].consistent is True
+    (wrong,) = checked(report(f"{recall}balanced_accuracy = 0.90\n", THREE))
+    assert wrong.consistent is False
+    assert "without balanced accuracy" in wrong.message
+    # All recalls and the accuracy can be, and the mean recall can be with each of them, but not with both.
+    few = "support = { A = 10, B = 20, C = 40 }\nrecall = { A = 1.0 }\naccuracy = 0.9\n"
+    assert checked(report("", few))[0].consistent is True
+    assert checked(report("balanced_accuracy = 0.90\n", few))[0].consistent is True
+    assert checked(report("balanced_accuracy = 0.99\n", few))[0].consistent is False
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=3, max_size=3), st.integers(2, 3))
+def test_the_balanced_accuracy_of_a_matrix_of_three_classes_is_never_called_impossible(matrix, decimals):
+    rows = [sum(row) for row in matrix]
+    assume(all(rows))
+    mean = sum((Fraction(matrix[n][n], rows[n]) for n in range(3)), Fraction(0)) / 3
+    right = Fraction(sum(matrix[n][n] for n in range(3)), sum(rows))
+    figures = f"balanced_accuracy = {float(mean):.{decimals}f}\naccuracy = {float(right):.{decimals}f}\n"
+    support = f"support = {{ A = {rows[0]}, B = {rows[1]}, C = {rows[2]} }}\n"
+    assert _check_text(report(figures, support), "figures.toml").consistent is True
+
+
+def test_a_mean_recall_that_makes_too_many_candidates_is_said_not_to_be_decided(checked, monkeypatch):
+    monkeypatch.setattr("cxr.compare.figures.matrices.MAX_CANDIDATES", 20_000)
+    few = "support = { A = 13, B = 17, C = 19 }\n"
+    (finding,) = checked(report("balanced_accuracy = 0.9\naccuracy = 0.9\n", few))
+    assert finding.consistent is None
+    assert "not decided" in finding.message
+    # What cannot be whatever the mean recall is needs no such search.
+    impossible = "recall = { A = 0.92, B = 0.94, C = 0.95 }\nprecision = { A = 0.10 }\nbalanced_accuracy = 0.94\n"
+    assert checked(report(impossible, few))[0].consistent is False
 
 
 def test_too_many_candidates_are_said_not_to_be_decided(checked):

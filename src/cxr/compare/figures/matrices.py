@@ -1,15 +1,15 @@
 """The confusion matrices that give all the figures that were printed.
 
 With two classes the matrix is two numbers (how many of each class were called right), so all are tried. With more,
-each class has a diagonal cell and a column sum; the sums must fit together, which is necessary and nearly sufficient:
-what stands outside the diagonal is not searched.
+each class has a diagonal cell and a column sum; the sums must fit together, and the mean of the recalls be the balanced
+accuracy, which is necessary and nearly sufficient: what stands outside the diagonal is not searched.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from cxr.compare.figures.stated import Stated
 Matrix = tuple[tuple[int, ...], ...]
 #: Candidates beyond this are not tried.
 MAX_CANDIDATES = 20_000_000
+#: With more than two classes, too, the mean of the classes' recalls.
+BALANCED: Figure = ("balanced_accuracy", "")
 
 Grid = NDArray[np.int64]
 Chosen = NDArray[np.bool_]
@@ -92,21 +94,38 @@ def _between(figure: Stated, top: Grid, bottom: Grid) -> Chosen:
 
 def can_be(report: Report, figures: Mapping[Figure, Stated]) -> bool | None:
     """Whether diagonal cells and column sums of more than two classes can give `figures`; None when there are too many
-    to try."""
+    to try. Where the mean recall makes them too many, they are tried without it, for what cannot be without it cannot
+    be at all."""
+    mean_recall = figures.get(BALANCED)
+    if mean_recall is None:
+        return _fit_together(report, figures, None)
+    tried = _fit_together(report, figures, mean_recall)
+    return False if tried is None and _fit_together(report, figures, None) is False else tried
+
+
+def _fit_together(report: Report, figures: Mapping[Figure, Stated], mean_recall: Stated | None) -> bool | None:
+    """Class by class, all that can be reached together: images called right, the sum of the recalls (where it is looked
+    at; in units of which each class's images hold a whole number), and for these the sums of the columns so far, one
+    bit a sum."""
     total = sum(report.support.values())
-    reached = {(0, 0)}
+    unit, every_sum = math.lcm(*report.support.values()) if mean_recall else 0, (1 << (total + 1)) - 1
+    reached = {(0, 0): 1}
     for name, size in report.support.items():
         pairs = _diagonal_and_column(name, size, total, figures)
         if pairs is None or len(pairs) * len(reached) > MAX_CANDIDATES:
             return None
-        reached = {
-            (right + cell, called + column)
-            for (right, called), (cell, column) in product(reached, pairs)
-            if called + column <= total
-        }
+        each, found = unit // size, dict[tuple[int, int], int]()
+        for (right, recalls), sums in reached.items():
+            for cell, column in pairs:
+                key = (right + cell, recalls + cell * each)
+                found[key] = found.get(key, 0) | (sums << column & every_sum)
+        reached = found
     accuracy = figures.get(("accuracy", ""))
     return any(
-        called == total and (accuracy is None or accuracy.holds(Fraction(right, total))) for right, called in reached
+        sums >> total
+        and (accuracy is None or accuracy.holds(Fraction(right, total)))
+        and (mean_recall is None or mean_recall.holds(Fraction(recalls, unit * len(report.support))))
+        for (right, recalls), sums in reached.items()
     )
 
 
