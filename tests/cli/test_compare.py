@@ -89,7 +89,7 @@ def test_two_models_are_held_against_the_automl_one(cxr, world):
         "cnn5", "edge", "--out", "held", "--margin", "0.05", "--prevalence", "0.1", "--sensitivity", "0.9"
     )
     assert code == 0
-    assert "difference in AUC to automl edge (emulator stand-in)  p (Holm)  verdict" in out
+    assert "difference in AUC to automl edge (emulator stand-in)  p (DeLong over patients; Holm)  verdict" in out
     reason = "the emulator's stand-in for the AutoML model"
     assert f"reference: automl edge (emulator stand-in), {reason}; differences in AUC, margin 0.05" in err
     assert "positive predictive value at a prevalence of 10.0 %" in out

@@ -226,10 +226,13 @@ def test_exports_are_shown_as_they_were_verified_against_this_very_bundle(judged
 def test_the_verdict_is_said_in_words_that_fit_the_interval(low, high, measure, said):
     middle = (low + high) / 2
     difference = Difference(middle, low, high, 0.5)
+    said_of_it = verdict(difference.estimate, 0.02, measure=measure)
     model = SimpleNamespace(
         name="flagship",
         differences={(measure, ""): difference},
-        verdict=verdict(difference.estimate, 0.02, measure=measure),
+        joint=difference.estimate,
+        verdict=said_of_it,
+        verdict_alone=said_of_it,
         unfounded="",
     )
     against = ReferenceComparison("AutoML", "the AutoML model", measure, 0.02, (model,))

@@ -15,7 +15,8 @@ from cxr.compare.estimates import Draws
 from cxr.compare.metrics import predicted_classes
 from cxr.compare.probability_metrics import calibration_error, reliability, stated
 from cxr.compare.ranking import Ranking
-from cxr.compare.statistics.against_reference import against_reference, bootstrap_p_value
+from cxr.compare.statistics.against_reference import against_reference
+from cxr.compare.statistics.differences import bootstrap_p_value
 from cxr.compare.statistics.measures import HALF, ORACLE, WHOLE, Asked, Scored, measured_together, values_of
 
 ASKED = Asked(prevalence=0.1, sensitivity=0.9)
@@ -229,7 +230,9 @@ def separated(patients: int, *, top: float, negatives: int | None = None) -> Sco
     [
         pytest.param(40, None, True, "auc", "not shown", "no width", id="two perfect rankings of other orders"),
         pytest.param(40, None, False, "auc", "within the margin", "", id="the same ranking"),
-        pytest.param(40, None, True, "accuracy", "within the margin", "", id="the same calls"),
+        pytest.param(40, None, True, "accuracy", "not shown", "", id="the same calls of 80 patients"),
+        pytest.param(120, None, True, "accuracy", "within the margin", "", id="the same calls of 240 patients"),
+        pytest.param(40, None, True, "f1", "not shown", "no width", id="the same calls, by a measure that is no share"),
         pytest.param(40, 9, True, "auc", "not shown", "9 patients of A", id="few patients of a class"),
         pytest.param(9, 40, True, "brier", "not shown", "9 patients of B", id="few positive patients"),
         pytest.param(3, 3, False, "auc", "within the margin", "", id="few patients, and nothing differs"),

@@ -10,6 +10,7 @@ A draw is a weight for each patient. Measures take the weights: nothing is copie
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,23 @@ def percentile_interval(values: Floats, *, level: float = LEVEL) -> Interval:
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(defined, [tail, 100 - tail])
     return Interval(float(low), float(high), undefined)
+
+
+def by_log_odds(draws: Floats, value: float) -> Floats:
+    """The draws of a share or an area in 0..1, each carried away from the value on the scale of its log odds by the
+    slope that this scale has there. Near 0 and 1 resamples crowd between the value and the edge; these reach further
+    inwards and never over it. Unchanged where the value is 0 or 1 itself."""
+    if not 0 < value < 1:
+        return draws
+    odds = math.log(value / (1 - value)) + (draws - value) / (value * (1 - value))
+    # exp(-700) is still a number: beyond it the share is 0 anyway.
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -700, 700))), dtype=np.float64)
+
+
+def reflected(draws: Floats, value: float) -> Floats:
+    """The draws on the other side of the value: their percentile interval is the basic interval of `value` (Davison and
+    Hinkley 1997, section 5.2.1). Of a measure that resampling makes larger it takes off what resampling puts on."""
+    return np.asarray(2 * value - draws, dtype=np.float64)
 
 
 def _confusion_by_patient(cases: Cases, patient: NDArray[np.intp], patients: int) -> Floats:

@@ -8,10 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cxr.compare.bootstrap import LEVEL
 from cxr.compare.mistakes import Mistake, ModelMistakes
 from cxr.compare.nouns import Comparison, JudgedPoint, Row
+from cxr.compare.report.words import p_value_of
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
+from cxr.compare.statistics.differences import Difference
 from cxr.compare.statistics.measures import WHOLE
+from cxr.compare.statistics.shown_tests import title_of
 from cxr.compare.subgroups.judge import GroupResult
 from cxr.files import write_text_atomically
 
@@ -142,31 +146,51 @@ def _reference(against: ReferenceComparison) -> dict[str, Any]:
         "stand_in": against.stand_in,
         "measure": against.measure,
         "margin": against.margin,
-        "models": [_against(model) for model in against.models],
+        "verdicts_by": {
+            "intervals": "those of the differences, Bonferroni over the models",
+            "level_of_each": against.joint_level,
+            "level_together": LEVEL,
+        },
+        "models": [_against(model, against) for model in against.models],
     }
 
 
-def _against(model: AgainstReference) -> dict[str, Any]:
+def _against(model: AgainstReference, against: ReferenceComparison) -> dict[str, Any]:
     """Differences are model less reference: `differences` at the bundle's own threshold, `differences_of` those of
-    classes, kinds of image and other operating points."""
+    classes, kinds of image and other operating points. Every p-value stands beside the name of its test; `shown` is the
+    one that table and report show."""
+
+    def tested(test: str) -> dict[str, Any]:
+        return {**asdict(model.tests[test]), "test": title_of(test, clustered=against.clustered)}
+
     of_others: dict[str, dict[str, Any]] = {}
     for (measure, of), difference in model.differences.items():
         if of != WHOLE:
-            of_others.setdefault(of.removeprefix("@"), {})[measure] = asdict(difference)
+            of_others.setdefault(of.removeprefix("@"), {})[measure] = _difference(difference)
     return {
         "model": model.name,
         "verdict": model.verdict.value,
+        "verdict_alone": model.verdict_alone.value,
         "unfounded": model.unfounded or None,
-        "differences": {measure: asdict(each) for (measure, of), each in model.differences.items() if of == WHOLE},
+        "joint": {"level": against.joint_level, "low": model.joint.low, "high": model.joint.high},
+        "shown": {
+            "measure": against.measure,
+            "test": against.p_value_by,
+            "p_holm": p_value_of(model, against.measure),
+        },
+        "differences": {measure: _difference(each) for (measure, of), each in model.differences.items() if of == WHOLE},
         "differences_of": of_others,
-        "delong": {**asdict(model.delong), **_tested(model, "delong")},
-        "delong_patients": {**asdict(model.delong_patients), **_tested(model, "delong_patients")},
-        "mcnemar": {of: {**asdict(counts), **_tested(model, f"mcnemar_{of}")} for of, counts in model.mcnemar.items()},
+        "delong": {**asdict(model.delong), **tested("delong")},
+        "delong_patients": {**asdict(model.delong_patients), **tested("delong_patients")},
+        "mcnemar": {of: {**asdict(counts), **tested(f"mcnemar_{of}")} for of, counts in model.mcnemar.items()},
+        "mcnemar_patients": {
+            of: {**asdict(counts), **tested(f"mcnemar_patients_{of}")} for of, counts in model.mcnemar_patients.items()
+        },
     }
 
 
-def _tested(model: AgainstReference, test: str) -> dict[str, float]:
-    return asdict(model.tests[test])
+def _difference(difference: Difference) -> dict[str, Any]:
+    return {**asdict(difference), "test": title_of(None)}
 
 
 def plain_values(value: Any) -> Any:

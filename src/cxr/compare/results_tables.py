@@ -10,6 +10,7 @@ from cxr.compare.markdown import code, plain_text, spreadsheet_text, table_line
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import words
 from cxr.compare.report.findings import alerts_of, floors_in_words
+from cxr.compare.statistics.against_reference import AgainstReference
 from cxr.compare.statistics.measures import WHOLE
 
 #: What a README's table shows; the CSV has all.
@@ -44,8 +45,7 @@ def markdown_table(comparison: Comparison) -> str:
         cells.append(words.milliseconds(row.latency_ms))
         if comparison.against:
             model = against.get(row.name) if row.bundle else None
-            said = words.difference(model.differences[comparison.against.measure, WHOLE].estimate) if model else ""
-            cells.append(f"{said}: {model.verdict.value}" if model else said)
+            cells.append(_difference_cell(model, comparison.against.measure) if model else "")
         lines.append(cells)
     table = "\n".join(table_line(line) for line in lines)
     measured_on = (
@@ -57,7 +57,21 @@ def markdown_table(comparison: Comparison) -> str:
         *words.caveats_of(comparison),
         f"{words.DISCLAIMER}.",
     ]
+    if comparison.against:
+        sentences.insert(0, _capital(f"{words.reference_sentence(comparison.against)}."))
     return "\n\n".join([table, measured_on, *(plain_text(sentence) for sentence in sentences)]) + "\n"
+
+
+def _difference_cell(model: AgainstReference, measure: str) -> str:
+    """-0.004 (-0.012 to +0.004), p = 0.312: within the margin. Which test the p-value is of is said below the table."""
+    said = words.difference(model.differences[measure, WHOLE].estimate)
+    p_value = words.p_value(words.p_value_of(model, measure))
+    p_value = f"p {p_value}" if p_value.startswith("<") or p_value == words.UNKNOWN else f"p = {p_value}"
+    return f"{said}, {p_value}: {model.verdict.value}"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _line(comparison: Comparison, row: Row) -> dict[str, str]:

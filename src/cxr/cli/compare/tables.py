@@ -47,12 +47,12 @@ def print_comparison(comparison: Comparison, out: Out) -> None:
 
 
 def _print_against(against: ReferenceComparison, out: Out) -> None:
-    from cxr.compare.report import words
+    from cxr.compare.report import findings, words
     from cxr.compare.statistics.measures import WHOLE
     from cxr.compare.titles import TITLES
 
     measure = against.measure
-    columns = ("model", f"difference in {TITLES[measure]} to {against.called}", "p (Holm)", "verdict")
+    columns = ("model", f"difference in {TITLES[measure]} to {against.called}", words.p_value_head(against), "verdict")
     rows = []
     for model in against.models:
         difference = words.difference(model.differences[measure, WHOLE].estimate)
@@ -60,6 +60,8 @@ def _print_against(against: ReferenceComparison, out: Out) -> None:
         rows.append((model.name, _plain(difference), _plain(p_value), model.verdict.value))
     out.table(columns, rows)
     out.say(words.reference_sentence(against))
+    for said in findings.few_told_apart(against):
+        out.say(said)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

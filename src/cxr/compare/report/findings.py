@@ -10,7 +10,7 @@ from cxr.compare.report import words
 from cxr.compare.report.cautions import chosen_here, chosen_here_alert
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
-from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict
+from cxr.compare.statistics.noninferiority import FEWEST_PATIENTS, LOWER_IS_BETTER, Verdict
 from cxr.compare.titles import TITLES
 
 #: What the interval of the difference allows to say.
@@ -66,12 +66,35 @@ def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> s
     """The flagship: the difference in AUC to AutoML, -0.004 (-0.012 to +0.004), is within the margin of 0.02."""
     estimate = model.differences[against.measure, WHOLE].estimate
     said = VERDICTS[model.verdict]
-    if model.verdict is Verdict.WORSE and _is_beyond(estimate, against):
+    if model.verdict is Verdict.WORSE and _is_beyond(model.joint, against):
         said = BEYOND
     if model.unfounded:
         said = f"{UNFOUNDED}: {model.unfounded}"
     subject = f"{model.name}: the difference in {TITLES[against.measure]} to {against.called}"
-    return f"{subject}, {words.difference(estimate)}, {said.format(margin=against.margin)}."
+    sentence = f"{subject}, {words.difference(estimate)}, {said.format(margin=against.margin)}."
+    return f"{sentence}{_alone_in_words(model, against)}"
+
+
+def _alone_in_words(model: AgainstReference, against: ReferenceComparison) -> str:
+    """What the interval that is shown would have said, where the verdict is another because several were asked."""
+    if model.verdict is model.verdict_alone:
+        return ""
+    joint = f"{words.joint_level(against)} interval, {words.ends(model.joint)}"
+    return (
+        f" (Asked alone, by its 95 % interval: {model.verdict_alone.value}. With {len(against.models)} models asked, "
+        f"its {joint}, decides.)"
+    )
+
+
+def few_told_apart(against: ReferenceComparison) -> list[str]:
+    """Which intervals of the verdicts' measure are not by resamples alone, in one sentence; none where all are."""
+    names = [model.name for model in against.models if model.differences[against.measure, WHOLE].few_told_apart]
+    if not names:
+        return []
+    return [
+        f"Fewer than {FEWEST_PATIENTS} patients tell {against.called} apart from {words.listed(names)} in "
+        f"{TITLES[against.measure]}, too few to resample: there the interval is widened to hold Tango's score interval."
+    ]
 
 
 def group_sentences(comparison: Comparison) -> list[str]:

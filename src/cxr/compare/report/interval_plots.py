@@ -31,14 +31,16 @@ def interval_plots(models: Sequence[Row]) -> list[Plot]:
 
 def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot:
     """Each model less the reference on the margin's measure; the margin is the dotted line, no difference the solid
-    one."""
+    one. Of several models a thin line beside each interval is the wider one that the verdict rests on."""
     positions = {row.name: position for position, row in enumerate(models)}
     figure, axes = framed(2 * WIDTH_INCHES, 0.5 + LINE_INCHES * len(against.models), grid="x")
     ends = [0.0, against.margin_end]
     for line, model in enumerate(against.models):
         estimate = model.differences[against.measure, WHOLE].estimate
+        joint = model.joint
+        axes.plot([joint.low, joint.high], [-line, -line], color=colour_of(positions[model.name]), linewidth=1.2)
         _draw(axes, estimate, positions[model.name], -line)
-        ends += [end for end in (estimate.low, estimate.high, estimate.value) if not np.isnan(end)]
+        ends += [end for each in (estimate, joint) for end in (each.low, each.high, each.value) if not np.isnan(end)]
     axes.axvline(0, color=INK, linewidth=1)
     axes.axvline(against.margin_end, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
     axes.set_ylim(-len(against.models) + 0.5, 0.5)

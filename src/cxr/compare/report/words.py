@@ -8,16 +8,10 @@ from cxr.compare.nouns import Comparison, Estimate, PointName, Row
 from cxr.compare.report.cautions import cautions_of
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
+from cxr.compare.statistics.shown_tests import TEST_OF
 from cxr.compare.titles import TITLES
 
 UNKNOWN = "–"
-#: Measure -> the test whose p-value stands beside its difference; the others have the bootstrap's.
-TEST_OF = {
-    "auc": "delong_patients",
-    "accuracy": "mcnemar_accuracy",
-    "sensitivity": "mcnemar_sensitivity",
-    "specificity": "mcnemar_specificity",
-}
 #: What of the operating points beside the shipped one stands in the tables: the oracle's sensitivity is what was asked.
 SHOWN_AT = {PointName.HALF: ("sensitivity", "specificity"), PointName.ORACLE: ("specificity",)}
 DISCLAIMER = "Research use, not a medical device"
@@ -154,7 +148,12 @@ def difference(estimate: Estimate) -> str:
     """-0.004 (-0.012 to +0.004)."""
     if math.isnan(estimate.value):
         return UNKNOWN
-    return f"{_signed(estimate.value)} ({_signed(estimate.low)} to {_signed(estimate.high)})"
+    return f"{_signed(estimate.value)} ({ends(estimate)})"
+
+
+def ends(estimate: Estimate) -> str:
+    """-0.012 to +0.004."""
+    return f"{_signed(estimate.low)} to {_signed(estimate.high)}"
 
 
 def p_value(value: float) -> str:
@@ -189,12 +188,28 @@ def _at(point: PointName, comparison: Comparison) -> str:
 
 
 def reference_sentence(against: ReferenceComparison) -> str:
-    """Which model the others are held against, why, on what, and with which margin."""
+    """Which model the others are held against, why, on what, and with which margin; what p-values and verdicts rest
+    on."""
     return (
         f"reference: {against.called}, {against.reason}; differences in {TITLES[against.measure]}, "
-        f"margin {against.margin:g}, 95 % intervals over patients, p-values after Holm; "
-        "verdicts are by the intervals and not adjusted for the number of models"
+        f"margin {against.margin:g}, 95 % intervals over patients; p-values by {against.p_value_by}, after Holm; "
+        f"verdicts by {joint_interval(against)}"
     )
+
+
+def joint_interval(against: ReferenceComparison) -> str:
+    """What the verdicts rest on: the 95 % interval, or of several models each one's wider one."""
+    if len(against.models) == 1:
+        return "the interval"
+    return (
+        f"each model's {joint_level(against)} interval (Bonferroni), so that those of all {len(against.models)} models "
+        "hold together with 95 %"
+    )
+
+
+def joint_level(against: ReferenceComparison) -> str:
+    """98.33 % of three models, say."""
+    return f"{100 * against.joint_level:.4g} %"
 
 
 def reading_of(against: ReferenceComparison) -> str:
@@ -206,10 +221,15 @@ def reading_of(against: ReferenceComparison) -> str:
 
 
 def p_value_of(model: AgainstReference, measure: str) -> float:
-    """The Holm p-value that belongs to a measure: of the AUC DeLong's over patients, of what is counted McNemar's, of
-    the rest the bootstrap's."""
+    """The Holm p-value that belongs to a measure: of the AUC DeLong's over patients, of what is counted McNemar's over
+    patients, of the rest the resamples'."""
     test = TEST_OF.get(measure)
     return model.tests[test].p_holm if test else model.differences[measure, WHOLE].p_holm
+
+
+def p_value_head(against: ReferenceComparison) -> str:
+    """The head of the p-values' column: what they come from."""
+    return f"p ({against.p_value_by}; Holm)"
 
 
 def listed(items: list[str]) -> str:

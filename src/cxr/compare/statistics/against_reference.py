@@ -8,39 +8,24 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cxr.compare.bootstrap import patient_numbers, percentile_interval
+from cxr.compare.bootstrap import LEVEL, patient_numbers
 from cxr.compare.estimates import Estimate
-from cxr.compare.metrics import DECIDED, Floats
 from cxr.compare.statistics.delong import AreaDifference, area_components, area_difference
-from cxr.compare.statistics.mcnemar import McNemar, mcnemar
+from cxr.compare.statistics.differences import Difference, difference_of, differences_of
+from cxr.compare.statistics.mcnemar import ClusteredMcNemar, McNemar
 from cxr.compare.statistics.measures import WHOLE, Measured, Name, Scored
-from cxr.compare.statistics.multiplicity import holm
+from cxr.compare.statistics.multiplicity import holm, joint_level
 from cxr.compare.statistics.noninferiority import LOWER_IS_BETTER, Verdict, unfounded, verdict
+from cxr.compare.statistics.paired_calls import paired_calls
+from cxr.compare.statistics.shown_tests import TEST_OF, title_of
 from cxr.compare.titles import STAND_IN
 
 DEFAULT_MARGIN = 0.02
 DEFAULT_MARGIN_MEASURE = "auc"
 
 Key = TypeVar("Key")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Model less reference on one measure, with its 95 % interval over the paired draws, and the two-sided p-value of
-    no difference: by the draws, and by Holm over the models (NaN where it is not defined)."""
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-    p_holm: float = math.nan
-    undefined_draws: int = 0
-
-    @property
-    def estimate(self) -> Estimate:
-        """Value and interval."""
-        return Estimate(self.value, self.low, self.high, self.undefined_draws)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +43,21 @@ Tested = TypeVar("Tested", Difference, PairedTest)
 class AgainstReference:
     """One model against the reference. `differences` by (measure, of); `delong` takes images as independent,
     `delong_patients` adds up each patient's; `mcnemar` is of the calls on all images (`accuracy`), on the positive
-    class (`sensitivity`) and on the others (`specificity`). `tests` has the p-values of these by name."""
+    class (`sensitivity`) and on the others (`specificity`), `mcnemar_patients` the same over patients. `tests` has the
+    p-values of these by name."""
 
     name: str
     differences: Mapping[Name, Difference]
     delong: AreaDifference
     delong_patients: AreaDifference
     mcnemar: Mapping[str, McNemar]
+    mcnemar_patients: Mapping[str, ClusteredMcNemar]
     tests: Mapping[str, PairedTest]
+    #: The interval at the level at which those of all models hold together: the verdict rests on it.
+    joint: Estimate
     verdict: Verdict
+    #: What the model's own 95 % interval would say, were it the only one that was asked about.
+    verdict_alone: Verdict
     #: Why the interval supports no verdict at all; "" where it does.
     unfounded: str = ""
 
@@ -75,7 +66,7 @@ class AgainstReference:
 class ReferenceComparison:
     """The models against the reference called `name`, which is it because of `reason`. The verdicts are on `measure`
     with `margin`; `models` are all others in the comparison's order. `stand_in`: the reference is not the service's own
-    model but what the emulator trained in its place."""
+    model but what the emulator trained in its place. `clustered`: some patient has several images."""
 
     name: str
     reason: str
@@ -83,6 +74,18 @@ class ReferenceComparison:
     margin: float
     models: tuple[AgainstReference, ...]
     stand_in: bool = False
+    clustered: bool = True
+
+    @property
+    def joint_level(self) -> float:
+        """The level of the intervals that the verdicts rest on: with one model 95 %, with m of them 1 - 0.05 / m, so
+        that the chance of any wrong verdict in a model's favour stays 2.5 %, and as much of any against one."""
+        return joint_level(len(self.models), level=LEVEL)
+
+    @property
+    def p_value_by(self) -> str:
+        """The test whose p-values stand beside the differences in the verdicts' measure."""
+        return title_of(TEST_OF.get(self.measure), clustered=self.clustered)
 
     @property
     def called(self) -> str:
@@ -114,83 +117,97 @@ def against_reference(
 ) -> ReferenceComparison:
     """Compare each of the models with number `reference`. All are judged on the same images in the same order, and
     their draws are of the same resamples of patients."""
-    positive = cases[reference].is_positive
-    scores = np.stack([each.score for each in cases])
-    by_patient = area_components(positive, scores, patient_numbers(cases[reference].patients)[0])
-    alone = by_patient.alone()
-    counts = _patients_of_classes(cases[reference])
-    models = []
-    for number, name in enumerate(names):
-        if number == reference:
-            continue
-        differences = _differences(measured[number], measured[reference])
-        delong, delong_patients = (area_difference(each, number, reference) for each in (alone, by_patient))
-        errors = _errors(cases[number], cases[reference])
-        tests = {
-            "delong": PairedTest(delong.p_value),
-            "delong_patients": PairedTest(delong_patients.p_value),
-            **{f"mcnemar_{of}": PairedTest(result.p_value) for of, result in errors.items()},
-        }
-        judged = differences[measure, WHOLE].estimate
-        unfit = unfounded(judged, counts, alike=_alike(measure, cases[number], cases[reference]))
-        said = Verdict.NOT_SHOWN if unfit else verdict(judged, margin, measure=measure)
-        models.append(AgainstReference(name, differences, delong, delong_patients, errors, tests, said, unfit))
-    return ReferenceComparison(names[reference], reason, measure, margin, tuple(_adjusted(models)), stand_in)
+    patient, patients = patient_numbers(cases[reference].patients)
+    areas = area_components(cases[reference].is_positive, np.stack([each.score for each in cases]), patient)
+    question = _Question(measure, margin, joint_level(len(names) - 1, level=LEVEL))
+    models = [
+        _judged(
+            name,
+            (cases[number], cases[reference]),
+            (measured[number], measured[reference]),
+            patient,
+            question,
+            delong=area_difference(areas.alone(), number, reference),
+            delong_patients=area_difference(areas, number, reference),
+        )
+        for number, name in enumerate(names)
+        if number != reference
+    ]
+    clustered = patients < len(patient)
+    return ReferenceComparison(names[reference], reason, measure, margin, tuple(_adjusted(models)), stand_in, clustered)
 
 
-def _patients_of_classes(cases: Scored) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of every model: the verdict on `measure` with `margin`, at the joint level."""
+
+    measure: str
+    margin: float
+    level: float
+
+
+def _judged(
+    name: str,
+    cases: tuple[Scored, Scored],
+    measured: tuple[Measured, Measured],
+    patient: NDArray[np.intp],
+    asked: _Question,
+    *,
+    delong: AreaDifference,
+    delong_patients: AreaDifference,
+) -> AgainstReference:
+    """One model and the reference, in this order in each pair."""
+    calls = paired_calls(*cases, patient)
+    shares = None if _same_answers(*cases) else {of: own for of, each in calls.items() if (own := each.shares())}
+    differences = differences_of(*measured, shares)
+    joint = difference_of((asked.measure, WHOLE), *measured, shares, level=asked.level).estimate
+    counts, alike = _patients_of_classes(cases[1], patient), _alike(asked.measure, *cases)
+
+    def said(estimate: Estimate) -> tuple[Verdict, str]:
+        unfit = unfounded(estimate, counts, alike=alike)
+        return Verdict.NOT_SHOWN if unfit else verdict(estimate, asked.margin, measure=asked.measure), unfit
+
+    errors = {of: each.mcnemar() for of, each in calls.items()}
+    by_patient = {of: each.mcnemar_over_patients() for of, each in calls.items()}
+    p_values = {
+        "delong": delong.p_value,
+        "delong_patients": delong_patients.p_value,
+        **{f"mcnemar_{of}": result.p_value for of, result in errors.items()},
+        **{f"mcnemar_patients_{of}": result.p_value for of, result in by_patient.items()},
+    }
+    return AgainstReference(
+        name,
+        differences,
+        delong,
+        delong_patients,
+        errors,
+        by_patient,
+        {test: PairedTest(p_value) for test, p_value in p_values.items()},
+        joint,
+        said(joint)[0],
+        said(differences[asked.measure, WHOLE].estimate)[0],
+        said(joint)[1],
+    )
+
+
+def _patients_of_classes(cases: Scored, patient: NDArray[np.intp]) -> dict[str, int]:
     """Class -> patients who have an image of it."""
-    patient = patient_numbers(cases.patients)[0]
     return {name: len(np.unique(patient[cases.truth == number])) for number, name in enumerate(cases.classes)}
 
 
 def _alike(measure: str, model: Scored, reference: Scored) -> bool:
-    """Whether the measure cannot tell the two apart on any image: the same calls, the same order of the scores, or for
-    what looks at the probabilities the same ones."""
-    if measure in DECIDED or measure == "macro_f1":
-        return bool(np.array_equal(model.called, reference.called))
+    """Whether the measure cannot tell the two apart on any image: the same order of the scores, or for what looks at
+    probabilities or calls the same answers. (The same calls by other probabilities are no more than luck.)"""
     if measure in {"auc", "average_precision"}:
         own, other = (np.unique(each.score, return_inverse=True)[1] for each in (model, reference))
         return bool(np.array_equal(own, other))
-    return bool(np.array_equal(model.probabilities, reference.probabilities))
+    return _same_answers(model, reference)
 
 
-def bootstrap_p_value(draws: Floats) -> float:
-    """Two-sided p-value of a difference of zero by its draws: twice the smaller share of draws on either side of zero,
-    draws at zero counting for both, one draw added so that it is never 0 (Davison and Hinkley 1997, sections 4.2.3 and
-    4.4.1). At most 1; NaN where no draw is defined."""
-    defined = draws[~np.isnan(draws)]
-    if not len(defined):
-        return math.nan
-    smaller = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
-    return min(1.0, 2 * (smaller + 1) / (len(defined) + 1))
-
-
-def _differences(model: Measured, reference: Measured) -> dict[Name, Difference]:
-    made = {}
-    for name, value in model.values.items():
-        draws = model.draws[name] - reference.draws[name]
-        interval = percentile_interval(draws)
-        made[name] = Difference(
-            value - reference.values[name],
-            interval.low,
-            interval.high,
-            bootstrap_p_value(draws),
-            undefined_draws=interval.undefined_draws,
-        )
-    return made
-
-
-def _errors(model: Scored, reference: Scored) -> dict[str, McNemar]:
-    """McNemar's tests. Of the positive class and of the others, a call is right that tells the two apart: with more
-    than two classes, the wrong one of the others is right enough for `specificity`."""
-    positive = model.is_positive
-    called, reference_called = model.called == model.positive, reference.called == reference.positive
-    return {
-        "accuracy": mcnemar(model.called == model.truth, reference.called == reference.truth),
-        "sensitivity": mcnemar(called[positive], reference_called[positive]),
-        "specificity": mcnemar(~called[~positive], ~reference_called[~positive]),
-    }
+def _same_answers(model: Scored, reference: Scored) -> bool:
+    return np.array_equal(model.called, reference.called) and np.array_equal(
+        model.probabilities, reference.probabilities
+    )
 
 
 def _adjusted(models: Sequence[AgainstReference]) -> list[AgainstReference]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.bootstrap import OnDraws, patient_numbers, percentile_interval, resample
+from cxr.compare.bootstrap import LEVEL, OnDraws, patient_numbers, percentile_interval, reflected, resample
 from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.metrics import (
     Bools,
@@ -36,6 +36,10 @@ HALF = "@half"
 #: At the threshold of the split itself that reaches the asked sensitivity: for show, never for a claim.
 ORACLE = "@oracle"
 HALF_THRESHOLD = 0.5
+#: Of draws alone: what a measure of errors would be by chance if there were none.
+CHANCE = "@chance"
+#: Measures that chance makes larger, in a resample by as much again: their intervals are basic ones.
+INFLATED = frozenset({"calibration_error"})
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,17 @@ class Measured:
     draws: Mapping[Name, Floats]
     oracle_threshold: float | None = None
 
-    def estimate(self, measure: str, of: str = WHOLE) -> Estimate:
+    def estimate(self, measure: str, of: str = WHOLE, *, level: float = LEVEL) -> Estimate:
         """Value and interval."""
-        interval = percentile_interval(self.draws[measure, of])
-        return Estimate(self.values[measure, of], interval.low, interval.high, interval.undefined_draws)
+        value, draws = self.values[measure, of], self.draws[measure, of]
+        if measure not in INFLATED:
+            interval = percentile_interval(draws, level=level)
+            return Estimate(value, interval.low, interval.high, interval.undefined_draws)
+        interval = percentile_interval(reflected(draws, value), level=level)
+        # What was measured belongs to its interval, and no error does where chance alone makes as much.
+        by_chance = percentile_interval(self.draws[measure, CHANCE], level=level).high
+        low = 0.0 if value <= by_chance else max(0.0, min(interval.low, value))
+        return Estimate(value, low, max(interval.high, value), interval.undefined_draws)
 
     def names(self, of: str) -> list[str]:
         """The measures that there are of `of`, in order."""
@@ -162,6 +173,7 @@ class _Ruler:
         self._sums.add("kinds", kind, len(numbers))
         self._sums.add("kinds_right", kind, len(numbers), weights=cases.called == cases.truth)
         self._sums.close()
+        self._gaps = ratio(self._sums(np.ones((1, patients)))["bins"], len(cases.truth))
         ranked = range(count) if asked.every_class or not cases.is_binary else [cases.positive]
         self._rankings = {
             number: Ranking(cases.truth == number, cases.probabilities[:, number], patient) for number in ranked
@@ -169,7 +181,8 @@ class _Ruler:
 
     def values(self) -> dict[Name, float]:
         """Every measure with each patient counted once."""
-        return {name: float(value[0]) for name, value in self(np.ones((1, self._patients))).items()}
+        made = self(np.ones((1, self._patients)))
+        return {name: float(value[0]) for name, value in made.items() if name[1] != CHANCE}
 
     def oracle_threshold(self) -> float | None:
         """The largest threshold that reaches the asked sensitivity on these very images."""
@@ -197,7 +210,9 @@ class _Ruler:
         made["brier", WHOLE] = ratio(sums["brier"][:, 0], total)
         made["log_loss", WHOLE] = ratio(sums["log_loss"][:, 0], total)
         # |mean probability - share that came true| of a bin, by its share of the cases: Guo et al. 2017, equation 3.
-        made["calibration_error", WHOLE] = ratio(np.abs(sums["bins"]).sum(axis=1), total)
+        gaps = ratio(sums["bins"], total[:, None])
+        made["calibration_error", WHOLE] = np.abs(gaps).sum(axis=1)
+        made["calibration_error", CHANCE] = np.abs(gaps - self._gaps).sum(axis=1)
         for column, kind in enumerate(self._kinds):
             made["recall", kind] = ratio(sums["kinds_right"][:, column], sums["kinds"][:, column])
         if cases.is_binary:

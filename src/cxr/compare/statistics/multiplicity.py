@@ -6,6 +6,13 @@ import math
 from collections.abc import Sequence
 
 
+def joint_level(intervals: int, *, level: float = 0.95) -> float:
+    """The level of each of so many intervals at which all of them hold together with at least `level`, whatever they
+    have to do with each other (Bonferroni's inequality; Dunn, Journal of the American Statistical Association 56 (1961)
+    52-64)."""
+    return 1 - (1 - level) / max(intervals, 1)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment: the chance of any false alarm among these tests stays below the level at which an
     adjusted p-value is called small (Holm, Scandinavian Journal of Statistics 6 (1979) 65-70).

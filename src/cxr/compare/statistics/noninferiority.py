@@ -13,7 +13,7 @@ LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
 
 
 class Verdict(StrEnum):
-    """What the two-sided 95 % interval of the difference (model less reference) allows to say."""
+    """What the two-sided interval of the difference (model less reference) allows to say."""
 
     #: All of it lies above 0.
     BETTER = "better"
@@ -30,8 +30,8 @@ FEWEST_PATIENTS = 10
 
 
 def unfounded(difference: Estimate, patients: Mapping[str, int], *, alike: bool) -> str:
-    """Why no verdict can rest on this interval; empty where one can. `patients` are those of each class; `alike`: both
-    models answer every image alike, which needs no resamples to be shown.
+    """Why no verdict can rest on this interval; empty where one can. `patients` are those of each class; `alike`: the
+    measure cannot tell the models apart on any image, which needs no resamples to be shown.
 
     Where the draws have no width no resample held an image that tells the models apart, which says nothing of images to
     come.
