@@ -63,7 +63,7 @@ def _measured(source: Bundle, folder: Path, rounds: int) -> Rounds:
     predictors: dict[str, Predictor] = {TRAINED: open_predictor(source)}
     for form in EXPORTS:
         try:
-            predictors[form] = open_predictor(_exported(source, form, images, folder / form))
+            predictors[form] = open_predictor(exported(source, form, images, folder / form))
         except CxrError as error:
             print(f"{source.info.name}: {form}: absent: {error.message}")
     wanted = predictors[TRAINED].predict(images)
@@ -76,7 +76,7 @@ def _measured(source: Bundle, folder: Path, rounds: int) -> Rounds:
     return found
 
 
-def _exported(source: Bundle, name: str, images: Pixels, folder: Path) -> Bundle:
+def exported(source: Bundle, name: str, images: Pixels, folder: Path) -> Bundle:
     """An export with ranges from these images: right for speed, not for scores."""
     form, info = FORMATS[name], source.info
     folder.mkdir(parents=True)

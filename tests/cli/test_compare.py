@@ -72,10 +72,39 @@ def test_json_is_one_document_and_the_same_as_the_results_file(cxr, world):
     assert document["provenance"]["command"] == "cxr compare cnn5 --out as-json --json"
 
 
-def test_quiet_leaves_stderr_empty(cxr):
+def test_quiet_leaves_nothing_but_warnings_on_stderr(cxr):
     code, out, err = cxr("cnn5", "--out", "in-silence", "--quiet")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert [line for line in err.splitlines() if not line.startswith("warning: cnn5 does not clear")] == []
     assert out.startswith("model")
+
+
+def test_what_puts_figures_in_doubt_is_a_warning_and_is_told_in_silence_too(cxr, judged, world):
+    from cxr.bundle import Threshold
+    from cxr.manifests.manifest_file import read_manifest
+
+    chosen = Threshold(0.5, "accuracy", "test", 0.97, 0.91)
+    judged.keras_bundle(world / "tuned", read_manifest(world / "manifest.csv").hash, name="tuned", threshold=chosen)
+    said = "warning: The threshold of tuned was chosen on the test images that it is judged on"
+    for options in ((), ("--quiet",)):
+        code, _, err = cxr("tuned", "--out", "tuned-out", *options)
+        assert (code, said in err) == (0, True)
+        assert "note: The threshold" not in err
+
+
+def test_three_classes_have_a_table_of_their_own_and_no_threshold(cxr, judged, tmp_path):
+    view = judged.make_three_class_view(tmp_path, test_images=60)
+    judged.scores_bundle(tmp_path / "net", view, name="net", skill=2.0, seed=1)
+    code, out, err = cxr(
+        str(tmp_path / "net"), "--manifest", str(tmp_path / "manifest.csv"), "--out", str(tmp_path / "out")
+    )
+    assert code == 0
+    assert "threshold" not in out
+    assert "AUC of VIRAL against the rest" in out.splitlines()[0]
+    assert len([line for line in out.splitlines() if line.startswith("class ")]) == 1
+    for name in (*view.classes, "mean of the classes"):
+        assert any(line.startswith(f"{name} ") and " net " in line for line in out.splitlines())
+    assert "warning: What net learned from is not known here" in err
 
 
 def test_images_may_be_named(cxr, world):

@@ -57,6 +57,8 @@ def test_scores_become_a_bundle_with_a_threshold_from_validation(cxr, folder):
     assert "resnet50" in out
     assert "what this model was trained on is not known here" in err
     assert "next: cxr compare runs/x" in err
+    assert "max-youden of 24 images" in out
+    assert "12 validation images of PNEUMONIA and 12 others" in err
     info = read_bundle(folder / "runs" / "x").info
     assert (info.name, info.format, info.origin) == ("resnet50", ModelFormat.PREDICTIONS, Origin.IMPORTED)
     assert info.threshold.chosen_on == "validation"
@@ -101,6 +103,63 @@ def test_help_has_an_example(cxr):
     code, out, _ = cxr("import", "--help")
     assert code == 0
     assert "Example: cxr compare import" in " ".join(out.split())
+
+
+def test_a_batch_predictions_folder_becomes_a_bundle(cxr, folder):
+    answers = folder / "answers" / "prediction-resnet50-2026"
+    answers.mkdir(parents=True)
+    lines = [
+        {
+            "instance": {"content": f"gs://bucket/{path}", "mimeType": "image/png"},
+            "prediction": {"displayNames": ["PNEUMONIA", "NORMAL"], "confidences": [score, 1 - score]},
+        }
+        for path in pd.read_csv(folder / "manifest.csv")["path"]
+        for score in [0.75 if "PNEUMONIA" in path else 0.25]
+        if path.startswith("test")
+    ]
+    (answers / "predictions_00001.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, err = cxr("import", "answers", "--name", "resnet50", "--out", "runs/batch")
+    assert (code, "0.5000 on (convention" in out) == (0, True)
+    bundle = read_bundle(folder / "runs" / "batch")
+    assert bundle.info.provenance["scores"] == "answers"
+    rows = pd.read_csv(bundle.model_path / "predictions.csv")
+    assert ((rows["p_PNEUMONIA"] == 0.75) == (rows["label"] == "PNEUMONIA")).all()
+    refused, _, err = cxr("import", "scores.csv", "--name", "x", "--outputs", "NORMAL,PNEUMONIA")
+    assert (refused, "--outputs is for a batch" in err) == (2, True)
+
+
+def test_scores_of_another_task_than_the_labels_are_taken_with_task(cxr, folder):
+    kinds = ("NORMAL", "BACTERIAL", "VIRAL")
+    rows = [
+        BLANK_ROW
+        | {"path": f"{split}/{kind}/{n}.png", "patient": f"{split}-{kind}-{n}", "split": split}
+        | {"label": "NORMAL" if kind == "NORMAL" else "PNEUMONIA"}
+        | {"etiology": "" if kind == "NORMAL" else kind.lower(), "sha256": f"{split}{kind}{n}".encode().hex().zfill(64)}
+        for split in ("train", "test")
+        for kind in kinds
+        for n in range(4)
+    ]
+    manifest = new_manifest(pd.DataFrame(rows), ManifestHeader(root="."), folder / "kinds.csv")
+    write_manifest(manifest, folder / "kinds.csv")
+    paths = [row["path"] for row in rows if row["split"] == "test"]
+    cells = {kind: ",".join(str(0.8 if kind == other else 0.1) for other in kinds) for kind in kinds}
+    (folder / "three.csv").write_text(
+        "path,p_NORMAL,p_BACTERIAL,p_VIRAL\n" + "".join(f"{path},{cells[path.split('/')[1]]}\n" for path in paths)
+    )
+    as_they_are = ["import", "three.csv", "--name", "x", "--manifest", "kinds.csv", "--out", "runs/three"]
+    code, _, err = cxr(*as_they_are)
+    assert (code, "--task three-class" in err) == (2, True)
+    assert cxr(*as_they_are, "--task", "three-class")[0] == 0
+    info = read_bundle(folder / "runs" / "three").info
+    assert (info.classes, info.task, info.manifest_hash) == (
+        ("BACTERIAL", "NORMAL", "VIRAL"),
+        "multiclass",
+        manifest.hash,
+    )
+    code, out, _ = cxr("runs/three", "--manifest", "kinds.csv", "--out", "three-compared", "--json")
+    assert (code, json.loads(out)["rows"][0]["metrics"]["accuracy"]["value"]) == (0, 1)
+    code, _, err = cxr(*as_they_are, "--task", "four-class")
+    assert (code, "unknown task" in err) == (2, True)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

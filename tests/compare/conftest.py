@@ -55,3 +55,32 @@ def comparison(judged, world, output):
         on_progress=judged.quiet,
         command="cxr compare a b c --manifest <manifest>.csv",
     )
+
+
+@pytest.fixture(scope="session")
+def drawn(comparison):
+    """The comparison's plots: drawing takes seconds, and a page that differs in its words has the same ones."""
+    from cxr.compare.report.pictures import pictures_of  # needs Matplotlib
+
+    return pictures_of(comparison)
+
+
+@pytest.fixture(scope="session")
+def three_classes(judged, tmp_path_factory):
+    """A comparison of two models (made-up scores) that tell three classes apart, VIRAL being the positive one."""
+    from cxr.compare.comparison import compare
+
+    folder = tmp_path_factory.mktemp("three")
+    view = judged.make_three_class_view(folder)
+    bundles = [
+        judged.scores_bundle(folder / name, view, name=name, skill=skill, seed=number)
+        for number, (name, skill) in enumerate({"careful net": 2.4, "hasty net": 1.2}.items())
+    ]
+    return compare(
+        bundles,
+        view,
+        output=folder / "out",
+        cache_dir=folder / "cache",
+        on_progress=judged.quiet,
+        command="cxr compare a b",
+    )

@@ -17,13 +17,16 @@ from PIL import Image
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
 from cxr.compare.nouns import Draws, Row
 from cxr.compare.predictions import Predictions
+from cxr.compare.predictions_bundle import Answers, write_answers
 from cxr.compare.rows import model_row
 from cxr.compare.statistics.measures import measured_together, scored
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.manifests.manifest import Manifest, ManifestHeader, SplitPolicy, new_manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
+from cxr.manifests.tasks import view_for
 
 CLASSES = ("NORMAL", "PNEUMONIA")
+THREE_CLASSES = ("NORMAL", "BACTERIAL", "VIRAL")
 SIDE = 24
 GREY = Preprocessing(height=SIDE, width=SIDE, channels=1)
 #: The service's contract in small: RGB, centre crop, scaled by whoever feeds the model.
@@ -76,6 +79,18 @@ def make_manifest(
     manifest = new_manifest(pd.DataFrame(rows), header, folder / name)
     write_manifest(manifest, folder / name)
     return read_manifest(folder / name)
+
+
+def make_three_class_view(folder: Path, *, test_images: int = 120) -> Manifest:
+    """The same with etiologies (both images of a patient have the same one), as folder/manifest.csv, seen as three
+    classes."""
+    manifest = make_manifest(folder, test_images=test_images, train_images=24)
+    frame = manifest.frame
+    kinds = ["viral" if int(path[-7:-4]) // 6 % 2 else "bacterial" for path in frame["path"]]
+    named = [kind * (label == "PNEUMONIA") for kind, label in zip(kinds, frame["label"], strict=True)]
+    path = folder / "manifest.csv"
+    write_manifest(new_manifest(frame.assign(etiology=named), manifest.header, path), path)
+    return view_for(read_manifest(path), THREE_CLASSES)
 
 
 def draw(root: Path, path: str, label: str, generator: np.random.Generator) -> dict[str, object]:
@@ -185,6 +200,19 @@ def tflite_bytes(*, quantised: bool) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.uint8
     return bytes(converter.convert())
+
+
+def scores_bundle(folder: Path, manifest: Manifest, *, name: str, skill: float, seed: int) -> Bundle:
+    """Made-up probabilities of all the manifest's classes for its test images: noise, and `skill` for the true one."""
+    rows = manifest.split("test")
+    truth = np.array([manifest.classes.index(label) for label in rows["label"]])
+    scores = np.random.default_rng(seed).normal(size=(len(rows), len(manifest.classes)))
+    scores[np.arange(len(rows)), truth] += skill
+    odds = np.exp(scores)
+    threshold = Threshold(0.5, chosen_by="convention", chosen_on="nothing")
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    answers = Answers(name, Origin.IMPORTED, "test", manifest.classes, probabilities, threshold)
+    return write_answers(folder, manifest, answers)
 
 
 def write(folder: Path, manifest_hash: str, **changes: Any) -> Bundle:

@@ -171,13 +171,13 @@ def test_patients_on_both_sides_are_a_caution_with_counts_in_report_and_results(
     assert '<p class="alert"' in page
 
 
-def test_a_clean_split_has_no_such_caution(comparison):
+def test_a_clean_split_has_no_such_caution(comparison, drawn):
     assert findings.overlap_alerts(comparison) == []
     soiled = replace(comparison, overlap=Overlap("test", 3, 2, ("test/a.png",)))
     (alert,) = findings.overlap_alerts(soiled)
     assert "3 of 60 test images" in alert
     assert "2 of 20 test patients" in alert
-    assert alert.replace("'", "&#39;") in render_report(soiled)
+    assert alert.replace("'", "&#39;") in render_report(soiled, drawn)
 
 
 def _verification(source_hash: str) -> dict[str, object]:

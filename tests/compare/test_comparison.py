@@ -28,7 +28,12 @@ FLOORS = ["majority class", "byte count", "32x32 pixels"]
 def test_there_is_a_row_for_each_bundle_and_one_for_each_floor(comparison):
     assert [row.name for row in comparison.rows] == ["cnn5", "custom cnn5", "automl edge", *FLOORS]
     assert [row.kind for row in comparison.rows] == ["model"] * 3 + ["floor"] * 3
-    assert comparison.notes == ()
+    (note,) = comparison.notes
+    assert note.startswith("no subgroups by etiology (no image's name tells one); series of patients (it ")
+    assert note.endswith(
+        "image size (all images have the same, 0.0013 megapixels); "
+        "aspect ratio (all images have the same, 1.25); duplicates (no image is known to have one)"
+    )
 
 
 def test_who_trained_it_is_said_and_a_stand_in_is_called_one(comparison):
@@ -143,6 +148,47 @@ def test_a_refused_comparison_writes_nothing(judged, world, tmp_path):
             on_progress=judged.quiet,
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["no model", "another input", "three classes"])
+def test_a_last_model_that_cannot_run_is_found_before_the_first_is_scored(judged, world, tmp_path, kind):
+    if kind == "no model":
+        bad = judged.keras_bundle(tmp_path / "bad", world.manifest.hash)
+        (bad.folder / "model.keras").write_text("not a model")
+        bad = judged.write(
+            bad.folder, world.manifest.hash, name="bad", **_of(bad, "format", "model_path", "preprocessing")
+        )
+    elif kind == "another input":
+        contract = replace(judged.GREY, height=judged.SIDE + 8)
+        bad = judged.keras_bundle(tmp_path / "bad", world.manifest.hash, preprocessing=contract, name="bad")
+    else:
+        bad = judged.keras_bundle(tmp_path / "bad", world.manifest.hash, name="bad")
+        model = judged.load().keras.Sequential(
+            [
+                judged.load().keras.Input((judged.SIDE, judged.SIDE, 1)),
+                judged.load().keras.layers.Flatten(),
+                judged.load().keras.layers.Dense(3, activation="softmax"),
+            ]
+        )
+        model.save(bad.folder / "model.keras")
+        bad = judged.write(
+            bad.folder, world.manifest.hash, name="bad", **_of(bad, "format", "model_path", "preprocessing")
+        )
+    notes: set[str] = set()
+    with pytest.raises(InputError, match="bad"):
+        compare(
+            [world.keras, world.tflite, bad],
+            world.manifest,
+            output=tmp_path / "out",
+            cache_dir=tmp_path / "cache",
+            on_progress=lambda done, total, note: notes.add(note),
+        )
+    assert "trying bad" in notes
+    assert not any("scoring" in note or "decoding" in note for note in notes)
+
+
+def _of(bundle, *names):
+    return {name: getattr(bundle.info, name) for name in names}
 
 
 # results.json

@@ -5,8 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
+from scipy.stats import binomtest
+
+from cxr.compare.model_card import model_card
+from cxr.compare.results_tables import markdown_table
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,35 @@ def test_the_csv_has_the_differences_to_the_reference_and_none_for_itself(compar
             assert float(line["difference_auc"]) == pytest.approx(model.differences["auc", ""].value, rel=1e-6)
         else:
             assert line["difference_auc"] == ""
+
+
+def test_the_csv_has_exact_intervals_of_shares(comparison, lines):
+    for row, line in zip(comparison.rows, lines, strict=True):
+        (_, false), (missed, found) = row.confusion
+        for name, count, of in (("sensitivity", found, missed + found), ("ppv", found, false + found)):
+            exact = binomtest(int(count), int(of)).proportion_ci(0.95, "exact")
+            assert float(line[f"{name}_exact_low"]) == pytest.approx(exact.low, rel=1e-6)
+            assert float(line[f"{name}_exact_high"]) == pytest.approx(exact.high, rel=1e-6)
+        assert "auc_exact_low" not in line
+        assert (line["positive_class"], line["verdict_measure"], line["margin"]) == ("PNEUMONIA", "auc", "0.02")
+
+
+def test_markdown_and_cards_name_measure_margin_positive_class_and_what_is_left_out(comparison):
+    notes = ("this floor is not laid: byte count: the sizes of some files are not known",)
+    made = replace(comparison, notes=notes, against=replace(comparison.against, measure="f1", margin=0.035))
+    for text in (markdown_table(made), *(model_card(row, made) for row in made.models)):
+        assert "differences in F1, margin 0.035" in text
+        assert "PNEUMONIA is positive" in text
+        assert "This floor is not laid: byte count: the sizes of some files are not known." in text
+    reference = next(row for row in made.models if row.name == made.against.name)
+    assert "The other models of the comparison are held against this one." in model_card(reference, made)
+
+
+def test_a_card_has_the_exact_intervals_beside_the_others(comparison):
+    row = comparison.models[0]
+    low, high = row.points[0].proportions["specificity"].exact
+    line = re.search(r"\| specificity \|.*", model_card(row, comparison))[0]
+    assert line.endswith(f"| {low:.3f} to {high:.3f} |")
 
 
 def test_the_markdown_is_one_table_with_what_has_to_be_said(comparison):

@@ -13,8 +13,8 @@ from PIL import Image
 
 from bundles import model_info
 from cxr.bundle import Bundle, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
-from cxr.compare.predictors import open_predictor
-from cxr.compare.predictors.encoded_images import saved_model_labels
+from cxr.compare.predictors import measure_latency, open_predictor
+from cxr.compare.predictors.encoded_images import decode_png, png_file, saved_model_labels
 from cxr.errors import InputError
 from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
 from cxr.local_baseline.exports.saved_model import export_saved_model
@@ -75,20 +75,60 @@ def test_the_labels_are_read_from_the_model(bundle: Bundle, model: Any, tmp_path
         saved_model_labels(tmp_path / "none")
 
 
-@pytest.mark.parametrize("aspect", ["squash", "center-crop", "pad"])
-@pytest.mark.parametrize("size", [(30, 47), (61, 20), (8, 8), (1, 40)], ids=str)
-def test_the_preprocessing_inside_the_model_is_the_contracts(
-    aspect: Any, size: tuple[int, int], tmp_path: Path
+def test_the_latency_of_a_foreign_model_says_that_decoding_is_in_it_and_of_ours_is_of_pixels(
+    bundle: Bundle, model: Any, tmp_path: Path
 ) -> None:
-    """To the last level. The "model" gives back its pixels: what it is served with is seen, too."""
+    images = np.random.default_rng(5).integers(0, 256, (3, 24, 24, 3), dtype=np.uint8)
+    foreign = measure_latency(open_predictor(bundle), images, runs=6)
+    assert foreign.includes_decoding
+    assert foreign.decoding_ms is not None
+    assert 0 < foreign.decoding_ms < foreign.ms
+    export_encoded_saved_model(model, tmp_path / "saved-model", LABELS, EDGE, with_halves=True)
+    ours = write_bundle(tmp_path, replace(bundle.info, files=()))
+    measured = measure_latency(open_predictor(ours), images, runs=6)
+    assert (measured.includes_decoding, measured.decoding_ms) == (False, None)
+    assert measured.ms > 0
+    predictor = open_predictor(ours)
+    assert predictor.predict_pixels(images) == pytest.approx(predictor.predict(images), abs=1e-6)  # type: ignore[attr-defined]
+
+
+def test_a_png_comes_out_of_every_decoder_as_it_was() -> None:
+    for channels in (1, 3):
+        pixels = np.random.default_rng(1).integers(0, 256, (9, 7, channels), dtype=np.uint8)
+        file = png_file(pixels)
+        assert np.array_equal(decode_png(file), pixels)
+        with Image.open(io.BytesIO(file)) as opened:
+            opened.verify()  # checksums too
+        with Image.open(io.BytesIO(file)) as opened:
+            assert np.array_equal(np.asarray(opened).reshape(pixels.shape), pixels)
+
+
+@pytest.fixture(scope="module", params=["squash", "center-crop", "pad"])
+def contract(request: pytest.FixtureRequest) -> Preprocessing:
+    """One for each aspect policy."""
+    return Preprocessing(12, 16, 1, request.param)
+
+
+@pytest.fixture(scope="module")
+def mirror(contract: Preprocessing, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A "model" that gives back its pixels: what it is served with is seen, too."""
     keras = load().keras
-    contract = Preprocessing(12, 16, 1, aspect)
     image = keras.Input((12, 16, 1))
     pixels = keras.Model(image, keras.layers.Flatten()(image))
     labels = [str(number) for number in range(12 * 16)]
-    export_encoded_saved_model(pixels, tmp_path / "model", labels, contract, with_halves=True)
-    signatures = load().tf.saved_model.load(str(tmp_path / "model")).signatures
-    assert set(signatures) == {"serving_default", "preprocess", "pixels"}
+    folder = tmp_path_factory.mktemp("mirror") / "model"
+    export_encoded_saved_model(pixels, folder, labels, contract, with_halves=True)
+    loaded = load().tf.saved_model.load(str(folder))
+    assert set(loaded.signatures) == {"serving_default", "preprocess", "pixels"}
+    return loaded
+
+
+@pytest.mark.parametrize("size", [(30, 47), (61, 20), (8, 8), (1, 40)], ids=str)
+def test_the_preprocessing_inside_the_model_is_the_contracts(
+    contract: Preprocessing, mirror: Any, size: tuple[int, int]
+) -> None:
+    """To the last level."""
+    signatures = mirror.signatures
     grey = np.random.default_rng(2).integers(0, 256, size, dtype=np.uint8)
     for form in ("PNG", "JPEG"):
         stream = io.BytesIO()

@@ -179,11 +179,11 @@ def test_the_calls_alike_by_other_probabilities_show_nothing_of_what_has_no_scor
         ("f1", False, "resamples of patients"),
     ],
 )
-def test_every_p_value_has_its_test_beside_it(comparison, measure, clustered, test):
+def test_every_p_value_has_its_test_beside_it(comparison, drawn, measure, clustered, test):
     against = replace(comparison.against, measure=measure, clustered=clustered)
     made = replace(comparison, against=against)
     assert words.p_value_head(against) == f"p ({test}; Holm)"
-    assert f"<th>p ({test}; Holm)</th>" in render_report(made)
+    assert f"<th>p ({test}; Holm)</th>" in render_report(made, drawn)
     assert f"p-values by {test}, after Holm" in markdown_table(made)
     document = json.loads(json.dumps(results(made)))["reference"]
     for model, written in zip(against.models, document["models"], strict=True):
@@ -203,10 +203,10 @@ def test_patients_with_several_images_are_noticed():
     assert not held_against(told_apart(40))[0].clustered
 
 
-def test_report_and_results_show_the_interval_that_decides(comparison):
+def test_report_and_results_show_the_interval_that_decides(comparison, drawn):
     against = comparison.against
     level = words.joint_level(against)
-    page = render_report(comparison)
+    page = render_report(comparison, drawn)
     assert level == "97.5 %"
     assert f"<th>{level} interval</th>" in page
     assert "so that those of all 2 models hold together with 95 %" in page

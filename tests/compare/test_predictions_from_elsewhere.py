@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr.bundle import ModelFormat, Origin, read_bundle
-from cxr.compare.elsewhere import probabilities_for, read_score_table, threshold_of
+from cxr.bundle import ModelFormat, Origin, Threshold, read_bundle
+from cxr.compare.elsewhere import few_to_choose_on, probabilities_for, read_score_table, threshold_of
 from cxr.compare.predictions import predict
 from cxr.compare.predictions_bundle import Answers, write_answers
 from cxr.errors import InputError
@@ -122,7 +122,10 @@ def test_the_threshold_comes_from_validation_where_it_was_scored_and_never_from_
     text = "\n".join(["path,score", *(f"{path},{score(path)}" for path in manifest.frame["path"])])
     chosen = threshold_of(_table(tmp_path, text), manifest, None)
     assert (chosen.value, chosen.chosen_on) == (pytest.approx(0.2), "validation")
+    assert chosen.chosen_by == "max-youden of 6 images"
+    assert "3 validation images of PNEUMONIA and 3 others" in few_to_choose_on(chosen, manifest)
     only_test = _table(tmp_path, _test_rows("path,score", manifest, score))
+    assert few_to_choose_on(threshold_of(only_test, manifest, None), manifest) == ""
     assert threshold_of(only_test, manifest, None).value == 0.5
     assert threshold_of(only_test, manifest, 0.4).value == 0.4
     torn = _table(tmp_path, "\n".join(line for line in text.splitlines() if "validation/NORMAL/normal-1" not in line))
@@ -141,6 +144,12 @@ def test_as_a_bundle_they_are_taken_as_they_are(tmp_path):
     assert bundle.info.format is ModelFormat.PREDICTIONS
     held = predict(bundle, manifest, cache_dir=tmp_path / "cache", on_progress=lambda *_: None)
     assert held.probabilities(CLASSES).tolist() == columns.tolist()
+
+
+def test_a_threshold_from_many_images_needs_no_word():
+    names = {f"validation/{label}/{n}.png": "validation" for label in CLASSES for n in range(20)}
+    manifest = _manifest(names | {f"test/{label}/x.png": "test" for label in CLASSES})
+    assert few_to_choose_on(Threshold(0.5, "max-youden of 40 images", "validation"), manifest) == ""
 
 
 @given(st.text(max_size=300))

@@ -100,6 +100,20 @@ class TestPixelLevels:
         levels = input_levels(Quantisation(np.dtype(np.int8), 1.0, -128), self.inside)
         assert levels.tolist() == list(range(-128, 128))
 
+    @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+    @pytest.mark.parametrize("shifted", [False, True])
+    def test_what_is_fed_is_what_the_table_says(self, judged, world, dtype, shifted):
+        from cxr.compare.predictors.tflite import TflitePredictor, as_they_are
+
+        predictor = TflitePredictor.__new__(TflitePredictor)  # without a model: only its table matters
+        levels = as_they_are(np.dtype(dtype))
+        predictor._levels = levels[::-1].copy() if shifted else levels
+        predictor._as_they_are = not shifted
+        images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+        fed = predictor._fed(images)
+        assert fed.dtype == dtype
+        assert np.array_equal(fed, predictor._levels[images])
+
     def test_another_quantisation_is_obeyed(self):
         from cxr.compare.predictors.tflite import Quantisation, input_levels
 

@@ -120,10 +120,35 @@ def test_it_is_light_and_dark_as_the_reader_likes(browser, comparison, tmp_path)
     assert brightness["dark"] < 70
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_screen(browser, comparison, width):
-    opened = Opened(browser, comparison.report_path, viewport={"width": width, "height": 800})
-    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize("width", [360, 390, 768, 1024, 1280])
+@pytest.mark.parametrize("which", ["comparison", "three_classes"])
+def test_nothing_is_wider_than_the_screen_and_every_section_can_be_reached(browser, request, which, width):
+    opened = Opened(browser, request.getfixturevalue(which).report_path, viewport={"width": width, "height": 800})
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    links = page.locator(".bar nav a")
+    for number in range(links.count()):
+        box = links.nth(number).bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width
+    links.last.click()
+    badge, heading = (page.locator(each).bounding_box() for each in (".bar .badge", "#provenance h2"))
+    assert 0 <= badge["y"] < badge["y"] + badge["height"] <= heading["y"] < 800
+    assert opened.problems == []
+    opened.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_three_classes_open_without_an_error_and_without_an_explorer(browser, three_classes, scheme):
+    opened = Opened(browser, three_classes.report_path, scheme)
+    page = opened.page
+    assert (opened.problems, opened.asked) == ([], [])
+    assert page.locator("#explorer-panel").count() == 0
+    assert page.locator("#classes tbody").count() == 4
+    cut = "[...document.querySelectorAll('.matrix th')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+    assert page.evaluate(cut) == 0
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"three-classes-{scheme}.png", full_page=True)
     opened.context.close()
 
 

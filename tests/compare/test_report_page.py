@@ -87,8 +87,8 @@ def test_the_report_says_what_it_is_not(page):
 
 
 def test_the_report_shows_plots_matrices_data_and_provenance(world, page, comparison):
-    # ROC, precision and recall, four intervals, a difference, three calibrations, subgroups, two burdens, the explorer.
-    assert page.count('role="img"') == 14
+    # ROC, precision and recall, four intervals, a difference, three calibrations, two burdens, the explorer.
+    assert page.count('role="img"') == 13
     assert page.count('class="matrix"') == 3
     assert world.manifest.hash in page
     for bundle in world.bundles:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from cxr.bundle import Calibration, ModelFormat, Origin
 from cxr.compare.comparison import compare
 from cxr.compare.estimates import Estimate
 from cxr.compare.model_card import model_card
@@ -27,9 +28,9 @@ def section(page: str, name: str) -> str:
 @pytest.mark.parametrize(
     ("measure", "side"), [("auc", "right"), ("brier", "left"), ("log_loss", "left"), ("calibration_error", "left")]
 )
-def test_the_margin_lies_on_the_side_where_a_model_is_worse(comparison, measure, side):
+def test_the_margin_lies_on_the_side_where_a_model_is_worse(comparison, drawn, measure, side):
     against = replace(comparison.against, measure=measure)
-    text = section(render_report(replace(comparison, against=against)), "reference")
+    text = section(render_report(replace(comparison, against=against), drawn), "reference")
     assert f"All of an interval {side} of it is within the margin, all of it {side} of 0 is better" in text
     uprights = re.findall(
         r'<path d="M ([\d.]+) [\d.]+\s+L \1 [\d.]+\s*"[^>]*?style="([^"]*)"',
@@ -70,30 +71,30 @@ def judged_at(comparison, chosen_on: str):
 
 
 @pytest.mark.parametrize("chosen_on", ["test", "Test split"])
-def test_a_threshold_that_the_test_images_chose_is_said_in_red(comparison, chosen_on):
+def test_a_threshold_that_the_test_images_chose_is_said_in_red(comparison, drawn, chosen_on):
     made = judged_at(comparison, chosen_on)
     (alert,) = [alert for alert in findings.alerts_of(made) if "threshold of cnn5 was chosen on the test" in alert]
     assert alert in findings.alerts_about(made.rows[0], made)
     assert alert not in findings.alerts_about(made.rows[1], made)
-    page = render_report(made)
+    page = render_report(made, drawn)
     assert f"<strong>Caution.</strong> {alert}" in page
     assert "none is chosen on these images" not in page
     assert "chosen on these very images: cnn5." in section(page, "table")
 
 
 @pytest.mark.parametrize("chosen_on", ["not known here", "images of a friend", "latest images"])
-def test_a_threshold_of_unknown_origin_is_a_caution(comparison, chosen_on):
+def test_a_threshold_of_unknown_origin_is_a_caution(comparison, drawn, chosen_on):
     made = judged_at(comparison, chosen_on)
     assert not any("threshold of cnn5" in alert for alert in findings.alerts_of(made))
     assert any("the threshold of cnn5 was chosen is not known" in caveat for caveat in words.caveats_of(made))
-    assert "none is chosen on these images" not in render_report(made)
+    assert "none is chosen on these images" not in render_report(made, drawn)
     assert "the threshold of cnn5 was chosen is not known" in model_card(made.rows[0], made)
 
 
 @pytest.mark.parametrize("chosen_on", ["validation", "corrupted-validation", "nothing"])
-def test_where_all_origins_are_known_the_report_says_so(comparison, chosen_on):
+def test_where_all_origins_are_known_the_report_says_so(comparison, drawn, chosen_on):
     made = judged_at(comparison, chosen_on)
-    assert "none is chosen on these images" in section(render_report(made), "table")
+    assert "none is chosen on these images" in section(render_report(made, drawn), "table")
     assert not any("threshold" in said for said in (*findings.alerts_of(made), *words.caveats_of(made)))
 
 
@@ -115,6 +116,71 @@ def test_a_class_of_few_patients_is_a_caution(comparison):
         made = replace(comparison, manifest=new_manifest(frame, comparison.manifest.header))
         found = any("so few patients (4 of NORMAL)" in caveat for caveat in words.caveats_of(made))
         assert found == said
+
+
+def calibrated_on(comparison, chosen_on: str):
+    """The comparison with a first model whose calibration was chosen there."""
+    first = comparison.rows[0]
+    calibration = Calibration("temperature", 1.3, "cross-entropy", chosen_on, 100, 0.3, 0.2)
+    bundle = replace(first.bundle, info=replace(first.bundle.info, calibration=calibration))
+    return replace(comparison, rows=(replace(first, bundle=bundle), *comparison.rows[1:]))
+
+
+@pytest.mark.parametrize(
+    ("chosen_on", "alerts", "cautions"),
+    [("test", 1, 0), ("the test images", 1, 0), ("somewhere", 0, 1), ("validation", 0, 0), ("nothing", 0, 0)],
+)
+def test_a_calibration_that_the_test_images_chose_is_said_in_red(comparison, drawn, chosen_on, alerts, cautions):
+    made = calibrated_on(comparison, chosen_on)
+    found = [said for said in findings.alerts_of(made) if said.startswith("The calibration of cnn5 was chosen on")]
+    assert len(found) == alerts
+    assert (
+        len([said for said in words.caveats_of(made) if "the calibration of cnn5 was chosen is not" in said])
+        == cautions
+    )
+    card, table, page = model_card(made.rows[0], made), markdown_table(made), render_report(made, drawn)
+    for said in found:
+        assert f"<strong>Caution.</strong> {said}" in page
+        assert said in card
+        assert said in table
+    assert not any("calibration" in said for said in findings.alerts_about(made.rows[1], made))
+
+
+@pytest.mark.parametrize(
+    ("model_format", "said"),
+    [
+        (ModelFormat.PREDICTIONS, "What cnn5 learned from is not known here"),
+        (
+            ModelFormat.KERAS,
+            "cnn5 was trained by another program: that it learned from this manifest's training images",
+        ),
+    ],
+    ids=["scores", "model"],
+)
+def test_what_an_imported_model_learned_from_is_a_caution_everywhere(comparison, drawn, model_format, said):
+    first = comparison.rows[0]
+    info = replace(first.bundle.info, origin=Origin.IMPORTED, format=model_format)
+    row = replace(first, bundle=replace(first.bundle, info=info))
+    made = replace(comparison, rows=(row, *comparison.rows[1:]))
+    assert said in model_card(row, made)
+    assert said in markdown_table(made)
+    assert f"<strong>Caution.</strong> {said}".replace("'", "&#39;") in render_report(made, drawn)
+    assert said not in model_card(made.rows[1], made)
+
+
+def test_an_interval_without_width_is_a_caution_with_the_exact_one_everywhere(comparison, drawn):
+    first = comparison.rows[0]
+    narrow = {**first.metrics, "sensitivity": Estimate(1.0, 1.0, 1.0), "auc": Estimate(1.0, 1.0, 1.0)}
+    row = replace(first, metrics=narrow)
+    made = replace(comparison, rows=(row, *comparison.rows[1:]))
+    (caveat,) = [said for said in words.caveats_of(made) if said.startswith("The resamples of cnn5 are all alike in")]
+    assert "all alike in sensitivity, AUC: an interval without width says nothing of other patients" in caveat
+    low, high = row.points[0].proportions["sensitivity"].exact
+    assert f"images taken as independent: sensitivity {100 * low:.1f} to {100 * high:.1f} %." in caveat
+    assert caveat in markdown_table(made)
+    assert caveat in model_card(row, made)
+    assert caveat in render_report(made, drawn)
+    assert not any("The resamples of cnn5" in said for said in words.caveats_of(comparison))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,20 @@ def test_a_bundle_of_another_manifest_is_refused_naming_both_hashes(world):
     assert "--manifest" in error.hint
 
 
+def test_a_bundle_that_does_not_say_its_manifest_is_refused_with_these_words(world):
+    error = refusal([altered(world.keras, manifest_hash="")], world.manifest)
+    assert isinstance(error, RulerMismatch)
+    assert "does not say which manifest it was trained on" in error.message
+    assert "cxr export import" in error.hint
+
+
+@pytest.mark.parametrize("theirs", ["", "ab" * 32])
+def test_a_manifest_without_a_hash_is_nobodys(world, theirs):
+    blank = replace(world.manifest, header=replace(world.manifest.header, content_hash=""))
+    error = refusal([altered(world.keras, manifest_hash=theirs)], blank)
+    assert ("has no hash" in error.message) is bool(theirs)
+
+
 def test_bundles_of_other_classes_are_refused_naming_both(world):
     other = altered(world.saved_model, classes=("BACTERIAL", "PNEUMONIA"))
     error = refusal([world.keras, other], world.manifest)

@@ -6,23 +6,25 @@ import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from cxr.bundle import Bundle
+from cxr.bundle import Bundle, ModelFormat
 from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
 from cxr.compare.context import with_context
 from cxr.compare.floors import FLOOR_NAMES, Floors, lay_floors
 from cxr.compare.mistakes import mistakes_of
-from cxr.compare.nouns import Comparison, Draws, Provenance, Row
+from cxr.compare.nouns import Comparison, Draws, Provenance, Row, predictions_folder
 from cxr.compare.overlap import overlap_with
-from cxr.compare.predictions import Predictions, predict, write_predictions
+from cxr.compare.predictions import Predictions, cached_predictions, predict, write_predictions
 from cxr.compare.question import Question, check_question, reference_model
 from cxr.compare.report import check_report_packages
 from cxr.compare.rows import floor_row, model_row
 from cxr.compare.ruler import check_ruler
+from cxr.compare.scoring import try_models
 from cxr.compare.statistics.against_reference import ReferenceComparison, against_reference
 from cxr.compare.statistics.measures import Scored, measured_together, scored
-from cxr.compare.subgroups.groups import groups_of
+from cxr.compare.subgroups.groups import Groups, groups_of
 from cxr.compare.testset import describe_test_set
 from cxr.compare.versions import installed_versions, machine
 from cxr.compare.writing import write_all
@@ -32,7 +34,6 @@ from cxr.manifests.manifest import Manifest
 
 __all__ = ["Comparison", "compare"]
 
-PREDICTIONS_FOLDER = "predictions"
 SPLIT = "test"
 
 
@@ -57,8 +58,8 @@ def compare(
     `images`: folder or gs:// URL that the manifest's paths are relative to (None: the manifest's root). `command` is
     quoted in the report (None: what this process was started with). `question`: the reference and the margin.
     `pictures`: show images of the worst mistakes. Raises what `check_ruler`, `check_question`, `reference_model` and
-    `predict` raise, before any scoring where that can be known, and MissingPackage when the report's packages are not
-    installed.
+    `predict` raise, before any scoring where that can be known (every model is tried first), and MissingPackage when
+    the report's packages are not installed.
     """
     question = question or Question()
     check_ruler(bundles, manifest, SPLIT)
@@ -67,15 +68,11 @@ def compare(
     reference = reference_model(question, bundles, names)
     check_report_packages()
     _make_folder(output)
-    made: list[Predictions] = []
-    for bundle in bundles:
-        predictions = predict(
-            bundle, manifest, images=images, cache_dir=cache_dir, split=SPLIT, on_progress=on_progress
-        )
-        made.append(write_predictions(predictions, output / PREDICTIONS_FOLDER / bundle.hash[:16]))
+    made = _predicted(bundles, manifest, output, images, cache_dir, on_progress)
     floors = lay_floors(manifest, SPLIT, images=images, cache_dir=cache_dir, on_progress=on_progress)
     how = Draws(draws, seed)
-    rows, against = _judged(bundles, made, names, floors, manifest, how, question, reference, on_progress)
+    groups = groups_of(manifest, SPLIT, bundles[0].info.positive_class)
+    rows, against = _judged(bundles, made, names, floors, groups, manifest, how, question, reference, on_progress)
     comparison = Comparison(
         classes=manifest.classes,
         positive_class=bundles[0].info.positive_class,
@@ -90,11 +87,38 @@ def compare(
         prevalence=question.prevalence,
         oracle_sensitivity=question.sensitivity,
         overlap=overlap_with(manifest, manifest, SPLIT),
-        notes=tuple(f"this floor is not laid: {reason}" for reason in floors.left_out),
+        notes=(*(f"this floor is not laid: {reason}" for reason in floors.left_out), *filter(None, [groups.note])),
         mistakes=mistakes_of(bundles, names, made, manifest, images=images, pictures=pictures, on_progress=on_progress),
     )
     write_all(comparison)
     return comparison
+
+
+def _predicted(
+    bundles: Sequence[Bundle],
+    manifest: Manifest,
+    output: Path,
+    images: str | None,
+    cache_dir: Path,
+    on_progress: Progress,
+) -> list[Predictions]:
+    """The predictions of each bundle, in `output` too. What is there already is read, and all models that have to be
+    scored are tried, before the first of them is scored (which is loaded right then)."""
+    score = partial(
+        predict, manifest=manifest, images=images, cache_dir=cache_dir, split=SPLIT, on_progress=on_progress
+    )
+    there = [
+        score(bundle)
+        if bundle.info.format is ModelFormat.PREDICTIONS
+        else cached_predictions(bundle, manifest, cache_dir=cache_dir, split=SPLIT)
+        for bundle in bundles
+    ]
+    try_models([bundle for bundle, found in zip(bundles, there, strict=True) if found is None][1:], on_progress)
+    made = []
+    for bundle, found in zip(bundles, there, strict=True):
+        predictions = found or score(bundle)
+        made.append(write_predictions(predictions, predictions_folder(output, bundle.hash)))
+    return made
 
 
 def _judged(
@@ -102,6 +126,7 @@ def _judged(
     made: Sequence[Predictions],
     names: Sequence[str],
     floors: Floors,
+    groups: Groups,
     manifest: Manifest,
     draws: Draws,
     question: Question,
@@ -122,12 +147,11 @@ def _judged(
     )
     own, of_floors = judged[: len(cases)], judged[len(cases) :]
     floor_rows = [floor_row(*each) for each in zip(floors.laid, floor_cases, of_floors, strict=True)]
-    groups = groups_of(manifest, SPLIT)
     rows = []
     for number, (bundle, name) in enumerate(zip(bundles, names, strict=True)):
         on_progress(number, len(bundles), f"subgroups of {name}")
         row = model_row(bundle, made[number], cases[number], own[number], name=name)
-        rows.append(with_context(row, cases[number], floor_rows, groups, draws))
+        rows.append(with_context(row, cases[number], floor_rows, groups.made, draws))
     against = None
     if len(bundles) > 1:
         which, reason = reference

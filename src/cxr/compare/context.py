@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from cxr.compare.deployments import deployments_of
 from cxr.compare.effort import effort_of
 from cxr.compare.estimates import Draws
@@ -19,15 +21,15 @@ MOST_IMAGES, LEAST_DRAWS = 50_000, 200
 
 
 def with_context(row: Row, cases: Scored, floors: Sequence[Row], groups: Sequence[Group], draws: Draws) -> Row:
-    """The model's row with all that is said beside its figures. Subgroups are judged at its own threshold, and where
-    a threshold decides."""
-    if row.bundle is None or row.threshold is None:
+    """The model's row with all that is said beside its figures. Subgroups are judged by its own calls, of the positive
+    class against the rest."""
+    if row.bundle is None:
         return row
     judged = judge_groups(
-        groups if cases.is_binary else (),
+        groups,
         is_positive=cases.is_positive,
         score=cases.score,
-        threshold=row.threshold.value,
+        called=np.asarray(cases.called == cases.positive, dtype=np.bool_),
         patients=cases.patients,
         draws=group_draws(draws, len(cases.truth)),
     )

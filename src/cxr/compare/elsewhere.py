@@ -1,17 +1,19 @@
-"""Predictions that another program made, from a CSV file of image names and scores to a row for each image.
+"""Predictions that another program made, from image names and scores to a row for each image.
 
-One row an image: a column that names it (`path`, `image`, `file`, `filename`, `image_path`, `id`) and either one
-column with the positive class's probability (`score`, `probability`, `prediction`, `p_CLASS`, `CLASS`) or one for
-each class (`p_CLASS` or `CLASS`). Nothing is guessed beyond that: what does not fit is refused by line.
+In a CSV file there is one row an image: a column that names it (`path`, `image`, `file`, `filename`, `image_path`,
+`id`) and either one column with the positive class's probability (`score`, `probability`, `prediction`, `p_CLASS`,
+`CLASS`) or one for each class (`p_CLASS` or `CLASS`). Nothing is guessed beyond that: what does not fit is refused by
+line. The files of a batch prediction become the same table (batch_answers.py).
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ PATH_COLUMNS = ("path", "image", "image_path", "file", "filename", "file_name", 
 SCORE_COLUMNS = ("score", "probability", "prediction")
 VALIDATION = "validation"
 HALF = Threshold(0.5, chosen_by="convention", chosen_on="nothing")
+#: With fewer validation images of a class than this a threshold chosen on them is said to be chance's.
+ENOUGH_IMAGES = 20
 _Reader = Any  # csv's own type has no public name in Python 3.11
 #: How far the probabilities of an image's classes may be from adding up to one.
 SUM_TOLERANCE = 0.02
@@ -34,24 +38,28 @@ SUM_TOLERANCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """Scores as they stand in the file: name -> (line number, one score a column). `columns` are class numbers; a
-    single one is the positive class's."""
+    """Scores as they stand in a file (or several): name -> (where it stands, one score a column). `columns` are class
+    numbers; a single one is the positive class's. `failures`: name -> why its model gave it no score. `sha256` is of
+    the file, or of the checksums of several."""
 
     place: str
     columns: tuple[int, ...]
-    rows: Mapping[str, tuple[int, tuple[float, ...]]]
+    rows: Mapping[str, tuple[str, tuple[float, ...]]]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
 
 def read_score_table(path: Path, classes: Sequence[str], positive_class: str) -> ScoreTable:
     """Read the file. Raises InputError, with line and value, for columns that are not known, what is no number in
     0..1, an image with two different rows, and a file without rows."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
-        return _table(reader, path, classes, positive_class)
+        return replace(_table(reader, path, classes, positive_class), sha256=hashlib.sha256(data).hexdigest())
     except csv.Error as error:  # a cell of more than 131,072 characters, most often a quotation mark that is not closed
         raise InputError(f"{path}, line {reader.line_num}: this is no CSV: {error}") from error
 
@@ -60,17 +68,17 @@ def _table(reader: _Reader, path: Path, classes: Sequence[str], positive_class: 
     header = [name.strip() for name in next(reader, [])]
     name_column = _name_column(header, path)
     columns = _score_columns(header, classes, positive_class, path)
-    rows: dict[str, tuple[int, tuple[float, ...]]] = {}
+    rows: dict[str, tuple[str, tuple[float, ...]]] = {}
     for cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
-        line = reader.line_num
+        line = f"line {reader.line_num}"
         if len(cells) != len(header):
-            raise InputError(f"{path}, line {line}: {len(cells)} cells, the header has {len(header)}")
+            raise InputError(f"{path}, {line}: {len(cells)} cells, the header has {len(header)}")
         name = cells[name_column].strip()
-        scores = tuple(_score(cells[column], f"{path}, line {line}, {header[column]}") for column in columns)
+        scores = tuple(score_of(cells[column], f"{path}, {line}, {header[column]}") for column in columns)
         if rows.setdefault(name, (line, scores))[1] != scores:
-            raise InputError(f"{path}, line {line}: {name} has other scores than in line {rows[name][0]}")
+            raise InputError(f"{path}, {line}: {name} has other scores than in {rows[name][0]}")
     if not rows:
         raise InputError(f"{path} has no rows below its header")
     return ScoreTable(str(path), tuple(columns.values()), rows)
@@ -87,8 +95,10 @@ def probabilities_for(table: ScoreTable, manifest: Manifest, split: str) -> Prob
     found = _matched(table, manifest, paths)
     missing = [path for path in paths if path not in found]
     if missing:
+        reason = _failure(table, missing[0])
         raise InputError(
-            f"{table.place} has no score for {len(missing):,} of {len(paths):,} {split} images, first {missing[0]}",
+            f"{table.place} has no score for {len(missing):,} of {len(paths):,} {split} images, first {missing[0]}"
+            f"{f' ({reason})' if reason else ''}",
             hint="a comparison needs all of them: leaving out the hard ones would flatter a model",
         )
     values = np.array([found[path][1] for path in paths], dtype=np.float64).clip(0.0, 1.0)
@@ -103,7 +113,7 @@ def probabilities_for(table: ScoreTable, manifest: Manifest, split: str) -> Prob
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
-            f"{table.place}, line {found[paths[row]][0]}: the classes' probabilities add up to {made[row].sum():.3f}",
+            f"{table.place}, {found[paths[row]][0]}: the classes' probabilities add up to {made[row].sum():.3f}",
             hint="give probabilities (softmax), not scores",
         )
     return np.asarray(made / made.sum(axis=1, keepdims=True), dtype=np.float64)
@@ -120,7 +130,22 @@ def threshold_of(table: ScoreTable, manifest: Manifest, given: float | None) -> 
     probabilities = probabilities_for(table, manifest, VALIDATION)
     positive = (rows["label"] == manifest.positive_class).to_numpy()
     column = manifest.classes.index(manifest.positive_class)
-    return youden_threshold(probabilities[:, column], positive, VALIDATION)
+    chosen = youden_threshold(probabilities[:, column], positive, VALIDATION)
+    return replace(chosen, chosen_by=f"{chosen.chosen_by} of {len(rows):,} images")
+
+
+def few_to_choose_on(threshold: Threshold, manifest: Manifest) -> str:
+    """What is to be said of a threshold that was chosen here on few images of a class; else empty."""
+    if threshold.chosen_on != VALIDATION:
+        return ""
+    positive = manifest.split(VALIDATION)["label"] == manifest.positive_class
+    found, others = int(positive.sum()), int((~positive).sum())
+    if min(found, others) >= ENOUGH_IMAGES:
+        return ""
+    return (
+        f"the threshold was chosen on {found:,} validation images of {manifest.positive_class} and {others:,} others: "
+        "on so few chance decides it"
+    )
 
 
 def _name_column(header: Sequence[str], path: Path) -> int:
@@ -161,10 +186,14 @@ def _score_columns(header: Sequence[str], classes: Sequence[str], positive_class
         return {single[0]: positive}
     wanted = ", ".join(f"p_{name}" for name in classes)
     one = f"score (the probability of {positive_class}) or " if len(classes) == 2 else ""
-    raise InputError(f"{path} needs the columns {one}{wanted}; it has {', '.join(header)}")
+    raise InputError(
+        f"{path} needs the columns {one}{wanted}; it has {', '.join(header)}",
+        hint="where the scores are of another task than the manifest's labels: --task binary or --task three-class",
+    )
 
 
-def _score(cell: str, where: str) -> float:
+def score_of(cell: str, where: str) -> float:
+    """A probability, as it stands at `where`. Raises InputError for what is none."""
     try:
         value = float(cell)
     except ValueError:
@@ -177,7 +206,12 @@ def _score(cell: str, where: str) -> float:
     return value
 
 
-def _matched(table: ScoreTable, manifest: Manifest, paths: Sequence[str]) -> dict[str, tuple[int, tuple[float, ...]]]:
+def _failure(table: ScoreTable, path: str) -> str:
+    """Why an image has no score, where its model said so."""
+    return next((reason for name, reason in table.failures.items() if _same_end(path, name)), "")
+
+
+def _matched(table: ScoreTable, manifest: Manifest, paths: Sequence[str]) -> dict[str, tuple[str, tuple[float, ...]]]:
     """Path in the manifest -> its row in the table."""
     found = {path: table.rows[path] for path in paths if path in table.rows}
     if len(found) == len(paths):
@@ -189,13 +223,11 @@ def _matched(table: ScoreTable, manifest: Manifest, paths: Sequence[str]) -> dic
     for name, row in table.rows.items():
         ends = [path for path in by_name.get(_base_name(name), ()) if _same_end(path, name)]
         if len(ends) > 1 and name not in ends and wanted.intersection(ends):
-            raise InputError(f"{table.place}, line {row[0]}: {name} could be {ends[0]} or {ends[1]}; give whole paths")
+            raise InputError(f"{table.place}, {row[0]}: {name} could be {ends[0]} or {ends[1]}; give whole paths")
         if len(ends) != 1 or ends[0] not in wanted or ends[0] == name:
             continue
         if found.setdefault(ends[0], row)[1] != row[1]:
-            raise InputError(
-                f"{table.place}, lines {found[ends[0]][0]} and {row[0]} both score {ends[0]}, and not alike"
-            )
+            raise InputError(f"{table.place}, {found[ends[0]][0]} and {row[0]} both score {ends[0]}, and not alike")
     return found
 
 

@@ -32,10 +32,17 @@ __all__ = [
     "Provenance",
     "Row",
     "RowKind",
+    "predictions_folder",
 ]
 
 REPORT_FILE = "report.html"
 RESULTS_FILE = "results.json"
+PREDICTIONS_FOLDER = "predictions"
+
+
+def predictions_folder(output: Path, bundle_hash: str) -> Path:
+    """Where a comparison in the folder `output` keeps what that bundle answered."""
+    return output / PREDICTIONS_FOLDER / bundle_hash[:16]
 
 
 class RowKind(StrEnum):
@@ -87,7 +94,8 @@ class JudgedPoint:
 class Row:
     """Everything that table and report say of one model. `confusion` [K, K] has the truth in rows, classes in the
     comparison's order; `latency_ms`, `model_size_bytes` and `threshold` are None for a floor. `metrics` are at the
-    bundle's own threshold, `points` at that and at others. `floors_not_cleared`: floors whose AUC is not below the
+    bundle's own threshold, `points` at that and at others; of more than two classes, which are called by the highest
+    probability, there are `per_class` ones. `floors_not_cleared`: floors whose AUC is not below the
     model's interval, the highest first; `groups`, `effort` and `deployments` (its
     verified exports) are a model's."""
 
@@ -100,6 +108,9 @@ class Row:
     stand_in: bool = False
     threshold: Threshold | None = None
     latency_ms: float | None = None
+    #: The model takes files only: decoding is within `latency_ms`, and takes about `decoding_ms` of it.
+    latency_includes_decoding: bool = False
+    decoding_ms: float | None = None
     model_size_bytes: int | None = None
     bundle: Bundle | None = None
     predictions: Predictions | None = None

@@ -22,7 +22,8 @@ import pandas as pd
 from cxr.bundle import Bundle, ModelFormat
 from cxr.compare.predictors.base import Probabilities
 from cxr.compare.ruler import check_manifest, check_split, short
-from cxr.compare.scoring import score
+from cxr.compare.scoring import BATCH_IMAGES, score
+from cxr.compare.unfinished import UnfinishedScores
 from cxr.compare.versions import installed_versions
 from cxr.errors import InputError, RulerMismatch
 from cxr.files import write_text_atomically
@@ -39,7 +40,8 @@ PROBABILITY_PREFIX = "p_"
 @dataclass(frozen=True, slots=True)
 class PredictionsHeader:
     """What the sidecar says of the rows. `latency_ms`: median wall-clock milliseconds for one image, without
-    preprocessing; None for a model that was not run here."""
+    preprocessing; None for a model that was not run here. `latency_includes_decoding`: the model takes files only, so
+    decoding is within it, of which `decoding_ms` tells the size (None: written before that was told)."""
 
     bundle_hash: str
     bundle_name: str
@@ -53,6 +55,8 @@ class PredictionsHeader:
     versions: Mapping[str, str] = field(default_factory=dict)
     rows_sha256: str = ""
     created: str = ""
+    latency_includes_decoding: bool | None = None
+    decoding_ms: float | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -78,22 +82,24 @@ def predict(
     on_progress: Progress,
 ) -> Predictions:
     """Score every image of one split, or take the predictions that this bundle already made of this manifest from the
-    cache. A bundle of predictions is not scored: it holds them.
+    cache. A bundle of predictions is not scored: it holds them. A scoring that was killed goes on where it was.
 
     `images` is the folder (or gs:// URL) that the manifest's paths are relative to (None: the manifest's own root).
     Raises RulerMismatch when the bundle was trained on another manifest, InputError for an empty split, an image or a
-    model that cannot be read.
+    model that cannot be read, Interrupted after Ctrl-C, which says how many images are kept.
     """
     check_manifest(bundle, manifest)
     check_split(manifest, split)
     if bundle.info.format is ModelFormat.PREDICTIONS:
         return _held(bundle, manifest, split)
-    folder = cache_dir / "predictions" / f"{bundle.hash[:16]}-{manifest.hash[:16]}-{split}"
-    cached = _cached(folder, bundle, manifest, split)
+    cached = cached_predictions(bundle, manifest, cache_dir=cache_dir, split=split)
     if cached is not None:
         return cached
-    rows = manifest.split(split)
-    scored = score(bundle, manifest, split, images=images, cache_dir=cache_dir, on_progress=on_progress)
+    rows, folder = manifest.split(split), _folder(bundle, manifest, cache_dir, split)
+    unfinished = UnfinishedScores(folder, _made_of(bundle, manifest, split))
+    scored = score(
+        bundle, manifest, split, images=images, cache_dir=cache_dir, unfinished=unfinished, on_progress=on_progress
+    )
     frame = rows[KEY_COLUMNS].reset_index(drop=True)
     for column, name in enumerate(bundle.info.classes):
         frame[PROBABILITY_PREFIX + name] = scored.probabilities[:, column]
@@ -104,13 +110,29 @@ def predict(
         task=bundle.info.task,
         split=split,
         classes=bundle.info.classes,
-        latency_ms=scored.latency_ms,
+        latency_ms=scored.latency.ms,
+        latency_includes_decoding=scored.latency.includes_decoding,
+        decoding_ms=scored.latency.decoding_ms,
         stand_in=bundle.info.stand_in,
         images=len(frame),
         versions=installed_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return write_predictions(Predictions(frame, header), folder)
+    whole = write_predictions(Predictions(frame, header), folder)
+    unfinished.remove()
+    return whole
+
+
+def cached_predictions(bundle: Bundle, manifest: Manifest, *, cache_dir: Path, split: str) -> Predictions | None:
+    """What the cache holds for this bundle, manifest and split, scored with the versions that are installed now; None
+    where it has to be scored (anew)."""
+    try:
+        predictions = read_predictions(_folder(bundle, manifest, cache_dir, split), manifest)
+    except (InputError, RulerMismatch):
+        return None
+    header = predictions.header
+    fits = header.bundle_hash == bundle.hash and header.split == split and header.versions == installed_versions()
+    return predictions if fits and header.latency_includes_decoding is not None else None
 
 
 def write_predictions(predictions: Predictions, folder: Path) -> Predictions:
@@ -156,16 +178,14 @@ def _held(bundle: Bundle, manifest: Manifest, split: str) -> Predictions:
     return replace(predictions, header=replace(predictions.header, bundle_hash=bundle.hash))
 
 
-def _cached(folder: Path, bundle: Bundle, manifest: Manifest, split: str) -> Predictions | None:
-    """What the cache holds for this bundle, manifest and split, scored with the versions that are installed now;
-    anything else there is scored anew."""
-    try:
-        predictions = read_predictions(folder, manifest)
-    except (InputError, RulerMismatch):
-        return None
-    header = predictions.header
-    fits = header.bundle_hash == bundle.hash and header.split == split and header.versions == installed_versions()
-    return predictions if fits else None
+def _folder(bundle: Bundle, manifest: Manifest, cache_dir: Path, split: str) -> Path:
+    return cache_dir / "predictions" / f"{bundle.hash[:16]}-{manifest.hash[:16]}-{split}"
+
+
+def _made_of(bundle: Bundle, manifest: Manifest, split: str) -> str:
+    """A digest of all that decides a score to its last bit and the order of the rows."""
+    parts = (bundle.hash, manifest.hash, split, BATCH_IMAGES, sorted(installed_versions().items()))
+    return _sha256(json.dumps(parts))
 
 
 def _read_header(path: Path) -> PredictionsHeader:

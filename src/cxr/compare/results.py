@@ -89,6 +89,8 @@ def _row(row: Row, mistakes: ModelMistakes | None) -> dict[str, Any]:
         "threshold": asdict(row.threshold) if row.threshold else None,
         "model_size_bytes": row.model_size_bytes,
         "latency_ms": row.latency_ms,
+        "latency_includes_decoding": row.latency_includes_decoding,
+        "decoding_ms": row.decoding_ms,
         "effort": asdict(row.effort) if row.effort else None,
         "deployments": [asdict(deployment) for deployment in row.deployments],
         "floors_not_cleared": list(row.floors_not_cleared),
@@ -120,6 +122,8 @@ def _group(result: GroupResult) -> dict[str, Any]:
         "positives": result.positives,
         "negatives": result.negatives,
         "patients": result.patients,
+        "positive_patients": result.positive_patients,
+        "negative_patients": result.negative_patients,
         "judged": result.is_judged,
         **{name: asdict(getattr(result, name)) for name in ("auc", "sensitivity", "specificity", "difference")},
     }

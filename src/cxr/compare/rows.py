@@ -35,6 +35,8 @@ def model_row(bundle: Bundle, predictions: Predictions, cases: Scored, measured:
         stand_in=bundle.info.stand_in,
         threshold=bundle.info.threshold,
         latency_ms=predictions.header.latency_ms,
+        latency_includes_decoding=bool(predictions.header.latency_includes_decoding),
+        decoding_ms=predictions.header.decoding_ms,
         model_size_bytes=None if bundle.info.format is ModelFormat.PREDICTIONS else bundle.model_size_bytes,
         bundle=bundle,
         predictions=predictions,
@@ -53,6 +55,7 @@ def floor_row(floor: Floor, cases: Scored, measured: Measured) -> Row:
         metrics=_at(measured, WHOLE),
         confusion=confusion_matrix(cases.truth, cases.called, len(cases.classes)),
         roc=roc_curve(cases.is_positive, cases.score),
+        per_class=class_reports(cases, measured) if not cases.is_binary else (),
     )
 
 

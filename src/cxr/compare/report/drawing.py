@@ -81,7 +81,7 @@ def operating_mark(axes: Axes, x: float, y: float, position: int, *, scale: floa
 def name_above(axes: Axes, text: str, height: float) -> None:
     """A row's name, at the left above its line."""
     axes.annotate(
-        text, (0, height + 0.14), xycoords=("axes fraction", "data"), fontsize=8.5, color=INK, va="bottom",
+        text, (0, height + 0.19), xycoords=("axes fraction", "data"), fontsize=8.5, color=INK, va="bottom",
         parse_math=False,
     )  # fmt: skip
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cxr.bundle import ModelFormat, Origin
 from cxr.compare.effort import Effort
 from cxr.compare.estimates import Estimate
 from cxr.compare.nouns import Comparison, Row
-from cxr.compare.report import words
-from cxr.compare.report.cautions import chosen_here, chosen_here_alert
+from cxr.compare.report import naming, words
+from cxr.compare.report.cautions import calibrated_here, calibrated_here_alert, chosen_here, chosen_here_alert
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
 from cxr.compare.statistics.noninferiority import FEWEST_PATIENTS, LOWER_IS_BETTER, Verdict
@@ -25,24 +27,26 @@ BEYOND = "is against it by more than the margin of {margin:g}: worse"
 
 
 def alerts_of(comparison: Comparison) -> list[str]:
-    """What puts figures in doubt, the worst first: test images or patients that were learned from, thresholds that
-    the test images chose, training that nobody can look into, floors that are not cleared."""
-    unknown = [row.name for row in comparison.models if _is_of_unknown_training(row)]
-    return [
-        *overlap_alerts(comparison),
-        *(chosen_here_alert(row, comparison) for row in comparison.models if chosen_here(row, comparison)),
-        *([_unknown_training(unknown)] if unknown else []),
-        *(_floors(row, comparison) for row in comparison.models if row.floors_not_cleared),
-    ]
+    """What puts figures in doubt, the worst first: test images or patients that were learned from, thresholds and
+    calibrations that the test images chose, training that nobody can look into, floors that are not cleared."""
+    return _alerts(comparison.models, comparison)
 
 
 def alerts_about(row: Row, comparison: Comparison) -> list[str]:
     """Those of `alerts_of` that are about one model."""
+    return _alerts([row], comparison)
+
+
+def _alerts(rows: Sequence[Row], comparison: Comparison) -> list[str]:
+    unknown = [row.name for row in rows if _is_of_unknown_training(row)]
+    imported = [row.name for row in rows if _is_imported_model(row)]
     return [
         *overlap_alerts(comparison),
-        *([chosen_here_alert(row, comparison)] if chosen_here(row, comparison) else []),
-        *([_unknown_training([row.name])] if _is_of_unknown_training(row) else []),
-        *([_floors(row, comparison)] if row.floors_not_cleared else []),
+        *(chosen_here_alert(row, comparison) for row in rows if chosen_here(row, comparison)),
+        *(calibrated_here_alert(row, comparison) for row in rows if calibrated_here(row, comparison)),
+        *([_unknown_training(unknown)] if unknown else []),
+        *([_imported(imported)] if imported else []),
+        *(_floors(row, comparison) for row in rows if row.floors_not_cleared),
     ]
 
 
@@ -62,15 +66,19 @@ def overlap_alerts(comparison: Comparison) -> list[str]:
     ]
 
 
-def verdict_sentence(model: AgainstReference, against: ReferenceComparison) -> str:
-    """The flagship: the difference in AUC to AutoML, -0.004 (-0.012 to +0.004), is within the margin of 0.02."""
+def verdict_sentence(
+    model: AgainstReference, against: ReferenceComparison, comparison: Comparison | None = None
+) -> str:
+    """The flagship: the difference in AUC to AutoML, -0.004 (-0.012 to +0.004), is within the margin of 0.02. With
+    `comparison` the measure says of which class it is."""
     estimate = model.differences[against.measure, WHOLE].estimate
     said = VERDICTS[model.verdict]
     if model.verdict is Verdict.WORSE and _is_beyond(model.joint, against):
         said = BEYOND
     if model.unfounded:
         said = f"{UNFOUNDED}: {model.unfounded}"
-    subject = f"{model.name}: the difference in {TITLES[against.measure]} to {against.called}"
+    measure = naming.title(against.measure, comparison) if comparison else TITLES[against.measure]
+    subject = f"{model.name}: the difference in {measure} to {against.called}"
     sentence = f"{subject}, {words.difference(estimate)}, {said.format(margin=against.margin)}."
     return f"{sentence}{_alone_in_words(model, against)}"
 
@@ -104,11 +112,16 @@ def group_sentences(comparison: Comparison) -> list[str]:
         result = row.worst_group
         if result is not None:
             difference = f"{words.difference(result.difference)} against all images"
-            said = f"of {row.name}, AUC {words.area(result.auc)}, {difference}"
+            said = f"of {row.name}, {naming.title('auc', comparison)} {words.area(result.auc)}, {difference}"
             worst.setdefault((result.group.name, result.group.family), []).append(said)
     return [
         f"“{name}” ({family}) is the worst subgroup {'; '.join(models)}." for (name, family), models in worst.items()
     ]
+
+
+def group_count(images: int, patients: int) -> str:
+    """How many images of how many patients."""
+    return f"{images:,} ({patients:,} patient{'' if patients == 1 else 's'})"
 
 
 def floors_in_words(row: Row) -> str:
@@ -144,10 +157,23 @@ def _is_of_unknown_training(row: Row) -> bool:
     return info is not None and info.origin is Origin.IMPORTED and info.format is ModelFormat.PREDICTIONS
 
 
+def _is_imported_model(row: Row) -> bool:
+    info = row.bundle.info if row.bundle else None
+    return info is not None and info.origin is Origin.IMPORTED and info.format is not ModelFormat.PREDICTIONS
+
+
 def _unknown_training(names: list[str]) -> str:
     return (
         f"What {words.listed(names)} learned from is not known here: whether these test images were among it cannot be "
         "checked."
+    )
+
+
+def _imported(names: list[str]) -> str:
+    was = "was" if len(names) == 1 else "were"
+    return (
+        f"{words.listed(names)} {was} trained by another program: that it learned from this manifest's training images "
+        "is what was said when it was imported, and cannot be checked here."
     )
 
 
@@ -157,6 +183,6 @@ def _floors(row: Row, comparison: Comparison) -> str:
     named = f"the {'floor' if len(floors) == 1 else 'floors'} {words.listed(floors)}"
     lower = words.decimal(row.metrics["auc"].low)
     return (
-        f"{row.name} does not clear {named}: the lower end of its AUC's interval is {lower}. "
-        "It may have learned no more than that."
+        f"{row.name} does not clear {named}: the lower end of the interval of its {naming.title('auc', comparison)} is "
+        f"{lower}. It may have learned no more than that."
     )

@@ -14,8 +14,9 @@ from cxr.compare.report.words import area
 WIDTH_INCHES, FOOT_INCHES, GROUP_INCHES, MODEL_INCHES = 8.6, 0.5, 0.24, 0.13
 
 
-def group_plot(models: Sequence[Row]) -> Plot | None:
-    """One block of lines a group, one line a model; None where there are no groups that can be judged."""
+def group_plot(models: Sequence[Row], title: str = "AUC") -> Plot | None:
+    """One block of lines a group, one line a model; None where there are no groups that can be judged. `title`: of
+    which class the AUC is."""
     names = list(
         dict.fromkeys(
             (result.group.family, result.group.name) for row in models for result in row.groups if result.is_judged
@@ -47,4 +48,5 @@ def group_plot(models: Sequence[Row]) -> Plot | None:
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     space = max(high - low, 0.02) * 0.04
     axes.set_xlim(low - space, min(high + space, 1 + space / 2))
-    return Plot("AUC by subgroup", inline_svg(figure, name="groups", description=f"AUC by subgroup. {'; '.join(said)}"))
+    heading = f"{title} by subgroup"
+    return Plot(heading, inline_svg(figure, name="groups", description=f"{heading}. {'; '.join(said)}"))

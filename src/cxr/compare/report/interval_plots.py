@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from cxr.compare.estimates import Estimate
-from cxr.compare.nouns import Row
+from cxr.compare.nouns import Comparison, Row
+from cxr.compare.report import naming
 from cxr.compare.report.drawing import Plot, colour_of, described, framed, name_above
 from cxr.compare.report.svg import INK, MUTED, PANEL, inline_svg
-from cxr.compare.report.words import area, difference, percent
+from cxr.compare.report.words import SHARES, difference, shown
 from cxr.compare.statistics.against_reference import ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
 
-WIDTH_INCHES, FOOT_INCHES, LINE_INCHES = 4.3, 0.32, 0.37
-SHOWN_INTERVALS: Mapping[str, str] = {
-    "auc": "AUC",
-    "accuracy": "Accuracy",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-}
+WIDTH_INCHES, FOOT_INCHES, LINE_INCHES = 4.3, 0.32, 0.42
 
 
-def interval_plots(models: Sequence[Row]) -> list[Plot]:
-    """For each measure, every model's estimate and interval on one scale."""
-    return [_interval_plot(models, name, title) for name, title in SHOWN_INTERVALS.items()]
+def interval_plots(comparison: Comparison) -> list[Plot]:
+    """For each measure of the first table, every model's estimate and interval on one scale."""
+    return [
+        _interval_plot(comparison.models, name, naming.heading(name, comparison))
+        for name in naming.shown_measures(comparison)
+    ]
 
 
 def difference_plot(models: Sequence[Row], against: ReferenceComparison) -> Plot:
@@ -70,10 +68,9 @@ def _interval_plot(models: Sequence[Row], metric: str, title: str) -> Plot:
     space = max(high - low, 0.02) * 0.08
     axes.set_xlim(low - space, min(high + space, 1.004) if high <= 1 else high + space)
     axes.locator_params(axis="x", nbins=5)
-    if metric != "auc":
+    if metric in SHARES:
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
-    in_words = area if metric == "auc" else percent
-    said = described([(row, in_words(row.metrics[metric])) for row in models])
+    said = described([(row, shown(metric, row.metrics[metric])) for row in models])
     return Plot(title, inline_svg(figure, name=f"interval-{metric}", description=f"{title}. {said}"))
 
 

@@ -7,12 +7,16 @@ import hashlib
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr.compare.nouns import Comparison
-from cxr.compare.report import cautions, findings, words
+from cxr.compare.report import cautions, findings, naming, words
+from cxr.compare.report.class_table import HEADS, class_blocks
 from cxr.errors import missing_package
 from cxr.files import write_text_atomically
+
+if TYPE_CHECKING:  # needs Matplotlib
+    from cxr.compare.report.pictures import Pictures
 
 EXTRA = "report"
 PACKAGE = "cxr.compare.report"
@@ -28,8 +32,9 @@ def write_report(comparison: Comparison, path: Path) -> None:
     write_text_atomically(path, render_report(comparison))
 
 
-def render_report(comparison: Comparison) -> str:
-    """The page as text. Raises MissingPackage when matplotlib or jinja2 is not installed."""
+def render_report(comparison: Comparison, drawn: Pictures | None = None) -> str:
+    """The page as text. `drawn`: its plots, where they are drawn already. Raises MissingPackage when matplotlib or
+    jinja2 is not installed."""
     check_report_packages()
     # Optional packages: imported when a page is made.
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -51,6 +56,10 @@ def render_report(comparison: Comparison) -> str:
         words=words,
         findings=findings,
         cautions=cautions,
+        naming=naming,
+        many=naming.has_many_classes(comparison),
+        class_heads=HEADS,
+        class_blocks=class_blocks(comparison),
         colour=colour_index,
         position={row.name: position for position, row in enumerate(comparison.models)},
         # Our own files, Matplotlib's output (whose texts it escapes) and the explorer's data (JSON without a <): the
@@ -59,7 +68,7 @@ def render_report(comparison: Comparison) -> str:
         script=Markup(script),
         script_hash=script_hash(script),
         svg=Markup,
-        drawn=pictures_of(comparison),
+        drawn=drawn or pictures_of(comparison),
     )
 
 

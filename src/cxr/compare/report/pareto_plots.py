@@ -44,13 +44,14 @@ BURDENS = (
 )
 
 
-def pareto_plots(models: Sequence[Row]) -> list[Plot]:
-    """One plot for each burden that is known of two models or more and differs between them."""
+def pareto_plots(models: Sequence[Row], title: str = "AUC") -> list[Plot]:
+    """One plot for each burden that is known of two models or more and differs between them. `title`: of which class
+    the AUC is."""
     made = []
     for number, burden in enumerate(BURDENS):
         known = [(position, row, paid) for position, row in enumerate(models) if (paid := burden.of(row)) is not None]
         if len(known) > 1 and len({paid for _, _, paid in known}) > 1:
-            made.append(_plot(burden, known, number))
+            made.append(_plot(burden, known, number, title))
     return made
 
 
@@ -68,7 +69,7 @@ def pareto_front(quality: Sequence[float], paid: Sequence[float]) -> list[int]:
     return sorted(front, key=lambda number: paid[number])
 
 
-def _plot(burden: Burden, known: Sequence[tuple[int, Row, float]], number: int) -> Plot:
+def _plot(burden: Burden, known: Sequence[tuple[int, Row, float]], number: int, title: str) -> Plot:
     figure, axes = framed(WIDTH_INCHES, HEIGHT_INCHES)
     quality = [row.metrics["auc"].value for _, row, _ in known]
     paid = [price for _, _, price in known]
@@ -102,7 +103,7 @@ def _plot(burden: Burden, known: Sequence[tuple[int, Row, float]], number: int) 
     legend = figure.legend(marks, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     for text in legend.get_texts():
         text.set(color=INK, parse_math=False)
-    label_axes(axes, burden.axis, "AUC")
+    label_axes(axes, burden.axis, title)
     said = "; ".join(f"{row.name}: {price:.4g}, AUC {decimal(row.metrics['auc'].value)}" for _, row, price in known)
     said += ". On the front: " + ", ".join(known[each][1].name for each in front)
     return Plot(burden.title, inline_svg(figure, name=f"pareto-{number}", description=f"{burden.title}. {said}"))

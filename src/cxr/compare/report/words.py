@@ -6,12 +6,16 @@ import math
 
 from cxr.compare.nouns import Comparison, Estimate, PointName, Row
 from cxr.compare.report.cautions import cautions_of
+from cxr.compare.report.naming import AT_PREVALENCE, against_the_rest, has_many_classes, title
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
 from cxr.compare.statistics.measures import WHOLE
 from cxr.compare.statistics.shown_tests import TEST_OF
 from cxr.compare.titles import TITLES
 
 UNKNOWN = "–"
+WITH_DECODING = " (with decoding)"
+#: Measures that tables show as percentages.
+SHARES = frozenset({"accuracy", "sensitivity", "specificity"})
 #: What of the operating points beside the shipped one stands in the tables: the oracle's sensitivity is what was asked.
 SHOWN_AT = {PointName.HALF: ("sensitivity", "specificity"), PointName.ORACLE: ("specificity",)}
 DISCLAIMER = "Research use, not a medical device"
@@ -42,6 +46,11 @@ def area(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return UNKNOWN
     return f"{decimal(estimate.value)} ({decimal(estimate.low)}–{decimal(estimate.high)})"
+
+
+def shown(measure: str, estimate: Estimate) -> str:
+    """As tables show it: shares as percentages, areas and F1 as decimals."""
+    return percent(estimate) if measure in SHARES else area(estimate)
 
 
 def decimal(value: float) -> str:
@@ -78,6 +87,11 @@ def milliseconds(latency_ms: float | None) -> str:
     return f"{latency_ms:.1f}" if latency_ms >= 10 else f"{latency_ms:.2f}"
 
 
+def latency(row: Row) -> str:
+    """Milliseconds an image, marked where they hold the decoding of a file."""
+    return f"{milliseconds(row.latency_ms)}{WITH_DECODING if row.latency_includes_decoding else ''}"
+
+
 def headline(comparison: Comparison) -> str:
     """The title: task, number of models, number of patients."""
     count = len(comparison.models)
@@ -89,19 +103,29 @@ def headline(comparison: Comparison) -> str:
 
 
 def summary(comparison: Comparison) -> list[str]:
-    """What was found: how many images and patients, every model's AUC with interval, and the caveats. One sentence an
-    item."""
+    """What was found: how many images and patients, every model's AUC with interval (with more than two classes their
+    mean, then the positive class's), and the caveats. One sentence an item."""
     test = comparison.test_set
     level = f"{comparison.level:.0%}".replace("%", " %")
     models = sorted(comparison.models, key=lambda row: -row.metrics["auc"].value)
-    areas = [f"{_area_in_words(row.metrics['auc'])} for {row.name}" for row in models]
+    many = has_many_classes(comparison)
+    which = f", each of the {len(comparison.classes)} classes against the rest, is on average" if many else " is"
     sentences = [
-        f"On {test.images:,} test images of {test.patients:,} patients, the area under the ROC curve is "
-        f"{listed(areas)} (in brackets: {level} intervals)."
+        f"On {test.images:,} test images of {test.patients:,} patients, the area under the ROC curve{which} "
+        f"{_areas('macro_auc' if many else 'auc', models)} (in brackets: {level} intervals)."
     ]
+    if many:
+        sentences.append(
+            f"Of {against_the_rest(comparison)} it is {_areas('auc', models)}; floors, subgroups and costs are looked "
+            "at by this one."
+        )
     sentences.extend(_operating_sentence(row, comparison) for row in models)
     sentences.extend(caveats_of(comparison))
     return sentences
+
+
+def _areas(measure: str, models: list[Row]) -> str:
+    return listed([f"{_area_in_words(row.metrics[measure])} for {row.name}" for row in models])
 
 
 def caveats_of(comparison: Comparison) -> list[str]:
@@ -118,6 +142,16 @@ def caveats_of(comparison: Comparison) -> list[str]:
         *caveats,
         (STAND_IN_CAVEAT if len(names) == 1 else MANY_STAND_INS_CAVEAT).format(names=listed(names)),
     ]
+
+
+def notes_of(comparison: Comparison) -> list[str]:
+    """What could not be done, as sentences."""
+    return [sentence(note) for note in comparison.notes]
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def split_policy(comparison: Comparison) -> str:
@@ -176,9 +210,8 @@ def measure_lines(comparison: Comparison) -> list[tuple[str, list[str]]]:
 
 
 def _title(name: str, comparison: Comparison) -> str:
-    if not name.endswith("_at_prevalence"):
-        return TITLES[name]
-    return f"{TITLES[name.removesuffix('_at_prevalence')]} at a prevalence of {share(comparison.prevalence)}"
+    said = title(name, comparison)
+    return f"{said} at a prevalence of {share(comparison.prevalence)}" if name.endswith(AT_PREVALENCE) else said
 
 
 def _at(point: PointName, comparison: Comparison) -> str:
@@ -187,11 +220,12 @@ def _at(point: PointName, comparison: Comparison) -> str:
     return f"at a sensitivity of {share(comparison.oracle_sensitivity)} (oracle: chosen on these images)"
 
 
-def reference_sentence(against: ReferenceComparison) -> str:
+def reference_sentence(against: ReferenceComparison, comparison: Comparison | None = None) -> str:
     """Which model the others are held against, why, on what, and with which margin; what p-values and verdicts rest
-    on."""
+    on. With `comparison` the measure says of which class it is."""
+    measure = title(against.measure, comparison) if comparison else TITLES[against.measure]
     return (
-        f"reference: {against.called}, {against.reason}; differences in {TITLES[against.measure]}, "
+        f"reference: {against.called}, {against.reason}; differences in {measure}, "
         f"margin {against.margin:g}, 95 % intervals over patients; p-values by {against.p_value_by}, after Holm; "
         f"verdicts by {joint_interval(against)}"
     )
@@ -242,12 +276,14 @@ def _area_in_words(estimate: Estimate) -> str:
 
 
 def _operating_sentence(row: Row, comparison: Comparison) -> str:
+    if has_many_classes(comparison):
+        right = [f"{share(report.recall.value)} of {report.label}" for report in row.per_class]
+        return f"By the highest probability, {row.name} is right on {listed(right)}."
     found, cleared = row.metrics["sensitivity"].value, row.metrics["specificity"].value
-    others = [name for name in comparison.classes if name != comparison.positive_class]
-    rest = others[0] if len(others) == 1 else "the other images"
+    (other,) = [name for name in comparison.classes if name != comparison.positive_class]
     return (
         f"At its own threshold, {row.name} is right on {share(found)} of {comparison.positive_class} and on "
-        f"{share(cleared)} of {rest}."
+        f"{share(cleared)} of {other}."
     )
 
 

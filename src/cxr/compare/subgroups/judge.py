@@ -13,21 +13,24 @@ from cxr.compare.metrics import Bools, Floats, ratio
 from cxr.compare.ranking import Ranking
 from cxr.compare.subgroups.groups import Group
 
-#: Images of either side that a group must have to be called the worst: with fewer, luck decides.
-MIN_IMAGES = 10
+#: Patients of either side that a group must have to be called the worst: with fewer, luck decides. An image whose
+#: patient is not known counts as a patient of its own, as it does in the resamples.
+MIN_PATIENTS = 10
 WHOLE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class GroupResult:
-    """One model in one group: AUC, sensitivity and specificity at the bundle's threshold, and how far the group's AUC
-    lies from the whole split's (paired draws). `positives` and `negatives` count images, those that complete the group
-    included."""
+    """One model in one group: AUC, sensitivity and specificity of its own calls, and how far the group's AUC lies from
+    the whole split's (paired draws). `positives` and `negatives` count images, those that complete the group included,
+    and `positive_patients` and `negative_patients` the patients who have such an image there."""
 
     group: Group
     positives: int
     negatives: int
     patients: int
+    positive_patients: int
+    negative_patients: int
     auc: Estimate
     sensitivity: Estimate
     specificity: Estimate
@@ -35,8 +38,8 @@ class GroupResult:
 
     @property
     def is_judged(self) -> bool:
-        """Whether there are enough images of either side."""
-        return min(self.positives, self.negatives) >= MIN_IMAGES
+        """Whether there are enough patients of either side."""
+        return min(self.positive_patients, self.negative_patients) >= MIN_PATIENTS
 
 
 def judge_groups(
@@ -44,13 +47,12 @@ def judge_groups(
     *,
     is_positive: Bools,
     score: Floats,
-    threshold: float,
+    called: Bools,
     patients: Sequence[str],
     draws: Draws,
 ) -> tuple[GroupResult, ...]:
     """Each group's measures with 95 % intervals over patients. `score` [N] is the probability of the positive class,
-    which is called where it is at least `threshold`."""
-    called = score >= threshold
+    `called` [N] where it was called."""
     patient, number_of_patients = patient_numbers(patients)
     everyone = np.ones(len(score), dtype=np.bool_)
     parts = {WHOLE: everyone, **{number: group.inside for number, group in enumerate(groups)}}
@@ -85,6 +87,8 @@ def judge_groups(
             positives=int((group.inside & is_positive).sum()),
             negatives=int((group.inside & ~is_positive).sum()),
             patients=len(np.unique(keys[group.inside])),
+            positive_patients=len(np.unique(keys[group.inside & is_positive])),
+            negative_patients=len(np.unique(keys[group.inside & ~is_positive])),
             **{name: estimate(name, number) for name in ("auc", "sensitivity", "specificity", "difference")},
         )
         for number, group in enumerate(groups)
