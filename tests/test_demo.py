@@ -28,6 +28,8 @@ from cxr.webapp.page import read_page
 
 Run = Callable[..., CompletedProcess[str]]
 
+#: The demo is a proof of minutes; `make demo` is its quick one.
+pytestmark = pytest.mark.slow
 SMALL = ["--images", "160", "--epochs", "1"]
 
 
@@ -264,7 +266,6 @@ def _command_line(process: psutil.Process) -> list[str]:
         return []
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("emulator_too", [False, True], ids=["demo killed", "demo, emulator and jobs killed"])
 def test_killed_at_every_step_it_ends_well_and_trains_nothing_twice(
@@ -284,7 +285,6 @@ def test_killed_at_every_step_it_ends_well_and_trains_nothing_twice(
     assert len(_bundles(demo_folder)) == 3
 
 
-@pytest.mark.slow
 @pytest.mark.xrays
 @pytest.mark.timeout(3600)
 def test_on_real_xrays_the_models_are_as_good_as_promised(run_cxr: Run, demo_folder: Path, xrays: Path) -> None:

@@ -90,6 +90,7 @@ def test_recipes_are_listed(run_cxr: RunCxr) -> None:
     assert {"dense", "cnn3", "cifar-cnn", "resnet50-frozen"} <= {recipe["name"] for recipe in listed["recipes"]}
 
 
+@pytest.mark.slow
 def test_a_recipe_is_shown_in_full_and_as_a_file_that_trains(work: Path, run_cxr: RunCxr) -> None:
     shown = run_cxr("baseline", "recipes", "cnn3-augmented")
     assert shown.returncode == 0

@@ -28,6 +28,7 @@ def tree(folder: Path) -> list[tuple[str, int]]:
     return sorted((str(path), path.stat().st_mtime_ns) for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_folder_is_trained_on_and_judged_in_one_command_and_once(work: Path, run_cxr: RunCxr) -> None:
     before = tree(work / "chest_xray")
     ran = run_cxr(*TRAIN, "--json", cwd=work)

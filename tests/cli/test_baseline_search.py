@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
+@pytest.mark.slow
 def test_a_search_its_plot_and_the_command_for_the_best(folder: Path, run_cxr: RunCxr) -> None:
     arguments = ("baseline", "tune", "--recipe", "dense", "--trials", "2", "--epochs", "1")
     ran = run_cxr(*arguments, "--json", cwd=folder)
@@ -77,6 +78,7 @@ def test_images_are_explained_with_truth_from_the_manifest(folder: Path, bundle:
     assert not [path for path in bundle.iterdir() if "explain" in path.name]
 
 
+@pytest.mark.slow
 def test_the_surest_mistakes_come_first(folder: Path, bundle: Path, run_cxr: RunCxr) -> None:
     ran = run_cxr(
         "baseline", "explain", "runs/cnn3", "--mistakes", "3", "--out", "why", "--layers", "", "--json", cwd=folder

@@ -164,6 +164,7 @@ def test_a_wrong_patient_key_is_told_before_a_bucket_is_opened(run_cxr: Run) -> 
     assert "emulator" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_bucket_that_cannot_be_listed_is_told_in_two_lines(run_cxr: Run) -> None:
     environment = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",

@@ -109,6 +109,7 @@ def test_faithful_exports_pass_in_every_runtime(run_cxr: RunCxr, work: Path) -> 
     assert "not a medical device" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_a_split_nothing_has_passed_in_full(run_cxr: RunCxr, work: Path, tmp_path: Path) -> None:
     shutil.copytree(work / "runs", tmp_path / "runs")
     for name in ("saved-model", "tfjs-uint16", "onnx"):
@@ -141,6 +142,7 @@ def spoiled(work: Path, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_another_models_file_is_refused_until_it_is_allowed(run_cxr: RunCxr, spoiled: Path) -> None:
     for name in ("saved-model", "tfjs-uint16", "onnx"):
         shutil.rmtree(spoiled / "runs" / "tiny-exports" / name)
@@ -153,6 +155,7 @@ def test_another_models_file_is_refused_until_it_is_allowed(run_cxr: RunCxr, spo
     assert "allowed" in allowed.stdout
 
 
+@pytest.mark.slow
 def test_a_file_that_no_runtime_can_load_fails_alone(run_cxr: RunCxr, work: Path, tmp_path: Path) -> None:
     shutil.copytree(work, tmp_path / "work")
     exports = tmp_path / "work" / "runs" / "tiny-exports"

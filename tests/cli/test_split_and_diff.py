@@ -135,6 +135,7 @@ def test_an_import_file_does_not_overwrite_the_manifest(folder: Path, name: str)
     assert read_manifest(folder / "manifest.csv").header.images == 120
 
 
+@pytest.mark.slow
 def test_a_rescan_tells_what_it_changes_and_does_not_undo_a_hands_work(tmp_path: Path) -> None:
     assert _cxr("sample", "syn", "--images", 60, "-q", cwd=tmp_path).returncode == 0
     assert _cxr("scan", "syn", "-q", cwd=tmp_path).returncode == 0

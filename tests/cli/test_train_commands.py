@@ -111,6 +111,7 @@ def test_max_cost_is_not_promised_at_another_regions_price(run_cxr: Run, data: P
     assert run_cxr("cloud", "train", "custom", "--seed", "-1", "--plan", cwd=data).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_plan_whose_job_was_cancelled_is_not_called_launched(run_cxr: Run, data: Path) -> None:
     plan = ("cloud", "train", "custom", "--recipe", "cnn5", "--seed", "77", "--plan")
     said(run_cxr(*plan, "cancelled plan.json", "--json", cwd=data))

@@ -112,6 +112,7 @@ def test_a_saved_model_needs_nothing_unsafe_and_says_the_same(kind: BackboneKind
     assert np.array_equal(np.asarray(again(pixels())), np.asarray(model(pixels())))
 
 
+@pytest.mark.slow
 @EACH_BACKBONE
 def test_a_net_trained_in_bfloat16_is_kept_with_its_own_preprocessing(kind: BackboneKind, tmp_path: Path) -> None:
     weights = tmp_path / "net.weights.h5"

@@ -23,6 +23,9 @@ from cxr.local_baseline.train import train
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest
 
+#: Nets are trained fold by fold.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def request_of_three(

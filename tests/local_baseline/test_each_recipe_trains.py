@@ -40,6 +40,7 @@ def test_a_recipe_ends_in_a_bundle_whose_model_gives_probabilities(
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["resnet50-frozen", "vgg16-frozen"])
 def test_a_frozen_recipe_trains_on_a_small_backbone_from_a_file(
     recipe: str, small_request: TrainRequest, tmp_path: Path

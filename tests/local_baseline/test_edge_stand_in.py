@@ -50,6 +50,7 @@ def run_stand_in(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_the_stand_in_leaves_what_the_service_would_export(small_manifest: Manifest, tmp_path: Path) -> None:
     items = write_items(tmp_path / "items.jsonl", items_of(small_manifest))
     output = tmp_path / "output"

@@ -134,6 +134,7 @@ def test_a_disk_too_small_for_the_cache(small_manifest: Manifest, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_too_small_for_the_bundle(small_manifest: Manifest, cache_dir: Path, tmp_path: Path) -> None:
     ran = in_a_small_disk("2m", tmp_path, *train_command(small_manifest, tmp_path / "disk" / "out", cache_dir))
     assert ran.returncode == 1

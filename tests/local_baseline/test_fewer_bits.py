@@ -123,6 +123,7 @@ def test_of_8_bit_weights_only_large_kernels_are_left() -> None:
     assert found[f"CONV_2D {MIDDLING}"] == "float16"  # the converter has it in 8 bits
 
 
+@pytest.mark.slow
 def test_finer_kernels_come_closer_than_the_converters_own(monkeypatch: pytest.MonkeyPatch) -> None:
     finer = convert(net(), form=TfliteForm.DYNAMIC)
     monkeypatch.setattr(tflite, "with_finer_kernels", lambda model, _: model)
@@ -165,6 +166,7 @@ def test_the_correction_changes_biases_and_nothing_else(monkeypatch: pytest.Monk
     assert changed <= biases
 
 
+@pytest.mark.slow
 def test_nets_whose_layers_do_not_correspond_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = _plain_int8(monkeypatch)
     tree = read_tree(exact())

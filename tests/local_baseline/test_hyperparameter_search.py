@@ -63,6 +63,7 @@ def made(tuning: Tuning) -> dict[int, tuple[dict[str, object], float | None]]:
     return {row.number: (dict(row.parameters), row.value and round(row.value, 3)) for row in tuning.rows}
 
 
+@pytest.mark.slow
 def test_a_search_leaves_tables_and_the_best_recipe(make_request: MakeRequest) -> None:
     heard: list[int] = []
     request = make_request(metric="val_loss")

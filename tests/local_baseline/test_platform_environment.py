@@ -130,6 +130,7 @@ def copy_as_channel(manifest: Manifest, channel: Path) -> None:
     shutil.copytree(manifest.root, channel, dirs_exist_ok=True)
 
 
+@pytest.mark.slow
 def test_a_training_in_sagemakers_folders(small_manifest: Manifest, cache_dir: Path, tmp_path: Path) -> None:
     config = tmp_path / "input" / "config"
     config.mkdir(parents=True)

@@ -35,7 +35,9 @@ def bundle(small_request: TrainRequest, tmp_path_factory: pytest.TempPathFactory
     return train(replace(small_request, overrides=overrides, output=output), silent)
 
 
-@pytest.mark.parametrize("recipe", [CNN5, MOBILENET_V2], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [CNN5, pytest.param(MOBILENET_V2, marks=pytest.mark.slow)], ids=lambda recipe: recipe.name
+)
 def test_the_rebuilt_model_has_the_weights_and_nearly_the_scores(recipe: Recipe) -> None:
     load().keras.utils.set_random_seed(3)
     recipe = replace(recipe, precision=Precision.BFLOAT16)

@@ -73,6 +73,7 @@ def test_only_shards_with_wanted_rows_are_read(small_manifest: Manifest, own_sha
         cached_images(small_manifest, str(own_shards), CONTRACT, tmp_path, silent)
 
 
+@pytest.mark.slow
 def test_a_training_from_shards_is_the_training_from_the_folder(
     small_request: TrainRequest, shards: Path, tmp_path: Path
 ) -> None:

@@ -157,6 +157,7 @@ def etiology_manifest(make_manifest, tmp_path_factory: pytest.TempPathFactory) -
     return new_manifest(frame, made.header, made.location)
 
 
+@pytest.mark.slow
 def test_a_training_on_etiologies_ends_in_a_binary_bundle(
     etiology_manifest: Manifest, cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,6 +206,7 @@ def test_fresh_trains_teachers_anew(small_manifest: Manifest, tmp_path: Path) ->
     assert trained(fresh=True) == {"teacher same"}
 
 
+@pytest.mark.slow
 def test_a_recipe_file_with_a_teacher_is_trained(small_manifest: Manifest, tmp_path: Path) -> None:
     path = tmp_path / "taught.toml"
     path.write_text('base = "edge"\nteacher_share = 0.5\n[[teacher]]\nbase = "edge"\ndropout = 0.5\n')

@@ -70,6 +70,7 @@ def test_a_folder_is_trained_into_a_complete_saved_model_bundle(
     assert "serving_default" in load().tf.saved_model.load(str(output / "saved_model")).signatures
 
 
+@pytest.mark.slow
 def test_a_bucket_is_trained_into_a_bundle_in_the_bucket_once(
     small_manifest: Manifest, bucket: tuple[str, str], tmp_path: Path
 ) -> None:

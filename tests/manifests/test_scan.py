@@ -198,6 +198,7 @@ def test_progress_counts_every_file(tmp_path: Path) -> None:
     assert seen[-1] == (len(KAGGLE), len(KAGGLE))
 
 
+@pytest.mark.slow
 @pytest.mark.xrays
 def test_the_real_x_rays_are_all_read(xrays: Path) -> None:
     manifest = scan(xrays)

@@ -41,26 +41,34 @@ def test_a_dropped_folder_is_read_with_all_that_is_in_it(reader: Reader, films: 
     assert [row["file"] for row in reader.csv()] == ["b.jpeg", "c.jpeg", "a.jpeg", films[3].name]
 
 
+#: In the page, which reads nothing meanwhile: at three rows stop, and drop a file where one is given.
+STOP_AT_THREE = """(bytes) => {
+    const rows = document.getElementById("table-body");
+    const watch = new MutationObserver(() => {
+        if (rows.children.length < 3) return;
+        watch.disconnect();
+        document.getElementById("stop").click();
+        if (bytes === null) return;
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], "late.jpeg", { type: "image/jpeg" }));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    });
+    watch.observe(rows, { childList: true });
+}"""
+
+
 def test_stop_leaves_what_waits_unread_and_reads_what_is_given_after_it(reader: Reader, films: list[Path]) -> None:
     page = reader.page
+    page.evaluate(STOP_AT_THREE, None)
     page.set_input_files("#files", [str(path) for path in films * 15])
-    page.locator("#table-body tr").nth(2).wait_for()
-    page.evaluate("() => document.getElementById('stop').click()")
     page.locator("#status", has_text="Stopped after").wait_for()
     done, asked = map(int, re.findall(r"\d+", page.inner_text("#status")))
     assert (asked, page.locator("#table-body tr").count()) == (60, done)
     assert 3 <= done < 60
     page.click("#clear")
-    page.set_input_files("#files", [str(path) for path in films * 15])
-    page.locator("#table-body tr").nth(2).wait_for()
     # Given while the image that was being read at the stop is still on its way.
-    given = """(bytes) => {
-        document.getElementById("stop").click();
-        const data = new DataTransfer();
-        data.items.add(new File([new Uint8Array(bytes)], "late.jpeg", { type: "image/jpeg" }));
-        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-    }"""
-    page.evaluate(given, list(films[2].read_bytes()))
+    page.evaluate(STOP_AT_THREE, list(films[2].read_bytes()))
+    page.set_input_files("#files", [str(path) for path in films * 15])
     page.get_by_role("button", name="Show late.jpeg").wait_for()
     # Where the stopped files had ended before, the late one is summed up by itself, in other words.
     page.wait_for_function("() => !/^(Stopped|Reading)/.test(document.getElementById('status').textContent)")

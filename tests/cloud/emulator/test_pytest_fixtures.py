@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 OTHERS = """
 import urllib.error
 
@@ -32,6 +34,7 @@ def test_faults(google_emulator):
 """
 
 
+@pytest.mark.slow
 def test_another_project_uses_the_emulator_in_its_tests(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["cxr.cloud.emulator.pytest_fixtures"]\n')
     (tmp_path / "test_others.py").write_text(OTHERS)
