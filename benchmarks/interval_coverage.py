@@ -1,5 +1,5 @@
-"""How often the intervals hold the truth: patient-cluster percentile intervals in the middle of a measure's range and
-near its edge, and what stands in for them where they fail.
+"""How often the intervals hold the truth, in the middle of a measure's range and near its edge: percentiles over
+patients, and what stands in for them where they fail.
 
 Patients of one class each, some with several images that resemble each other; the truth is that of a population of
 400,000 patients drawn alike. Each line is of 500 test sets (`interval_coverage.py 2000` makes more), 1,000 resamples
@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cxr.compare.bootstrap import Cases, bootstrap_draws, patient_numbers, percentile_interval
+from cxr.compare.bootstrap import Cases, area_interval, bootstrap_draws, patient_numbers, percentile_interval
 from cxr.compare.estimates import Draws
 from cxr.compare.metrics import confusion_matrix, predicted_classes, threshold_metrics
 from cxr.compare.ranking import roc_auc
@@ -41,13 +41,14 @@ def main() -> None:
     """Print a table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     print(f"{rounds:,} test sets a line, {DRAWS:,} resamples each")
-    print("AUC and accuracy: percentile intervals over patients")
+    print("AUC and accuracy")
     for patients in (40, 200):
         for distance, said in ((1.6, "AUC 0.87"), (3.3, "AUC 0.99"), (4.2, "AUC 0.999")):
-            for measure in ("auc", "accuracy"):
-                truth, low, high = coverage(World(distance), measure, patients, rounds)
+            for measure, plain in (("auc", True), ("auc", False), ("accuracy", True)):
+                truth, low, high = coverage(World(distance), measure, patients, rounds, plain=plain)
                 print(
-                    f"  {patients} patients of a class, {said}: {measure} {truth:.4f}: {1 - low - high:.1%} "
+                    f"  {patients} patients of a class, {said}: {measure} {truth:.4f} "
+                    f"{'by percentiles' if plain else 'on the scale of log odds, as shown'}: {1 - low - high:.1%} "
                     f"(wholly above the truth {low:.1%}, wholly below it {high:.1%})",
                     flush=True,
                 )
@@ -80,14 +81,18 @@ def drawn(world: World, patients: int, seed: int) -> Cases:
     return Cases(label[patient].astype(np.int64), called, score, [f"p{number}" for number in patient], 2, 1)
 
 
-def coverage(world: World, measure: str, patients: int, rounds: int) -> tuple[float, float, float]:
-    """The truth, and how often an interval lies wholly above and wholly below it."""
+def coverage(
+    world: World, measure: str, patients: int, rounds: int, *, plain: bool = False
+) -> tuple[float, float, float]:
+    """The truth, and how often an interval lies wholly above and wholly below it. `plain`: by percentiles alone."""
     everybody = drawn(world, POPULATION // 2, 1)
     truth = _value(everybody, measure)
     above = below = 0
     for seed in range(rounds):
-        draws = bootstrap_draws(drawn(world, patients, 1_000 + seed), draws=DRAWS, seed=seed)[measure]
-        interval = percentile_interval(draws)
+        cases = drawn(world, patients, 1_000 + seed)
+        draws = bootstrap_draws(cases, draws=DRAWS, seed=seed)[measure]
+        of_area = measure == "auc" and not plain
+        interval = area_interval(draws, _value(cases, measure)) if of_area else percentile_interval(draws)
         above += interval.low > truth
         below += interval.high < truth
     return truth, above / rounds, below / rounds

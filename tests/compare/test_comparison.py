@@ -210,7 +210,7 @@ def test_results_say_where_every_number_comes_from(world, document):
     assert document["provenance"]["command"].startswith("cxr compare")
     assert {"cxr", "python", "numpy"} <= set(document["provenance"]["versions"])
     assert document["intervals"] == {
-        "method": "patient-cluster bootstrap, percentile",
+        "method": "patient-cluster bootstrap, percentile; AUC normal on the scale of log odds",
         "level": 0.95,
         "draws": 2000,
         "seed": 20180222,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.compare.bootstrap import by_log_odds, percentile_interval, reflected
+from cxr.compare.bootstrap import area_difference_interval, area_interval, percentile_interval, reflected
 from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.statistics.differences import difference_of, recovered
 from cxr.compare.statistics.measures import WHOLE, Asked, measured_together
@@ -42,9 +42,51 @@ def simulation():
 def test_near_the_edge_of_its_range_a_percentile_interval_covers_less_and_lies_too_high(
     simulation, distance, measure, least, most
 ):
-    _, above, below = simulation.coverage(simulation.World(distance), measure, 40, 120)
+    _, above, below = simulation.coverage(simulation.World(distance), measure, 40, 120, plain=True)
     assert least <= 1 - above - below <= most
     assert above > 2 * below
+
+
+@pytest.mark.parametrize("distance", [1.6, 3.3], ids=["AUC 0.87", "AUC 0.99"])
+def test_an_aucs_interval_covers_it_near_the_edge_too(simulation, distance):
+    _, above, below = simulation.coverage(simulation.World(distance), "auc", 40, 120)
+    assert 1 - above - below >= 0.88
+    assert below <= 0.08
+
+
+def test_an_area_interval_is_the_logit_one_of_the_draws_standard_error():
+    draws = np.random.default_rng(1).beta(200, 3, 2_000)
+    value = float(draws.mean())
+    shown = area_interval(draws, value)
+    reach = 1.959964 * draws.std() / (value * (1 - value))
+    odds = [np.log(each / (1 - each)) for each in (shown.low, value, shown.high)]
+    assert [odds[1] - odds[0], odds[2] - odds[1]] == pytest.approx([reach, reach], rel=1e-5)
+    assert shown.low < percentile_interval(draws).low < value < shown.high < 1
+    everything = np.ones(50)
+    assert area_interval(everything, 1.0) == percentile_interval(everything)
+    assert area_interval(np.array([np.nan, 0.5]), 0.5).undefined_draws == 1
+    assert np.isnan(area_interval(np.full(3, np.nan), 0.5).low)
+
+
+def test_a_difference_of_areas_is_nothing_of_one_model_and_turns_its_sign_with_the_models():
+    draws = np.random.default_rng(2).beta(300, 100, (2, 2_000))
+    values = (float(draws[0].mean()), float(draws[1].mean()))
+    same = area_difference_interval(draws[0], draws[0], (values[0], values[0]))
+    assert (same.low, same.high) == (0, 0)
+    nearly = area_difference_interval(draws[0], draws[0] + 1e-9 * draws[1], (values[0], values[0]))
+    assert 0 < nearly.high - nearly.low < 1e-6
+    there = area_difference_interval(draws[0], draws[1], values)
+    back = area_difference_interval(draws[1], draws[0], values[::-1])
+    # Independent models: the variances add up.
+    width = 2 * 1.96 * np.hypot(draws[0].std(), draws[1].std())
+    assert there.high - there.low == pytest.approx(width, rel=0.1)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    holes = draws[0].copy()
+    holes[:10] = np.nan
+    assert area_difference_interval(holes, draws[1], values).undefined_draws == 10
+    perfect = area_difference_interval(np.ones(2_000), draws[1], (1.0, values[1]))
+    alone = area_interval(draws[1], values[1])
+    assert (perfect.low, perfect.high) == pytest.approx((1 - alone.high, 1 - alone.low), rel=0.05)
 
 
 @pytest.mark.parametrize(("steepness", "plain"), [(1.0, 0.02), (1.5, 0.3)], ids=["calibrated", "overconfident"])
@@ -107,18 +149,6 @@ def test_near_the_edge_a_margin_that_is_not_kept_is_seldom_called_kept(simulatio
     plain, shown = (float(each) / 100 for each in re.findall(r"([\d.]+)%", said))
     assert plain > 0.05
     assert shown <= 0.06
-
-
-def test_draws_by_log_odds_keep_their_steps_and_stay_within_0_and_1():
-    draws = np.array([0.90, 0.97, 0.98, 1.0, np.nan])
-    made = by_log_odds(draws, 0.98)
-    odds = np.log(made[:4] / (1 - made[:4]))
-    assert np.diff(odds) == pytest.approx(np.diff(draws[:4]) / (0.98 * 0.02))
-    assert made[2] == pytest.approx(0.98)
-    assert made[0] < 0.90 < 0.98 < made[3] < 1
-    assert np.isnan(made[4])
-    assert np.array_equal(by_log_odds(draws, 1.0), draws, equal_nan=True)
-    assert by_log_odds(np.array([0.0, 1.0]), 1 - 1e-12).tolist() == pytest.approx([0, 1])
 
 
 def test_models_that_order_nearly_all_alike_differ_by_nearly_nothing(simulation):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cxr.compare.bootstrap import patient_numbers
@@ -112,6 +112,7 @@ def test_the_oracle_point_is_the_largest_threshold_that_reaches_the_sensitivity(
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 3))
+@example(38, 2)  # a resample without a positive case
 def test_draws_are_the_measures_of_copied_patients(seed, classes):
     cases = drawn(seed, classes=classes, patients=12)
     made = measured_together([cases], Draws(4, seed), ASKED)[0]

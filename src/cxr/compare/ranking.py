@@ -112,8 +112,10 @@ class Ranking:
             level = (found >= (least * positives * (1 - SLACK))[:, None]).argmax(axis=1)
             row = np.arange(len(level))
             hits, false = found[row, level], alarms[row, level]
-            matrices = np.stack([negatives - false, false, positives - hits, hits], axis=1).reshape(-1, 2, 2)
-            thresholds = np.where(positives > 0, self._levels[level], np.nan)
+            cells = np.stack([negatives - false, false, positives - hits, hits], axis=1).reshape(-1, 2, 2)
+            found_any = positives > 0  # without a positive case no threshold reaches anything
+            matrices = np.where(found_any[:, None, None], cells, np.nan)
+            thresholds = np.where(found_any, self._levels[level], np.nan)
         return Ranked(made.auc, made.average_precision, matrices, thresholds)
 
 

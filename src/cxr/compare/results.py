@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cxr.compare.bootstrap import LEVEL
+from cxr.compare.bootstrap import LEVEL, METHOD
 from cxr.compare.mistakes import Mistake, ModelMistakes
 from cxr.compare.nouns import Comparison, JudgedPoint, Row
 from cxr.compare.report.words import p_value_of
@@ -53,7 +53,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "classes": list(comparison.classes),
         "positive_class": comparison.positive_class,
         "intervals": {
-            "method": "patient-cluster bootstrap, percentile",
+            "method": METHOD,
             "level": comparison.level,
             "draws": comparison.draws.count,
             "seed": comparison.draws.seed,

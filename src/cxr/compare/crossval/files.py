@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from cxr.compare.bootstrap import LEVEL
+from cxr.compare.bootstrap import LEVEL, METHOD
 from cxr.compare.crossval.nouns import CrossValidation, FoldResult
 from cxr.compare.results import plain_values
 from cxr.compare.versions import installed_versions
@@ -47,7 +47,7 @@ def crossval_document(result: CrossValidation) -> dict[str, Any]:
         "spread": {name: asdict(spread) for name, spread in result.spread.items()},
         "pooled": {name: asdict(estimate) for name, estimate in result.pooled.items()},
         "intervals": {
-            "method": "patient-cluster bootstrap, percentile",
+            "method": METHOD,
             "level": LEVEL,
             "draws": result.draws.count,
             "seed": result.draws.seed,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cxr.compare.bootstrap import LEVEL
+from cxr.compare.bootstrap import LEVEL, METHOD
 from cxr.compare.evaluation.nouns import Evaluation
 from cxr.compare.results import plain_values
 from cxr.compare.versions import installed_versions, machine
@@ -50,7 +50,7 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
         "threshold_chosen": {"by": info.threshold.chosen_by, "on": info.threshold.chosen_on},
         "calibration": asdict(info.calibration) if info.calibration else None,
         "intervals": {
-            "method": "patient-cluster bootstrap, percentile",
+            "method": METHOD,
             "level": LEVEL,
             "draws": evaluation.draws.count,
             "seed": evaluation.draws.seed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cxr.compare.bootstrap import LEVEL, by_log_odds, percentile_interval
+from cxr.compare.bootstrap import LEVEL, area_difference_interval, percentile_interval
 from cxr.compare.estimates import Estimate
 from cxr.compare.metrics import Floats
 from cxr.compare.statistics.measures import INFLATED, WHOLE, Measured, Name
@@ -52,14 +52,13 @@ def difference_of(
     *,
     level: float = LEVEL,
 ) -> Difference:
-    """Of one measure, by the percentiles of the paired draws, widened where these are known to be too narrow.
+    """Of one measure, by the percentiles of the paired draws, but where these are known to end too soon.
 
     Where fewer than ten patients tell two shares apart, resamples hold hardly more than these: with none the interval
     has no width, with three that speak for one model its end lies at 0. There it holds the score interval, too. Near an
-    AUC of 1 resamples lie too near to it: a difference holds what the same draws give on the scale of log odds (as Zou
-    and Yue, Using confidence intervals to compare several correlated areas under the receiver operating characteristic
-    curves, Statistics in Medicine 32 (2013) 5077-5090, take the areas' limits from it). Of what chance makes larger, by
-    more for the one model than for the other, it holds what follows from the two models' own intervals.
+    AUC of 1 resamples lie too near to it: a difference of areas is made on the scale of log odds, as each area's own
+    interval is. Of what chance makes larger, by more for the one model than for the other, it holds what follows from
+    the two models' own intervals.
     """
     measure, of = name
     draws = model.draws[name] - reference.draws[name]
@@ -77,9 +76,9 @@ def difference_of(
     if own is not None and own.patients_told_apart < FEWEST_PATIENTS:
         return replace(_holding(made, own.interval(level=level)), few_told_apart=True)
     if measure == "auc":
-        carried = [by_log_odds(each.draws[name], each.values[name]) for each in (model, reference)]
-        by_odds = percentile_interval(carried[0] - carried[1], level=level)
-        return _holding(made, (by_odds.low, by_odds.high))
+        values = (model.values[name], reference.values[name])
+        by_odds = area_difference_interval(model.draws[name], reference.draws[name], values, level=level)
+        return replace(made, low=by_odds.low, high=by_odds.high)
     if measure in INFLATED:
         return _holding(made, recovered(*(each.estimate(measure, level=level) for each in (model, reference))))
     return made

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.bootstrap import LEVEL, OnDraws, patient_numbers, percentile_interval, reflected, resample
+from cxr.compare.bootstrap import (
+    LEVEL,
+    OnDraws,
+    area_interval,
+    patient_numbers,
+    percentile_interval,
+    reflected,
+    resample,
+)
 from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.metrics import (
     Bools,
@@ -40,6 +48,8 @@ HALF_THRESHOLD = 0.5
 CHANCE = "@chance"
 #: Measures that chance makes larger, in a resample by as much again: their intervals are basic ones.
 INFLATED = frozenset({"calibration_error"})
+#: Areas under ROC curves: their intervals are made on the scale of log odds.
+AREAS = frozenset({"auc", "macro_auc"})
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,8 @@ class Measured:
         """Value and interval."""
         value, draws = self.values[measure, of], self.draws[measure, of]
         if measure not in INFLATED:
-            interval = percentile_interval(draws, level=level)
+            of_area = measure in AREAS
+            interval = area_interval(draws, value, level=level) if of_area else percentile_interval(draws, level=level)
             return Estimate(value, interval.low, interval.high, interval.undefined_draws)
         interval = percentile_interval(reflected(draws, value), level=level)
         # What was measured belongs to its interval, and no error does where chance alone makes as much.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.compare.bootstrap import patient_numbers, percentile_interval, resample
+from cxr.compare.bootstrap import area_interval, patient_numbers, percentile_interval, resample
 from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.metrics import Bools, Floats, ratio
 from cxr.compare.ranking import Ranking
@@ -77,8 +77,9 @@ def judge_groups(
     (drawn,) = resample([measure], number_of_patients, draws=draws.count, seed=draws.seed)
 
     def estimate(name: str, number: int) -> Estimate:
-        interval = percentile_interval(drawn[name, number])
-        return Estimate(float(values[name, number][0]), interval.low, interval.high, interval.undefined_draws)
+        value, of_draws = float(values[name, number][0]), drawn[name, number]
+        interval = area_interval(of_draws, value) if name == "auc" else percentile_interval(of_draws)
+        return Estimate(value, interval.low, interval.high, interval.undefined_draws)
 
     keys = np.asarray(patients, dtype=np.str_)
     return tuple(
