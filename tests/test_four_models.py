@@ -57,7 +57,7 @@ def test_four_models_and_three_floors_stand_in_one_table(work: Path) -> None:
     assert sorted(row["bundle"]["origin"] for row in models) == ["automl", "baseline", "baseline", "custom-job"]
     floors = [row["name"] for row in document["rows"] if row["kind"] == "floor"]
     assert floors == ["majority class", "byte count", "32x32 pixels"]
-    assert document["notes"] == []
+    assert not [note for note in document["notes"] if "floor" in note]
     assert [row["stand_in"] for row in models] == [row["bundle"]["origin"] == "automl" for row in models]
     for row in models:
         area = row["metrics"]["auc"]
