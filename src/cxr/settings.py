@@ -20,18 +20,29 @@ class Target(StrEnum):
 
     EMULATOR = "emulator"
     GCP = "gcp"
+    AWS_LOCAL = "aws-local"
+    AWS = "aws"
+
+    @property
+    def billed(self) -> bool:
+        """Whether what is launched there costs money; the others are servers on this machine."""
+        return self in {Target.GCP, Target.AWS}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings every cloud command shares."""
+    """The settings every cloud command shares. `project` is Google's project or the number of an Amazon account,
+    `region` None for the cloud's usual one; `role` is the ARN that SageMaker's jobs run as, `instance_profile` the name
+    or ARN of what machines of EC2 may do."""
 
     on: Target = Target.EMULATOR
     project: str | None = None
-    region: str = "us-central1"
+    region: str | None = None
     bucket: str | None = None
     prefix: str = "cxr"
     prices: str | None = None
+    role: str | None = None
+    instance_profile: str | None = None
     state_dir: Path = Path(".cxr")
 
     @property
@@ -43,6 +54,11 @@ class Settings:
     def emulator_dir(self) -> Path:
         """Where the emulator of this working folder keeps its state."""
         return self.state_dir / "emulator"
+
+    @property
+    def aws_local_dir(self) -> Path:
+        """The same for the server that stands for Amazon."""
+        return self.state_dir / "aws-local"
 
 
 def load_settings(

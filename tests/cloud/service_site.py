@@ -20,10 +20,10 @@ from PIL import Image
 from cxr.cli.main import main
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
+from cxr.cloud.jobs import refresh
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
-from cxr.cloud.vertex.jobs import refresh
 from cxr.cloud.vertex.launches import launch_automl
 from cxr.cloud.waiting import poll
 from cxr.manifests.manifest import Manifest

@@ -25,7 +25,7 @@ from cxr.cloud.building.service import look_at_build, start_build
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.cloud.prices import price_table
-from cxr.cloud.vertex.container import DEFAULT_IMAGE
+from cxr.cloud.trainer_job import PUBLIC_IMAGE
 from cxr.cloud.waiting import poll
 from cxr.cloud.wheel import WHEEL_NAME
 from cxr.errors import UsageError
@@ -56,7 +56,7 @@ def plan(where: Connection, files: dict[str, bytes] | None = None, **changes: An
         "repository": REPOSITORY,
         "name": "trainer",
         "tag": None,
-        "base": DEFAULT_IMAGE,
+        "base": PUBLIC_IMAGE,
         "machine": "e2-highcpu-8",
         "timeout_minutes": 30,
         "prices": price_table(),
@@ -67,7 +67,7 @@ def plan(where: Connection, files: dict[str, bytes] | None = None, **changes: An
 def test_the_context_is_a_dockerfile_and_the_projects_own_wheel(tmp_path: Path) -> None:
     write_context(FILES, tmp_path / "image")
     text = (tmp_path / "image" / "Dockerfile").read_text()
-    assert f"FROM {DEFAULT_IMAGE}\n" in text
+    assert f"FROM {PUBLIC_IMAGE}\n" in text
     assert f"COPY {WHEEL_NAME} " in text
     assert '[trainer]"' in text
     assert text.index("pip install") < text.index("USER trainer") < text.index("ENTRYPOINT")

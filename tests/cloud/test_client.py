@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 import requests
 
+from cxr.cloud.attempts import latest_attempt
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
+from cxr.cloud.jobs import cancel_job, refresh
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.offers import choose_hardware
+from cxr.cloud.trainer_job import CustomOptions, job_output_url
 from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 from cxr.cloud.vertex.clients import dataset_client, pipeline_client
-from cxr.cloud.vertex.container import CustomOptions, job_output_url
 from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
-from cxr.cloud.vertex.jobs import cancel_job, refresh
-from cxr.cloud.vertex.launches import latest_attempt, launch_automl, launch_custom
+from cxr.cloud.vertex.launches import launch_automl, launch_custom
 from cxr.cloud.waiting import poll
 from cxr.errors import CheckFailed, InputError, NotAllowed, Unreachable, UsageError
 from cxr.manifests.manifest import Manifest

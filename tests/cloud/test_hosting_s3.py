@@ -23,6 +23,7 @@ from cxr.cloud.hosting.record import RECORD
 from cxr.cloud.hosting.removal import plan_removal
 from cxr.cloud.hosting.s3_host import ALL_BLOCKED, STATEMENT, S3Host
 from cxr.errors import UsageError, VersionConflict
+from cxr.storage.aws_session import AwsPlace
 from cxr.webapp.headers import cache_control, content_type
 from s3_server import moto_origin
 
@@ -43,7 +44,7 @@ def bucket() -> str:
 
 @pytest.fixture
 def host(origin: str, bucket: str) -> S3Host:
-    return S3Host(bucket, endpoint=origin)
+    return S3Host(bucket, place=AwsPlace(endpoint=origin))
 
 
 @pytest.fixture

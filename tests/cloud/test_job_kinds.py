@@ -10,8 +10,9 @@ from google.cloud.aiplatform_v1 import types
 
 from cxr.cloud.plans import JobKind
 from cxr.cloud.prices import price_table
-from cxr.cloud.vertex.attaching import hourly_price, worst_hours
-from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, ResourceJobs, Seen, code_name
+from cxr.cloud.seen import Seen
+from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, ResourceJobs, code_name
+from cxr.cloud.vertex.job_names import hourly_price, worst_hours
 
 NAME = "projects/1/locations/us-central1"
 

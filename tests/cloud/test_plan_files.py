@@ -18,8 +18,8 @@ from cxr.cloud.offers import choose_hardware
 from cxr.cloud.plan_files import check_same, read_plan, write_plan
 from cxr.cloud.plans import Cost, JobKind, LaunchPlan
 from cxr.cloud.prices import Price
-from cxr.cloud.vertex.container import CustomOptions, options_from
-from cxr.cloud.vertex.tuning import TuneOptions, study_spec, tune_options_from
+from cxr.cloud.trainer_job import CustomOptions, TuneOptions, options_from
+from cxr.cloud.vertex.tuning import study_spec, tune_options_from
 from cxr.errors import CheckFailed, CxrError, InputError, UsageError
 from cxr.settings import Target
 

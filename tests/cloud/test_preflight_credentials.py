@@ -19,7 +19,7 @@ from google.oauth2 import credentials as oauth2
 from cxr.cloud.connection import Connection
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.cloud.preflight import Level, Purpose, Subject, preflight, refuse_on_errors
-from cxr.cloud.preflight.accounts import account_of, checked_account, current_account
+from cxr.cloud.vertex.preflight.accounts import account_of, checked_account, current_account
 from cxr.errors import NotAllowed, Unreachable
 from cxr.settings import Target
 

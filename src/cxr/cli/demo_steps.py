@@ -200,8 +200,9 @@ def _launch_jobs(
 
 
 def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
+    from cxr.cloud.attempts import latest_attempt
     from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
-    from cxr.cloud.vertex.launches import latest_attempt, launch_automl
+    from cxr.cloud.vertex.launches import launch_automl
 
     tell.step("AutoML: the plan with its price, then the job")
     journal = open_journal(options.settings)
@@ -215,10 +216,12 @@ def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manif
 
 
 def _launch_gpu_job(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
+    from cxr.cloud.attempts import latest_attempt
     from cxr.cloud.offers import choose_hardware
-    from cxr.cloud.vertex.container import DEFAULT_MACHINE, CustomOptions
+    from cxr.cloud.trainer_job import CustomOptions
+    from cxr.cloud.vertex.container import DEFAULT_MACHINE
     from cxr.cloud.vertex.custom import plan_custom
-    from cxr.cloud.vertex.launches import latest_attempt, launch_custom
+    from cxr.cloud.vertex.launches import launch_custom
 
     tell.step("a GPU job: the same trainer that runs here, sent as a wheel")
     journal = open_journal(options.settings)

@@ -1,22 +1,25 @@
-"""Where a cloud command works: on the emulator of this folder, or on Google."""
+"""Where a cloud command works: on a server of this folder that stands for a cloud, or on that cloud."""
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from cxr.cloud.providers import provider_of
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 from cxr.storage import open_store
 from cxr.storage.retrying import RetryingStore
 from cxr.storage.transfer.haul import Haul
 
-EMULATOR_PROJECT = "cxr-local"
-EMULATOR_BUCKET = "cxr-local"
+if TYPE_CHECKING:
+    from cxr.cloud.provider import Provider
+
 #: An emulator that a command has started ends by itself after this long without a request or a running job.
 EMULATOR_IDLE_EXIT_S = 30 * 60.0
-#: Cloud Storage naming: 3-63 of lower-case letters, digits, dash, underscore, dot; letter or digit at both ends.
+#: What Cloud Storage and S3 have in common: 3-63 of lower-case letters, digits, dash, underscore, dot; letter or digit
+#: at both ends.
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 #: Plainer than Cloud Storage demands: the prefix is also part of paths in containers.
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]*")
@@ -24,7 +27,8 @@ _PREFIX = re.compile(r"[A-Za-z0-9._/-]*")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A resolved target. `endpoint` is the origin of the running emulator, or None."""
+    """A resolved target. `endpoint` is the origin of the running server that stands for the cloud, or None; `role` and
+    `instance_profile` are as in the settings."""
 
     on: Target
     project: str
@@ -32,11 +36,18 @@ class Connection:
     bucket: str
     prefix: str
     endpoint: str | None
+    role: str = ""
+    instance_profile: str = ""
+
+    @property
+    def provider(self) -> Provider:
+        """The cloud that this is, or stands for."""
+        return provider_of(self.on)
 
     @property
     def billed(self) -> bool:
         """Whether what is launched here costs money."""
-        return self.on is not Target.EMULATOR
+        return self.on.billed
 
     @property
     def place(self) -> str:
@@ -45,8 +56,13 @@ class Connection:
 
     @property
     def base_url(self) -> str:
-        """`gs://bucket/prefix`: everything that cxr stores lies under it."""
-        return f"gs://{self.bucket}/{self.prefix}".rstrip("/")
+        """`gs://bucket/prefix` or `s3://bucket/prefix`: everything that cxr stores lies under it."""
+        return f"{self.bucket_url}/{self.prefix}".rstrip("/")
+
+    @property
+    def bucket_url(self) -> str:
+        """`gs://bucket` or `s3://bucket`."""
+        return f"{self.provider.scheme}://{self.bucket}"
 
     @property
     def images_url(self) -> str:
@@ -74,16 +90,15 @@ class Connection:
         }
 
     def store(self, path: str = "", *, haul: Haul | None = None) -> RetryingStore:
-        """The store at `gs://bucket/prefix/path`."""
+        """The store at `path` below the bucket and prefix."""
         return self.open(f"{self.base_url}/{path}".rstrip("/"), haul=haul)
 
     def open(self, url: str, *, haul: Haul | None = None) -> RetryingStore:
-        """The store at any URL; a gs:// one is where this connection works."""
+        """The store at any URL; one of this cloud is where this connection works."""
         haul = haul or Haul()
         return open_store(
             url,
-            endpoint=self.endpoint,
-            project=self.project,
+            **self.provider.store_place(self),
             workers=haul.width,
             limits=haul.limits,
             retrier=haul.retrier,
@@ -92,60 +107,46 @@ class Connection:
 
 
 def connect(settings: Settings) -> Connection:
-    """Resolve the settings and make sure that the other end is there: start the emulator when it is not running, or
-    find Google's credentials. Raises what `resolve` raises, and NotAllowed when there are no credentials.
+    """Resolve the settings and make sure that the other end is there: start the server that stands for the cloud when
+    it is not running, or find the cloud's credentials. Raises what `resolve` raises, and NotAllowed when there are no
+    credentials.
     """
-    connection = resolve(settings)
-    if connection.billed:
-        from cxr.cloud.vertex.credentials import check_credentials
-
-        check_credentials()
-        return connection
-    from cxr.cloud.emulator.process import ensure_running
-
-    return replace(connection, endpoint=ensure_running(settings.emulator_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S))
+    provider = provider_of(settings.on)
+    return provider.connect(provider.resolve(settings), settings)
 
 
 def resolve(settings: Settings) -> Connection:
     """Which project, region, bucket and prefix are meant; nothing is started and nobody is asked.
 
-    Raises UsageError when Google is meant without project or bucket, or a name is illegal.
+    Raises UsageError when a cloud is meant without what it needs to be named, or a name is illegal.
     """
-    if settings.on is Target.EMULATOR:
-        project, bucket = settings.project or EMULATOR_PROJECT, settings.bucket or EMULATOR_BUCKET
-    else:
-        if os.environ.get("STORAGE_EMULATOR_HOST"):
-            raise UsageError(
-                "STORAGE_EMULATOR_HOST is set: files would go to that server and jobs to Google",
-                hint="unset STORAGE_EMULATOR_HOST, or work with --on emulator",
-            )
-        project, bucket = _required(settings.project, "project"), _required(settings.bucket, "bucket")
-    _check_names(bucket, settings)
-    return Connection(settings.on, project, settings.region, bucket, settings.prefix.strip("/"), None)
+    return provider_of(settings.on).resolve(settings)
 
 
 def is_region(name: str) -> bool:
-    """Whether a location is one region (and not a multi-region such as `us`)."""
+    """Whether a location is one of Google's regions (and not a multi-region such as `us`)."""
     return re.fullmatch(r"[a-z]+-[a-z]+\d+", name) is not None
 
 
-def _required(value: str | None, name: str) -> str:
+def required(settings: Settings, name: str, cloud: str) -> str:
+    """A setting that a cloud cannot do without. Raises UsageError saying how it is given."""
+    value = getattr(settings, name)
     if value:
-        return value
+        return str(value)
+    flag = name.replace("_", "-")
     raise UsageError(
-        f"no {name} is set for Google Cloud", hint=f"--{name} NAME, CXR_{name.upper()}, or {name} = … in cxr.toml"
+        f"no {flag} is set for {cloud}", hint=f"--{flag} NAME, CXR_{name.upper()}, or {name} = … in cxr.toml"
     )
 
 
-def _check_names(bucket: str, settings: Settings) -> None:
+def check_names(bucket: str, settings: Settings) -> None:
+    """Raises UsageError for a bucket or a prefix that cannot be one."""
     if not _BUCKET_NAME.fullmatch(bucket):
         raise UsageError(
             f"{bucket!r} is not a legal bucket name",
-            hint="3 to 63 lower-case letters, digits, dashes, underscores or dots, without gs://",
+            hint="3 to 63 lower-case letters, digits, dashes, underscores or dots, without gs:// or s3://",
         )
     if not _PREFIX.fullmatch(settings.prefix) or ".." in settings.prefix:
         raise UsageError(
             f"{settings.prefix!r} is not a legal prefix", hint="letters, digits, dots, dashes, underscores and slashes"
         )
-    if not is_region(settings.region):
-        raise UsageError(f"{settings.region!r} is not a region", hint="a region looks like us-central1")

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Protocol
 
-from cxr.cloud.connection import EMULATOR_BUCKET, EMULATOR_PROJECT
+from cxr.cloud.providers import provider_of
 from cxr.settings import Target, load_settings
 
 
@@ -29,12 +29,12 @@ def place_flags(place: Place, state_dir: Path | None = None) -> str:
     """The flags, each with a space before it, that a command needs to work at that place: those in which it differs
     from what cxr.toml, the environment and the defaults say."""
     usual = load_settings()
-    emulated = place.on is Target.EMULATOR
+    provider = provider_of(place.on)
     pairs: list[tuple[str, object, object]] = [
         ("on", place.on, usual.on),
-        ("project", place.project, usual.project or (EMULATOR_PROJECT if emulated else None)),
-        ("region", place.region, usual.region),
-        ("bucket", place.bucket, usual.bucket or (EMULATOR_BUCKET if emulated else None)),
+        ("project", place.project, usual.project or provider.usual.get("project", "")),
+        ("region", place.region, usual.region or provider.default_region),
+        ("bucket", place.bucket, usual.bucket or provider.usual.get("bucket")),
         ("prefix", place.prefix, usual.prefix.strip("/")),
         ("state-dir", state_dir or usual.state_dir, usual.state_dir),
     ]

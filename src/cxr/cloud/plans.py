@@ -39,11 +39,11 @@ class Cost:
     price: Price
     basis: str = ""
 
-    def sentence(self, *, billed: bool) -> str:
-        """The worst case in words; `billed` is False where nothing is (the emulator)."""
+    def sentence(self, *, billed: bool, cloud: str = "Google") -> str:
+        """The worst case in words; `billed` is False where nothing is (the server that stands for `cloud`)."""
         region = f" in {self.price.region}" if self.price.region else ""
         source = f"{self.price.usd_per_hour:.4g} USD an hour{region}, read {self.price.read_on}"
-        where = "" if billed else "nothing here; on Google "
+        where = "" if billed else f"nothing here; on {cloud} "
         return f"{where}at most {self.worst_usd:,.2f} USD ({self.worst_hours:g} h at {source})"
 
     def expectation(self) -> str:
@@ -129,13 +129,13 @@ class LaunchPlan:
         return [
             ("job", self.job_id),
             ("on", where.place),
-            ("project", where.project),
+            *([("project", where.project)] if where.project else []),
             ("region", where.region),
             ("manifest", self.manifest_hash[:16]),
             *self.shown,
             *((f"makes {what}", self._named(name)) for what, name in self.makes),
             ("expected cost", self.cost.expectation() if where.billed else f"nothing here; {self.cost.expectation()}"),
-            ("cost", self.cost.sentence(billed=where.billed)),
+            ("cost", self.cost.sentence(billed=where.billed, cloud=where.provider.name)),
             ("price from", self.cost.price.source),
             *(("leaves behind", self._named(item)) for item in self.leaves_behind),
         ]

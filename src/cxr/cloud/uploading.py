@@ -9,17 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from cxr.cloud.connection import Connection, is_region
-from cxr.errors import CxrError, InputError, Interrupted, NotAllowed, UsageError, VersionConflict
+from cxr.cloud.connection import Connection
+from cxr.errors import CxrError, InputError, Interrupted, UsageError, VersionConflict
 from cxr.manifests.manifest import Manifest, canonical_csv
-from cxr.storage import Digest
+from cxr.storage import Digest, ObjectInfo
 from cxr.storage.buckets import (
-    EVERYBODY,
     BucketState,
-    bucket_policy,
-    create_private_bucket,
     end_lists_command,
-    find_bucket,
 )
 from cxr.storage.checksums import digest_of_bytes
 from cxr.storage.retrying import RetryingStore
@@ -98,7 +94,7 @@ class ManifestUpload:
         fate = "to be deleted" if delete_orphans else "left alone"
         rows = [("on", where.place)]
         if where.connection:
-            bucket = f"gs://{where.connection.bucket}"
+            bucket = where.connection.bucket_url
             if self.make_bucket:
                 region = where.connection.region
                 bucket += f" (will be made in {region}: private, uniform access, public access prevented)"
@@ -181,7 +177,7 @@ def plan_manifest_upload(
         make_bucket=make_bucket,
         files=files,
         parts=parts,
-        warnings=_warnings(bucket),
+        warnings=_warnings(destination, bucket),
     )
 
 
@@ -199,9 +195,7 @@ def send_manifest(upload: ManifestUpload, *, remove_orphans: bool = False) -> Ou
     """
     where, haul = upload.destination.connection, upload.destination.haul
     if upload.make_bucket and where:
-        create_private_bucket(
-            where.bucket, region=where.region, endpoint=where.endpoint, project=where.project, haul=haul
-        )
+        where.provider.create_bucket(where, haul)
     store, images = upload.destination.store, upload.root
     totals = upload.totals
     outcome = send_plan(
@@ -243,9 +237,40 @@ def check_location(connection: Connection, bucket: BucketState) -> None:
         return
     another = f"make a bucket in {connection.region}: --bucket NEW-NAME"
     raise UsageError(
-        f"gs://{connection.bucket} is in {location}, the jobs run in {connection.region}",
-        hint=f"--region {location}, or {another}" if is_region(location) else another,
+        f"{connection.bucket_url} is in {location}, the jobs run in {connection.region}",
+        hint=f"--region {location}, or {another}" if connection.provider.is_region(location) else another,
     )
+
+
+def missing_objects(connection: Connection, manifest: Manifest) -> list[str]:
+    """Paths of the manifest whose object is not in the bucket with the right size and checksum (one listing; S3
+    tells a checksum of what was sent in one part)."""
+    bucket = connection.provider.find_bucket(connection)
+    check_location(connection, bucket)
+    stored = {info.name: info for info in connection.store("images").list()} if bucket.location else {}
+    used = manifest.frame[manifest.frame["split"] != ""]
+    return [
+        path
+        for path, size, crc32c, md5 in zip(*(used[name] for name in ("path", "size", "crc32c", "md5")), strict=True)
+        if path not in stored or stored[path].size != size or not _holds(stored[path], crc32c, md5)
+    ]
+
+
+def _holds(stored: ObjectInfo, crc32c: str, md5: str) -> bool:
+    if stored.crc32c:
+        return stored.crc32c == crc32c
+    return not stored.md5 or stored.md5 == md5
+
+
+def check_uploaded(connection: Connection, manifest: Manifest) -> None:
+    """Raises InputError when an image of the manifest is not in the bucket as it was scanned, UsageError when the
+    bucket is not in the jobs' region."""
+    missing = missing_objects(connection, manifest)
+    if missing:
+        raise InputError(
+            f"{len(missing)} images of the manifest are not at {connection.images_url}, the first is {missing[0]}",
+            hint="send them first: cxr cloud upload",
+        )
 
 
 def megabytes(size: int) -> str:
@@ -257,9 +282,7 @@ def _bucket_of(destination: Destination) -> BucketState | None:
     connection = destination.connection
     if connection is None:
         return None
-    bucket = find_bucket(
-        connection.bucket, endpoint=connection.endpoint, project=connection.project, haul=destination.haul
-    )
+    bucket = connection.provider.find_bucket(connection, destination.haul)
     check_location(connection, bucket)
     _check_not_public(connection, bucket)
     return bucket
@@ -268,24 +291,21 @@ def _bucket_of(destination: Destination) -> BucketState | None:
 def _check_not_public(connection: Connection, bucket: BucketState) -> None:
     if bucket.location is None or bucket.private:
         return
-    try:
-        bindings = bucket_policy(bucket.name, endpoint=connection.endpoint, project=connection.project)
-    except NotAllowed:
-        bindings = []  # who may not read the policy is told that public access is not prevented
-    if any(EVERYBODY & set(binding["members"]) for binding in bindings):
+    if connection.provider.bucket_is_public(connection, bucket):
         raise UsageError(
-            f"gs://{bucket.name} is public: everybody could read the images", hint="send them to another --bucket"
+            f"{connection.bucket_url} is public: everybody could read the images", hint="send them to another --bucket"
         )
 
 
-def _warnings(bucket: BucketState | None) -> tuple[str, ...]:
-    if bucket is None or bucket.location is None or bucket.private:
+def _warnings(destination: Destination, bucket: BucketState | None) -> tuple[str, ...]:
+    if bucket is None or destination.connection is None or bucket.location is None or bucket.private:
         return ()
-    open_door = f"gs://{bucket.name} does not prevent public access"
+    url = destination.connection.bucket_url
+    open_door = f"{url} does not prevent public access"
     if bucket.uniform:
         return (open_door,)
     # What such lists let through is told by each object alone: most of these buckets are private, so it is a warning.
-    lists = f"gs://{bucket.name} has access lists of single objects, which may show images to everybody"
+    lists = f"{url} has access lists of single objects, which may show images to everybody"
     return (open_door, f"{lists}: {end_lists_command(bucket.name)}")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxr.errors import UsageError
+from cxr.storage.aws_session import AwsPlace
 from cxr.storage.limits import Limits
 from cxr.storage.retrying import Patience, Retrier, RetryingStore
 from cxr.storage.sessions import SessionRecords
 from cxr.storage.store import ABSENT, Digest, Listing, ObjectInfo, Store
 
-__all__ = ["ABSENT", "Digest", "Listing", "ObjectInfo", "Store", "open_listing", "open_store"]
+__all__ = ["ABSENT", "AwsPlace", "Digest", "Listing", "ObjectInfo", "Store", "open_listing", "open_store"]
 
 DEFAULT_WORKERS = 16
 #: Seconds for which a mere listing is tried again: somebody sits before it.
@@ -22,6 +23,7 @@ def open_store(
     *,
     endpoint: str | None = None,
     project: str | None = None,
+    aws: AwsPlace | None = None,
     workers: int = DEFAULT_WORKERS,
     limits: Limits | None = None,
     retrier: Retrier | None = None,
@@ -30,17 +32,19 @@ def open_store(
     """The store at `url`: `gs://bucket/prefix`, `s3://bucket/prefix` or a local folder; what fails for now is repeated.
 
     `endpoint` is the origin of a server that speaks the Cloud Storage API; without it STORAGE_EMULATOR_HOST decides,
-    and without that Google's own. s3:// goes to where boto3 is pointed (AWS_ENDPOINT_URL, else Amazon). `workers` is
+    and without that Google's own. s3:// goes to `aws`, without it to where boto3 is pointed (AWS_ENDPOINT_URL, else
+    Amazon). `workers` is
     the width of the HTTP connection pool, `sessions` where uploads of large files are remembered. Raises UsageError for
     a URL of another kind, NotAllowed when credentials are needed and absent.
     """
-    return RetryingStore(_open(url, endpoint, project, workers, limits, sessions), retrier or Retrier())
+    return RetryingStore(_open(url, endpoint, project, aws, workers, limits, sessions), retrier or Retrier())
 
 
 def _open(
     url: str,
     endpoint: str | None,
     project: str | None,
+    aws: AwsPlace | None,
     workers: int,
     limits: Limits | None,
     sessions: SessionRecords | None,
@@ -55,7 +59,7 @@ def _open(
     if url.startswith("s3://"):
         from cxr.storage.s3 import open_s3_store
 
-        return open_s3_store(url, workers=workers, limits=limits, sessions=sessions)
+        return open_s3_store(url, place=aws, workers=workers, limits=limits, sessions=sessions)
     if "://" in url:
         raise UsageError(f"cannot store at {url}", hint="use gs://bucket/prefix, s3://bucket/prefix or a folder")
     from cxr.storage.folder import FolderStore

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cxr.errors import ChangedOnDisk, InputError, NotFound, Unreachable, VersionConflict, missing_package
 from cxr.files import atomic_path
+from cxr.storage.aws_session import AwsPlace, aws_client
 from cxr.storage.checksums import digest_of_bytes, digest_of_file, other_bytes, read_checked, reading
 from cxr.storage.limits import Limits, Pace
 from cxr.storage.s3_errors import s3_errors
@@ -37,10 +38,12 @@ def open_s3_store(
     *,
     workers: int = 16,
     endpoint: str | None = None,
+    place: AwsPlace | None = None,
     limits: Limits | None = None,
     sessions: SessionRecords | None = None,
 ) -> S3Store:
-    """The store at `s3://bucket/prefix`; region, endpoint and credentials are found as boto3 finds them.
+    """The store at `s3://bucket/prefix`; region, endpoint and credentials are found as boto3 finds them, or are those
+    of `place`.
 
     `endpoint` is the origin of a server that speaks S3 (without it AWS_ENDPOINT_URL decides, and without that
     Amazon's), `workers` the width of the connection pool, `sessions` where uploads in parts are remembered. Raises
@@ -50,14 +53,13 @@ def open_s3_store(
     if not bucket:
         raise InputError(f"{url!r} names no bucket", hint="use s3://bucket/prefix")
     limits = limits or Limits()
-    client = s3_client(workers=workers, endpoint=endpoint, limits=limits)
+    client = s3_client(workers=workers, place=place or AwsPlace(endpoint=endpoint), limits=limits)
     return S3Store(client, bucket, prefix.strip("/"), limits.pace, sessions)
 
 
-def s3_client(*, workers: int, endpoint: str | None, limits: Limits) -> Any:
+def s3_client(*, workers: int, place: AwsPlace, limits: Limits) -> Any:
     """A boto3 client that sends each request once: `cxr.storage.retrying` knows which may be sent again."""
     try:
-        import boto3
         from botocore.config import Config
     except ImportError as error:
         raise missing_package("boto3", "aws") from error
@@ -69,12 +71,7 @@ def s3_client(*, workers: int, endpoint: str | None, limits: Limits) -> Any:
         # Every body goes with checksums that are signed; to sign the body as well is to read it twice.
         s3={"payload_signing_enabled": False},
     )
-    try:
-        with s3_errors("open S3"):
-            # A session of its own: the default one would keep the first credentials that it ever found.
-            client = boto3.session.Session().client("s3", endpoint_url=endpoint, config=config)
-    except ValueError as error:
-        raise InputError(f"cannot open S3: {error}", hint="check AWS_ENDPOINT_URL") from error
+    client = aws_client("s3", place, config)
     client.meta.events.register("before-sign.s3.PutObject", _send_at_once)
     return client
 

@@ -17,7 +17,7 @@ from cxr.errors import CxrError, UsageError
 if TYPE_CHECKING:
     from cxr.cloud.journal import Journal
     from cxr.cloud.prices import PriceTable
-    from cxr.cloud.vertex.attaching import Attached
+    from cxr.cloud.seen import Attached
     from cxr.settings import Settings
 
 
@@ -49,21 +49,21 @@ def attach(
 
     Example: cxr cloud attach projects/my-project/locations/us-central1/customJobs/1234567890
     """
-    from cxr.cloud.prices import price_table
-    from cxr.cloud.vertex.attaching import attach as attach_one
-    from cxr.cloud.vertex.attaching import parse_job_name
+    from cxr.cloud.attaching import attach as attach_one
+    from cxr.cloud.providers import provider_of
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     if (name is None) != everything:
         raise UsageError("say which job: its resource name, or --all for those that carry cxr's label")
     settings = flags.settings()
     journal = open_journal(settings)
-    prices = price_table(Path(settings.prices) if settings.prices else None)
+    provider = provider_of(settings.on)
+    prices = provider.price_table(Path(settings.prices) if settings.prices else None)
     manifest_hash = _hash_of(manifest) if manifest is not None else _hash_at_hand()
     if name is None:
         found = _attach_all(settings, journal, manifest_hash, prices, out)
     else:
-        named = parse_job_name(name, kind)
+        named = provider.parse_name(name, kind)
         there = named.project or settings.project
         if named.project.isdigit() and settings.project:
             there = settings.project
@@ -78,7 +78,7 @@ def _attach_all(
     settings: Settings, journal: Journal, manifest_hash: str, prices: PriceTable, out: Out
 ) -> list[Attached]:
     """What is found here, and wherever a job of the journal was to be launched."""
-    from cxr.cloud.vertex.attaching import attach_all, unanswered_jobs
+    from cxr.cloud.attaching import attach_all, unanswered_jobs
 
     here = open_connection(settings, out)
     found = attach_all(here, journal, manifest_hash=manifest_hash, prices=prices)

@@ -11,11 +11,22 @@ import typer
 
 from cxr.cli.cloud.check_steps import check_plan_alone, given_flags, planned_subject, with_manifest
 from cxr.cli.cloud.common import CloudFlags, open_connection
-from cxr.cli.cloud.train_options import Accelerator, DiskGb, Gpus, Machine, Prices, Replicas, Spot
+from cxr.cli.cloud.train_options import (
+    Accelerator,
+    BudgetHours,
+    BudgetNodeHours,
+    DiskGb,
+    Engine,
+    Gpus,
+    Machine,
+    ModelType,
+    Prices,
+    Replicas,
+    Spot,
+)
 from cxr.cli.options import DEFAULT_MANIFEST, Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
-from cxr.settings import Target
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
@@ -36,13 +47,15 @@ def check(
     manifest: Annotated[
         Path | None, typer.Option("--manifest", "-m", help="The manifest to work on [default: manifest.csv].")
     ] = None,
-    model_type: Annotated[str, typer.Option("--model-type", help="AutoML model type.")] = "mobile-versatile",
-    budget_node_hours: Annotated[float, typer.Option("--budget-node-hours", help="AutoML's budget.")] = 1.0,
-    machine: Machine = "g2-standard-4",
+    model_type: ModelType = None,
+    budget_node_hours: BudgetNodeHours = None,
+    budget_hours: BudgetHours = None,
+    engine: Engine = None,
+    machine: Machine = None,
     gpus: Gpus = None,
     accelerator: Accelerator = None,
     replicas: Replicas = 1,
-    spot: Spot = False,
+    spot: Spot = None,
     disk_gb: DiskGb = 100,
     timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="How long a custom job may take.")] = 2.0,
     trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="Trials of a tuning job.")] = 10,
@@ -71,7 +84,7 @@ def check(
         raise UsageError(f"there is nothing called {kind!r} to check for", hint=f"choose one of: {', '.join(KINDS)}")
     from cxr.cloud.connection import resolve
     from cxr.cloud.preflight import preflight
-    from cxr.cloud.prices import price_table
+    from cxr.cloud.providers import provider_of
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     settings = flags.settings()
@@ -80,10 +93,10 @@ def check(
         settings, subject, findings = planned_subject(plan, kind, settings)
     else:
         subject, findings = with_manifest(_subject(ctx, kind), manifest)
-    table = price_table(Path(settings.prices) if settings.prices else None)
+    table = provider_of(settings.on).price_table(Path(settings.prices) if settings.prices else None)
     subject = replace(subject, prices=table, state_dir=settings.state_dir)
     # Missing credentials are a finding here, so nobody looks for them beforehand.
-    connection = open_connection(settings, out) if settings.on is Target.EMULATOR else resolve(settings)
+    connection = resolve(settings) if settings.on.billed else open_connection(settings, out)
     with out.progress("checking") as advance:
         findings += preflight(connection, subject, on_check=advance)
     _tell(out, connection, subject, findings)
@@ -116,10 +129,13 @@ def check_launch(out: Out, plan: LaunchPlan, manifest: Manifest, *, manifest_pat
 
 def _subject(ctx: typer.Context, kind: str | None) -> Subject:
     from cxr.cloud.preflight import Purpose, Subject
+    from cxr.cloud.provider import AutoMLWishes, HardwareWishes
 
     given = ctx.params
-    names = ("model_type", "budget_node_hours", "machine", "gpus", "accelerator", "replicas", "spot", "disk_gb")
-    subject = Subject(Purpose(kind) if kind else Purpose.ANY, **{name: given[name] for name in names})
+    automl = AutoMLWishes(*(given[name] for name in ("model_type", "budget_node_hours", "budget_hours")))
+    names = ("machine", "gpus", "accelerator", "replicas", "spot", "disk_gb", "engine")
+    hardware = HardwareWishes(**{name: given[name] for name in names})
+    subject = Subject(Purpose(kind) if kind else Purpose.ANY, automl=automl, hardware=hardware)
     if subject.purpose is not Purpose.TUNE:
         return replace(subject, timeout_hours=given["timeout_hours"])
     if given_flags(ctx) & {"replicas", "timeout_hours"}:
@@ -135,7 +151,7 @@ def _tell(out: Out, connection: Connection, subject: Subject, findings: Sequence
     from cxr.cloud.preflight import Level, refuse_on_errors
     from cxr.cloud.preflight.findings import counted
 
-    title = f"check for {subject.purpose} on {connection.place}, {connection.parent}"
+    title = f"check for {subject.purpose} on {connection.place}, {connection.provider.scope(connection)}"
     out.table(("level", "check", "found"), [(one.level, one.check, one.words) for one in findings], title=title)
     following = [one for one in findings if one.next and one.level in {Level.ERROR, Level.WARNING}]
     if following:

@@ -135,9 +135,8 @@ def _find(
     keep_models: bool,
 ) -> CleanPlan:
     from cxr.cloud.cleaning.finding import find_leftovers
-    from cxr.cloud.prices import price_table
 
-    prices = price_table(Path(settings.prices) if settings.prices else None)
+    prices = connection.provider.price_table(Path(settings.prices) if settings.prices else None)
     what, images = scope
     return find_leftovers(connection, journal, what, prices, keep_models=keep_models, images=images, on_step=out.say)
 
@@ -171,7 +170,7 @@ def _show(plan: CleanPlan, connection: Connection, out: Out) -> None:
     doomed = plan.doomed
     if not doomed:
         out.say("nothing is left that could be deleted")
-    where = f"{connection.place}, {connection.parent}, {connection.base_url}"
+    where = f"{connection.place}, {connection.provider.scope(connection)}, {connection.base_url}"
     out.table(("clean up", plan.scope), [("in", where), ("to be deleted", len(doomed)), ("stays", len(plan.kept))])
     if doomed:
         rows = [(str(one.sort), one.short_name, one.run or "-", one.detail, _size(one), _month(one)) for one in doomed]
@@ -181,7 +180,7 @@ def _show(plan: CleanPlan, connection: Connection, out: Out) -> None:
         out.text("")
         out.table(("delete", "name", "run", "what", "MB", "USD a month"), rows)
         if not connection.billed:
-            out.say("on the emulator nothing is billed: the USD are what Google asks for the same")
+            out.say(f"nothing is billed here: the USD are what {connection.provider.name} asks for the same")
         out.say(f"{_usd(total_usd(doomed))} USD a month{unknown}")
     if plan.kept:
         out.text("")
@@ -230,13 +229,10 @@ def _explain_attached(named: list[Job], plan: CleanPlan, connection: Connection,
 
 def _run_on_service(connection: Connection, job: Job) -> str | None:
     """The run that the job's own label names, "" without one; None when the service does not know the job."""
-    from cxr.cloud.vertex.attaching import RUN_LABEL
-    from cxr.cloud.vertex.job_kinds import SERVICES
-    from cxr.storage.google_errors import google_errors
+    from cxr.cloud.seen import RUN_LABEL
 
     try:
-        with google_errors(f"ask for {job.id}"):
-            return SERVICES[job.kind].get(connection, job.resource).labels.get(RUN_LABEL, "")
+        return connection.provider.look(connection, job.kind, job.resource).labels.get(RUN_LABEL, "")
     except NotFound:
         return None
 

@@ -63,15 +63,12 @@ def hints_for(flags: CloudFlags) -> Iterator[None]:
 
 
 def open_connection(settings: Settings, out: Out) -> Connection:
-    """Connect, saying so when the emulator has to be started first."""
+    """Connect, saying so when a server of this machine has to be started first."""
     from cxr.cloud.connection import connect
+    from cxr.cloud.providers import provider_of
 
-    if settings.on is Target.EMULATOR:
-        from cxr.cloud.emulator.process import running_url
-
-        if running_url(settings.emulator_dir) is None:
-            state = "" if settings.emulator_dir == Settings().emulator_dir else f" --state {settings.emulator_dir}"
-            out.say(f"starting the emulator (nothing leaves this machine; stop it with: cxr emulator stop{state})")
+    if starting := provider_of(settings.on).will_start(settings):
+        out.say(starting)
     return connect(settings)
 
 

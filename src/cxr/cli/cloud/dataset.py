@@ -47,10 +47,10 @@ def dataset(
 
     Example: cxr cloud dataset --manifest manifest.csv --yes
     """
+    from cxr.cloud.uploading import check_uploaded
     from cxr.cloud.vertex.datasets import (
         check_complete,
         check_labels,
-        check_uploaded,
         ensure_dataset,
         expected_items,
         find_dataset,

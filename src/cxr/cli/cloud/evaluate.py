@@ -67,7 +67,7 @@ def evaluate(
     Example: cxr cloud evaluate automl-1a2b3c --predict batch --manifest manifest.csv --max-cost 10
     """
     from cxr.cli.cloud import evaluation_steps, predict_steps
-    from cxr.cloud.vertex.jobs import refresh
+    from cxr.cloud.jobs import refresh
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(state_dir=state_dir)
     if predict is None and (keep or again or dry_run or max_cost is not None):

@@ -71,7 +71,7 @@ def export(
     Example: cxr cloud export automl-1a2b3c --to tflite,tf-js,saved-model --out runs/automl
     """
     from cxr.cloud.exporting import export_job, parse_formats
-    from cxr.cloud.vertex.jobs import refresh
+    from cxr.cloud.jobs import refresh
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(state_dir=state_dir)

@@ -46,9 +46,9 @@ def run_image(out: Out, flags: CloudFlags, wishes: ImageWishes) -> None:
     if not wishes.build and wishes.out_dir is None:
         raise UsageError("there is nothing to do", hint="--out DIR writes the Dockerfile, --build builds it")
     from cxr.cloud.building.context import build_context, write_context
-    from cxr.cloud.vertex.container import DEFAULT_IMAGE
+    from cxr.cloud.trainer_job import PUBLIC_IMAGE
 
-    files = build_context(wishes.base or DEFAULT_IMAGE)
+    files = build_context(wishes.base or PUBLIC_IMAGE)
     written: list[Path] = []
     if wishes.out_dir is not None:
         written = write_context(files, wishes.out_dir)
@@ -56,13 +56,13 @@ def run_image(out: Out, flags: CloudFlags, wishes: ImageWishes) -> None:
     if not wishes.build:
         out.hint(f"docker build --tag {shlex.quote(wishes.name)} {shlex.quote(str(wishes.out_dir))}")
         out.say("or in the cloud: --build --repository REGION-docker.pkg.dev/PROJECT/REPOSITORY")
-        out.result("cloud.image", {"files": [str(path) for path in written], "base": wishes.base or DEFAULT_IMAGE})
+        out.result("cloud.image", {"files": [str(path) for path in written], "base": wishes.base or PUBLIC_IMAGE})
         return
     if wishes.repository is None:
         raise UsageError(
             "--build needs to know where the image goes", hint="--repository REGION-docker.pkg.dev/PROJECT/REPOSITORY"
         )
-    _build(out, flags, replace(wishes, base=wishes.base or DEFAULT_IMAGE), files)
+    _build(out, flags, replace(wishes, base=wishes.base or PUBLIC_IMAGE), files)
 
 
 def _build(out: Out, flags: CloudFlags, wishes: ImageWishes, files: dict[str, bytes]) -> None:

@@ -36,7 +36,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "left_s": seen.left_s,
         "left_is_at_most": seen.left_at_most,
         "cost_usd": None if seen.cost_usd is None else round(seen.cost_usd, 4),
-        "billed": job.on != "emulator",
+        "billed": job.on.billed,
         "why": None if failed is None else {"cause": failed.cause, "words": failed.words, "next": failed.next_step},
     }
 
@@ -98,10 +98,9 @@ def explained(job: Job, settings: Settings, out: Out, *, lines: int = 0, quiet_w
 
 
 def _show_log(job: Job, settings: Settings, out: Out, lines: int) -> None:
-    from cxr.cloud.vertex.logs import last_lines
-
     try:
-        last = last_lines(connection_of(job, settings, out), job, lines)
+        connection = connection_of(job, settings, out)
+        last = connection.provider.last_lines(connection, job, lines)
     except CxrError as error:
         out.say(f"its log cannot be read: {error.message}")
         return

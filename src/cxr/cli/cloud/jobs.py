@@ -41,8 +41,8 @@ def jobs(
             ("job", "kind", "on", "state", "launched", "ended", "USD so far", "USD at most"),
             [_row(job) for job in found],
         )
-        if any(job.on == "emulator" for job in found):
-            out.say("jobs on the emulator cost nothing: their USD are what Google asks for the same")
+        if any(not job.on.billed for job in found):
+            out.say("jobs on this machine cost nothing: their USD are what the cloud asks for the same")
     else:
         out.say("no jobs were launched from this folder")
         out.hint(CloudFlags(state_dir=state_dir).command("cxr cloud train automl"))
@@ -54,8 +54,7 @@ def status(job: JobId, state_dir: StateDir = None, json: Json = False, quiet: Qu
 
     Example: cxr cloud status automl-1a2b3c
     """
-    from cxr.cloud.vertex.jobs import refresh
-    from cxr.cloud.vertex.logs import note_epoch
+    from cxr.cloud.jobs import note_epoch, refresh
 
     out = Out(json=json, quiet=quiet)
     settings = settings_of(state_dir)
@@ -80,7 +79,7 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
 
     Example: cxr cloud cancel custom-1a2b3c --yes
     """
-    from cxr.cloud.vertex.jobs import cancel_job, refresh, unanswered
+    from cxr.cloud.jobs import cancel_job, refresh, unanswered
 
     out = Out(json=json, quiet=quiet)
     settings = settings_of(state_dir)
@@ -102,7 +101,7 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
 
 
 def _refreshed(job: Job, journal: Journal, settings: Settings, out: Out) -> Job:
-    from cxr.cloud.vertex.jobs import refresh
+    from cxr.cloud.jobs import refresh
 
     if job.finished or not job.resource:
         return job

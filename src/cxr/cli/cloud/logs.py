@@ -18,7 +18,7 @@ from cxr.errors import Interrupted, NotFound
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.vertex.logs import LogLine
+    from cxr.cloud.seen import LogLine
 
 #: Longest pause between two readings of a followed log; Cloud Logging permits 60 a minute to a project.
 FOLLOW_PAUSE_S = 5.0
@@ -36,13 +36,13 @@ def logs(
 
     Example: cxr cloud logs custom-1a2b3c --follow
     """
-    from cxr.cloud.vertex.logs import check_has_logs
+    from cxr.cloud.providers import provider_of
 
     out = Out(json=json, quiet=quiet)
     settings = settings_of(state_dir)
     journal = open_journal(settings)
     found = journal.find(job)
-    check_has_logs(found)
+    provider_of(found.on).check_has_logs(found)
     reader = _Reader(connection_of(found, settings, out), journal, trial, out)
     if follow:
         found = _follow(reader, found)
@@ -77,7 +77,7 @@ class _Reader:
         self.lines: list[dict[str, Any]] = []
 
     def step(self, job_id: str) -> Job:
-        from cxr.cloud.vertex.jobs import refresh
+        from cxr.cloud.jobs import refresh
 
         job = refresh(self._connection, self._journal, self._journal.find(job_id))
         if not job.finished:
@@ -85,10 +85,11 @@ class _Reader:
         return job
 
     def read(self, job: Job) -> None:
-        from cxr.cloud.vertex.logs import LOGS_SINCE, log_lines
+        from cxr.cloud.seen import LOGS_SINCE
 
+        where, since = self._connection, self._since or LOGS_SINCE
         try:
-            for line in log_lines(self._connection, job, since=self._since or LOGS_SINCE, trial=self.trial):
+            for line in where.provider.log_lines(where, job, since=since, trial=self.trial):
                 key = line.entry or f"{line.at} {line.trial} {line.text}"
                 if key not in self._shown:
                     self._shown.add(key)

@@ -101,9 +101,9 @@ class Predicting:
 
     def _batch(self, manifest: Manifest, model: ServiceModel) -> None:
         from cxr.cli.cloud.common import open_journal
+        from cxr.cloud.attempts import latest_attempt, newest_attempt
         from cxr.cloud.launching import launch, teller
         from cxr.cloud.vertex import batch_prediction
-        from cxr.cloud.vertex.launches import latest_attempt, newest_attempt
 
         out, connection, journal = self.out, self.connection, self.journal
         plan = batch_prediction.plan_batch(connection, manifest, model.resource, self.job.id)

@@ -13,14 +13,18 @@ from cxr.cli.cloud.train_options import (
     Accelerator,
     Again,
     Apply,
+    BudgetHours,
+    BudgetNodeHours,
     DiskGb,
     DryRun,
+    Engine,
     Epochs,
     Gpus,
     Image,
     LaunchWishes,
     Machine,
     MaxCost,
+    ModelType,
     Overrides,
     PlanCommand,
     PlanTo,
@@ -48,7 +52,8 @@ from cxr.cli.options import (
 from cxr.cli.out import Out
 
 if TYPE_CHECKING:
-    from cxr.cloud.vertex.container import CustomOptions
+    from cxr.cloud.connection import Connection
+    from cxr.cloud.trainer_job import CustomOptions
 
 app = typer.Typer(
     help="Launch a training or tuning job; its cost is shown first.", no_args_is_help=True, rich_markup_mode=None
@@ -59,13 +64,9 @@ app = typer.Typer(
 def automl(
     ctx: typer.Context,
     manifest: ManifestPath = DEFAULT_MANIFEST,
-    model_type: Annotated[
-        str,
-        typer.Option("--model-type", help="mobile-versatile, mobile-low-latency, mobile-high-accuracy or cloud."),
-    ] = "mobile-versatile",
-    budget_node_hours: Annotated[
-        float, typer.Option("--budget-node-hours", help="The most that training may use: 1-100, cloud models 8-800.")
-    ] = 1.0,
+    model_type: ModelType = None,
+    budget_node_hours: BudgetNodeHours = None,
+    budget_hours: BudgetHours = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Train even if some images could not be imported.")
     ] = False,
@@ -85,17 +86,18 @@ def automl(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train with Vertex AutoML on the manifest's own split (never the service's random one).
+    """Train with Vertex AutoML or SageMaker Autopilot on the manifest's own split (never the service's random one).
 
     Example: cxr cloud train automl --budget-node-hours 2 --max-cost 40 --plan plan.json
     """
     from cxr.cli.cloud.train_makers import automl_maker
-    from cxr.cloud.vertex.automl import AutoMLOptions
+    from cxr.cloud.provider import AutoMLWishes, LaunchOptions
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
-    maker = automl_maker(AutoMLOptions(model_type, budget_node_hours), allow_partial=allow_partial, on_step=out.say)
+    asked = AutoMLWishes(model_type, budget_node_hours, budget_hours)
+    maker = automl_maker(asked, LaunchOptions(allow_partial=allow_partial, on_step=out.say))
     plan_and_launch(out, flags, wishes, maker, manifest)
 
 
@@ -104,11 +106,12 @@ def custom(
     ctx: typer.Context,
     manifest: ManifestPath = DEFAULT_MANIFEST,
     recipe: Annotated[str, typer.Option("--recipe", help="What to train; see cxr baseline recipes.")] = "mobilenet-v2",
-    machine: Machine = "g2-standard-4",
+    engine: Engine = None,
+    machine: Machine = None,
     gpus: Gpus = None,
     accelerator: Accelerator = None,
     replicas: Replicas = 1,
-    spot: Spot = False,
+    spot: Spot = None,
     disk_gb: DiskGb = 100,
     timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="The job is ended after this long.")] = 2.0,
     epochs: Epochs = None,
@@ -137,16 +140,18 @@ def custom(
     Example: cxr cloud train custom --recipe mobilenet-v2 --machine g2-standard-4 --spot --yes
     """
     from cxr.cli.cloud.train_makers import chosen_recipe, custom_maker
+    from cxr.cloud.provider import LaunchOptions
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
     start_from = chosen_recipe(recipe, weights).weights
 
-    def options() -> CustomOptions:
-        return _custom_options(ctx.params, timeout_hours)
+    def options(where: Connection) -> CustomOptions:
+        return _custom_options(where, ctx.params, timeout_hours)
 
-    plan_and_launch(out, flags, wishes, custom_maker(options, start_from, on_step=out.say), manifest)
+    maker = custom_maker(options, start_from, LaunchOptions(on_step=out.say))
+    plan_and_launch(out, flags, wishes, maker, manifest)
 
 
 @app.command("tune", cls=PlanCommand)
@@ -159,10 +164,10 @@ def tune(
     ] = None,
     trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="Trials altogether.")] = 10,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=100, help="Trials at once.")] = 2,
-    machine: Machine = "g2-standard-4",
+    machine: Machine = None,
     gpus: Gpus = None,
     accelerator: Accelerator = None,
-    spot: Spot = False,
+    spot: Spot = None,
     disk_gb: DiskGb = 100,
     timeout_hours: Annotated[
         float, typer.Option("--trial-timeout-hours", help="Each trial is ended after this long.")
@@ -193,19 +198,20 @@ def tune(
     Example: cxr cloud train tune --recipe mobilenet-v2 --trials 12 --parallel 3 --max-cost 20
     """
     from cxr.cli.cloud.train_makers import chosen_recipe, trial_settings, tune_maker
-    from cxr.cloud.vertex.tuning import TuneOptions
+    from cxr.cloud.provider import LaunchOptions
+    from cxr.cloud.trainer_job import TuneOptions
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     wishes = _wishes(ctx, plan, dry_run, apply, max_cost, again, yes)
-    chosen = chosen_recipe(recipe, weights)
+    chosen, how = chosen_recipe(recipe, weights), LaunchOptions(on_step=out.say)
 
-    def options() -> TuneOptions:
-        trial = _custom_options({**ctx.params, "replicas": 1}, timeout_hours)
+    def options(where: Connection) -> TuneOptions:
+        trial = _custom_options(where, {**ctx.params, "replicas": 1, "engine": None}, timeout_hours)
         settings = trial_settings(space, chosen, overrides or ())
         return TuneOptions(replace(trial, overrides=settings.overrides), settings.space, trials, parallel)
 
-    plan_and_launch(out, flags, wishes, tune_maker(options, chosen.weights, on_step=out.say), manifest)
+    plan_and_launch(out, flags, wishes, tune_maker(options, chosen.weights, how), manifest)
 
 
 def _wishes(
@@ -222,22 +228,17 @@ def _wishes(
     return LaunchWishes(plan, dry_run, apply, max_cost, again, yes)
 
 
-def _custom_options(given: dict[str, Any], timeout_hours: float) -> CustomOptions:
+def _custom_options(where: Connection, given: dict[str, Any], timeout_hours: float) -> CustomOptions:
     from cxr.cli.cloud.train_makers import check_recipe, chosen_recipe
-    from cxr.cloud.offers import choose_hardware
-    from cxr.cloud.vertex.container import DEFAULT_IMAGE, CustomOptions
+    from cxr.cloud.provider import HardwareWishes
+    from cxr.cloud.trainer_job import CustomOptions
 
     chosen = chosen_recipe(given["recipe"], given["weights"])
     overrides = (*chosen.overrides, *(given["overrides"] or ()))
     check_recipe(chosen.recipe, chosen.weights, overrides)
-    hardware = choose_hardware(
-        given["machine"],
-        gpus=given["gpus"],
-        accelerator=given["accelerator"],
-        replicas=given["replicas"],
-        spot=given["spot"],
-        disk_gb=given["disk_gb"],
-    )
+    names = ("machine", "gpus", "accelerator", "replicas", "spot", "disk_gb", "engine")
+    wishes = HardwareWishes(**{name: given[name] for name in names})
+    hardware = where.provider.hardware(wishes)
     return CustomOptions(
         recipe=chosen.recipe,
         hardware=hardware,
@@ -245,6 +246,7 @@ def _custom_options(given: dict[str, Any], timeout_hours: float) -> CustomOption
         epochs=given["epochs"],
         seed=given["seed"],
         weights=chosen.weights,
-        image=given["image"] or DEFAULT_IMAGE,
+        image=given["image"] or where.provider.image(where, hardware, wishes),
         overrides=overrides,
+        engine=where.provider.engine(wishes),
     )

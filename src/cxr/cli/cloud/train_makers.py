@@ -1,4 +1,4 @@
-"""How each kind of job is planned, restored from a saved plan, and started."""
+"""How each kind of job is planned from what the command line says; the cloud itself restores and launches plans."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Any
 
 from cxr.cli.cloud.train_options import planned_epochs
 from cxr.cli.cloud.train_steps import Context, Maker
+from cxr.cloud.connection import Connection
 from cxr.cloud.estimates import like_before
-from cxr.cloud.journal import Journal
-from cxr.cloud.launching import Launch
 from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.vertex.automl import AutoMLOptions, automl_options_from, plan_automl
-from cxr.cloud.vertex.container import WEIGHTS_WORDS, CustomOptions, options_from
-from cxr.cloud.vertex.custom import plan_custom
-from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
-from cxr.cloud.vertex.tuning import TuneOptions, plan_tune, tune_options_from
+from cxr.cloud.provider import AutoMLWishes, LaunchOptions
+from cxr.cloud.trainer_job import WEIGHTS_WORDS, CustomOptions, TuneOptions
 from cxr.errors import UsageError
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
 from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, apply_overrides, fixed_in, parse_overrides
@@ -25,54 +21,42 @@ from cxr.local_baseline.recipes.recipe_file import open_recipe
 from cxr.local_baseline.recipes.search_space import Parameter, check_free, default_space, read_space
 from cxr.manifests.manifest import Manifest
 
-Say = Callable[[str], None]
 
-
-def automl_maker(options: AutoMLOptions, *, allow_partial: bool, on_step: Say) -> Maker:
+def automl_maker(wishes: AutoMLWishes, how: LaunchOptions) -> Maker:
     """AutoML jobs."""
 
-    def plan(context: Context, options: AutoMLOptions, attempt: int) -> LaunchPlan:
-        return plan_automl(context.connection, context.manifest, options, prices=context.prices, attempt=attempt)
+    def plan(context: Context, options: Any, attempt: int) -> LaunchPlan:
+        where = context.connection
+        return where.provider.plan_automl(where, context.manifest, options, prices=context.prices, attempt=attempt)
 
-    def start(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: AutoMLOptions) -> Launch:
-        return launch_automl(journal, plan, manifest, allow_partial=allow_partial, on_step=on_step)
-
-    return Maker(
-        JobKind.AUTOML, lambda: options, dict, plan, lambda request, inputs: automl_options_from(request), start
-    )
+    return Maker(JobKind.AUTOML, lambda where: where.provider.automl_options(wishes), dict, plan, how)
 
 
-def custom_maker(options: Callable[[], CustomOptions], weights: str, *, on_step: Say) -> Maker:
+def custom_maker(options: Callable[[Connection], CustomOptions], weights: str, how: LaunchOptions) -> Maker:
     """GPU jobs; `options` are read when the plan is made, which may fail."""
 
     def plan(context: Context, options: CustomOptions, attempt: int) -> LaunchPlan:
-        return plan_custom(
-            context.connection,
+        where, jobs = context.connection, context.journal.jobs()
+        return where.provider.plan_custom(
+            where,
             context.manifest,
             options,
             prices=context.prices,
-            expectation=like_before(
-                context.journal.jobs(), options.request(), context.manifest.hash, context.connection
-            ),
+            expectation=like_before(jobs, options.request(), context.manifest.hash, where),
             epochs=_epochs(options, context.manifest),
             attempt=attempt,
         )
 
-    def start(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: CustomOptions) -> Launch:
-        return launch_custom(journal, plan, manifest, options, on_step=on_step)
-
-    def restore(request: Mapping[str, Any], inputs: Mapping[str, str]) -> CustomOptions:
-        return options_from(request, _weights(request, inputs))
-
-    return Maker(JobKind.CUSTOM, options, lambda: _inputs(weights), plan, restore, start)
+    return Maker(JobKind.CUSTOM, options, lambda: _inputs(weights), plan, how)
 
 
-def tune_maker(options: Callable[[], TuneOptions], weights: str, *, on_step: Say) -> Maker:
+def tune_maker(options: Callable[[Connection], TuneOptions], weights: str, how: LaunchOptions) -> Maker:
     """Tuning jobs; `options` are read when the plan is made, which may fail."""
 
     def plan(context: Context, options: TuneOptions, attempt: int) -> LaunchPlan:
-        return plan_tune(
-            context.connection,
+        where = context.connection
+        return where.provider.plan_tune(
+            where,
             context.manifest,
             options,
             prices=context.prices,
@@ -80,13 +64,7 @@ def tune_maker(options: Callable[[], TuneOptions], weights: str, *, on_step: Say
             attempt=attempt,
         )
 
-    def start(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: TuneOptions) -> Launch:
-        return launch_tune(journal, plan, manifest, options, on_step=on_step)
-
-    def restore(request: Mapping[str, Any], inputs: Mapping[str, str]) -> TuneOptions:
-        return tune_options_from(request, _weights(request, inputs))
-
-    return Maker(JobKind.TUNE, options, lambda: _inputs(weights), plan, restore, start)
+    return Maker(JobKind.TUNE, options, lambda: _inputs(weights), plan, how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +138,3 @@ def _epochs(options: CustomOptions, manifest: Manifest) -> int:
 
 def _inputs(weights: str) -> dict[str, str]:
     return {} if weights in WEIGHTS_WORDS else {"weights": str(Path(weights).resolve())}
-
-
-def _weights(request: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
-    # A file is named in the request by its digest; the path that it was read from stands beside.
-    return inputs.get("weights") or str(request.get("weights", NO_WEIGHTS))

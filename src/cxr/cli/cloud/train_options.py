@@ -32,7 +32,27 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="The same as --plan with
 Apply = Annotated[Path | None, typer.Option("--apply", metavar="FILE", help="Launch exactly this saved plan.")]
 MaxCost = Annotated[float | None, typer.Option("--max-cost", min=0, help="Refuse what may cost more USD than this.")]
 Prices = Annotated[str | None, typer.Option("--prices", metavar="FILE", help="Your own prices; see cxr cloud prices.")]
-Machine = Annotated[str, typer.Option("--machine", help="Machine type.")]
+Machine = Annotated[
+    str | None, typer.Option("--machine", help="Machine type [default: g2-standard-4; on Amazon ml.g4dn.xlarge].")
+]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="On Amazon: sagemaker (default), or ec2 for one machine that ends by itself."),
+]
+ModelType = Annotated[
+    str | None,
+    typer.Option(
+        "--model-type",
+        help="On Google: mobile-versatile (default), mobile-low-latency, mobile-high-accuracy or cloud.",
+    ),
+]
+BudgetNodeHours = Annotated[
+    float | None,
+    typer.Option("--budget-node-hours", help="On Google: the most that training may use: 1-100, cloud models 8-800."),
+]
+BudgetHours = Annotated[
+    float | None, typer.Option("--budget-hours", help="On Amazon: Autopilot is ended after this long.")
+]
 Gpus = Annotated[
     int | None, typer.Option("--gpus", min=0, help="GPUs of one machine [default: those the machine type has].")
 ]
@@ -40,7 +60,12 @@ Accelerator = Annotated[
     str | None, typer.Option("--accelerator", help="GPU type, where the machine type leaves a choice (n1-…).")
 ]
 Replicas = Annotated[int, typer.Option("--replicas", min=1, help="Machines that train together.")]
-Spot = Annotated[bool, typer.Option("--spot", help="Use spot capacity: cheaper, and can be taken back.")]
+Spot = Annotated[
+    bool | None,
+    typer.Option(
+        "--spot/--no-spot", help="Spot capacity: cheaper, and can be taken back [default: no; with --engine ec2 yes]."
+    ),
+]
 DiskGb = Annotated[int, typer.Option("--disk-gb", min=100, max=64000, help="Boot disk of each machine, GB.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs, if not the recipe's.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cxr.cloud.plan_files import SavedPlan
     from cxr.cloud.plans import JobKind, LaunchPlan
     from cxr.cloud.prices import PriceTable
+    from cxr.cloud.provider import LaunchOptions
     from cxr.manifests.manifest import Manifest
 
 
@@ -40,17 +41,15 @@ class Context:
 class Maker:
     """How one kind of job is planned and started.
 
-    `inputs` are the paths that the plan is made from. `plan(context, options, attempt)` makes the plan of `options`,
-    `restore(request, inputs)` gives back the options of a saved plan, `start(journal, plan, manifest, options)`
-    launches it.
+    `options(connection)` reads what was asked for, which may fail; `inputs` are the paths that the plan is made from;
+    `plan(context, options, attempt)` makes the plan of `options`. The cloud itself restores and launches.
     """
 
     kind: JobKind
-    options: Callable[[], Any]
+    options: Callable[[Connection], Any]
     inputs: Callable[[], Mapping[str, str]]
     plan: Callable[[Context, Any, int], LaunchPlan]
-    restore: Callable[[Mapping[str, Any], Mapping[str, str]], Any]
-    start: Callable[[Journal, LaunchPlan, Manifest, Any], Launch]
+    how: LaunchOptions
 
 
 def plan_and_launch(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, manifest: Path) -> None:
@@ -71,8 +70,9 @@ def _plan_only(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, 
     from cxr.cloud.plan_files import plan_document, write_plan
 
     settings = flags.settings()
-    context = _context(settings, resolve(settings), manifest)
-    plan = next_attempt(context.journal, maker.plan(context, maker.options(), 1), again=wishes.again)
+    connection = resolve(settings)
+    context = _context(settings, connection, manifest)
+    plan = next_attempt(context.journal, maker.plan(context, maker.options(connection), 1), again=wishes.again)
     _show(out, plan)
     _check_cost(plan, wishes.max_cost)
     inputs = {"manifest": str(manifest.resolve()), **maker.inputs()}
@@ -85,10 +85,11 @@ def _plan_only(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, 
 
 
 def _launch_now(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, manifest: Path) -> None:
-    from cxr.cloud.vertex.launches import latest_attempt
+    from cxr.cloud.attempts import latest_attempt
+    from cxr.cloud.connection import resolve
 
     settings = flags.settings()
-    options = maker.options()
+    options = maker.options(resolve(settings))
     context = _context(settings, open_connection(settings, out), manifest)
     first = maker.plan(context, options, 1)
     plan = latest_attempt(context.connection, context.journal, first, again=wishes.again)
@@ -104,7 +105,8 @@ def _apply(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, path
     if not manifest:
         raise InputError(f"{path} does not say which manifest it is of", hint="make the plan anew")
     context = _context(settings, open_connection(settings, out), Path(manifest))
-    options = maker.restore(saved.request, saved.inputs)
+    weights = saved.inputs.get("weights") or str(saved.request.get("weights", "none"))
+    options = context.connection.provider.restore(maker.kind, saved.request, weights)
     plan = maker.plan(context, options, saved.attempt)
     check_same(saved, plan)
     _launch(out, flags, wishes, maker, context, plan, options)
@@ -119,15 +121,17 @@ def _launch(
     if not (known and known.resource):
         check_launch(out, plan, context.manifest, manifest_path=context.manifest_path)
         out.confirm(f"Launch {plan.job_id}?", yes=wishes.yes)
-    _report(out, flags, maker.start(context.journal, plan, context.manifest, options), plan)
+    provider = context.connection.provider
+    _report(out, flags, provider.launch(context.journal, plan, context.manifest, options, maker.how), plan)
 
 
 def _context(settings: Settings, connection: Connection, manifest: Path) -> Context:
-    from cxr.cloud.prices import price_table
     from cxr.manifests.manifest_file import read_manifest
 
     override = Path(settings.prices) if settings.prices else None
-    return Context(connection, read_manifest(manifest), manifest, price_table(override), open_journal(settings))
+    return Context(
+        connection, read_manifest(manifest), manifest, connection.provider.price_table(override), open_journal(settings)
+    )
 
 
 def _settings_of(saved: SavedPlan, settings: Settings) -> Settings:

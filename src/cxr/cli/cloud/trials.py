@@ -14,7 +14,7 @@ from cxr.cli.out import Out
 from cxr.errors import UsageError
 
 if TYPE_CHECKING:
-    from cxr.cloud.vertex.tuning import Trial
+    from cxr.cloud.seen import Trial
 
 
 def trials(
@@ -28,9 +28,9 @@ def trials(
 
     Example: cxr cloud trials tune-1a2b3c --csv trials.csv
     """
+    from cxr.cloud.jobs import unanswered
     from cxr.cloud.plans import JobKind
-    from cxr.cloud.vertex.jobs import unanswered
-    from cxr.cloud.vertex.tuning import METRIC, read_trials
+    from cxr.cloud.trainer_job import METRIC
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(state_dir=state_dir)
@@ -40,7 +40,8 @@ def trials(
         raise UsageError(f"{found.id} is no tuning job", hint="cxr cloud jobs")
     if not found.resource:
         raise unanswered(found)
-    all_trials = read_trials(connection_of(found, settings, out), found)
+    connection = connection_of(found, settings, out)
+    all_trials = connection.provider.trials(connection, found)
     columns, rows = _table(all_trials, METRIC)
     if rows:
         out.table(columns, rows)

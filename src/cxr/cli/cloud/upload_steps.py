@@ -144,7 +144,7 @@ def _ask(out: Out, made: ManifestUpload, *, remove: bool, yes: bool) -> None:
     asked = []
     if made.make_bucket and made.destination.connection:
         where = made.destination.connection
-        asked.append(f"make the private bucket gs://{where.bucket} in {where.region}")
+        asked.append(f"make the private bucket {where.bucket_url} in {where.region}")
     if not made.nothing_to_send:
         asked.append(f"send {made.totals.to_send.files:,} images and the manifest to {made.destination.url}")
     if remove and made.totals.orphan.files:

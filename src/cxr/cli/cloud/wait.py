@@ -124,8 +124,7 @@ def _poll(
 
 
 def _looker(journal: Journal, places: dict[str, Connection]) -> Callable[[str], Job]:
-    from cxr.cloud.vertex.jobs import refresh
-    from cxr.cloud.vertex.logs import note_epoch
+    from cxr.cloud.jobs import note_epoch, refresh
 
     asked: dict[str, float] = {}
 
@@ -149,10 +148,10 @@ def _patient(line: JobLine) -> Callable[[float], None]:
 
 
 def _with_way_on(error: CxrError, again: str) -> CxrError:
-    from cxr.storage.google_errors import LOGIN_HINT
+    from cxr.storage.login_hints import LOGIN_HINTS
 
-    if isinstance(error, NotAllowed) and error.hint == LOGIN_HINT:
-        error.hint = f"log in again: {LOGIN_HINT}; then go on: {again}"
+    if isinstance(error, NotAllowed) and error.hint in LOGIN_HINTS:
+        error.hint = f"log in again: {error.hint}; then go on: {again}"
     elif error.hint is None or isinstance(error, NotAllowed):
         error.hint = f"{error.hint}; then go on: {again}" if error.hint else again
     return error
@@ -164,7 +163,7 @@ def _command(settings: Settings, command: str) -> str:
 
 
 def _unfinished(jobs: Sequence[Job], settings: Settings, out: Out) -> list[Job]:
-    from cxr.cloud.vertex.jobs import finding_command
+    from cxr.cloud.jobs import finding_command
 
     # A launch that died before the service answered has no name to ask by; it must not keep the others waiting.
     for one in jobs:

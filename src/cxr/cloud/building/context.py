@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cxr.cloud.vertex.container import DEFAULT_IMAGE
+from cxr.cloud.trainer_job import PUBLIC_IMAGE
 from cxr.cloud.wheel import WHEEL_NAME, build_wheel
 from cxr.errors import UsageError
 from cxr.files import write_bytes_atomically
@@ -35,10 +35,10 @@ ENTRYPOINT ["python3", "-m", "cxr.local_baseline.trainer"]
 """
 
 
-def build_context(base: str = DEFAULT_IMAGE) -> dict[str, bytes]:
+def build_context(base: str = PUBLIC_IMAGE) -> dict[str, bytes]:
     """The files of the context by name. Raises UsageError for what is no image's name."""
     if not _BASE.fullmatch(base):
-        raise UsageError(f"{base!r} is no image", hint=f"an image looks like {DEFAULT_IMAGE}")
+        raise UsageError(f"{base!r} is no image", hint=f"an image looks like {PUBLIC_IMAGE}")
     text = _TEXT.format(version=__version__, base=base, wheel=WHEEL_NAME)
     return {DOCKERFILE: text.encode(), WHEEL_NAME: build_wheel()}
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from cxr.cloud.building.plan import MACHINES, BuildPlan
 from cxr.cloud.building.records import WITHOUT_IMAGE, BuildRecord, BuildRecords
 from cxr.cloud.connection import Connection
-from cxr.cloud.preflight.clients import REQUEST_TIMEOUT_S, build_client
+from cxr.cloud.vertex.preflight.clients import REQUEST_TIMEOUT_S, build_client
 from cxr.errors import UsageError
 from cxr.locks import only_one
 from cxr.storage.buckets import create_private_bucket

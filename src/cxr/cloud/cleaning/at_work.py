@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cxr.cloud.cleaning.leftovers import JOB_SORTS, Leftover, Sort
-from cxr.cloud.cleaning.places import Places, Where, is_at, is_here, places_of, tail_of
+from cxr.cloud.cleaning.places import Places, Where, is_at, is_here, places_of, short_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.plans import JobKind, manifest_label
-from cxr.cloud.vertex.attaching import MANIFEST_LABEL, RUN_LABEL
-from cxr.cloud.vertex.job_kinds import SERVICES, Seen
+from cxr.cloud.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
 from cxr.errors import NotFound
-from cxr.storage.google_errors import google_errors
 
-ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
 #: How long a launch that got no answer counts as one that may still be made.
 LAUNCH_PATIENCE = timedelta(days=1)
 _NOUNS = "|".join((*JobKind, "image"))
@@ -114,12 +111,8 @@ def held_locks(journal: Journal) -> set[str]:
 
 
 def _on_service(connection: Connection, journal: Sequence[Job], places: Places) -> Iterator[Worker]:
-    for kind, service in SERVICES.items():
-        prefix = "PIPELINE_STATE_" if kind is JobKind.AUTOML else "JOB_STATE_"
-        ended = ENDED[:3] if kind is JobKind.AUTOML else ENDED
-        with google_errors(f"list the {kind} jobs"):
-            listed = service.list(connection, " AND ".join(f'state!="{prefix}{state}"' for state in ended))
-        yield from (_worker(connection, kind, seen, journal, places) for seen in listed if seen.state not in ENDED)
+    for kind, seen in connection.provider.unfinished_jobs(connection):
+        yield _worker(connection, kind, seen, journal, places)
 
 
 def _worker(connection: Connection, kind: JobKind, seen: Seen, journal: Sequence[Job], places: Places) -> Worker:
@@ -129,7 +122,7 @@ def _worker(connection: Connection, kind: JobKind, seen: Seen, journal: Sequence
     if not run and not manifest:
         ours = seen.output_url.startswith(f"{connection.base_url}/") or (known and is_at(known, connection))
         where = Where.HERE if ours else Where.ELSEWHERE
-    name = known.id if known else run or tail_of(seen.resource)
+    name = known.id if known else run or short_of(seen.resource)
     end = f"cxr cloud cancel {name}" if known or run else f"cxr cloud attach {seen.resource}, then cxr cloud cancel"
     return Worker(
         f"{name} is {seen.state}; end it first: {end}",
@@ -145,13 +138,11 @@ def _worker(connection: Connection, kind: JobKind, seen: Seen, journal: Sequence
 
 def _imports(connection: Connection, journal: Sequence[Job]) -> Iterator[Worker]:
     """Imports carry no labels: only the journal knows their names."""
-    service = SERVICES[JobKind.IMPORT]
     for job in journal:
         if job.kind is not JobKind.IMPORT or not job.resource or job.finished:
             continue
         try:
-            with google_errors(f"ask for {job.id}"):
-                seen = service.get(connection, job.resource)
+            seen = connection.provider.look(connection, job.kind, job.resource)
         except NotFound:
             continue
         if seen.state not in ENDED:
@@ -200,4 +191,4 @@ def _is_young(job: Job) -> bool:
 
 
 def _same(one: str, other: str) -> bool:
-    return bool(one) and tail_of(one) == tail_of(other)
+    return bool(one) and short_of(one) == short_of(other)

@@ -10,11 +10,8 @@ from cxr.cloud.cleaning.places import Places, Where, is_at, is_here, places_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.plans import JobKind
-from cxr.cloud.vertex.attaching import MANIFEST_LABEL, RUN_LABEL
-from cxr.cloud.vertex.job_kinds import SERVICES, Seen
-from cxr.storage.google_errors import google_errors
+from cxr.cloud.seen import MANIFEST_LABEL, RUN_LABEL, Seen
 
-LABELS = (RUN_LABEL, MANIFEST_LABEL)
 SORT_OF = {
     JobKind.AUTOML: Sort.AUTOML,
     JobKind.CUSTOM: Sort.CUSTOM,
@@ -95,19 +92,12 @@ class Hunt:
 def start_hunt(connection: Connection, journal: Journal, scope: Scope) -> Hunt:
     """List the jobs. Raises what the services' listings raise."""
     here = tuple(job for job in journal.jobs() if is_here(job, connection))
-    found = Found(connection, tuple(_jobs(connection)), here, places_of(connection, here))
+    found = Found(
+        connection, tuple(connection.provider.labelled_jobs(connection, SORT_OF)), here, places_of(connection, here)
+    )
     return Hunt(connection, found, replace(scope, runs=scope.runs | found.runs_with(scope.manifest)), scope.runs)
 
 
 def run_of(seen: Seen) -> str:
     """The run that a job of the service belongs to, "" for none."""
     return seen.labels.get(RUN_LABEL, "")
-
-
-def _jobs(connection: Connection) -> Iterable[tuple[JobKind, Seen]]:
-    for kind in SORT_OF:
-        listed: dict[str, Seen] = {}
-        for label in LABELS:
-            with google_errors(f"list the {kind} jobs"):
-                listed |= {seen.resource: seen for seen in SERVICES[kind].list(connection, f"labels.{label}:*")}
-        yield from ((kind, seen) for seen in listed.values())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cxr.cloud.cleaning.places import short_of
 from cxr.storage import ObjectInfo
 
 
@@ -31,7 +32,7 @@ JOB_SORTS = frozenset({Sort.AUTOML, Sort.TUNE, Sort.CUSTOM, Sort.BATCH})
 class Leftover:
     """One thing: a resource by its full name, or the objects of one folder.
 
-    `name` of a folder is its gs:// URL, `objects` are named relative to it, `partial` when it has more that stays.
+    `name` of a folder is its URL, `objects` are named relative to it, `partial` when it has more that stays.
     `run` and `manifest` are labels, "" when it has none. `kept` says why it stays, "" when it is to be deleted.
     `deployed` are the ids of what is deployed to an endpoint. `usd_per_month` is None when no table tells.
     """
@@ -52,7 +53,7 @@ class Leftover:
     @property
     def short_name(self) -> str:
         """The name for a table: without project and region."""
-        return self.name if self.sort is Sort.OBJECTS else "/".join(self.name.split("/")[4:])
+        return self.name if self.sort is Sort.OBJECTS else short_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)

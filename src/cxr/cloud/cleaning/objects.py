@@ -16,7 +16,6 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.storage_prices import storage_price
 from cxr.errors import InputError, NotFound
 from cxr.storage import ObjectInfo
-from cxr.storage.buckets import find_bucket
 from cxr.storage.retrying import RetryingStore
 
 #: Folders below the prefix that hold one folder for each run.
@@ -29,7 +28,7 @@ _MODEL_FILES = re.compile(r"(?:\d+/)?model/")
 def find_objects(hunt: Hunt, *, keep_models: bool, images: ImageChoice | None) -> Iterable[Leftover]:
     """The folders of the runs in scope, and what else of theirs is in the bucket. Nothing where there is no bucket."""
     connection, scope = hunt.connection, hunt.scope
-    bucket = find_bucket(connection.bucket, endpoint=connection.endpoint, project=connection.project)
+    bucket = connection.provider.find_bucket(connection)
     if bucket.location is None:
         return
     for (folder, run), listed in _run_folders(connection, scope).items():

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import PLACE_LABEL, place_label
-from cxr.cloud.vertex.attaching import RUN_LABEL
+from cxr.cloud.seen import RUN_LABEL
 
 
 class Where(Enum):
@@ -35,7 +35,7 @@ class Places:
         said, run = labels.get(PLACE_LABEL, ""), labels.get(RUN_LABEL, "")
         if said:
             return _where(said == self.label)
-        folder = re.fullmatch(rf"(gs://.+)/(?:jobs|predictions)/{re.escape(run)}(?:/.*)?", output_url) if run else None
+        folder = re.fullmatch(rf"(\w+://.+)/(?:jobs|predictions)/{re.escape(run)}(?:/.*)?", output_url) if run else None
         if folder:
             return _where(folder.group(1) == self.base_url)
         return _where(self.launched[run]) if run in self.launched else Where.UNKNOWN
@@ -57,9 +57,10 @@ def is_at(job: Job, connection: Connection) -> bool:
     return (job.bucket, job.prefix) == (connection.bucket, connection.prefix)
 
 
-def tail_of(resource: str) -> str:
-    """A resource name without the project, which the service writes as a number, and without a version."""
-    return "/".join(resource.partition("@")[0].split("/")[4:])
+def short_of(resource: str) -> str:
+    """A resource name for people: without project or account, region and version."""
+    name = resource.partition("@")[0]
+    return name.split(":", 5)[-1] if name.startswith("arn:") else "/".join(name.split("/")[4:])
 
 
 def _where(here: bool) -> Where:

@@ -8,31 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from cxr.cloud.cleaning.at_work import AtWork, read_at_work
 from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Sort
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import SUCCEEDED, Journal
 from cxr.cloud.plans import JobKind
-from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client, endpoint_client, model_client
-from cxr.cloud.vertex.job_kinds import SERVICES
-from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import CxrError, NotAllowed, NotFound, VersionConflict
 from cxr.storage import ObjectInfo
-from cxr.storage.google_errors import LOGIN_HINT, google_errors
+from cxr.storage.login_hints import LOGIN_HINTS
 
 #: Objects that are deleted at once.
 WIDTH = 16
 SLICE = 16 * WIDTH
 #: How long an answer to the question what is at work is taken to hold.
 FRESH_S = 60.0
-_KINDS = {
-    Sort.AUTOML: JobKind.AUTOML,
-    Sort.CUSTOM: JobKind.CUSTOM,
-    Sort.TUNE: JobKind.TUNE,
-    Sort.BATCH: JobKind.BATCH,
-}
 Progress = Callable[[int, int, str], None]
 
 
@@ -101,50 +91,16 @@ def _remove(connection: Connection, leftover: Leftover, on_slice: Callable[[int]
     if leftover.sort is Sort.OBJECTS:
         return _remove_objects(connection, leftover, on_slice)
     try:
-        _remove_resource(connection, leftover)
+        connection.provider.remove(connection, leftover)
     except NotFound:
         return Removal(leftover, gone_before=True)
     except NotAllowed as error:
-        if error.hint == LOGIN_HINT:
+        if error.hint in LOGIN_HINTS:
             raise
         return Removal(leftover, (error.message,))
     except CxrError as error:
         return Removal(leftover, (error.message,))
     return Removal(leftover)
-
-
-def _remove_resource(connection: Connection, leftover: Leftover) -> None:
-    what = f"delete {leftover.short_name}"
-    for deployed in leftover.deployed:
-        _undeploy(connection, leftover.name, deployed)
-    with google_errors(what):
-        operation = _deletion(connection, leftover)
-    wait_for_operation(operation, what)
-
-
-def _undeploy(connection: Connection, endpoint: str, deployed: str) -> None:
-    what = f"undeploy {deployed} from {endpoint.rsplit('/', 1)[-1]}"
-    client = endpoint_client(connection)
-    with google_errors(what):
-        there = {str(one.id) for one in client.get_endpoint(name=endpoint, timeout=REQUEST_TIMEOUT_S).deployed_models}
-        if deployed not in there:
-            return  # an earlier, interrupted clean-up has done it
-        request: dict[str, Any] = {"endpoint": endpoint, "deployed_model_id": deployed}
-        if others := sorted(there - {deployed}):
-            request["traffic_split"] = {others[0]: 100}  # what has traffic cannot be taken off
-        operation = client.undeploy_model(request=request, timeout=REQUEST_TIMEOUT_S)
-    wait_for_operation(operation, what)
-
-
-def _deletion(connection: Connection, leftover: Leftover) -> Any:
-    name = leftover.name
-    if leftover.sort is Sort.ENDPOINT:
-        return endpoint_client(connection).delete_endpoint(name=name, timeout=REQUEST_TIMEOUT_S)
-    if leftover.sort is Sort.MODEL:
-        return model_client(connection).delete_model(name=name, timeout=REQUEST_TIMEOUT_S)
-    if leftover.sort is Sort.DATASET:
-        return dataset_client(connection).delete_dataset(name=name, timeout=REQUEST_TIMEOUT_S)
-    return SERVICES[_KINDS[leftover.sort]].delete(connection, name)
 
 
 def _remove_objects(connection: Connection, leftover: Leftover, on_slice: Callable[[int], None]) -> Removal:
@@ -159,7 +115,7 @@ def _remove_objects(connection: Connection, leftover: Leftover, on_slice: Callab
             gone = store.stat(info.name) is None
             return ("", True) if gone else (f"{info.name}: {error.message}", False)
         except NotAllowed as error:
-            if error.hint == LOGIN_HINT:
+            if error.hint in LOGIN_HINTS:
                 raise
             return f"{info.name}: {error.message}", False
         except CxrError as error:

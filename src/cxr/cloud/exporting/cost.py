@@ -6,15 +6,13 @@ from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.vertex.run_times import RunTime, automl_run_time, custom_run_time
 
 
 def cost_of(connection: Connection, job: Job) -> dict[str, Any]:
     """USD: worst case and expectation as planned, `actual_usd` as run time (or node hours) times list price, which is a
     bound for spot capacity (`actual_is_at_most`). None where it is not known; 0 where nothing is billed (the emulator),
     with the hours all the same."""
-    run = _run_time(connection, job)
+    run = connection.provider.run_time(connection, job)
     price = job.usd_per_hour
     actual = run.hours * price if run.hours is not None and price else None
     return {
@@ -28,9 +26,3 @@ def cost_of(connection: Connection, job: Job) -> dict[str, Any]:
         "usd_per_hour": price or None,
         "billed": connection.billed,
     }
-
-
-def _run_time(connection: Connection, job: Job) -> RunTime:
-    if job.kind is JobKind.AUTOML:
-        return automl_run_time(connection, job)
-    return custom_run_time(connection, job)

@@ -13,7 +13,6 @@ from cxr.cloud.exporting.automl import job_provenance
 from cxr.cloud.exporting.cost import cost_of
 from cxr.cloud.exporting.verification import Verification, verify_bundle
 from cxr.cloud.journal import Job
-from cxr.cloud.vertex.outputs import model_output
 from cxr.errors import Fault, InputError, RulerMismatch
 from cxr.storage.transfer.download import download_all
 
@@ -35,7 +34,7 @@ def trained_bundle(
     Raises Fault when there is nothing, RulerMismatch when it was trained on another manifest, CheckFailed when it
     cannot be scored.
     """
-    output = model_output(connection, job)
+    output = connection.provider.model_output(connection, job)
     if not download_all(connection.open(output.url), folder, on_progress=on_progress):
         raise Fault(f"{job.id} succeeded but wrote nothing to {output.url}")
     try:

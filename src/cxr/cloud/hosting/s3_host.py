@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
 from cxr.errors import Fault, InputError, NotAllowed, NotFound, VersionConflict
+from cxr.storage.aws_session import AwsPlace
 from cxr.storage.s3 import s3_client
 from cxr.storage.s3_errors import s3_errors
 from cxr.storage.s3_objects import etag_of, precondition
@@ -38,10 +39,10 @@ Result = TypeVar("Result")
 class S3Host:
     """One bucket."""
 
-    def __init__(self, bucket: str, *, endpoint: str | None = None, haul: Haul | None = None) -> None:
+    def __init__(self, bucket: str, *, place: AwsPlace | None = None, haul: Haul | None = None) -> None:
         self._name = bucket
         self._haul = haul or Haul()
-        self._client = s3_client(workers=1, endpoint=endpoint, limits=self._haul.limits)
+        self._client = s3_client(workers=1, place=place or AwsPlace(), limits=self._haul.limits)
         self._region = FIRST_REGION
 
     @property

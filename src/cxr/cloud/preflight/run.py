@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.preflight.checks import buckets, data, hardware, project
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.cloud.preflight.refusals import finding_of
 from cxr.cloud.preflight.subject import TRAININGS, Purpose, Subject
 from cxr.cloud.preflight.survey import Survey
 from cxr.errors import CxrError, Interrupted
@@ -18,42 +16,25 @@ from cxr.storage.transfer.haul import Haul, HaulOptions
 #: For how long a service that does not answer is asked again: a check is soon repeated.
 PATIENCE_S: Final = 3.0
 
-_EVERY = frozenset(Purpose)
-_WITH_JOBS = TRAININGS | {Purpose.ANY}
-_ON_MACHINES = frozenset({Purpose.CUSTOM, Purpose.TUNE})
+EVERY = frozenset(Purpose)
+WITH_JOBS = TRAININGS | {Purpose.ANY}
+ON_MACHINES = frozenset({Purpose.CUSTOM, Purpose.TUNE})
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: what it is made for, what must have gone well before, and how it is made.
+    """One check: what it is made for, what must have gone well before, and how it is made, given the cloud's survey.
 
     What an `essential` check cannot find out is an error, what another cannot is a warning. A launch repeats what is
     not `quick` by itself.
     """
 
     id: str
-    made: Callable[[Survey], Iterator[Finding]]
-    purposes: frozenset[Purpose] = _EVERY
+    made: Callable[[Any], Iterator[Finding]]
+    purposes: frozenset[Purpose] = EVERY
     needs: tuple[str, ...] = ()
     essential: bool = False
     quick: bool = True
-
-
-CHECKS: Final = (
-    Check("credentials", project.credentials, essential=True),
-    Check("project", project.exists, _EVERY - {Purpose.UPLOAD}, ("credentials",), essential=True),
-    Check("apis", project.apis, _EVERY - {Purpose.UPLOAD}, ("credentials",)),
-    Check("region", hardware.region, _WITH_JOBS),
-    Check("bucket", buckets.exists, _EVERY, ("credentials",), essential=True),
-    Check("bucket-private", buckets.is_private, _EVERY - {Purpose.UPLOAD}, ("bucket",)),
-    Check("agents", buckets.agents, _WITH_JOBS, ("project", "bucket")),
-    Check("images", data.images, _WITH_JOBS, ("bucket",), essential=True, quick=False),
-    Check("data", data.rules, _WITH_JOBS, quick=False),
-    Check("budget", hardware.budget, frozenset({Purpose.AUTOML}), essential=True, quick=False),
-    Check("machine", hardware.machine, _ON_MACHINES, essential=True, quick=False),
-    Check("price", hardware.price, TRAININGS, ("budget", "machine"), essential=True, quick=False),
-    Check("quota", hardware.quota, _ON_MACHINES, ("credentials", "machine")),
-)
 
 
 def preflight(
@@ -66,8 +47,9 @@ def preflight(
 ) -> list[Finding]:
     """Make the checks of a purpose, `quick` only those that the command itself does not repeat. A service that refuses
     or does not answer is a finding, too; only Interrupted is raised. `on_check` is told (done, of, which)."""
-    survey = Survey(connection, subject, haul or Haul(HaulOptions(retry_s=PATIENCE_S)))
-    wanted = [check for check in CHECKS if subject.purpose in check.purposes and (check.quick or not quick)]
+    provider = connection.provider
+    survey = provider.survey(connection, subject, haul or Haul(HaulOptions(retry_s=PATIENCE_S)))
+    wanted = [check for check in provider.checks() if subject.purpose in check.purposes and (check.quick or not quick)]
     findings: list[Finding] = []
     failed: set[str] = set()
     for number, check in enumerate(wanted):
@@ -90,5 +72,6 @@ def _made(check: Check, survey: Survey, failed: set[str]) -> list[Finding]:
     except Interrupted:
         raise
     except CxrError as error:
-        found.append(finding_of(check.id, error, survey.connection.project, essential=check.essential))
+        where = survey.connection
+        found.append(where.provider.finding_of(check.id, error, where, essential=check.essential))
     return found

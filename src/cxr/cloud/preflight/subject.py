@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from cxr.cloud.offers import Hardware, choose_hardware
 from cxr.cloud.plans import JobKind
 from cxr.cloud.prices import PriceTable
+from cxr.cloud.provider import AutoMLWishes, HardwareWishes
 from cxr.manifests.manifest import Manifest
 
 
@@ -35,41 +35,19 @@ TRAININGS = frozenset({Purpose.AUTOML, Purpose.CUSTOM, Purpose.TUNE})
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A purpose with its wishes as given: nothing has been checked yet. `replicas` and `timeout_hours` are those of the
+    """A purpose with its wishes as given: nothing has been checked yet. `hardware` and `timeout_hours` are those of the
     job, of a tuning job those of one trial; `manifest_path` and `state_dir` are for hints."""
 
     purpose: Purpose
     manifest: Manifest | None = None
     manifest_path: str = "manifest.csv"
-    model_type: str = "mobile-versatile"
-    budget_node_hours: float = 1.0
-    machine: str = "g2-standard-4"
-    gpus: int | None = None
-    accelerator: str | None = None
-    replicas: int = 1
-    spot: bool = False
-    disk_gb: int = 100
+    automl: AutoMLWishes = field(default_factory=AutoMLWishes)
+    hardware: HardwareWishes = field(default_factory=HardwareWishes)
     timeout_hours: float = 2.0
     trials: int = 1
     parallel: int = 1
     prices: PriceTable | None = None
     state_dir: Path | None = None
-
-    def hardware(self) -> Hardware:
-        """The machines of the job, or of one trial. Raises UsageError when there are no such machines."""
-        return choose_hardware(
-            self.machine,
-            gpus=self.gpus,
-            accelerator=self.accelerator,
-            replicas=self.replicas,
-            spot=self.spot,
-            disk_gb=self.disk_gb,
-        )
-
-    @property
-    def worst_hours(self) -> float:
-        """Hours that are paid for at most: node hours, or those of all trials."""
-        return self.budget_node_hours if self.purpose is Purpose.AUTOML else self.trials * self.timeout_hours
 
 
 class Planned(Protocol):
@@ -85,20 +63,32 @@ def subject_of(plan: Planned, manifest: Manifest | None) -> Subject | None:
     """What a launch's plan asks for; None for a plan of something that trains nothing."""
     request = plan.request
     if plan.kind is JobKind.AUTOML:
-        hours = float(request["budget_milli_node_hours"]) / 1000
-        return Subject(Purpose.AUTOML, manifest, model_type=str(request["model_type"]), budget_node_hours=hours)
+        return Subject(Purpose.AUTOML, manifest, automl=_automl_of(request))
     if plan.kind not in {JobKind.CUSTOM, JobKind.TUNE}:
         return None
-    return Subject(
-        Purpose(plan.kind),
-        manifest,
+    wishes = HardwareWishes(
         machine=str(request["machine"]),
         gpus=int(request["gpus"]),
         accelerator=request["accelerator"],
         replicas=int(request["replicas"]),
         spot=bool(request["spot"]),
         disk_gb=int(request["disk_gb"]),
+        engine=request.get("engine"),
+    )
+    return Subject(
+        Purpose(plan.kind),
+        manifest,
+        hardware=wishes,
         timeout_hours=float(request["timeout_hours"]),
         trials=int(request.get("trials", 1)),
         parallel=int(request.get("parallel", 1)),
+    )
+
+
+def _automl_of(request: Mapping[str, Any]) -> AutoMLWishes:
+    milli = request.get("budget_milli_node_hours")
+    return AutoMLWishes(
+        model_type=request.get("model_type"),
+        budget_node_hours=None if milli is None else float(milli) / 1000,
+        budget_hours=request.get("budget_hours"),
     )

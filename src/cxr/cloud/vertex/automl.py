@@ -12,6 +12,7 @@ from cxr.cloud.launching import Submitted
 from cxr.cloud.offers import AUTOML_REGIONS, AutoMLOffer, automl_offer
 from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
 from cxr.cloud.prices import PriceTable, price_table
+from cxr.cloud.provider import AutoMLWishes
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
 from cxr.cloud.vertex.datasets import check_labels, dataset_display_name
 from cxr.cloud.vertex.found import find_launched
@@ -47,6 +48,19 @@ class AutoMLOptions:
                 hint=f"--budget-node-hours {low:g}",
             )
         return {"model_type": self.model_type, "budget_milli_node_hours": budget, "early_stopping": True}
+
+
+def automl_options(wishes: AutoMLWishes) -> AutoMLOptions:
+    """The options of what was asked for on the command line. Raises UsageError for wishes that are Amazon's."""
+    if wishes.budget_hours is not None:
+        raise UsageError(
+            "Google's AutoML is given a model type and node hours", hint="--model-type TYPE --budget-node-hours HOURS"
+        )
+    usual = AutoMLOptions()
+    return AutoMLOptions(
+        usual.model_type if wishes.model_type is None else wishes.model_type,
+        usual.budget_node_hours if wishes.budget_node_hours is None else wishes.budget_node_hours,
+    )
 
 
 def automl_options_from(request: Any) -> AutoMLOptions:

@@ -13,8 +13,8 @@ from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
 from cxr.cloud.prediction_prices import BATCH_NODE_HOUR, WORST_FACTOR, batch_estimate
 from cxr.cloud.prices import HourlyPrice
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
+from cxr.cloud.uploading import missing_objects
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
-from cxr.cloud.vertex.datasets import missing_objects
 from cxr.cloud.vertex.found import find_launched
 from cxr.errors import CheckFailed, Fault, InputError
 from cxr.manifests.manifest import Manifest

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from cxr.cloud import trainer_plans
 from cxr.cloud.connection import Connection
-from cxr.cloud.estimates import Expectation, Work, expected_run
+from cxr.cloud.estimates import Expectation
 from cxr.cloud.launching import Submitted
-from cxr.cloud.offers import Hardware
-from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prices import HourlyPrice, PriceTable, price_table
+from cxr.cloud.plans import LaunchPlan
+from cxr.cloud.prices import PriceTable
+from cxr.cloud.trainer_job import CustomOptions
+from cxr.cloud.trainer_plans import TrainerRules
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
-from cxr.cloud.vertex.container import (
-    CustomOptions,
-    check_timeout,
-    check_trainable,
-    job_spec,
-    send_inputs,
-)
+from cxr.cloud.vertex.container import job_spec, send_inputs
 from cxr.cloud.vertex.found import find_launched
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google_errors import google_errors
+
+#: Scheduling (restarts), CustomJobSpec (timeout: 7 days) and HyperparameterTuningJob (trials) of the service.
+RULES = TrainerRules(
+    maximum_timeout_hours=168.0,
+    maximum_trials=1000,
+    maximum_parallel=100,
+    job="custom job",
+    tuning_job="tuning job",
+    spot="spot capacity can be taken back: the job then starts again, up to six times, from its last checkpoint",
+)
 
 
 def plan_custom(
@@ -34,42 +40,10 @@ def plan_custom(
     epochs: int | None = None,
     attempt: int = 1,
 ) -> LaunchPlan:
-    """The plan of one GPU job. Nothing is asked of the service.
-
-    `expectation` is what earlier jobs have shown; without one it is assumed, for `epochs` passes when the options name
-    none. Raises UsageError for hardware whose price is unknown or a timeout out of range, InputError for a weights file
-    that is not there or an empty split.
-    """
-    check_timeout(options.timeout_hours)
-    check_trainable(manifest)
-    price = (prices or price_table()).hardware(options.hardware)
-    expected = expectation or expected_run(options.hardware, work_of(manifest, options.epochs or epochs))
-    return LaunchPlan(
-        kind=JobKind.CUSTOM,
-        connection=connection,
-        manifest_hash=manifest.hash,
-        request=options.request(),
-        cost=cost_of(price, worst_hours=options.timeout_hours, expected_hours=expected.hours, basis=expected.basis),
-        shown=tuple(options.shown()),
-        makes=(("custom job", "{job}"), ("folder", f"{connection.base_url}/jobs/{{job}}")),
-        leaves_behind=(f"the trainer, checkpoints, logs and the model under {connection.base_url}/jobs/{{job}}",),
-        attempt=attempt,
-        notes=tuple(hardware_notes(connection, options.hardware, price)),
+    """As `trainer_plans.plan_custom`, by Vertex AI's rules."""
+    return trainer_plans.plan_custom(
+        connection, manifest, options, RULES, prices=prices, expectation=expectation, epochs=epochs, attempt=attempt
     )
-
-
-def work_of(manifest: Manifest, epochs: int | None) -> Work:
-    """What a training on this manifest has to do."""
-    return Work(len(manifest.split("train")), len(manifest.frame), epochs)
-
-
-def hardware_notes(connection: Connection, hardware: Hardware, price: HourlyPrice) -> Iterator[str]:
-    """What a reader of a plan must know beside the price."""
-    if hardware.spot:
-        yield "spot capacity can be taken back: the job then starts again, up to six times, from its last checkpoint"
-    region = price.at_most.region
-    if region not in {None, connection.region}:
-        yield f"the price is that of {region}; {connection.region} may cost more"
 
 
 def submit_custom(

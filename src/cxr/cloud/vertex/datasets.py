@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Journal
 from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
-from cxr.cloud.uploading import check_location
+from cxr.cloud.uploading import check_uploaded
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.imports import import_id, run_import
 from cxr.cloud.vertex.operations import wait_for_operation
-from cxr.errors import CheckFailed, InputError
+from cxr.errors import CheckFailed
 from cxr.locks import only_one
 from cxr.manifests.import_files import import_rows
 from cxr.manifests.manifest import Manifest
-from cxr.storage.buckets import find_bucket
 from cxr.storage.google_errors import google_errors
 
 METADATA_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
@@ -62,33 +61,9 @@ def expected_items(manifest: Manifest) -> int:
     return int(used["sha256"].nunique())
 
 
-def missing_objects(connection: Connection, manifest: Manifest) -> list[str]:
-    """Paths of the manifest whose object is not in the bucket with the right size and checksum (one listing)."""
-    bucket = find_bucket(connection.bucket, endpoint=connection.endpoint, project=connection.project)
-    check_location(connection, bucket)
-    stored = {info.name: info for info in connection.store("images").list()} if bucket.location else {}
-    used = manifest.frame[manifest.frame["split"] != ""]
-    return [
-        path
-        for path, size, crc32c in zip(used["path"], used["size"], used["crc32c"], strict=True)
-        if path not in stored or stored[path].size != size or stored[path].crc32c != crc32c
-    ]
-
-
 def check_labels(connection: Connection, manifest: Manifest) -> None:
     """Raises InputError, naming a legal spelling, for a label that the service refuses; nothing is asked of it."""
     import_rows(manifest, connection.images_url)
-
-
-def check_uploaded(connection: Connection, manifest: Manifest) -> None:
-    """Raises InputError when an image of the manifest is not in the bucket as it was scanned, UsageError when the
-    bucket is not in the jobs' region."""
-    missing = missing_objects(connection, manifest)
-    if missing:
-        raise InputError(
-            f"{len(missing)} images of the manifest are not at {connection.images_url}, the first is {missing[0]}",
-            hint="send them first: cxr cloud upload",
-        )
 
 
 def dataset_display_name(manifest: Manifest) -> str:

@@ -1,10 +1,14 @@
-"""A plan's job on the service, found by its label: what was launched from another folder, or before a crash."""
+"""Jobs on the service, found by their labels: what was launched from another folder, or before a crash."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from cxr.cloud.connection import Connection
 from cxr.cloud.journal import SUCCEEDED, WITHOUT_RESULT
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.vertex.job_kinds import SERVICES, Seen
+from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.vertex.job_kinds import SERVICES
 from cxr.storage.google_errors import google_errors
 
 
@@ -19,3 +23,23 @@ def _rank(seen: Seen) -> int:
     if seen.state in WITHOUT_RESULT:
         return 2
     return 1 if seen.state == SUCCEEDED else 0
+
+
+def labelled_jobs(connection: Connection, kinds: Iterable[JobKind]) -> Iterator[tuple[JobKind, Seen]]:
+    """All jobs of these kinds that carry one of cxr's labels."""
+    for kind in kinds:
+        listed: dict[str, Seen] = {}
+        for label in (RUN_LABEL, MANIFEST_LABEL):
+            with google_errors(f"list the {kind} jobs"):
+                listed |= {seen.resource: seen for seen in SERVICES[kind].list(connection, f"labels.{label}:*")}
+        yield from ((kind, seen) for seen in listed.values())
+
+
+def unfinished_jobs(connection: Connection) -> Iterator[tuple[JobKind, Seen]]:
+    """All jobs of the project and region that have not ended; imports carry no state and are not among them."""
+    for kind, service in SERVICES.items():
+        prefix = "PIPELINE_STATE_" if kind is JobKind.AUTOML else "JOB_STATE_"
+        ended = ENDED[:3] if kind is JobKind.AUTOML else ENDED
+        with google_errors(f"list the {kind} jobs"):
+            listed = service.list(connection, " AND ".join(f'state!="{prefix}{state}"' for state in ended))
+        yield from ((kind, seen) for seen in listed if seen.state not in ENDED)

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.plans import JobKind
+from cxr.cloud.seen import Seen
 from cxr.cloud.vertex import job_facts
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client, job_client, pipeline_client
 
 #: google.rpc.Code of an operation that somebody ended.
 _CANCELLED_CODE = 1
 _PAGE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the service says of one job now. `state` is without its prefix, times are ISO in UTC (seconds);
-    `error_code` is the google.rpc code's name, `details` what was asked for, as far as the service tells it."""
-
-    resource: str
-    state: str
-    error: str = ""
-    error_code: str = ""
-    created: str = ""
-    started: str = ""
-    ended: str = ""
-    display_name: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    model: str = ""
-    output_url: str = ""
-    dataset: str = ""
-    progress: Mapping[str, Any] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class JobService(Protocol):

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job, Journal
+from cxr.cloud.jobs import unanswered
+from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
+from cxr.cloud.seen import LOGS_SINCE, LogLine
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
-from cxr.cloud.vertex.jobs import unanswered
 from cxr.errors import UsageError, missing_package
 from cxr.storage.google_credentials import local_credentials
 from cxr.storage.google_errors import polling_errors
 
-#: Without a time in the filter the client adds one itself: the last 24 hours.
-LOGS_SINCE = "2020-01-01T00:00:00Z"
 #: Where the service says which trial of a tuning job wrote an entry.
 TRIAL_LABEL = "ml.googleapis.com/trial_id"
 _PAGE = 1000
 #: What the trainer writes after each epoch (EpochResult.line, training/epochs.py), and what Keras writes.
 _EPOCH = re.compile(r"\bepoch (\d+)/(\d+)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line: ISO time, text, which trial of a tuning job wrote it ("" for others), the service's id of the entry,
-    and whether it went to stderr."""
-
-    at: str
-    text: str
-    trial: str = ""
-    entry: str = ""
-    is_error: bool = False
 
 
 def log_lines(connection: Connection, job: Job, *, since: str = LOGS_SINCE, trial: str = "") -> Iterator[LogLine]:
@@ -76,11 +62,6 @@ def last_epoch(connection: Connection, job: Job) -> dict[str, Any]:
             return {"epoch": int(found.group(1)), "epochs": int(found.group(2)), "measured_at": line.at}
         break
     return {}
-
-
-def note_epoch(connection: Connection, journal: Journal, job: Job) -> Job:
-    """The job with the epoch that its log tells of, in the journal too; as it was when the log tells none."""
-    return journal.update(job, progress={**job.progress, **last_epoch(connection, job)})
 
 
 def check_has_logs(job: Job) -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
+from cxr.cloud.seen import ModelOutput
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.errors import Fault, JobFailed
 from cxr.storage.google_errors import google_errors
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOutput:
-    """`url` of the folder with the model; of a tuning job `trial` says which trial that is and how good it was."""
-
-    url: str
-    trial: Mapping[str, Any] = field(default_factory=dict)
 
 
 def model_output(connection: Connection, job: Job) -> ModelOutput:

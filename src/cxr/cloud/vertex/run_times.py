@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
+from cxr.cloud.seen import NODE_HOURS, TRIAL_HOURS, WALL_HOURS, RunTime
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client, pipeline_client
 from cxr.errors import NotFound
 from cxr.storage.google_errors import google_errors
-
-NODE_HOURS, WALL_HOURS, TRIAL_HOURS = "node hours", "hours of run time", "hours of trials"
-
-
-@dataclass(frozen=True, slots=True)
-class RunTime:
-    """Hours (None when the service does not say, or has forgotten the job), and what kind of hours."""
-
-    hours: float | None
-    unit: str
 
 
 def automl_run_time(connection: Connection, job: Job) -> RunTime:

@@ -2,82 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from cxr.cloud import trainer_plans
 from cxr.cloud.connection import Connection
-from cxr.cloud.estimates import expected_run
 from cxr.cloud.journal import Job
 from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prices import PriceTable, price_table
+from cxr.cloud.offers import choose_hardware
+from cxr.cloud.plans import LaunchPlan
+from cxr.cloud.prices import PriceTable
+from cxr.cloud.seen import Trial
+from cxr.cloud.trainer_job import METRIC, SpaceParameter, TuneOptions, job_output_url, options_from
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
-from cxr.cloud.vertex.container import (
-    CustomOptions,
-    check_timeout,
-    check_trainable,
-    job_output_url,
-    job_spec,
-    options_from,
-    send_inputs,
-)
-from cxr.cloud.vertex.custom import hardware_notes, work_of
+from cxr.cloud.vertex.container import job_spec, send_inputs
+from cxr.cloud.vertex.custom import RULES
 from cxr.cloud.vertex.found import find_launched
 from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google_errors import google_errors
-
-#: What the trainer reports after each epoch, and what the service makes as large as it can.
-METRIC = "val_auc"
-#: The service's limits (HyperparameterTuningJob).
-MAXIMUM_TRIALS, MAXIMUM_PARALLEL_TRIALS = 1000, 100
-
-#: A parameter of the search space as plain data: id, kind (double, integer, discrete, categorical), low and high
-#: or values, scale (linear, log).
-SpaceParameter = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class TuneOptions:
-    """What each trial runs, over which space, and how many trials. The timeout of `trial` is that of one trial."""
-
-    trial: CustomOptions
-    space: tuple[SpaceParameter, ...]
-    trials: int = 10
-    parallel: int = 2
-
-    def request(self) -> dict[str, Any]:
-        """What decides the job, for a plan. Raises UsageError for counts that the service does not take."""
-        if not 1 <= self.trials <= MAXIMUM_TRIALS:
-            raise UsageError(f"{self.trials} trials are not between 1 and {MAXIMUM_TRIALS:,}")
-        if not 1 <= self.parallel <= min(self.trials, MAXIMUM_PARALLEL_TRIALS):
-            raise UsageError(
-                f"{self.parallel} trials at once are not between 1 and {min(self.trials, MAXIMUM_PARALLEL_TRIALS)}",
-                hint=f"--parallel {min(2, self.trials)}",
-            )
-        if not self.space:
-            raise UsageError("the search space has no parameter")
-        return {
-            **self.trial.request(),
-            "metric": METRIC,
-            "trials": self.trials,
-            "parallel": self.parallel,
-            "space": [dict(parameter) for parameter in self.space],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One trial as the service tells it; `value` is its final measurement, None when it reported none."""
-
-    id: str
-    state: str
-    value: float | None
-    parameters: Mapping[str, float | str]
-    steps: int
-    started: str
-    ended: str
 
 
 def tune_options_from(request: Any, weights: str) -> TuneOptions:
@@ -88,7 +31,7 @@ def tune_options_from(request: Any, weights: str) -> TuneOptions:
         trials, parallel = int(request["trials"]), int(request["parallel"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
-    return TuneOptions(options_from(request, weights), space, trials, parallel)
+    return TuneOptions(options_from(request, weights, choose_hardware), space, trials, parallel)
 
 
 def plan_tune(
@@ -100,36 +43,8 @@ def plan_tune(
     epochs: int | None = None,
     attempt: int = 1,
 ) -> LaunchPlan:
-    """The plan of one tuning job; its worst case is every trial running into its timeout. Nothing is asked of the
-    service. Raises what `plan_custom` raises, and UsageError for impossible numbers of trials."""
-    trial = options.trial
-    check_timeout(trial.timeout_hours)
-    check_trainable(manifest)
-    price = (prices or price_table()).hardware(trial.hardware)
-    expected = expected_run(trial.hardware, work_of(manifest, trial.epochs or epochs))
-    one = min(expected.hours, trial.timeout_hours)
-    return LaunchPlan(
-        kind=JobKind.TUNE,
-        connection=connection,
-        manifest_hash=manifest.hash,
-        request=options.request(),
-        cost=cost_of(
-            price,
-            worst_hours=options.trials * trial.timeout_hours,
-            expected_hours=options.trials * one,
-            basis=f"{options.trials} trials of {one:.2g} h, {expected.basis}",
-        ),
-        shown=(
-            *trial.shown(),
-            ("trials", f"{options.trials}, {options.parallel} at once, each at most {trial.timeout_hours:g} h"),
-            ("maximises", METRIC),
-            *((f"searches {space['id']}", _range(space)) for space in options.space),
-        ),
-        makes=(("tuning job", "{job}"), ("folder", f"{connection.base_url}/jobs/{{job}}")),
-        leaves_behind=(f"the trainer, logs and each trial's model under {connection.base_url}/jobs/{{job}}",),
-        attempt=attempt,
-        notes=tuple(hardware_notes(connection, trial.hardware, price)),
-    )
+    """As `trainer_plans.plan_tune`, by Vertex AI's rules."""
+    return trainer_plans.plan_tune(connection, manifest, options, RULES, prices=prices, epochs=epochs, attempt=attempt)
 
 
 def submit_tune(
@@ -205,13 +120,6 @@ def _parameter(parameter: SpaceParameter) -> dict[str, Any]:
     number = float if kind == "double" else int
     bounds = {"min_value": number(parameter["low"]), "max_value": number(parameter["high"])}
     return {**spec, "scale_type": scale, f"{kind}_value_spec": bounds}
-
-
-def _range(parameter: SpaceParameter) -> str:
-    if parameter.get("values"):
-        return f"one of {', '.join(str(value) for value in parameter['values'])}"
-    scale = ", logarithmic" if parameter.get("scale") == "log" else ""
-    return f"{parameter['low']:g} to {parameter['high']:g}{scale}"
 
 
 def _trial(trial: Any) -> Trial:

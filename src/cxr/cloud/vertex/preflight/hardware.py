@@ -7,13 +7,11 @@ from typing import Final
 
 from cxr.cloud.offers import AUTOML_REGIONS, ModelType
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.cloud.preflight.refusals import finding_of
-from cxr.cloud.preflight.subject import Purpose
-from cxr.cloud.preflight.survey import VERTEX, Survey
-from cxr.cloud.prices import price_table
-from cxr.cloud.vertex.automl import AutoMLOptions
-from cxr.cloud.vertex.container import check_timeout
-from cxr.cloud.vertex.tuning import MAXIMUM_PARALLEL_TRIALS, MAXIMUM_TRIALS
+from cxr.cloud.preflight.subject import Purpose, Subject
+from cxr.cloud.vertex.automl import automl_options
+from cxr.cloud.vertex.custom import RULES
+from cxr.cloud.vertex.preflight.refusals import finding_of
+from cxr.cloud.vertex.preflight.survey import VERTEX, ProjectSurvey
 from cxr.errors import NotAllowed, NotFound, UsageError
 
 #: Accelerator of a machine -> as it is called in the ids of Vertex AI's quotas, which end up in its own errors.
@@ -28,7 +26,7 @@ QUOTA_NAMES: Final[Mapping[str, str]] = {
 }
 
 
-def region(survey: Survey) -> Iterator[Finding]:
+def region(survey: ProjectSurvey) -> Iterator[Finding]:
     """AutoML image is offered in the region."""
     here, purpose = survey.connection.region, survey.subject.purpose
     if here in AUTOML_REGIONS or purpose in {Purpose.CUSTOM, Purpose.TUNE}:
@@ -40,39 +38,40 @@ def region(survey: Survey) -> Iterator[Finding]:
     )
 
 
-def budget(survey: Survey) -> Iterator[Finding]:
+def budget(survey: ProjectSurvey) -> Iterator[Finding]:
     """The budget is within the model type's range."""
-    options = AutoMLOptions(survey.subject.model_type, survey.subject.budget_node_hours)
+    options = automl_options(survey.subject.automl)
     options.request()
     yield Finding(Level.OK, "budget", f"{options.budget_node_hours:g} node hours for {options.model_type}")
 
 
-def machine(survey: Survey) -> Iterator[Finding]:
+def machine(survey: ProjectSurvey) -> Iterator[Finding]:
     """The machine type is known, the accelerators go with it, and so many trials can be asked for."""
     subject = survey.subject
-    words = subject.hardware().words
+    words = survey.hardware.words
     if subject.purpose is Purpose.TUNE:
-        most = min(subject.trials, MAXIMUM_PARALLEL_TRIALS)
-        if not 1 <= subject.parallel <= most or subject.trials > MAXIMUM_TRIALS:
+        most = min(subject.trials, RULES.maximum_parallel)
+        if not 1 <= subject.parallel <= most or subject.trials > RULES.maximum_trials:
             raise UsageError(
-                f"{subject.parallel} of {subject.trials} trials at once: at most {MAXIMUM_TRIALS:,} trials, "
-                f"{MAXIMUM_PARALLEL_TRIALS} at once, and not more than there are",
+                f"{subject.parallel} of {subject.trials} trials at once: at most {RULES.maximum_trials:,} trials, "
+                f"{RULES.maximum_parallel} at once, and not more than there are",
                 hint="--trials and --parallel",
             )
         words += f"; {subject.trials} trials, {subject.parallel} at once"
     yield Finding(Level.OK, "machine", words)
 
 
-def price(survey: Survey) -> Iterator[Finding]:
+def price(survey: ProjectSurvey) -> Iterator[Finding]:
     """What it costs at most is known."""
     subject = survey.subject
-    table = subject.prices or price_table()
+    table = survey.prices
     if subject.purpose is Purpose.AUTOML:
-        hourly = table.automl(ModelType(subject.model_type))
+        hourly = table.automl(ModelType(automl_options(subject.automl).model_type))
     else:
-        check_timeout(subject.timeout_hours)
-        hourly = table.hardware(subject.hardware())
-    most, hours, here = hourly.at_most, subject.worst_hours, survey.connection.region
+        RULES.check_timeout(subject.timeout_hours)
+        hourly = table.hardware(survey.hardware)
+    most, here = hourly.at_most, survey.connection.region
+    hours = _worst_hours(subject)
     rate = f"{most.usd_per_hour:.4g} USD an hour, read {most.read_on}"
     words = f"{rate}; at most {most.usd_per_hour * hours:,.2f} USD for {hours:g} h"
     if most.region in {None, here}:
@@ -82,9 +81,16 @@ def price(survey: Survey) -> Iterator[Finding]:
     yield Finding(Level.WARNING, "price", f"{words}: that is the price of {most.region}, not of {here}", next=following)
 
 
-def quota(survey: Survey) -> Iterator[Finding]:
+def _worst_hours(subject: Subject) -> float:
+    """Hours that are paid for at most: node hours, or those of all trials."""
+    if subject.purpose is Purpose.AUTOML:
+        return automl_options(subject.automl).budget_node_hours
+    return subject.trials * subject.timeout_hours
+
+
+def quota(survey: ProjectSurvey) -> Iterator[Finding]:
     """The region's quota has room for all GPUs at once; what other jobs use of it is not looked at."""
-    where, hardware = survey.connection, survey.subject.hardware()
+    where, hardware = survey.connection, survey.hardware
     wanted = hardware.gpus * hardware.replicas * survey.subject.parallel
     if not wanted or hardware.accelerator is None:
         yield Finding(Level.OK, "quota", "no GPU is asked for")
@@ -110,7 +116,7 @@ def quota(survey: Survey) -> Iterator[Finding]:
     )
 
 
-def _more(survey: Survey, quota_id: str, wanted: int) -> str:
+def _more(survey: ProjectSurvey, quota_id: str, wanted: int) -> str:
     where = survey.connection
     return (
         f"gcloud beta quotas preferences create --service={VERTEX} --project={where.project}"

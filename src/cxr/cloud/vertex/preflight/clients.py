@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.preflight.accounts import Account
+from cxr.cloud.vertex.preflight.accounts import Account
 from cxr.errors import missing_package
 from cxr.storage.google_credentials import local_credentials
 from cxr.storage.google_errors import google_errors

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.cloud.preflight.refusals import enable_line, is_forbidden, reason_of
 from cxr.cloud.preflight.subject import Purpose
-from cxr.cloud.preflight.survey import VERTEX, Survey
+from cxr.cloud.vertex.preflight.refusals import enable_line, is_forbidden, reason_of
+from cxr.cloud.vertex.preflight.survey import VERTEX, ProjectSurvey
 from cxr.errors import NotAllowed
 
 STORAGE: Final = "storage.googleapis.com"
@@ -27,7 +27,7 @@ NEEDED: Final[Mapping[Purpose, tuple[str, ...]]] = {
 WANTED: Final = frozenset({Purpose.ANY, Purpose.CUSTOM, Purpose.TUNE})
 
 
-def credentials(survey: Survey) -> Iterator[Finding]:
+def credentials(survey: ProjectSurvey) -> Iterator[Finding]:
     """Application Default Credentials are there and give a token."""
     try:
         account = survey.account
@@ -37,7 +37,7 @@ def credentials(survey: Survey) -> Iterator[Finding]:
     yield Finding(Level.OK, "credentials", account.words)
 
 
-def exists(survey: Survey) -> Iterator[Finding]:
+def exists(survey: ProjectSurvey) -> Iterator[Finding]:
     """The project exists and is not being deleted."""
     name = survey.connection.project
     try:
@@ -62,7 +62,7 @@ def exists(survey: Survey) -> Iterator[Finding]:
     yield Finding(Level.OK, "project", f"{name}, number {project.number}")
 
 
-def apis(survey: Survey) -> Iterator[Finding]:
+def apis(survey: ProjectSurvey) -> Iterator[Finding]:
     """The APIs that the purpose needs are enabled."""
     purpose, project = survey.subject.purpose, survey.connection.project
     needed = NEEDED[purpose]

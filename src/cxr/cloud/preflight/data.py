@@ -8,7 +8,7 @@ from typing import Final
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose
 from cxr.cloud.preflight.survey import Survey
-from cxr.cloud.vertex.datasets import missing_objects
+from cxr.cloud.uploading import missing_objects
 from cxr.manifests.check import service_rules, split_rules
 from cxr.manifests.check.nouns import Rule
 from cxr.manifests.manifest import Manifest

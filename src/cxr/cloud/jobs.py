@@ -1,4 +1,4 @@
-"""What the service says of a job now, whatever its kind."""
+"""What the service says of a job now, whatever its kind and whichever service."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.place_flags import place_flags
 from cxr.cloud.plans import JobKind
-from cxr.cloud.vertex.job_kinds import SERVICES, Seen
+from cxr.cloud.seen import Seen
 from cxr.errors import InputError, NotFound, UsageError
-from cxr.storage.google_errors import google_errors, polling_errors
 
 
 def refresh(connection: Connection, journal: Journal, job: Job) -> Job:
@@ -26,8 +25,7 @@ def refresh(connection: Connection, journal: Journal, job: Job) -> Job:
     if not job.resource:
         raise unanswered(job)
     try:
-        with polling_errors(f"ask for {job.id}"):
-            seen = SERVICES[job.kind].get(connection, job.resource)
+        seen = connection.provider.look(connection, job.kind, job.resource)
     except NotFound:
         return journal.update(job, state="GONE", error="the service no longer knows this job")
     return journal.update(job, **changes_of(job, seen))
@@ -69,12 +67,14 @@ def cancel_job(connection: Connection, job: Job) -> None:
     error. Raises UsageError for one without a name."""
     if not job.resource:
         raise unanswered(job)
-    service = SERVICES[job.kind]
+    provider = connection.provider
     try:
-        with google_errors(f"cancel {job.id}"):
-            service.cancel(connection, job.resource)
+        provider.cancel(connection, job.kind, job.resource)
     except InputError:
-        with google_errors(f"ask for {job.id}"):
-            ended = service.get(connection, job.resource).ended
-        if not ended:
+        if not provider.look(connection, job.kind, job.resource).ended:
             raise
+
+
+def note_epoch(connection: Connection, journal: Journal, job: Job) -> Job:
+    """The job with the epoch that its log tells of, in the journal too; as it was when the log tells none."""
+    return journal.update(job, progress={**job.progress, **connection.provider.last_epoch(connection, job)})

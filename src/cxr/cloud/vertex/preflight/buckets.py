@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.cloud.preflight.refusals import is_forbidden, reason_of
 from cxr.cloud.preflight.subject import Purpose
-from cxr.cloud.preflight.survey import Survey
 from cxr.cloud.uploading import check_location
+from cxr.cloud.vertex.preflight.refusals import is_forbidden, reason_of
+from cxr.cloud.vertex.preflight.survey import ProjectSurvey
 from cxr.errors import NotAllowed, UsageError
 
 _VIEWER, _ADMIN = "roles/storage.objectViewer", "roles/storage.objectAdmin"
@@ -42,7 +42,7 @@ IMPORTER: Final = Agent("gcp-sa-aiplatform", "imports images and writes models",
 CONTAINER: Final = Agent("gcp-sa-aiplatform-cc", "is who the trainer in a container is", writes=True)
 
 
-def exists(survey: Survey) -> Iterator[Finding]:
+def exists(survey: ProjectSurvey) -> Iterator[Finding]:
     """The bucket is there and in the jobs' region, or is still to be made."""
     where, purpose = survey.connection, survey.subject.purpose
     url = f"gs://{where.bucket}"
@@ -72,7 +72,7 @@ def exists(survey: Survey) -> Iterator[Finding]:
     yield Finding(Level.OK, "bucket", f"{url} in {bucket.location}")
 
 
-def is_private(survey: Survey) -> Iterator[Finding]:
+def is_private(survey: ProjectSurvey) -> Iterator[Finding]:
     """Public access is prevented and access is uniform: patients' images must not become public by an object's ACL."""
     bucket = survey.bucket
     url = f"gs://{bucket.name}"
@@ -89,7 +89,7 @@ def is_private(survey: Survey) -> Iterator[Finding]:
         yield Finding(Level.OK, "bucket-private", "public access prevented, uniform access")
 
 
-def agents(survey: Survey) -> Iterator[Finding]:
+def agents(survey: ProjectSurvey) -> Iterator[Finding]:
     """The service agents of the purpose have a role on the bucket, or in the project that it belongs to."""
     if survey.bucket.location is None:
         yield _not_made("agents")
@@ -99,7 +99,7 @@ def agents(survey: Survey) -> Iterator[Finding]:
         yield _access_of(survey, agent)
 
 
-def _access_of(survey: Survey, agent: Agent) -> Finding:
+def _access_of(survey: ProjectSurvey, agent: Agent) -> Finding:
     number = survey.project_number
     member = agent.member(number)
     url = f"gs://{survey.connection.bucket}"

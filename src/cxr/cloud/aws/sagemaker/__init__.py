@@ -1,0 +1,1 @@
+"""Amazon SageMaker AI: training, tuning and Autopilot jobs, batch transforms."""

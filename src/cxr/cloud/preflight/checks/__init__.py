@@ -1,1 +1,0 @@
-"""The checks, each by what it looks at."""

@@ -1,0 +1,40 @@
+"""Clients of Amazon's services, each pointed to one region and, where a server stands for Amazon, to that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cxr.errors import InputError, missing_package
+from cxr.storage.s3_errors import s3_errors
+
+#: What a server on this machine is shown: it asks for a signature, and the user's own keys are none of its business.
+LOCAL_KEYS: Final = {"aws_access_key_id": "cxr-local", "aws_secret_access_key": "cxr-local"}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsPlace:
+    """Where requests go: `region` (None: as boto3 finds it), `endpoint` (the origin of a server that stands for Amazon;
+    None: AWS_ENDPOINT_URL, and without that Amazon's own). `local`: a server on this machine, which never gets to see
+    the user's credentials."""
+
+    region: str | None = None
+    endpoint: str | None = None
+    local: bool = False
+
+
+def aws_client(service: str, place: AwsPlace, config: Any) -> Any:
+    """A boto3 client; `config` is a botocore Config. Raises MissingPackage without boto3, InputError for an endpoint or
+    a region that cannot be one."""
+    try:
+        import boto3
+    except ImportError as error:
+        raise missing_package("boto3", "aws") from error
+    keys = LOCAL_KEYS if place.local else {}
+    try:
+        with s3_errors(f"open {service}"):
+            # A session of its own: the default one would keep the first credentials that it ever found.
+            session = boto3.session.Session(region_name=place.region)
+            return session.client(service, endpoint_url=place.endpoint, config=config, **keys)
+    except ValueError as error:
+        raise InputError(f"cannot open {service}: {error}", hint="check AWS_ENDPOINT_URL") from error
