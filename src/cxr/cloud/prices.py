@@ -1,7 +1,7 @@
 """What a cloud charges, as a table with date and source, in a file that a user can override.
 
-Each cloud has its own file, of the form of `price_table.toml` beside this module, and its own way to say what an hour of
-a machine is made of (`PriceList`). A user's file replaces the entries that it has, of one cloud or of several.
+Each cloud has its own file, of the form of `price_table.toml` beside this module, and its own way to say what an hour
+of a machine is made of (`PriceList`). A user's file replaces the entries that it has, of one cloud or of several.
 """
 
 from __future__ import annotations

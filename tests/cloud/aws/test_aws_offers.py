@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -109,7 +109,8 @@ def test_hardware_that_does_not_exist_is_refused(
 
 def test_heirs_are_offered() -> None:
     for family, heir in RETIRED.items():
-        assert heir in MACHINES[Engine.EC2] and f"ml.{heir}" in MACHINES[Engine.SAGEMAKER]
+        assert heir in MACHINES[Engine.EC2]
+        assert f"ml.{heir}" in MACHINES[Engine.SAGEMAKER]
         assert not any(name.startswith(f"{family}.") for name in MACHINES[Engine.EC2])
 
 
@@ -148,7 +149,8 @@ def test_every_region_of_sagemaker_in_the_public_partitions_has_a_training_conta
 )
 def test_the_container_is_that_of_the_region(region: str, gpu: bool, uri: str) -> None:
     image = training_image(region, gpu=gpu)
-    assert image.startswith(uri) and image.endswith("-amzn2023-sagemaker")
+    assert image.startswith(uri)
+    assert image.endswith("-amzn2023-sagemaker")
 
 
 def test_a_region_without_a_container_is_named() -> None:
@@ -166,7 +168,7 @@ class Quotas(BaseHTTPRequestHandler):
         *("ml.m5.large for processing job usage", "ml.m5.large for endpoint usage", "Longest run time for an app"),
         "ml.g4dn.xlarge for spot training job usage",
     )
-    codes = {"L-DB2E81BA": 8.0, "L-7212CCBC": 96.0}
+    codes: ClassVar = {"L-DB2E81BA": 8.0, "L-7212CCBC": 96.0}
 
     def do_POST(self) -> None:
         """One operation of the JSON protocol."""

@@ -14,8 +14,8 @@ GP3 = "gp3"
 
 
 def amazon_charges(hardware: Hardware) -> list[Charge]:
-    """An instance, its GPUs in its price, and its volume. That SageMaker takes no volume where the instance has disks of
-    its own is not counted on: the volume is charged for all types."""
+    """An instance, its GPUs in its price, and its volume. That SageMaker may take no volume where the instance has
+    disks of its own is not counted on."""
     volume = ML_STORAGE if hardware.machine.startswith(ML) else GP3
     return [
         Charge("machines", hardware.machine),
