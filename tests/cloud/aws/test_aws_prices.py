@@ -19,7 +19,7 @@ from cxr.settings import Target
 ML_VOLUME = 100 * 0.14 / 730
 GP3 = 100 * 0.08 / 730
 #: Offered, without a price that can be relied on: see the head of the price table.
-UNPRICED = {"ml.g6.16xlarge", "ml.g6e.16xlarge", "ml.c5.18xlarge"} | {
+UNPRICED = {"ml.g6.16xlarge", "ml.g6e.16xlarge", "ml.c5.18xlarge", "ml.p4d.24xlarge"} | {
     f"{prefix}p3.{size}xlarge" for prefix in ("ml.", "") for size in (2, 8, 16)
 }
 OFFERED = [(engine, name) for engine in Engine for name in MACHINES[engine]]
