@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cxr.cli.main import app
 from cxr.cloud.offers import MACHINES, ModelType, choose_hardware
+from cxr.cloud.price_lists import price_table_of
 from cxr.cloud.prices import age_in_days, price_table
 from cxr.errors import InputError, UsageError
+from cxr.settings import Target
 
 DISK = 100 * 0.1955 / 730
 
@@ -97,3 +102,18 @@ def test_a_price_file_with_a_mistake_is_named(tmp_path: Path, text: str, words: 
 def test_a_price_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.toml"):
         price_table(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("on", list(Target))
+def test_the_command_shows_the_prices_of_the_place_it_is_asked_for(
+    on: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["cloud", "prices", "--on", on, "--json", "--old-days", "100000"])
+    assert ended.exit_code == 0, ended.output
+    data = json.loads(ended.stdout)
+    table = price_table_of(on)
+    assert data["cloud"] == table.price_list.cloud
+    assert {(row["kind"], row["name"]): row["usd"] for row in data["prices"]} == {
+        key: price.usd_per_hour for key, price in table.entries.items()
+    }

@@ -22,6 +22,8 @@ ASSUMED_IMAGES_PER_SECOND: Mapping[str | None, float] = {
     "NVIDIA_TESLA_T4": 400.0,
     "NVIDIA_TESLA_V100": 800.0,
     "NVIDIA_L4": 800.0,
+    "NVIDIA_A10G": 1000.0,
+    "NVIDIA_L40S": 2000.0,
     "NVIDIA_TESLA_A100": 2000.0,
 }
 #: Decoding a full-size X-ray, a second on one machine; assumed.

@@ -114,27 +114,32 @@ def choose_hardware(
     replicas: int = 1,
     spot: bool = False,
     disk_gb: int = 100,
+    machines: Mapping[str, Machine] = MACHINES,
 ) -> Hardware:
-    """The hardware of a job; without `gpus` what the machine has. Raises UsageError for a machine that is not known, or
-    accelerators that do not go with it."""
-    known = MACHINES.get(machine)
+    """The hardware of a job, out of the table of a cloud (Google's); without `gpus` what the machine has. Raises
+    UsageError for a machine that is not in the table, or accelerators that do not go with it."""
+    known = machines.get(machine)
     if known is None:
-        raise UsageError(f"the machine type {machine!r} is not known", hint=f"choose one of: {', '.join(MACHINES)}")
+        raise UsageError(f"the machine type {machine!r} is not known", hint=f"choose one of: {', '.join(machines)}")
     if replicas < 1:
         raise UsageError(f"{replicas} replicas are none")
     if known.attachable is None:
-        count, kind = _built_in(known, gpus, accelerator)
+        count, kind = _built_in(known, gpus, accelerator, machines)
     else:
         count, kind = _attached(known, known.attachable, gpus, accelerator)
     return Hardware(machine, kind, count, replicas, spot, disk_gb)
 
 
-def _built_in(machine: Machine, gpus: int | None, accelerator: str | None) -> tuple[int, str | None]:
+def _built_in(
+    machine: Machine, gpus: int | None, accelerator: str | None, machines: Mapping[str, Machine]
+) -> tuple[int, str | None]:
+    if machine.accelerator is None and (accelerator or gpus):
+        raise UsageError(f"{machine.name} has no GPU", hint="leave --gpus and --accelerator out, or another --machine")
     if accelerator not in {None, machine.accelerator}:
         raise UsageError(f"{machine.name} has {machine.accelerator}, not {accelerator}", hint="leave --accelerator out")
     if gpus not in {None, machine.accelerators}:
         others = [
-            one.name for one in MACHINES.values() if (one.accelerator, one.accelerators) == (machine.accelerator, gpus)
+            one.name for one in machines.values() if (one.accelerator, one.accelerators) == (machine.accelerator, gpus)
         ]
         raise UsageError(
             f"{machine.name} has {machine.accelerators} x {machine.accelerator}, not {gpus}",

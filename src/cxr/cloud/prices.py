@@ -1,13 +1,14 @@
-"""What Google charges, as a table with date and source, in a file that a user can override.
+"""What a cloud charges, as a table with date and source, in a file that a user can override.
 
-The form of the file is that of `price_table.toml` beside this module; a user's file replaces the entries that it has.
+Each cloud has its own file, of the form of `price_table.toml` beside this module, and its own way to say what an hour
+of a machine is made of (`PriceList`). A user's file replaces the entries that it has, of one cloud or of several.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.resources import files
@@ -17,8 +18,7 @@ from typing import Any
 from cxr.cloud.offers import MACHINES, Hardware, ModelType
 from cxr.errors import InputError, UsageError
 
-BUILT_IN = "price_table.toml"
-#: Hours in an average month, as Google's price pages count them.
+#: Hours in an average month, as the price pages of Google and Amazon count them.
 HOURS_A_MONTH = 730.0
 _KINDS = {
     "automl": "usd_per_hour",
@@ -42,11 +42,32 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class HourlyPrice:
     """What one hour of a job costs, all replicas together: at most (the list price), and as is to be expected (spot
-    capacity with the least discount that Google states)."""
+    capacity with the least discount that the cloud states)."""
 
     at_most: Price
     expected_usd_per_hour: float
     expectation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What an hour of one machine is charged for: `amount` times the entry `name` of a kind. `compute` is what makes
+    the price's source and region, and what is cheaper on spot capacity; disks are not."""
+
+    kind: str
+    name: str
+    amount: float = 1.0
+    compute: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """How a cloud charges: its name, as in [spot.NAME] of a user's file, the package that holds its
+    `price_table.toml`, and what an hour of one machine is made of."""
+
+    cloud: str
+    package: str
+    charges: Callable[[Hardware], Sequence[Charge]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +77,8 @@ class PriceTable:
 
     entries: Mapping[tuple[str, str], Price]
     spot_discount: float
-    origin: str = "built in"
+    origin: str
+    price_list: PriceList
 
     def automl(self, model_type: ModelType) -> HourlyPrice:
         """The price of a node hour. Raises UsageError when the table has none."""
@@ -66,27 +88,30 @@ class PriceTable:
     def hardware(self, hardware: Hardware) -> HourlyPrice:
         """The price of an hour of all replicas with their GPUs and boot disks. Raises UsageError when one is not in
         the table: what has no price is not launched."""
-        parts = [(1, self._entry("machines", hardware.machine))]
-        if hardware.accelerator and MACHINES[hardware.machine].attachable:
-            parts.append((hardware.gpus, self._entry("accelerators", hardware.accelerator)))
-        disk = self._entry("disks", "pd-ssd")
-        disk_usd = hardware.disk_gb * disk.usd_per_hour / HOURS_A_MONTH
-        machine_usd = sum(count * price.usd_per_hour for count, price in parts)
-        used = [price for _, price in parts]
+        charges = [(charge, self._entry(charge.kind, charge.name)) for charge in self.price_list.charges(hardware)]
+        compute = sum(charge.amount * price.usd_per_hour for charge, price in charges if charge.compute)
+        disks = sum(charge.amount * price.usd_per_hour for charge, price in charges if not charge.compute)
+        used = [price for charge, price in charges if charge.compute]
         total = Price(
-            usd_per_hour=hardware.replicas * (machine_usd + disk_usd),
-            read_on=min(price.read_on for price in [*used, disk]),
+            usd_per_hour=hardware.replicas * (compute + disks),
+            read_on=min(price.read_on for _, price in charges),
             source="; ".join(dict.fromkeys(price.source for price in used)),
             region=used[0].region,
         )
         if not hardware.spot:
             return HourlyPrice(total, total.usd_per_hour)
-        expected = hardware.replicas * (machine_usd * (1 - self.spot_discount) + disk_usd)
-        return HourlyPrice(total, expected, f"spot, {self.spot_discount:.0%} below the list price")
+        expected = hardware.replicas * (compute * (1 - self.spot_discount) + disks)
+        return HourlyPrice(total, expected, self._spot_words)
 
     def build_minute(self, machine: str) -> Price:
         """The price of a build minute of Cloud Build, in USD a minute. Raises UsageError when the table has none."""
         return self._entry("builds", machine)
+
+    @property
+    def _spot_words(self) -> str:
+        if not self.spot_discount:
+            return "spot, whose discount is not known beforehand and not counted"
+        return f"spot, {self.spot_discount:.0%} below the list price"
 
     def _entry(self, kind: str, name: str) -> Price:
         try:
@@ -94,18 +119,30 @@ class PriceTable:
         except KeyError:
             raise UsageError(
                 f"the price of {name!r} is not known, so it is not launched",
-                hint=f"put it into a file as [{kind}.{name}] and say --prices FILE; see cxr cloud prices",
+                hint=f"put it into a file as [{kind}.{quoted_key(name)}] and say --prices FILE; see cxr cloud prices",
             ) from None
 
 
-def price_table(override: Path | None = None) -> PriceTable:
-    """The built-in table, with the entries of the user's file in place of its own.
+def google_charges(hardware: Hardware) -> list[Charge]:
+    """A machine, the GPUs that are attached to it, and its boot disk."""
+    charges = [Charge("machines", hardware.machine)]
+    if hardware.accelerator and MACHINES[hardware.machine].attachable:
+        charges.append(Charge("accelerators", hardware.accelerator, hardware.gpus))
+    return [*charges, Charge("disks", "pd-ssd", hardware.disk_gb / HOURS_A_MONTH, compute=False)]
+
+
+GOOGLE = PriceList("gcp", "cxr.cloud", google_charges)
+
+
+def price_table(override: Path | None = None, prices: PriceList = GOOGLE) -> PriceTable:
+    """The built-in table of a cloud (Google), with the entries of the user's file in place of its own.
 
     Raises InputError for a file that is not there or is not of the form.
     """
-    table = _read(files("cxr.cloud").joinpath(BUILT_IN).read_text(encoding="utf-8"), BUILT_IN, None)
+    built_in = files(prices.package).joinpath("price_table.toml").read_text(encoding="utf-8")
+    table = _read(built_in, f"{prices.package}/price_table.toml", PriceTable({}, 0.0, "built in", prices))
     if override is None:
-        return table
+        return replace(table, origin="built in")
     try:
         text = override.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -113,12 +150,17 @@ def price_table(override: Path | None = None) -> PriceTable:
     return _read(text, str(override), table)
 
 
+def quoted_key(name: str) -> str:
+    """A name as a key of TOML: a dot parts keys."""
+    return f'"{name}"' if "." in name else name
+
+
 def age_in_days(price: Price, today: date) -> int:
     """Days since a price was read."""
     return (today - date.fromisoformat(price.read_on)).days
 
 
-def _read(text: str, where: str, base: PriceTable | None) -> PriceTable:
+def _read(text: str, where: str, base: PriceTable) -> PriceTable:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -126,14 +168,12 @@ def _read(text: str, where: str, base: PriceTable | None) -> PriceTable:
     unknown = sorted(set(document) - {*_KINDS, "spot"})
     if unknown:
         raise InputError(f"{where}: unknown table {unknown[0]!r}", hint=f"known: {', '.join([*_KINDS, 'spot'])}")
-    entries = dict(base.entries) if base else {}
+    entries = dict(base.entries)
     for kind, unit in _KINDS.items():
         for name, entry in _table(document.get(kind, {}), f"{where}, [{kind}]").items():
-            entries[kind, name] = _price(entry, unit, f"{where}, [{kind}.{name}]")
-    discount = _discount(document.get("spot"), f"{where}, [spot]", base)
-    if base:
-        return replace(base, entries=entries, spot_discount=discount, origin=where)
-    return PriceTable(entries, discount)
+            entries[kind, name] = _price(entry, unit, f"{where}, [{kind}.{quoted_key(name)}]")
+    discount = _discount(_table(document.get("spot", {}), f"{where}, [spot]"), f"{where}, [spot", base)
+    return replace(base, entries=entries, spot_discount=discount, origin=where)
 
 
 def _price(entry: Any, unit: str, where: str) -> Price:
@@ -160,12 +200,13 @@ def _amount(value: Any, where: str) -> float:
     return float(value)
 
 
-def _discount(entry: Any, where: str, base: PriceTable | None) -> float:
-    if entry is None and base is not None:
-        return base.spot_discount
-    value = _table(entry, where).get("discount")
+def _discount(spot: Mapping[str, Any], where: str, base: PriceTable) -> float:
+    """That of this cloud, or that of all."""
+    cloud = base.price_list.cloud
+    own = _table(spot.get(cloud, {}), f"{where}.{cloud}]")
+    value = own.get("discount", spot.get("discount", base.spot_discount))
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise InputError(f"{where}: discount must be a share from 0 to 1, not {value!r}")
+        raise InputError(f"{where}]: discount must be a share from 0 to 1, not {value!r}")
     return float(value)
 
 

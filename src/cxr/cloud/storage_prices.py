@@ -16,6 +16,7 @@ from cxr.errors import UsageError
 #: A GB of the storage price list is 2^30 bytes.
 GB = 1 << 30
 STORAGE_SOURCE = "Cloud Storage pricing page, Standard storage, per GB and month"
+S3_SOURCE = "S3 pricing page, S3 Standard, first 50 TB, per GB and month"
 STORAGE_READ_ON = "2026-11-21"
 #: USD a GB and month of Standard storage, by location. Other classes cost less to keep, and more to read.
 USD_PER_GB_MONTH = {
@@ -31,6 +32,8 @@ USD_PER_GB_MONTH = {
     "us": 0.026,
     "eu": 0.026,
 }
+#: The same of S3 Standard, where it is known.
+S3_USD_PER_GB_MONTH = {"us-east-1": 0.023, "us-east-2": 0.023, "us-west-2": 0.023, "eu-west-1": 0.023}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,14 @@ class MonthlyPrice:
 
 
 def storage_price(size: int, location: str | None) -> MonthlyPrice:
-    """The price of keeping `size` bytes for a month at a bucket's location (lower case)."""
-    usd = USD_PER_GB_MONTH.get(location or "")
+    """The price of keeping `size` bytes for a month at a bucket's location (lower case): no two clouds have a name in
+    common."""
+    amazon = location in S3_USD_PER_GB_MONTH
+    usd = (S3_USD_PER_GB_MONTH if amazon else USD_PER_GB_MONTH).get(location or "")
     if usd is None:
         return MonthlyPrice(None, f"the storage price of {location or 'an unknown location'} is not in the table")
-    return MonthlyPrice(size / GB * usd, f"{usd:g} USD a GB and month, {STORAGE_SOURCE}, read {STORAGE_READ_ON}")
+    source = S3_SOURCE if amazon else STORAGE_SOURCE
+    return MonthlyPrice(size / GB * usd, f"{usd:g} USD a GB and month, {source}, read {STORAGE_READ_ON}")
 
 
 def automl_nodes_price(nodes: int) -> MonthlyPrice:

@@ -8,7 +8,7 @@ import typer
 
 from cxr.cli.cloud.common import CloudFlags
 from cxr.cli.cloud.train_options import Prices
-from cxr.cli.options import Json, Quiet
+from cxr.cli.options import Json, On, Quiet
 from cxr.cli.out import Out
 
 UNITS = {
@@ -21,30 +21,36 @@ UNITS = {
 
 
 def prices(
+    on: On = None,
     prices: Prices = None,
     old_days: Annotated[int, typer.Option("--old-days", min=1, help="Warn of prices read longer ago than this.")] = 90,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """The price table that plans are made with: each price with its date and source.
+    """The price table that plans are made with there: each price with its date and source.
 
-    Example: cxr cloud prices --prices my-prices.toml
+    Example: cxr cloud prices --on gcp --prices my-prices.toml
     """
     from datetime import date
     from pathlib import Path
 
-    from cxr.cloud.prices import age_in_days, price_table
+    from cxr.cloud.price_lists import price_table_of
+    from cxr.cloud.prices import age_in_days
 
     out = Out(json=json, quiet=quiet)
-    settings = CloudFlags(prices=prices).settings()
-    table = price_table(Path(settings.prices) if settings.prices else None)
+    settings = CloudFlags(on=on, prices=prices).settings()
+    table = price_table_of(settings.on, Path(settings.prices) if settings.prices else None)
     today = date.today()
     rows = [
         (name, f"{price.usd_per_hour:.4f}", UNITS[kind], price.region or "all", price.read_on, price.source)
         for (kind, name), price in table.entries.items()
     ]
     out.table(("what", "USD", "per", "region", "read on", "source"), rows)
-    out.say(f"spot capacity: at least {table.spot_discount:.0%} less is expected, and none of it in the worst case")
+    out.say(
+        f"spot capacity: at least {table.spot_discount:.0%} less is expected, and none of it in the worst case"
+        if table.spot_discount
+        else "spot capacity: the cloud states no least discount, so that none is counted on"
+    )
     old = [name for (_, name), price in table.entries.items() if age_in_days(price, today) > old_days]
     if old:
         out.warn(f"read more than {old_days} days ago: {', '.join(old)}; look them up before a long job")
@@ -52,6 +58,7 @@ def prices(
     out.result(
         "cloud.prices",
         {
+            "cloud": table.price_list.cloud,
             "origin": table.origin,
             "spot_discount": table.spot_discount,
             "prices": [

@@ -11,8 +11,6 @@ READ_ON = "2026-11-21"
 #: USD a GB sent to the internet, in the first tier of the price lists (Americas and Europe; what is free is not
 #: counted), by cloud.
 USD_PER_GB_SENT = {"gs": 0.12, "s3": 0.09}
-#: USD a GB and month of S3 Standard, first tier, where it is known.
-S3_USD_PER_GB_MONTH = {"us-east-1": 0.023, "us-east-2": 0.023, "us-west-2": 0.023, "eu-west-1": 0.023}
 VISITS = 1000
 
 
@@ -36,12 +34,7 @@ class HostingPrice:
 def hosting_price(url: str, location: str, size: int) -> HostingPrice:
     """The price of a page of `size` stored bytes in the bucket at `url`."""
     kind = url.partition("://")[0]
-    if kind == "gs":
-        kept = storage_price(size, location).usd
-    else:
-        each = S3_USD_PER_GB_MONTH.get(location)
-        kept = None if each is None else size / GB * each
-    return HostingPrice(kept, VISITS * size / GB * USD_PER_GB_SENT[kind])
+    return HostingPrice(storage_price(size, location).usd, VISITS * size / GB * USD_PER_GB_SENT[kind])
 
 
 def _usd(amount: float) -> str:
