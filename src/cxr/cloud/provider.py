@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
-    from cxr.cloud.prices import PriceTable
+    from cxr.cloud.prices import PriceList, PriceTable
     from cxr.cloud.seen import JobName, LogLine, ModelOutput, RunTime, Seen, Trial
     from cxr.cloud.trainer_job import CustomOptions, TuneOptions
     from cxr.errors import CxrError
@@ -137,6 +137,10 @@ class Provider(Protocol):
         """The bucket as a place for a page."""
 
     # Launches
+
+    @property
+    def prices(self) -> PriceList:
+        """What it charges, as data."""
 
     def price_table(self, override: Path | None = None) -> PriceTable:
         """What it charges; `override` is the user's own file."""
@@ -264,6 +268,9 @@ class Provider(Protocol):
 
     def leftovers(self, hunt: Hunt, prices: PriceTable, *, keep_models: bool) -> list[Leftover]:
         """What runs left on the service: everything but jobs and objects."""
+
+    def kept_records(self, kind: JobKind) -> str:
+        """Why a finished job of this kind stays on the service although nothing of it is left; "" when it can go."""
 
     def remove(self, connection: Connection, leftover: Leftover) -> None:
         """Delete one thing on the service, and wait until it is gone. Raises NotFound when it is not there."""

@@ -34,12 +34,12 @@ def prices(
     from datetime import date
     from pathlib import Path
 
-    from cxr.cloud.price_lists import price_table_of
     from cxr.cloud.prices import age_in_days
+    from cxr.cloud.providers import provider_of
 
     out = Out(json=json, quiet=quiet)
     settings = CloudFlags(on=on, prices=prices).settings()
-    table = price_table_of(settings.on, Path(settings.prices) if settings.prices else None)
+    table = provider_of(settings.on).price_table(Path(settings.prices) if settings.prices else None)
     today = date.today()
     rows = [
         (name, f"{price.usd_per_hour:.4f}", UNITS[kind], price.region or "all", price.read_on, price.source)

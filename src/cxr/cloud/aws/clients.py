@@ -17,9 +17,7 @@ from cxr.storage.s3_errors import LOGIN_HINT, translate
 #: Seconds for one question; a connection that is not made after the first never will be.
 CONNECT_S, READ_S = 5.0, 30.0
 #: Said in a message, where SageMaker answers 400 for everything: Common Errors and the errors of each operation.
-_NOT_THERE: Final = re.compile(
-    r"not found|could not find|does not exist|there is no", re.IGNORECASE
-)
+_NOT_THERE: Final = re.compile(r"not found|could not find|does not exist|there is no", re.IGNORECASE)
 _QUOTA_CODES: Final = frozenset(
     {"ResourceLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
 )
@@ -97,8 +95,14 @@ def _translated(error: Exception, what: str) -> CxrError:
     if code in _IN_USE_CODES:
         return InUse(f"{what}: {said}")
     if code in _NO_ROOM_CODES:
-        return Unreachable(f"{what}: there is no such machine at this moment: {said}", hint="another --machine or --region")
-    if code in _ABSENT_CODES or code.endswith(".NotFound") or (code == "ValidationException" and _NOT_THERE.search(said)):
+        return Unreachable(
+            f"{what}: there is no such machine at this moment: {said}", hint="another --machine or --region"
+        )
+    if (
+        code in _ABSENT_CODES
+        or code.endswith(".NotFound")
+        or (code == "ValidationException" and _NOT_THERE.search(said))
+    ):
         return NotFound(f"{what}: there is no such thing: {said}")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if status == 404 and code in {"404", ""}:

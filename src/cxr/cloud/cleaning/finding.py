@@ -46,6 +46,7 @@ def find_leftovers(
 
 
 def _job_leftovers(hunt: Hunt) -> Iterable[Leftover]:
+    stays = {kind: hunt.connection.provider.kept_records(kind) for kind in SORT_OF}
     for kind, seen in hunt.found.jobs:
         verdict = hunt.verdict(seen.labels, seen.output_url)
         if verdict is None:
@@ -57,7 +58,9 @@ def _job_leftovers(hunt: Hunt) -> Iterable[Leftover]:
             run,
             seen.labels.get(MANIFEST_LABEL, ""),
             detail=seen.state,
-            kept=verdict if seen.state in ENDED else f"it is {seen.state}; end it first: cxr cloud cancel {run}",
+            kept=(verdict or stays[kind])
+            if seen.state in ENDED
+            else f"it is {seen.state}; end it first: cxr cloud cancel {run}",
         )
 
 

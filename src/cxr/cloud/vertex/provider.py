@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
-    from cxr.cloud.prices import PriceTable
+    from cxr.cloud.prices import PriceList, PriceTable
     from cxr.cloud.trainer_job import CustomOptions, TuneOptions
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
@@ -153,11 +153,18 @@ class Vertex:
 
     # Launches
 
+    @property
+    def prices(self) -> PriceList:
+        """See Provider."""
+        from cxr.cloud.prices import GOOGLE
+
+        return GOOGLE
+
     def price_table(self, override: Path | None = None) -> PriceTable:
         """See Provider."""
         from cxr.cloud.prices import price_table
 
-        return price_table(override)
+        return price_table(override, self.prices)
 
     def hardware(self, wishes: HardwareWishes) -> Hardware:
         """See Provider."""
@@ -400,6 +407,10 @@ class Vertex:
         from cxr.cloud.vertex.leftovers import leftovers
 
         return leftovers(hunt, prices, keep_models=keep_models)
+
+    def kept_records(self, kind: JobKind) -> str:
+        """See Provider."""
+        return ""
 
     def remove(self, connection: Connection, leftover: Leftover) -> None:
         """See Provider."""
