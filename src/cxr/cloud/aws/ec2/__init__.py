@@ -1,0 +1,1 @@
+"""The trainer on one EC2 instance that ends by itself."""

@@ -1,0 +1,100 @@
+"""What can be asked of the EC2 engine, and what a reader of its plan has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from cxr.cloud import trainer_plans
+from cxr.cloud.connection import Connection
+from cxr.cloud.estimates import Expectation
+from cxr.cloud.plans import LaunchPlan
+from cxr.cloud.prices import PriceTable
+from cxr.cloud.trainer_job import PUBLIC_IMAGE, CustomOptions
+from cxr.cloud.trainer_plans import TrainerRules
+from cxr.errors import UsageError
+from cxr.manifests.manifest import Manifest
+
+#: Minutes that the machine may live beyond the timeout, which is the trainer's: to start, to fetch the container's
+#: image, to send the model. After them it shuts down, whatever it is doing.
+MARGIN_MINUTES: Final = 15
+#: EC2 itself ends nothing: a week is cxr's own bound, as long as that of a job on Vertex AI.
+RULES = TrainerRules(
+    maximum_timeout_hours=168.0,
+    maximum_trials=1,
+    maximum_parallel=1,
+    job="EC2 instance",
+    tuning_job="",
+    spot="a spot instance can be taken back, which ends the job: launched again, it goes on from its last checkpoint",
+    overtime_hours=MARGIN_MINUTES / 60,
+)
+#: What a machine image's name begins with, where a container's image is asked for.
+AMI_PREFIX: Final = "ami-"
+
+
+def plan_custom(
+    connection: Connection,
+    manifest: Manifest,
+    options: CustomOptions,
+    *,
+    prices: PriceTable | None = None,
+    expectation: Expectation | None = None,
+    epochs: int | None = None,
+    attempt: int = 1,
+) -> LaunchPlan:
+    """As `trainer_plans.plan_custom`, by the rules of this engine. Raises UsageError, too, when no instance profile is
+    set."""
+    profile_of(connection)
+    plan = trainer_plans.plan_custom(
+        connection, manifest, options, RULES, prices=prices, expectation=expectation, epochs=epochs, attempt=attempt
+    )
+    return replace(plan, shown=(*plan.shown, *rows(connection, options)), notes=(*plan.notes, *notes(options)))
+
+
+def rows(connection: Connection, options: CustomOptions) -> Iterator[tuple[str, str]]:
+    """What the plan's table tells beside the request."""
+    from cxr.cloud.aws.ec2.machine_images import image_words
+
+    yield "machine image", image_words(connection, options)
+    yield "instance profile", profile_of(connection)
+    yield (
+        "ends itself",
+        f"when the trainer has ended; hard stop {hard_stop_minutes(options.timeout_hours)} minutes after",
+    )
+
+
+def notes(options: CustomOptions) -> Iterator[str]:
+    """What a reader of the plan must know beside price and spot."""
+    yield (
+        f"the timeout is the trainer's; the machine itself is shut down, and so terminated, {MARGIN_MINUTES} minutes "
+        "after it at the latest: they are part of the worst case"
+    )
+    if options.image.startswith(AMI_PREFIX):
+        yield f"{options.image} needs docker (with NVIDIA's toolkit on a GPU machine); the container is {PUBLIC_IMAGE}"
+
+
+def hard_stop_minutes(timeout_hours: float) -> int:
+    """Minutes from the machine's start to its end at the latest."""
+    return -(-round(timeout_hours * 3600) // 60) + MARGIN_MINUTES
+
+
+def worst_hours(details: Mapping[str, Any]) -> float:
+    """Hours that a job is paid for at most, by its details; 0 when they do not tell its timeout."""
+    hours = float(details.get("timeout_hours") or 0.0)
+    return hours + RULES.overtime_hours if hours else 0.0
+
+
+def container_of(options: CustomOptions) -> str:
+    """The container's image: what was asked for, unless that is the machine's image."""
+    return PUBLIC_IMAGE if options.image.startswith(AMI_PREFIX) else options.image
+
+
+def profile_of(connection: Connection) -> str:
+    """The instance profile, a name or an ARN. Raises UsageError when none is set."""
+    if not connection.instance_profile:
+        raise UsageError(
+            "no instance profile is set: the machine needs a role that may read and write the bucket",
+            hint="CXR_INSTANCE_PROFILE, or instance_profile = … in cxr.toml: a name or an ARN",
+        )
+    return connection.instance_profile
