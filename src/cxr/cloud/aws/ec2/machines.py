@@ -1,7 +1,7 @@
 """Instances as EC2 tells of them, and what they leave in the bucket: a record at launch, and one when they end.
 
-A terminated instance is forgotten by EC2 after about an hour (User Guide, "Terminate Amazon EC2 instances"), so that the
-record of the launch lies in the job's folder, under the instance's name.
+A terminated instance is forgotten by EC2 after about an hour (User Guide, "Terminate Amazon EC2 instances"), so that
+the record of the launch lies in the job's folder, under the instance's name.
 """
 
 from __future__ import annotations

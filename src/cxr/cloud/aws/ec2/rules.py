@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from cxr.cloud import trainer_plans
+from cxr.cloud.aws.ec2.machine_images import AMI_PREFIX, container_of, image_words
 from cxr.cloud.connection import Connection
 from cxr.cloud.estimates import Expectation
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.prices import PriceTable
-from cxr.cloud.trainer_job import PUBLIC_IMAGE, CustomOptions
+from cxr.cloud.trainer_job import CustomOptions
 from cxr.cloud.trainer_plans import TrainerRules
 from cxr.errors import UsageError
 from cxr.manifests.manifest import Manifest
@@ -29,8 +30,6 @@ RULES = TrainerRules(
     spot="a spot instance can be taken back, which ends the job: launched again, it goes on from its last checkpoint",
     overtime_hours=MARGIN_MINUTES / 60,
 )
-#: What a machine image's name begins with, where a container's image is asked for.
-AMI_PREFIX: Final = "ami-"
 
 
 def plan_custom(
@@ -54,14 +53,10 @@ def plan_custom(
 
 def rows(connection: Connection, options: CustomOptions) -> Iterator[tuple[str, str]]:
     """What the plan's table tells beside the request."""
-    from cxr.cloud.aws.ec2.machine_images import image_words
-
     yield "machine image", image_words(connection, options)
     yield "instance profile", profile_of(connection)
-    yield (
-        "ends itself",
-        f"when the trainer has ended; hard stop {hard_stop_minutes(options.timeout_hours)} minutes after",
-    )
+    stop = hard_stop_minutes(options.timeout_hours)
+    yield "ends itself", f"when the trainer has ended, and {stop} minutes after its start at the latest (hard stop)"
 
 
 def notes(options: CustomOptions) -> Iterator[str]:
@@ -71,7 +66,7 @@ def notes(options: CustomOptions) -> Iterator[str]:
         "after it at the latest: they are part of the worst case"
     )
     if options.image.startswith(AMI_PREFIX):
-        yield f"{options.image} needs docker (with NVIDIA's toolkit on a GPU machine); the container is {PUBLIC_IMAGE}"
+        yield f"{options.image} needs docker (with NVIDIA's toolkit on a GPU machine); the container is {container_of(options)}"
 
 
 def hard_stop_minutes(timeout_hours: float) -> int:
@@ -83,11 +78,6 @@ def worst_hours(details: Mapping[str, Any]) -> float:
     """Hours that a job is paid for at most, by its details; 0 when they do not tell its timeout."""
     hours = float(details.get("timeout_hours") or 0.0)
     return hours + RULES.overtime_hours if hours else 0.0
-
-
-def container_of(options: CustomOptions) -> str:
-    """The container's image: what was asked for, unless that is the machine's image."""
-    return PUBLIC_IMAGE if options.image.startswith(AMI_PREFIX) else options.image
 
 
 def profile_of(connection: Connection) -> str:

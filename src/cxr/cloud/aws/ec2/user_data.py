@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from cxr.cloud.aws.ec2.rules import container_of, hard_stop_minutes
+from cxr.cloud.aws.ec2.machine_images import container_of
+from cxr.cloud.aws.ec2.rules import hard_stop_minutes
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.trainer_job import WEIGHTS_WORDS, CustomOptions, job_output_url, trainer_arguments
 from cxr.cloud.wheel import WHEEL_NAME
@@ -23,8 +24,8 @@ CONTAINER_ROOT: Final = "/opt/ml"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where the script works, and how often (seconds) it sends the log and looks for an interruption notice (User Guide,
-    "Spot Instance interruption notices": every 5 seconds)."""
+    """Where the script works, and how often (seconds) it sends the log and looks for an interruption notice (User
+    Guide, "Spot Instance interruption notices": every 5 seconds)."""
 
     root: str = CONTAINER_ROOT
     work: str = "/var/lib/cxr"
@@ -35,8 +36,8 @@ class Surroundings:
 def user_data(
     plan: LaunchPlan, options: CustomOptions, *, resume_from: str = "", surroundings: Surroundings | None = None
 ) -> str:
-    """The script of a plan's machine; `resume_from` is the URL of a folder of checkpoints. There is no secret in it: the
-    machine's role reads and writes the bucket. Raises UsageError when it is longer than EC2 takes."""
+    """The script of a plan's machine; `resume_from` is the URL of a folder of checkpoints. There is no secret in it:
+    the machine's role reads and writes the bucket. Raises UsageError when it is longer than EC2 takes."""
     where = surroundings or Surroundings()
     weights = "" if options.weights in WEIGHTS_WORDS else options.weights.rsplit("/", 1)[-1]
     inputs = f"{CONTAINER_ROOT}/input/data"
