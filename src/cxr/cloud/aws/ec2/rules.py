@@ -66,7 +66,8 @@ def notes(options: CustomOptions) -> Iterator[str]:
         "after it at the latest: they are part of the worst case"
     )
     if options.image.startswith(AMI_PREFIX):
-        yield f"{options.image} needs docker (with NVIDIA's toolkit on a GPU machine); the container is {container_of(options)}"
+        container = container_of(options)
+        yield f"{options.image} needs docker (with NVIDIA's toolkit on a GPU machine); the container is {container}"
 
 
 def hard_stop_minutes(timeout_hours: float) -> int:
