@@ -148,7 +148,9 @@ def test_a_launch_that_died_before_it_could_write_anything_down_is_found(account
     id_ = made["Instances"][0]["InstanceId"]
     found = account_site.submit(plan)
     assert (found.resource.rsplit("/", 1)[-1], found.found) == (id_, True)
-    assert f"{account_site.folder(plan)}/machines/{id_}.json" in account_site.keys(), "noted after all"
+    assert account_site.keys(f"{account_site.folder(plan)}/machines/") == [
+        f"{account_site.folder(plan)}/machines/{id_}.json"
+    ], "noted after all"
     assert len(account_site.instances()) == 1
 
 

@@ -157,9 +157,16 @@ finish() {
   shutdown -h now
 }
 
-SENDER="" WATCHER=""
+told_to_end() {
+  echo "the machine was told to end" >"$STATE/reason"
+  docker stop --time 20 trainer >/dev/null 2>&1
+  wait "$WORKER" && exit 0
+  exit 143
+}
+
+SENDER="" WATCHER="" WORKER=""
 trap finish EXIT
-trap 'echo "the machine was told to end" >"$STATE/reason"; exit 143' TERM INT
+trap told_to_end TERM INT
 INSTANCE=$(metadata instance-id)
 keep_sending &
 SENDER=$!
@@ -168,5 +175,6 @@ if ((SPOT)); then
   WATCHER=$!
 fi
 { work 2>&1 | stamp >>"$LOG"; } &
-wait $!
+WORKER=$!
+wait "$WORKER"
 exit $?
