@@ -1,4 +1,4 @@
-"""moto's server with an account for instances, once for each file; a bucket for each test."""
+"""moto's server with an account for instances (moto keeps one state a process), and a bucket for each test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytest.importorskip("moto.server", reason="needs moto[s3,server] of the dev grou
 from ec2_site import Site, new_site, open_account
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def account() -> Iterator[str]:
     with open_account() as origin:
         yield origin

@@ -69,7 +69,7 @@ def test_nobody_can_reach_it(account_site: Site) -> None:
 
 
 def test_a_group_that_somebody_opened_is_refused(account_site: Site) -> None:
-    where = replace(account_site.connection, region="eu-west-1")
+    where = replace(account_site.connection, region="sa-east-1")
     site, group = Site(where), no_inbound_group(where)
     site.ec2.authorize_security_group_ingress(
         GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0"
@@ -79,7 +79,7 @@ def test_a_group_that_somebody_opened_is_refused(account_site: Site) -> None:
 
 
 def test_without_a_default_vpc_it_is_said_how_to_make_one(account_site: Site) -> None:
-    where = replace(account_site.connection, region="eu-west-2")
+    where = replace(account_site.connection, region="af-south-1")
     ec2 = Site(where).ec2
     (vpc,) = ec2.describe_vpcs()["Vpcs"]
     for subnet in ec2.describe_subnets()["Subnets"]:
@@ -87,7 +87,7 @@ def test_without_a_default_vpc_it_is_said_how_to_make_one(account_site: Site) ->
     ec2.delete_vpc(VpcId=vpc["VpcId"])
     with pytest.raises(InputError, match="no default VPC") as caught:
         no_inbound_group(where)
-    assert caught.value.hint == "aws ec2 create-default-vpc --region eu-west-2"
+    assert caught.value.hint == "aws ec2 create-default-vpc --region af-south-1"
 
 
 def test_the_request_names_one_time_spot_capacity_and_is_the_same_request_each_time(account_site: Site) -> None:

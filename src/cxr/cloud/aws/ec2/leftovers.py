@@ -38,8 +38,10 @@ def leftovers(hunt: Hunt, prices: PriceTable, *, now: datetime | None = None) ->
     machines = with_tag(hunt.connection, RUN_LABEL, states=ALIVE)
     for machine in machines:
         verdict = hunt.verdict(machine.tags, machine.output_url)
+        if verdict is None:
+            continue
         record = exit_record(hunt.connection, machine.output_url)
-        if verdict is None or not (record or is_overdue(machine, now) or machine.state in ("stopping", "stopped")):
+        if not (record or is_overdue(machine, now) or machine.state in ("stopping", "stopped")):
             continue
         price = _machine_price(machine, prices)
         yield Leftover(

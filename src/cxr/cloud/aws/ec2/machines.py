@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from cxr.cloud.aws.clients import aws_errors, client
@@ -18,6 +19,7 @@ from cxr.cloud.aws.names import labels_of, parse_arn, partition_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.seen import RUN_LABEL
 from cxr.errors import NotFound, UsageError
+from cxr.storage.retrying import RetryingStore
 
 #: Tags beside cxr's labels: where the job writes, its timeout in hours, its machine's image, that it was cancelled.
 OUTPUT_TAG, TIMEOUT_TAG, CANCELLED_TAG = "cxr-output", "cxr-timeout-hours", "cxr-cancelled"
@@ -155,24 +157,33 @@ def _machines(connection: Connection, reservations: Sequence[Mapping[str, Any]])
 
 def _noted(connection: Connection, instance: str) -> Machine:
     """The record of the launch: its name tells the instance, not the job, so that the folders are searched."""
-    store = connection.store("jobs")
-    name = next((info.name for info in store.list() if info.name.endswith(f"/machines/{instance}.json")), "")
-    told = _json(connection, store.url, name) if name else None
+    jobs = f"{connection.base_url}/jobs"
+    listed = connection.open(jobs).list()
+    name = next((info.name for info in listed if info.name.endswith(f"/machines/{instance}.json")), "")
+    told = _json(connection, jobs, name) if name else None
     if told is None:
-        raise NotFound(f"EC2 knows no instance {instance} (any more), and {store.url} has no record of it")
+        raise NotFound(f"EC2 knows no instance {instance} (any more), and {jobs} has no record of it")
     tags = {str(key): str(value) for key, value in (told.get("tags") or {}).items()}
     texts = {key: str(told.get(key, "")) for key in ("resource", "type", "launched")}
     return Machine(**texts, spot=bool(told.get("spot")), tags=tags)
 
 
 def _json(connection: Connection, url: str, name: str) -> dict[str, Any] | None:
-    if not url:
+    scheme, slashes, place = url.partition("://")
+    bucket, _, folder = place.partition("/")
+    if not bucket:
         return None
     try:
-        told = json.loads(connection.open(url).get_bytes(name))
+        told = json.loads(_store(connection, f"{scheme}{slashes}{bucket}").get_bytes(f"{folder}/{name}"))
     except (NotFound, UsageError, ValueError):
         return None
     return told if isinstance(told, dict) else None
+
+
+@lru_cache(maxsize=8)
+def _store(connection: Connection, url: str) -> RetryingStore:
+    """Kept: a client takes a tenth of a second to make, and a job that is waited for is looked at a thousand times."""
+    return connection.open(url)
 
 
 def _moment(time: Any) -> str:
