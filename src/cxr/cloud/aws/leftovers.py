@@ -66,8 +66,8 @@ def cleaning_notes(connection: Connection, leftovers: Sequence[Leftover]) -> Ite
     yield "the records of jobs, and models that no endpoint has, cost nothing by themselves"
     if any(one.sort is Sort.OBJECTS for one in leftovers) and _keeps_versions(connection):
         yield (
-            f"{connection.bucket_url} keeps old versions: what is deleted there is still billed, until a lifecycle rule "
-            "of the bucket ends it"
+            f"{connection.bucket_url} keeps old versions: what is deleted there is billed until a lifecycle rule of "
+            "the bucket ends it"
         )
 
 

@@ -51,7 +51,8 @@ class Worker:
         if one.sort in JOB_SORTS:
             return same_thing(self.resource, one.name)
         if one.sort is Sort.MODEL:
-            return same_thing(self.model, one.name) or (self.launching and self.kind is JobKind.BATCH and not self.model)
+            unnamed = self.launching and self.kind is JobKind.BATCH and not self.model
+            return same_thing(self.model, one.name) or unnamed
         if one.sort is Sort.DATASET:
             filling = self.launching and self.kind in _FILLING
             known = self.manifest and one.manifest
