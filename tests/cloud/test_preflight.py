@@ -22,6 +22,7 @@ from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.cloud.offers import Hardware
 from cxr.cloud.preflight import Finding, Level, Purpose, Subject, preflight, refuse_on_errors, subject_of
+from cxr.cloud.provider import AutoMLWishes, HardwareWishes
 from cxr.cloud.trainer_job import CustomOptions
 from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
@@ -94,7 +95,7 @@ def levels(findings: dict[str, list[Finding]]) -> set[Level]:
 def test_where_everything_is_there_and_allowed_everything_is_ok(
     uploaded: Connection, manifest: Manifest, purpose: Purpose
 ) -> None:
-    findings = found(uploaded, Subject(purpose, manifest, spot=True, replicas=2))
+    findings = found(uploaded, Subject(purpose, manifest, hardware=HardwareWishes(spot=True, replicas=2)))
     assert levels(findings) == {Level.OK}, findings
     refuse_on_errors([one for every in findings.values() for one in every])
     assert ("quota" in findings) == (purpose in {Purpose.CUSTOM, Purpose.TUNE})
@@ -106,7 +107,7 @@ def test_nothing_stops_the_others_and_what_cannot_be_looked_at_is_said_to_be_ski
 ) -> None:
     nowhere = replace(uploaded, bucket=f"none-{uuid.uuid4().hex[:10]}")
     matter(uploaded, disabled_services=["aiplatform.googleapis.com"])
-    findings = found(nowhere, Subject(Purpose.CUSTOM, manifest, machine="abacus-1"))
+    findings = found(nowhere, Subject(Purpose.CUSTOM, manifest, hardware=HardwareWishes("abacus-1")))
     by_level = {name: every[0].level for name, every in findings.items()}
     assert by_level["apis"] is by_level["bucket"] is by_level["machine"] is Level.ERROR
     assert {name for name, level in by_level.items() if level is Level.SKIPPED} == {
@@ -328,12 +329,16 @@ def test_few_images_of_a_label_are_found(uploaded: Connection, manifest: Manifes
 @pytest.mark.parametrize(
     ("subject", "check", "words"),
     [
-        (Subject(Purpose.AUTOML, budget_node_hours=101), "budget", "1 to 100 node hours"),
-        (Subject(Purpose.AUTOML, model_type="cloud", budget_node_hours=7), "budget", "8 to 800"),
-        (Subject(Purpose.AUTOML, budget_node_hours=float("nan")), "budget", "node hours"),
-        (Subject(Purpose.CUSTOM, gpus=2), "machine", "has 1 x NVIDIA_L4, not 2"),
-        (Subject(Purpose.CUSTOM, accelerator="NVIDIA_TESLA_T4"), "machine", "not NVIDIA_TESLA_T4"),
-        (Subject(Purpose.TUNE, machine="n1-standard-4", gpus=3), "machine", "not 3"),
+        (Subject(Purpose.AUTOML, automl=AutoMLWishes(budget_node_hours=101)), "budget", "1 to 100 node hours"),
+        (Subject(Purpose.AUTOML, automl=AutoMLWishes("cloud", 7)), "budget", "8 to 800"),
+        (Subject(Purpose.AUTOML, automl=AutoMLWishes(budget_node_hours=float("nan"))), "budget", "node hours"),
+        (Subject(Purpose.CUSTOM, hardware=HardwareWishes(gpus=2)), "machine", "has 1 x NVIDIA_L4, not 2"),
+        (
+            Subject(Purpose.CUSTOM, hardware=HardwareWishes(accelerator="NVIDIA_TESLA_T4")),
+            "machine",
+            "not NVIDIA_TESLA_T4",
+        ),
+        (Subject(Purpose.TUNE, hardware=HardwareWishes("n1-standard-4", 3)), "machine", "not 3"),
     ],
     ids=["budget", "cloud", "nan", "gpus", "accelerator", "attached"],
 )
@@ -351,7 +356,7 @@ def test_automl_is_offered_in_two_regions_only(uploaded: Connection) -> None:
 
 def test_the_quota_is_for_all_gpus_at_once_and_spot_has_its_own(uploaded: Connection) -> None:
     matter(uploaded, quotas={L4: {"us-central1": 3}, SPOT_L4: {"us-central1": 1}})
-    custom = Subject(Purpose.CUSTOM, machine="g2-standard-24", replicas=2)
+    custom = Subject(Purpose.CUSTOM, hardware=HardwareWishes("g2-standard-24", replicas=2))
     (finding,) = found(uploaded, custom)["quota"]
     assert (finding.level, finding.cause) == (Level.ERROR, "4 x NVIDIA_L4 wanted, the quota is 3")
     assert finding.next.endswith(f"--quota-id={L4} --dimensions=region=us-central1 --preferred-value=4")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cxr.cloud.aws.names import is_region
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, required
 from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions
-from cxr.cloud.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, RunTime, Seen, Trial
+from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, Say
+from cxr.cloud.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from cxr.cloud.estimates import Expectation
     from cxr.cloud.hosting.host import Host
     from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.launching import Launch
+    from cxr.cloud.launching import Launch, Submitted
     from cxr.cloud.offers import Hardware
     from cxr.cloud.preflight.findings import Finding
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
     from cxr.cloud.prices import PriceList, PriceTable
+    from cxr.cloud.scores import Scores
     from cxr.cloud.trainer_job import CustomOptions, TuneOptions
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
@@ -62,9 +63,11 @@ class Amazon:
         """See Provider."""
         return {
             Feature.DATASETS: "SageMaker has no datasets to fill: training jobs and Autopilot read the bucket itself",
-            Feature.IMAGE_BUILDS: "SageMaker's jobs run in Amazon's own TensorFlow container; name another with --image",
+            Feature.IMAGE_BUILDS: "jobs run in Amazon's own TensorFlow container; name another with --image",
             Feature.EVALUATIONS: "Autopilot's own figures are not those of your test images: "
             "cxr cloud evaluate JOB --predict batch --manifest manifest.csv",
+            Feature.AUTOML_EXPORTS: "Autopilot's model runs in Amazon's own container only: no TFLite, no TF.js. "
+            "Judge it by cxr cloud evaluate JOB --predict batch --manifest manifest.csv",
             Feature.ENDPOINTS: "predict in a batch, which ends by itself: --predict batch",
         }
 
@@ -385,6 +388,40 @@ class Amazon:
         from cxr.cloud.aws.outputs import run_time
 
         return run_time(connection, job)
+
+    # Predictions
+
+    def predicting_model(self, connection: Connection, job: Job, manifest_hash: str) -> PredictingModel:
+        """See Provider. The journal knows the manifest: candidates carry no tags."""
+        from cxr.cloud.aws.sagemaker.transform import predicting_model
+
+        return predicting_model(connection, job)
+
+    def plan_batch(
+        self, connection: Connection, manifest: Manifest, model: str, trained_by: str, *, attempt: int = 1
+    ) -> LaunchPlan:
+        """See Provider."""
+        from cxr.cloud.aws.sagemaker.transform import plan_transform
+
+        return plan_transform(connection, manifest, model, trained_by, attempt=attempt)
+
+    def submit_batch(self, plan: LaunchPlan, manifest: Manifest, *, on_step: Say) -> Submitted:
+        """See Provider."""
+        from cxr.cloud.aws.sagemaker.transform import submit_transform
+
+        return submit_transform(plan, manifest, on_step=on_step)
+
+    def read_scores(self, connection: Connection, job: Job, manifest: Manifest) -> Scores:
+        """See Provider."""
+        from cxr.cloud.aws.sagemaker.transform import read_scores
+
+        return read_scores(connection, job, manifest)
+
+    def billed_hours(self, connection: Connection, job: Job) -> float | None:
+        """See Provider."""
+        from cxr.cloud.aws.sagemaker.transform import billed_hours
+
+        return billed_hours(job)
 
     # Checks
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, is_region, required
 from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions
-from cxr.cloud.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, RunTime, Seen, Trial
+from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, Say
+from cxr.cloud.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from cxr.cloud.estimates import Expectation
     from cxr.cloud.hosting.host import Host
     from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.launching import Launch
+    from cxr.cloud.launching import Launch, Submitted
     from cxr.cloud.offers import Hardware
     from cxr.cloud.preflight.findings import Finding
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
     from cxr.cloud.prices import PriceList, PriceTable
+    from cxr.cloud.scores import Scores
     from cxr.cloud.trainer_job import CustomOptions, TuneOptions
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
@@ -379,6 +380,44 @@ class Vertex:
         from cxr.cloud.vertex.run_times import automl_run_time, custom_run_time
 
         return (automl_run_time if job.kind is JobKind.AUTOML else custom_run_time)(connection, job)
+
+    # Predictions
+
+    def predicting_model(self, connection: Connection, job: Job, manifest_hash: str) -> PredictingModel:
+        """See Provider."""
+        from cxr.cloud.exporting.automl import check_model_manifest, is_stand_in
+        from cxr.cloud.vertex.models import get_model
+        from cxr.cloud.vertex.pipelines import model_of
+
+        model = get_model(connection, model_of(connection, job))
+        check_model_manifest(model, manifest_hash)
+        return PredictingModel(model.resource, model.in_batches, model.online, is_stand_in(model))
+
+    def plan_batch(
+        self, connection: Connection, manifest: Manifest, model: str, trained_by: str, *, attempt: int = 1
+    ) -> LaunchPlan:
+        """See Provider."""
+        from cxr.cloud.vertex.batch_prediction import plan_batch
+
+        return plan_batch(connection, manifest, model, trained_by, attempt=attempt)
+
+    def submit_batch(self, plan: LaunchPlan, manifest: Manifest, *, on_step: Say) -> Submitted:
+        """See Provider."""
+        from cxr.cloud.vertex.batch_prediction import submit_batch
+
+        return submit_batch(plan, manifest, on_step=on_step)
+
+    def read_scores(self, connection: Connection, job: Job, manifest: Manifest) -> Scores:
+        """See Provider."""
+        from cxr.cloud.vertex.batch_prediction import read_scores
+
+        return read_scores(connection, job, manifest)
+
+    def billed_hours(self, connection: Connection, job: Job) -> float | None:
+        """See Provider."""
+        from cxr.cloud.vertex.batch_prediction import billed_hours
+
+        return billed_hours(connection, job)
 
     # Checks
 

@@ -1,0 +1,1 @@
+"""Machines of EC2 that run one job and end by themselves."""
