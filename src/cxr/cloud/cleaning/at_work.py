@@ -52,7 +52,8 @@ class Worker:
             return same_thing(self.resource, one.name)
         if one.sort is Sort.MODEL:
             unnamed = self.launching and self.kind is JobKind.BATCH and not self.model
-            return same_thing(self.model, one.name) or unnamed
+            own = bool(one.run) and one.run == self.run
+            return own or unnamed or same_thing(self.model, one.name)
         if one.sort is Sort.DATASET:
             filling = self.launching and self.kind in _FILLING
             known = self.manifest and one.manifest

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from cxr.cloud.aws.offers import DEFAULT_MAXIMUM_INSTANCES, DEFAULT_MAXIMUM_SECONDS, ML, Engine, training_seconds
+from cxr.cloud.aws.offers import DEFAULT_MAXIMUM_INSTANCES, DEFAULT_MAXIMUM_SECONDS, ML, Engine
 from cxr.cloud.aws.preflight.refusals import finding_of
 from cxr.cloud.aws.preflight.survey import AccountSurvey
 from cxr.cloud.aws.prices import autopilot_price
 from cxr.cloud.aws.quotas import training_quota_name
+from cxr.cloud.aws.trainings import ENGINES
 from cxr.cloud.preflight.costs import price_finding
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose
+from cxr.cloud.trainer_plans import TrainerRules
 from cxr.errors import InputError, NotAllowed, UsageError
 
-#: Trials of a tuning job, all and at once (SageMaker quotas: hyperparameter tuning jobs).
-MAXIMUM_TRIALS: Final = 750
-MAXIMUM_PARALLEL: Final = 100
 QUOTAS_PAGE: Final = "https://console.aws.amazon.com/servicequotas/home/services/{service}/quotas"
 
 
@@ -32,16 +31,17 @@ def machine(survey: AccountSurvey) -> Iterator[Finding]:
     asked for."""
     subject, hardware = survey.subject, survey.hardware
     words = hardware.words
-    seconds = training_seconds(subject.timeout_hours)
+    rules = ENGINES[survey.engine].rules
+    rules.check_timeout(subject.timeout_hours)
     if subject.purpose is Purpose.TUNE:
-        _check_trials(survey)
+        _check_trials(survey, rules)
         words += f"; {subject.trials} trials, {subject.parallel} at once"
     yield _offered(survey, words)
     if survey.engine is Engine.SAGEMAKER:
         raised = (
             "only an account whose quota was raised may do that: Service Quotas in the AWS console, Amazon SageMaker"
         )
-        if seconds > DEFAULT_MAXIMUM_SECONDS:
+        if subject.timeout_hours > DEFAULT_MAXIMUM_SECONDS / 3600:
             most = DEFAULT_MAXIMUM_SECONDS / 3600
             said = f"a timeout of {subject.timeout_hours:g} h is longer than {most:g} h"
             yield Finding(Level.WARNING, "machine", said, "longest run time for a training job", raised)
@@ -84,7 +84,7 @@ def _quota_name(survey: AccountSurvey) -> str:
     hardware = survey.hardware
     if survey.engine is Engine.SAGEMAKER:
         return training_quota_name(hardware.machine, hardware.spot)
-    group = {"g": "G and VT", "p": "P"}.get(hardware.machine[:1], "Standard")
+    group = {"g": "G and VT", "p": "P"}.get(hardware.machine[:1], "Standard (A, C, D, H, I, M, R, T, Z)")
     return f"All {group} Spot Instance Requests" if hardware.spot else f"Running On-Demand {group} instances"
 
 
@@ -103,15 +103,16 @@ def _offered(survey: AccountSurvey, words: str) -> Finding:
 
 
 def _autopilot_hours(survey: AccountSurvey) -> float:
-    return float(survey.connection.provider.automl_options(survey.subject.automl).budget_hours)
+    options = survey.connection.provider.automl_options(survey.subject.automl)
+    return float(options.request()["budget_hours"])
 
 
-def _check_trials(survey: AccountSurvey) -> None:
+def _check_trials(survey: AccountSurvey, rules: TrainerRules) -> None:
     subject = survey.subject
-    most = min(subject.trials, MAXIMUM_PARALLEL)
-    if not 1 <= subject.parallel <= most or subject.trials > MAXIMUM_TRIALS:
+    most = min(subject.trials, rules.maximum_parallel)
+    if not 1 <= subject.parallel <= most or subject.trials > rules.maximum_trials:
         raise UsageError(
-            f"{subject.parallel} of {subject.trials} trials at once: at most {MAXIMUM_TRIALS} trials, "
-            f"{MAXIMUM_PARALLEL} at once, and not more than there are",
+            f"{subject.parallel} of {subject.trials} trials at once: at most {rules.maximum_trials} trials, "
+            f"{rules.maximum_parallel} at once, and not more than there are",
             hint="--trials and --parallel",
         )
