@@ -84,10 +84,13 @@ def check(
         raise UsageError(f"there is nothing called {kind!r} to check for", hint=f"choose one of: {', '.join(KINDS)}")
     from cxr.cloud.connection import resolve
     from cxr.cloud.preflight import preflight
+    from cxr.cloud.provider import Feature, check_offered
     from cxr.cloud.providers import provider_of
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
     settings = flags.settings()
+    if kind == "image":
+        check_offered(provider_of(settings.on), Feature.IMAGE_BUILDS)
     if plan is not None:
         check_plan_alone(ctx)
         settings, subject, findings = planned_subject(plan, kind, settings)
