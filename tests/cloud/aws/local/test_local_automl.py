@@ -138,6 +138,13 @@ def test_images_without_two_classes_fail_the_job(amazon: Amazon) -> None:
     assert "lies in no folder" in automl(amazon, "bare", channel(f"s3://{BUCKET}/bare/"))["FailureReason"]
 
 
+def _sleeps(process: psutil.Process) -> bool:
+    try:
+        return "time.sleep(600)" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
 def test_a_stopped_automl_job_ends_its_program(start: Callable[..., Amazon]) -> None:
     amazon = start(stand_in=f"{sys.executable} -c 'import time; time.sleep(600)'")
     sagemaker = amazon.client("sagemaker")
@@ -149,10 +156,7 @@ def test_a_stopped_automl_job_ends_its_program(start: Callable[..., Amazon]) -> 
         RoleArn=ROLE,
     )
     server = psutil.Process((process.server_status(amazon.url) or {})["pid"])
-    program = wait_until(
-        lambda: [child for child in server.children(recursive=True) if "time.sleep(600)" in " ".join(child.cmdline())],
-        bool,
-    )
+    program = wait_until(lambda: [child for child in server.children(recursive=True) if _sleeps(child)], bool)
     assert sagemaker.describe_auto_ml_job_v2(AutoMLJobName="slow")["AutoMLJobSecondaryStatus"] == "TrainingModels"
     sagemaker.stop_auto_ml_job(AutoMLJobName="slow")
     job = wait_until(

@@ -41,7 +41,7 @@ def test_an_idle_server_leaves_but_not_while_a_job_runs(start: Callable[..., Ama
     amazon = start(idle_exit_seconds=1.0)
     status = process.server_status(amazon.url)
     assert status is not None
-    amazon.train("short", "endless", StoppingCondition={"MaxRuntimeInSeconds": 2})
+    amazon.train("short", "endless", StoppingCondition={"MaxRuntimeInSeconds": 3})
     tree = amazon.state / "jobs" / "short" / "algo-1" / "opt" / "ml"
     psutil.Process(status["pid"]).wait(30)
     # The job ran to its limit, and what it saved then is there: the server has waited for it.

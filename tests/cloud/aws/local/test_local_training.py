@@ -137,16 +137,17 @@ def test_a_stopped_job_may_save_its_model_and_leaves_no_process(amazon: Amazon) 
 
 
 def test_a_job_that_takes_too_long_is_stopped_with_what_it_has(amazon: Amazon) -> None:
-    amazon.train("long", "endless", StoppingCondition={"MaxRuntimeInSeconds": 1})
+    amazon.train("long", "endless", StoppingCondition={"MaxRuntimeInSeconds": 3})
     job = amazon.wait("long")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert "saved.txt" in amazon.tar(job["ModelArtifacts"]["S3ModelArtifacts"])
 
 
 def test_an_interrupted_spot_job_goes_on_from_its_checkpoints(amazon: Amazon) -> None:
-    rule = {"name": "^spot$", "outcome": "interrupt", "after_s": 1.0}
-    process.change_outcomes(amazon.url, {"rules": [rule]})
     amazon.train("spot", "resume", CheckpointConfig={"S3Uri": f"s3://{BUCKET}/checkpoints/spot"}, **SPOT)
+    amazon.waiting_pids("spot")
+    rule = {"name": "^spot$", "outcome": "interrupt", "after_s": 0.1, "times": 1}
+    process.change_outcomes(amazon.url, {"rules": [rule]})
     job = amazon.wait("spot")
     process.change_outcomes(amazon.url, {"rules": []})
     assert job["TrainingJobStatus"] == "Completed"
