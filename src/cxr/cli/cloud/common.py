@@ -72,8 +72,8 @@ def open_connection(settings: Settings, out: Out) -> Connection:
 
 
 def open_place(url: str, flags: CloudFlags, out: Out) -> Listing:
-    """The place at `url`: one of the cloud where `cxr cloud` works is there; others are where their SDKs are pointed, and
-    so is that one when its SDK is pointed to a server (STORAGE_EMULATOR_HOST) and --on says nothing."""
+    """The place at `url`: one of the cloud where `cxr cloud` works is there; others are where their SDKs are pointed,
+    and so is that one when its SDK is pointed to a server (STORAGE_EMULATOR_HOST) and --on says nothing."""
     from cxr.cloud.providers import provider_of
     from cxr.storage import open_listing, open_store
 
