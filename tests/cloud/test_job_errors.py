@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cxr.cloud.job_errors import CAUSES, explain
+from cxr.cloud.failures.google import CAUSES
+from cxr.cloud.job_errors import explain
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
 from cxr.settings import Target

@@ -19,6 +19,7 @@ from cxr.cloud.plan_files import check_same, read_plan, write_plan
 from cxr.cloud.plans import Cost, JobKind, LaunchPlan
 from cxr.cloud.prices import Price
 from cxr.cloud.trainer_job import CustomOptions, TuneOptions, options_from
+from cxr.cloud.vertex.custom import RULES
 from cxr.cloud.vertex.tuning import study_spec, tune_options_from
 from cxr.errors import CheckFailed, CxrError, InputError, UsageError
 from cxr.settings import Target
@@ -136,7 +137,7 @@ def test_a_plan_that_was_changed_by_hand_is_refused(saved: Path, key: str, value
 )
 def test_hardware_that_does_not_exist_is_refused_in_a_saved_plan(change: dict[str, Any], words: str) -> None:
     with pytest.raises(CxrError, match=words):
-        options_from({**OPTIONS.request(), **change}, "none")
+        options_from({**OPTIONS.request(), **change}, "none", choose_hardware)
 
 
 def test_a_space_without_its_range_is_refused_in_a_saved_plan() -> None:
@@ -159,7 +160,7 @@ def test_a_rehearsal_says_nothing_about_the_time_on_google() -> None:
 
 
 def test_options_survive_their_request() -> None:
-    assert options_from(json.loads(json.dumps(OPTIONS.request())), "none") == OPTIONS
+    assert options_from(json.loads(json.dumps(OPTIONS.request())), "none", choose_hardware) == OPTIONS
     tuned = TuneOptions(OPTIONS, SPACE, 6, 3)
     assert tune_options_from(json.loads(json.dumps(tuned.request())), "none") == tuned
 
@@ -168,7 +169,7 @@ def test_a_request_that_is_not_whole_is_refused() -> None:
     for key in ("recipe", "machine", "overrides", "timeout_hours"):
         request = {name: value for name, value in OPTIONS.request().items() if name != key}
         with pytest.raises(InputError, match=key):
-            options_from(request, "none")
+            options_from(request, "none", choose_hardware)
 
 
 def test_a_search_space_becomes_the_services_study() -> None:
@@ -186,4 +187,4 @@ def test_a_search_space_becomes_the_services_study() -> None:
 )
 def test_impossible_numbers_of_trials_are_refused(trials: int, parallel: int, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        TuneOptions(OPTIONS, SPACE, trials, parallel).request()
+        RULES.check_trials(TuneOptions(OPTIONS, SPACE, trials, parallel))

@@ -22,6 +22,7 @@ from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.cloud.offers import Hardware
 from cxr.cloud.preflight import Finding, Level, Purpose, Subject, preflight, refuse_on_errors, subject_of
+from cxr.cloud.provider import AutoMLWishes, HardwareWishes
 from cxr.cloud.trainer_job import CustomOptions
 from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
@@ -94,7 +95,7 @@ def levels(findings: dict[str, list[Finding]]) -> set[Level]:
 def test_where_everything_is_there_and_allowed_everything_is_ok(
     uploaded: Connection, manifest: Manifest, purpose: Purpose
 ) -> None:
-    findings = found(uploaded, Subject(purpose, manifest, spot=True, replicas=2))
+    findings = found(uploaded, Subject(purpose, manifest, hardware=HardwareWishes(spot=True, replicas=2)))
     assert levels(findings) == {Level.OK}, findings
     refuse_on_errors([one for every in findings.values() for one in every])
     assert ("quota" in findings) == (purpose in {Purpose.CUSTOM, Purpose.TUNE})
@@ -106,7 +107,7 @@ def test_nothing_stops_the_others_and_what_cannot_be_looked_at_is_said_to_be_ski
 ) -> None:
     nowhere = replace(uploaded, bucket=f"none-{uuid.uuid4().hex[:10]}")
     matter(uploaded, disabled_services=["aiplatform.googleapis.com"])
-    findings = found(nowhere, Subject(Purpose.CUSTOM, manifest, machine="abacus-1"))
+    findings = found(nowhere, Subject(Purpose.CUSTOM, manifest, hardware=HardwareWishes("abacus-1")))
     by_level = {name: every[0].level for name, every in findings.items()}
     assert by_level["apis"] is by_level["bucket"] is by_level["machine"] is Level.ERROR
     assert {name for name, level in by_level.items() if level is Level.SKIPPED} == {
@@ -328,12 +329,16 @@ def test_few_images_of_a_label_are_found(uploaded: Connection, manifest: Manifes
 @pytest.mark.parametrize(
     ("subject", "check", "words"),
     [
-        (Subject(Purpose.AUTOML, budget_node_hours=101), "budget", "1 to 100 node hours"),
-        (Subject(Purpose.AUTOML, model_type="cloud", budget_node_hours=7), "budget", "8 to 800"),
-        (Subject(Purpose.AUTOML, budget_node_hours=float("nan")), "budget", "node hours"),
-        (Subject(Purpose.CUSTOM, gpus=2), "machine", "has 1 x NVIDIA_L4, not 2"),
-        (Subject(Purpose.CUSTOM, accelerator="NVIDIA_TESLA_T4"), "machine", "not NVIDIA_TESLA_T4"),
-        (Subject(Purpose.TUNE, machine="n1-standard-4", gpus=3), "machine", "not 3"),
+        (Subject(Purpose.AUTOML, automl=AutoMLWishes(budget_node_hours=101)), "budget", "1 to 100 node hours"),
+        (Subject(Purpose.AUTOML, automl=AutoMLWishes("cloud", 7)), "budget", "8 to 800"),
+        (Subject(Purpose.AUTOML, automl=AutoMLWishes(budget_node_hours=float("nan"))), "budget", "node hours"),
+        (Subject(Purpose.CUSTOM, hardware=HardwareWishes(gpus=2)), "machine", "has 1 x NVIDIA_L4, not 2"),
+        (
+            Subject(Purpose.CUSTOM, hardware=HardwareWishes(accelerator="NVIDIA_TESLA_T4")),
+            "machine",
+            "not NVIDIA_TESLA_T4",
+        ),
+        (Subject(Purpose.TUNE, hardware=HardwareWishes("n1-standard-4", 3)), "machine", "not 3"),
     ],
     ids=["budget", "cloud", "nan", "gpus", "accelerator", "attached"],
 )
@@ -349,17 +354,21 @@ def test_automl_is_offered_in_two_regions_only(uploaded: Connection) -> None:
     assert found(elsewhere, Subject(Purpose.CUSTOM))["region"][0].level is Level.OK
 
 
+def asking(**wishes: Any) -> Subject:
+    return Subject(Purpose.CUSTOM, hardware=HardwareWishes(**wishes))
+
+
 def test_the_quota_is_for_all_gpus_at_once_and_spot_has_its_own(uploaded: Connection) -> None:
     matter(uploaded, quotas={L4: {"us-central1": 3}, SPOT_L4: {"us-central1": 1}})
-    custom = Subject(Purpose.CUSTOM, machine="g2-standard-24", replicas=2)
+    custom = Subject(Purpose.CUSTOM, hardware=HardwareWishes("g2-standard-24", replicas=2))
     (finding,) = found(uploaded, custom)["quota"]
     assert (finding.level, finding.cause) == (Level.ERROR, "4 x NVIDIA_L4 wanted, the quota is 3")
     assert finding.next.endswith(f"--quota-id={L4} --dimensions=region=us-central1 --preferred-value=4")
-    assert found(uploaded, replace(custom, replicas=1))["quota"][0].level is Level.OK
-    assert SPOT_L4 in found(uploaded, replace(custom, replicas=1, spot=True))["quota"][0].next
+    assert found(uploaded, asking(machine="g2-standard-24"))["quota"][0].level is Level.OK
+    assert SPOT_L4 in found(uploaded, asking(machine="g2-standard-24", spot=True))["quota"][0].next
     matter(uploaded, quotas={L4: {"us-central1": -1}})
     assert "no limit" in found(uploaded, custom)["quota"][0].cause
-    assert found(uploaded, replace(custom, machine="n1-standard-4"))["quota"][0].cause == "no GPU is asked for"
+    assert found(uploaded, asking(machine="n1-standard-4"))["quota"][0].cause == "no GPU is asked for"
     # In a region of which the quota says nothing there is none.
     assert found(replace(uploaded, region="africa-south1"), custom)["quota"][0].level is Level.ERROR
 
@@ -368,14 +377,14 @@ def test_a_launch_is_checked_by_its_plan(uploaded: Connection, manifest: Manifes
     options = CustomOptions("cnn5", Hardware("g2-standard-4", "NVIDIA_L4", 1, replicas=2, spot=True))
     subject = subject_of(plan_custom(uploaded, manifest, options, epochs=1), manifest)
     assert subject is not None
-    assert (subject.purpose, subject.hardware()) == (Purpose.CUSTOM, options.hardware)
+    assert (subject.purpose, uploaded.provider.hardware(subject.hardware)) == (Purpose.CUSTOM, options.hardware)
     matter(uploaded, quotas={SPOT_L4: {"us-central1": 1}})
     findings = found(uploaded, subject, quick=True)
     assert findings["quota"][0].level is Level.ERROR
     assert not {"images", "data", "budget"} & set(findings)
     automl = subject_of(plan_automl(uploaded, manifest, AutoMLOptions("cloud", 9)), manifest)
     assert automl is not None
-    assert (automl.purpose, automl.model_type, automl.budget_node_hours) == (Purpose.AUTOML, "cloud", 9)
+    assert (automl.purpose, automl.automl) == (Purpose.AUTOML, AutoMLWishes("cloud", 9))
 
 
 def made_bucket(connection: Connection, *, location: str = "US-CENTRAL1", project: str = "cxr-local") -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cxr.cloud.seen import LOGS_SINCE
+from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from cxr.cloud.estimates import Expectation
     from cxr.cloud.hosting.host import Host
     from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.launching import Launch
+    from cxr.cloud.launching import Launch, Submitted
     from cxr.cloud.offers import Hardware
     from cxr.cloud.plans import JobKind, LaunchPlan
     from cxr.cloud.preflight.findings import Finding
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
     from cxr.cloud.prices import PriceList, PriceTable
-    from cxr.cloud.seen import JobName, LogLine, ModelOutput, RunTime, Seen, Trial
+    from cxr.cloud.scores import Scores
+    from cxr.cloud.seen import JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
     from cxr.cloud.trainer_job import CustomOptions, TuneOptions
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
@@ -48,6 +50,7 @@ class Feature(StrEnum):
     IMAGE_BUILDS = "builds of container images"
     EVALUATIONS = "evaluations by the service"
     ENDPOINTS = "online predictions"
+    AUTOML_EXPORTS = "exports of AutoML's models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,15 @@ class AutoMLWishes:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerWishes:
+    """How a server that stands for a cloud does its jobs: how many at once, and how many epochs what stands for AutoML
+    trains (None: its own)."""
+
+    running_jobs: int | None = None
+    stand_in_epochs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchOptions:
     """What a launch does beside its plan."""
 
@@ -89,8 +101,20 @@ class Provider(Protocol):
         """The cloud's name in a sentence: `Google`, `Amazon`."""
 
     @property
+    def server_words(self) -> str:
+        """What stands for it on this machine."""
+
+    @property
+    def real_flags(self) -> str:
+        """The flags with which a command works on the cloud itself, with P and B for what has to be filled in."""
+
+    @property
     def scheme(self) -> str:
         """Of its buckets' URLs: `gs`, `s3`."""
+
+    @property
+    def is_pointed_elsewhere(self) -> bool:
+        """Whether the environment points its SDK to a server that is not cxr's own, in a rehearsal."""
 
     @property
     def default_region(self) -> str:
@@ -114,6 +138,13 @@ class Provider(Protocol):
 
     def connect(self, connection: Connection, settings: Settings) -> Connection:
         """Make sure that the other end is there. Raises NotAllowed without credentials."""
+
+    def start_server(self, settings: Settings, wishes: ServerWishes) -> str:
+        """Start the server that stands for the cloud, unless it is running; its origin. Raises UsageError for the cloud
+        itself."""
+
+    def stop_server(self, settings: Settings) -> None:
+        """End that server, and the jobs that it runs."""
 
     def will_start(self, settings: Settings) -> str:
         """What `connect` has to start first, in words; "" when it is there."""
@@ -253,6 +284,25 @@ class Provider(Protocol):
     def run_time(self, connection: Connection, job: Job) -> RunTime:
         """How long a job ran, as it is billed."""
 
+    # Predictions
+
+    def predicting_model(self, connection: Connection, job: Job, manifest_hash: str) -> PredictingModel:
+        """What AutoML has trained. Raises JobFailed without one, RulerMismatch when it is of another manifest."""
+
+    def plan_batch(
+        self, connection: Connection, manifest: Manifest, model: str, trained_by: str, *, attempt: int = 1
+    ) -> LaunchPlan:
+        """The plan of scoring the manifest's test images. Nothing is asked of the service."""
+
+    def submit_batch(self, plan: LaunchPlan, manifest: Manifest, *, on_step: Say) -> Submitted:
+        """Make the job; one of the same plan is found instead."""
+
+    def read_scores(self, connection: Connection, job: Job, manifest: Manifest) -> Scores:
+        """The answers of a finished batch. Raises CheckFailed for what is not whole."""
+
+    def billed_hours(self, connection: Connection, job: Job) -> float | None:
+        """Hours of a finished batch, None when they are not known."""
+
     # Checks
 
     def checks(self) -> Sequence[Check]:
@@ -277,3 +327,10 @@ class Provider(Protocol):
 
     def cleaning_notes(self, connection: Connection, leftovers: Sequence[Leftover]) -> Iterator[str]:
         """What a reader of a clean-up's plan should know."""
+
+
+def check_offered(provider: Provider, feature: Feature) -> None:
+    """Raises UsageError, saying what to do instead, for a feature that a cloud does not have."""
+    instead = provider.lacks.get(feature)
+    if instead is not None:
+        raise UsageError(f"{provider.name} has no {feature}, or cxr does not use them", hint=instead)

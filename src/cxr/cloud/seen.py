@@ -95,6 +95,17 @@ class ModelOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictingModel:
+    """A model on the service that may be asked for predictions: its name there, in which ways, and whether a program
+    that stands for the cloud has made it."""
+
+    resource: str
+    in_batches: bool
+    online: bool
+    stand_in: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunTime:
     """Hours (None when the service does not say, or has forgotten the job), and what kind of hours."""
 

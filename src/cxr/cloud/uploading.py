@@ -273,6 +273,17 @@ def check_uploaded(connection: Connection, manifest: Manifest) -> None:
         )
 
 
+def check_split_uploaded(connection: Connection, manifest: Manifest, split: str) -> None:
+    """Raises InputError when an image of a split is not in the bucket as it was scanned."""
+    wanted = set(manifest.split(split)["path"])
+    missing = [path for path in missing_objects(connection, manifest) if path in wanted]
+    if missing:
+        raise InputError(
+            f"{len(missing):,} {split} images are not at {connection.images_url}, the first is {missing[0]}",
+            hint="send them first: cxr cloud upload",
+        )
+
+
 def megabytes(size: int) -> str:
     """`12.3 MB`."""
     return f"{size / 1e6:,.1f} MB"

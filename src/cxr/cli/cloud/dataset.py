@@ -47,6 +47,8 @@ def dataset(
 
     Example: cxr cloud dataset --manifest manifest.csv --yes
     """
+    from cxr.cloud.provider import Feature, check_offered
+    from cxr.cloud.providers import provider_of
     from cxr.cloud.uploading import check_uploaded
     from cxr.cloud.vertex.datasets import (
         check_complete,
@@ -59,6 +61,7 @@ def dataset(
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)
+    check_offered(provider_of(flags.settings().on), Feature.DATASETS)
     connection = open_connection(flags.settings(), out)
     check_labels(connection, read)
     found = find_dataset(connection, read)

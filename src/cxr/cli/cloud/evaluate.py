@@ -68,6 +68,7 @@ def evaluate(
     """
     from cxr.cli.cloud import evaluation_steps, predict_steps
     from cxr.cloud.jobs import refresh
+    from cxr.cloud.provider import Feature, check_offered
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(state_dir=state_dir)
     if predict is None and (keep or again or dry_run or max_cost is not None):
@@ -85,6 +86,7 @@ def evaluate(
     with hints_for(flags):
         found = refresh(connection, journal, found)
         if remove_endpoint:
+            check_offered(connection.provider, Feature.ENDPOINTS)
             predict_steps.remove_endpoint(out, flags, connection, journal, found, yes=yes)
         elif predict is None or manifest is None:
             target = folder or Path("runs") / f"{found.id}-evaluation"

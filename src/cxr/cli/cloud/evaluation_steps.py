@@ -36,10 +36,12 @@ def fetch_evaluation(out: Out, connection: Connection, job: Job, folder: Path) -
         write_evaluation,
     )
     from cxr.cloud.exporting.automl import is_stand_in
+    from cxr.cloud.provider import Feature, check_offered
     from cxr.cloud.vertex.evaluations import get_evaluation
     from cxr.cloud.vertex.models import get_model
     from cxr.cloud.vertex.pipelines import model_of
 
+    check_offered(connection.provider, Feature.EVALUATIONS)
     check_has_model(job)
     check_figures_place(folder, job.id)
     model = get_model(connection, model_of(connection, job))

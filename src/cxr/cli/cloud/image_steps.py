@@ -67,8 +67,11 @@ def run_image(out: Out, flags: CloudFlags, wishes: ImageWishes) -> None:
 
 def _build(out: Out, flags: CloudFlags, wishes: ImageWishes, files: dict[str, bytes]) -> None:
     from cxr.cloud.connection import resolve
+    from cxr.cloud.provider import Feature, check_offered
+    from cxr.cloud.providers import provider_of
 
     settings = flags.settings()
+    check_offered(provider_of(settings.on), Feature.IMAGE_BUILDS)
     plan = _plan(resolve(settings), settings.prices, wishes, files)
     if wishes.dry_run:
         show_plan(out, "build of an image", plan.rows(make_bucket=False), _notes(plan))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.scores import Picture
-from cxr.cloud.vertex.batch_prediction import check_pictures_uploaded
+from cxr.cloud.scores import SPLIT, Picture
+from cxr.cloud.uploading import check_split_uploaded
 from cxr.errors import ChangedOnDisk, InputError, UsageError
 from cxr.manifests.manifest import Manifest
 
@@ -51,7 +51,7 @@ def place_of(
         raise UsageError(f"--images {given} is no folder", hint="name the folder that was scanned")
     root = given or (None if manifest.is_remote or not manifest.root.is_dir() else manifest.root)
     if root is None:
-        check_pictures_uploaded(connection, manifest)
+        check_split_uploaded(connection, manifest, SPLIT)
         return PicturePlace(connection, None)
     for picture in pictures:
         try:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job, Journal
     from cxr.cloud.scores import Scores
+    from cxr.cloud.seen import PredictingModel
     from cxr.cloud.serving import Served
-    from cxr.cloud.vertex.models import ServiceModel
     from cxr.manifests.manifest import Manifest
 
 
@@ -67,19 +67,17 @@ class Predicting:
     def run(self) -> None:
         """Predict and write the bundle. Raises Interrupted, with the command that goes on, on Ctrl-C."""
         from cxr.cli.cloud.service_predictions import check_place
-        from cxr.cloud.exporting.automl import check_model_manifest
         from cxr.cloud.exporting.bringing import known_manifest
-        from cxr.cloud.vertex.models import get_model
-        from cxr.cloud.vertex.pipelines import model_of
+        from cxr.cloud.provider import Feature, check_offered
         from cxr.manifests.manifest_file import read_manifest
 
         check_has_model(self.job)
-        resource = model_of(self.connection, self.job)
+        if self.wishes.way == "online":
+            check_offered(self.connection.provider, Feature.ENDPOINTS)
         check_place(self.wishes.folder, self.job.id, force=self.wishes.force)
         manifest = read_manifest(self.wishes.manifest)
         known_manifest(self.job, manifest.hash)
-        model = get_model(self.connection, resource)
-        check_model_manifest(model, manifest.hash)
+        model = self.connection.provider.predicting_model(self.connection, self.job, manifest.hash)
         if not (model.in_batches if self.wishes.way == "batch" else model.online):
             raise UsageError(
                 f"the service gives no {self.wishes.way} predictions of this model, which is made for devices",
@@ -99,14 +97,16 @@ class Predicting:
             said = error.message if isinstance(error, Interrupted) else "stopped by Ctrl-C"
             raise Interrupted(said, hint=self.wishes.command(self.job, self.flags, again=again)) from None
 
-    def _batch(self, manifest: Manifest, model: ServiceModel) -> None:
+    def _batch(self, manifest: Manifest, model: PredictingModel) -> None:
         from cxr.cli.cloud.common import open_journal
         from cxr.cloud.attempts import latest_attempt, newest_attempt
         from cxr.cloud.launching import launch, teller
-        from cxr.cloud.vertex import batch_prediction
+        from cxr.cloud.scores import SPLIT
+        from cxr.cloud.uploading import check_split_uploaded
 
         out, connection, journal = self.out, self.connection, self.journal
-        plan = batch_prediction.plan_batch(connection, manifest, model.resource, self.job.id)
+        provider = connection.provider
+        plan = provider.plan_batch(connection, manifest, model.resource, self.job.id)
         if self.wishes.again:
             plan = latest_attempt(connection, journal, plan, again=True)
         else:
@@ -125,9 +125,9 @@ class Predicting:
             launched = launch(
                 journal,
                 plan,
-                lambda: batch_prediction.submit_batch(plan, manifest, on_step=out.say),
-                prepare=lambda: batch_prediction.check_pictures_uploaded(connection, manifest),
-                output_url=batch_prediction.output_url(plan),
+                lambda: provider.submit_batch(plan, manifest, on_step=out.say),
+                prepare=lambda: check_split_uploaded(connection, manifest, SPLIT),
+                output_url=f"{connection.base_url}/predictions/{plan.job_id}",
                 on_trouble=teller(out.say),
             )
             out.say(f"{'launched' if launched.fresh else 'found'} {launched.job.id}: {launched.job.resource}")
@@ -138,14 +138,14 @@ class Predicting:
                     f"{ended.id} is {ended.state}: {ended.error or 'the service gave no reason'}",
                     hint=self.flags.follow_up(f"cxr cloud status {ended.id}"),
                 )
-            scores = batch_prediction.read_scores(connection, ended, manifest)
-            hours = batch_prediction.billed_hours(connection, ended)
+            scores = provider.read_scores(connection, ended, manifest)
+            hours = provider.billed_hours(connection, ended)
             cost = plan.cost
             answered = self._answered(model, hours, cost.price.usd_per_hour, cost.worst_usd, ended)
             self._finish(manifest, scores, answered)
         journal.update(ended, exported_to=str(self.wishes.folder))
 
-    def _online(self, manifest: Manifest, model: ServiceModel) -> None:
+    def _online(self, manifest: Manifest, model: PredictingModel) -> None:
         from cxr.cli.cloud.pictures import place_of
         from cxr.cloud import serving
         from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR, online_estimate
@@ -158,7 +158,7 @@ class Predicting:
         price = ONLINE_NODE_HOUR.usd_per_hour
         estimate = online_estimate(len(pictures))
         there = serving.endpoint_of(connection, self.journal, self.job)
-        free = "nothing here; on Google " if not connection.billed else ""
+        free = f"nothing here; on {connection.provider.name} " if not connection.billed else ""
         rows = [
             ("job", self.job.id),
             ("on", connection.place),
@@ -193,7 +193,7 @@ class Predicting:
     def _serve(
         self,
         manifest: Manifest,
-        model: ServiceModel,
+        model: PredictingModel,
         worst_usd: float,
         remove: str,
         score: Callable[[Served, Advance], Scores],
@@ -239,12 +239,17 @@ class Predicting:
             )
 
     def _answered(
-        self, model: ServiceModel, hours: float | None, usd_per_hour: float, worst_usd: float, batch: Job | None = None
+        self,
+        model: PredictingModel,
+        hours: float | None,
+        usd_per_hour: float,
+        worst_usd: float,
+        batch: Job | None = None,
     ) -> Answered:
         from cxr.cli.cloud.service_predictions import Answered
-        from cxr.cloud.exporting.automl import is_stand_in, job_provenance
+        from cxr.cloud.exporting.automl import job_provenance
 
-        stand_in, billed = is_stand_in(model), self.connection.billed
+        stand_in, billed = model.stand_in, self.connection.billed
         actual = None if hours is None else round(hours * usd_per_hour, 4)
         cost = {
             "worst_case_usd": round(worst_usd, 2),
@@ -269,7 +274,7 @@ class Predicting:
             [(str(folder), len(scores.rows), " ".join(scores.classes), answered.way)],
         )
         if answered.stand_in:
-            out.warn("this model is the emulator's stand-in for AutoML, not Google's")
+            out.warn("this model is a stand-in that was trained here, not the cloud's own")
         out.hint(f"cxr compare {shlex.quote(str(folder))} --manifest {shlex.quote(str(self.wishes.manifest))}")
         out.result(
             "cloud.predict",

@@ -1,4 +1,4 @@
-"""boto3's clients for what jobs need, on Amazon or pointed at the server that stands for it, and their errors as ours."""
+"""boto3's clients of what jobs need, on Amazon or pointed at the server that stands for it; their errors as ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from cxr.cloud.connection import Connection
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, missing_package
-from cxr.settings import Target
 from cxr.storage.aws_session import AwsPlace, aws_client
 from cxr.storage.s3_errors import LOGIN_HINT, translate
 
@@ -34,18 +33,18 @@ _IN_USE_CODES: Final = frozenset({"ResourceInUse", "IdempotentParameterMismatch"
 _NO_ROOM_CODES: Final = frozenset({"InsufficientInstanceCapacity", "SpotMaxPriceTooLow", "Unsupported"})
 
 
-class InUse(InputError):
+class InUseError(InputError):
     """A name that something else has already."""
 
 
 def place_of(connection: Connection) -> AwsPlace:
     """Where a connection's requests go."""
-    return AwsPlace(connection.region, connection.endpoint, local=connection.on is Target.AWS_LOCAL)
+    return AwsPlace(connection.region, connection.endpoint, local=not connection.billed)
 
 
 def client(connection: Connection, service: str) -> Any:
-    """boto3's client for `service` (sagemaker, ec2, logs, sts, ssm, service-quotas). Clients are kept: one takes a tenth
-    of a second to make."""
+    """boto3's client for `service` (sagemaker, ec2, logs, sts, ssm, service-quotas). Clients are kept: one takes a
+    tenth of a second to make."""
     return _client(service, place_of(connection))
 
 
@@ -67,7 +66,7 @@ def _client(service: str, place: AwsPlace) -> Any:
 @contextmanager
 def aws_errors(what: str) -> Iterator[None]:
     """Everything that boto3 raises inside the block leaves it as a CxrError that says `what` was tried: NotFound for
-    what is not there, InUse for a name that is taken, NotAllowed for missing permissions and quotas."""
+    what is not there, InUseError for a name that is taken, NotAllowed for missing permissions and quotas."""
     from botocore.exceptions import BotoCoreError, ClientError
     from urllib3.exceptions import HTTPError
 
@@ -93,7 +92,7 @@ def _translated(error: Exception, what: str) -> CxrError:
     if code in _QUOTA_CODES:
         return NotAllowed(f"{what}: the account's quota is used up: {said}", hint=quota_hint())
     if code in _IN_USE_CODES:
-        return InUse(f"{what}: {said}")
+        return InUseError(f"{what}: {said}")
     if code in _NO_ROOM_CODES:
         return Unreachable(
             f"{what}: there is no such machine at this moment: {said}", hint="another --machine or --region"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cxr.cloud.cleaning.leftovers import JOB_SORTS, Leftover, Sort
-from cxr.cloud.cleaning.places import Places, Where, is_at, is_here, places_of, short_of
+from cxr.cloud.cleaning.places import Places, Where, is_at, is_here, places_of, same_thing, short_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.plans import JobKind, manifest_label
@@ -49,13 +49,15 @@ class Worker:
     def uses(self, one: Leftover, base_url: str) -> bool:
         """Whether it needs a leftover of the place `base_url`."""
         if one.sort in JOB_SORTS:
-            return _same(self.resource, one.name)
+            return same_thing(self.resource, one.name)
         if one.sort is Sort.MODEL:
-            return _same(self.model, one.name) or (self.launching and self.kind is JobKind.BATCH and not self.model)
+            unnamed = self.launching and self.kind is JobKind.BATCH and not self.model
+            own = bool(one.run) and one.run == self.run
+            return own or unnamed or same_thing(self.model, one.name)
         if one.sort is Sort.DATASET:
             filling = self.launching and self.kind in _FILLING
             known = self.manifest and one.manifest
-            return _same(self.dataset, one.name) or (filling and (not known or self.manifest == one.manifest))
+            return same_thing(self.dataset, one.name) or (filling and (not known or self.manifest == one.manifest))
         if one.sort is Sort.OBJECTS:
             return self._uses_folder(one, base_url)
         return False
@@ -116,7 +118,7 @@ def _on_service(connection: Connection, journal: Sequence[Job], places: Places) 
 
 
 def _worker(connection: Connection, kind: JobKind, seen: Seen, journal: Sequence[Job], places: Places) -> Worker:
-    known = next((job for job in journal if _same(job.resource, seen.resource)), None)
+    known = next((job for job in journal if same_thing(job.resource, seen.resource)), None)
     run, manifest = seen.labels.get(RUN_LABEL, ""), seen.labels.get(MANIFEST_LABEL, "")
     where = places.of(seen.labels, seen.output_url)
     if not run and not manifest:
@@ -188,7 +190,3 @@ def _is_young(job: Job) -> bool:
     except ValueError:
         return True
     return datetime.now(UTC) - (made if made.tzinfo else made.replace(tzinfo=UTC)) < LAUNCH_PATIENCE
-
-
-def _same(one: str, other: str) -> bool:
-    return bool(one) and short_of(one) == short_of(other)

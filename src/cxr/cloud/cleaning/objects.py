@@ -22,7 +22,8 @@ from cxr.storage.retrying import RetryingStore
 RUN_FOLDERS = ("jobs", "exports", "predictions", "builds")
 MANIFEST_FILES = ("manifest.csv", "manifest.json")
 _IMPORT_FILE = re.compile(r"([0-9a-f]{16})\.(?:jsonl|csv)")
-_MODEL_FILES = re.compile(r"(?:\d+/)?model/")
+#: Where Vertex AI's jobs have their models, and what SageMaker packs a model into.
+_MODEL_FILES = re.compile(r"(?:\d+/)?model/|(?:[^/]+/)*model\.tar\.gz\Z")
 
 
 def find_objects(hunt: Hunt, *, keep_models: bool, images: ImageChoice | None) -> Iterable[Leftover]:

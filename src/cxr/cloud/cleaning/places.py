@@ -48,8 +48,10 @@ def places_of(connection: Connection, journal: Sequence[Job]) -> Places:
 
 
 def is_here(job: Job, connection: Connection) -> bool:
-    """Whether a job of the journal is in this project and region."""
-    return (job.on, job.project, job.region) == (connection.on, connection.project, connection.region)
+    """Whether a job of the journal is in this project and region. An account of Amazon's need not be named: then it is
+    that of the credentials, and not known here."""
+    same = job.project == connection.project or not (job.project and connection.project)
+    return same and (job.on, job.region) == (connection.on, connection.region)
 
 
 def is_at(job: Job, connection: Connection) -> bool:
@@ -61,6 +63,16 @@ def short_of(resource: str) -> str:
     """A resource name for people: without project or account, region and version."""
     name = resource.partition("@")[0]
     return name.split(":", 5)[-1] if name.startswith("arn:") else "/".join(name.split("/")[4:])
+
+
+def same_thing(one: str, other: str) -> bool:
+    """Whether two names mean one thing: resource names, whoever wrote the project in them, ARNs, or the bare names by
+    which SageMaker's jobs tell their models."""
+    if not one or not other:
+        return False
+    if "/" in one and "/" in other:
+        return short_of(one) == short_of(other)
+    return one.rpartition("/")[2] == other.rpartition("/")[2]
 
 
 def _where(here: bool) -> Where:

@@ -147,7 +147,8 @@ def _note(journal: Journal, leftover: Leftover) -> None:
             continue
         changes: dict[str, str] = {"cleaned": now}
         result = {
-            JobKind.AUTOML: leftover.sort is Sort.MODEL,
+            # A model of the service's, or artefacts in the bucket: the clouds differ.
+            JobKind.AUTOML: leftover.sort is Sort.MODEL or (whole_folder and "/jobs/" in leftover.name),
             JobKind.CUSTOM: whole_folder and "/jobs/" in leftover.name,
             JobKind.TUNE: whole_folder and "/jobs/" in leftover.name,
             JobKind.BATCH: whole_folder and "/predictions/" in leftover.name,

@@ -14,6 +14,7 @@ from cxr.cloud.exporting.trained import trained_bundle
 from cxr.cloud.exporting.verification import Scorer, Verification
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
+from cxr.cloud.provider import Feature, check_offered
 from cxr.errors import JobFailed, RulerMismatch, UsageError
 from cxr.folders import check_own_files, check_replaceable, replaced_folder
 
@@ -67,6 +68,8 @@ def export_job(
         by = job.details.get("trained_by")
         hint = f"cxr cloud evaluate {by} --predict batch --manifest manifest.csv" if by else "cxr cloud jobs"
         raise UsageError(f"{job.id} trained no model: it is of kind {job.kind}", hint=hint)
+    if job.kind is JobKind.AUTOML:
+        check_offered(connection.provider, Feature.AUTOML_EXPORTS)
     if folder.is_dir() and any(folder.iterdir()) and not options.replace:
         raise UsageError(f"{folder} is not empty", hint="choose another --out, or replace the bundle there: --force")
     check_replaceable(folder)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cxr.bundle import read_bundle, write_bundle
@@ -13,6 +15,7 @@ from cxr.cloud.exporting.automl import job_provenance
 from cxr.cloud.exporting.cost import cost_of
 from cxr.cloud.exporting.verification import Verification, verify_bundle
 from cxr.cloud.journal import Job
+from cxr.cloud.seen import ModelOutput
 from cxr.errors import Fault, InputError, RulerMismatch
 from cxr.storage.transfer.download import download_all
 
@@ -35,7 +38,7 @@ def trained_bundle(
     cannot be scored.
     """
     output = connection.provider.model_output(connection, job)
-    if not download_all(connection.open(output.url), folder, on_progress=on_progress):
+    if not _fetch(connection, output, folder, on_progress):
         raise Fault(f"{job.id} succeeded but wrote nothing to {output.url}")
     try:
         bundle = read_bundle(folder)
@@ -54,3 +57,25 @@ def trained_bundle(
     provenance["verification"] = {verified.format: verified.as_json()}
     write_bundle(folder, replace(bundle.info, provenance=provenance, cost=cost_of(connection, job)))
     return verified
+
+
+def _fetch(
+    connection: Connection, output: ModelOutput, folder: Path, on_progress: Callable[[int, int, str], None]
+) -> bool:
+    """Whether there was anything."""
+    if not output.archive:
+        return bool(download_all(connection.open(output.url), folder, on_progress=on_progress))
+    place, _, name = output.url.rpartition("/")
+    with TemporaryDirectory(prefix="cxr-archive-") as scratch:
+        on_progress(0, 2, f"fetching {name}")
+        archive = Path(scratch) / name
+        connection.open(place).get_file(name, archive)
+        on_progress(1, 2, f"unpacking {name}")
+        try:
+            with tarfile.open(archive) as packed:
+                # What a job wrote is somebody else's archive: nothing may land outside of the folder.
+                packed.extractall(folder, filter="data")
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise InputError(f"{output.url} cannot be unpacked: {error}") from error
+    on_progress(2, 2, "")
+    return any(folder.iterdir())

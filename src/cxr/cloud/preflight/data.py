@@ -26,6 +26,15 @@ AUTOML_RULES: Final[Mapping[str, Level]] = {
     "vertex-size": Level.ERROR,
     "vertex-imbalance": Level.WARNING,
 }
+#: The same to Autopilot, which gets the training and the validation images (AutoMLJobChannel: PNG and JPEG) and states
+#: no least number of them.
+AUTOPILOT_RULES: Final[Mapping[str, Level]] = {
+    "train-split": Level.ERROR,
+    "validation-split": Level.ERROR,
+    "test-split": Level.WARNING,
+    "label-missing-in-split": Level.WARNING,
+    "sagemaker-format": Level.ERROR,
+}
 #: What a job of the own trainer needs: it reads what Vertex AI's import does not.
 TRAINER_RULES: Final[Mapping[str, Level]] = {
     "train-split": Level.ERROR,
@@ -57,13 +66,13 @@ def images(survey: Survey) -> Iterator[Finding]:
     yield Finding(Level.OK, "images", f"{used:,} images at {where.images_url}, each with its size and checksum")
 
 
-def rules(survey: Survey) -> Iterator[Finding]:
-    """Formats, sizes, labels, images a label and splits."""
+def rules(survey: Survey, automl: Mapping[str, Level] = AUTOML_RULES) -> Iterator[Finding]:
+    """Formats, sizes, labels, images a label and splits; `automl` is what the cloud's AutoML takes."""
     manifest = survey.subject.manifest
     if manifest is None:
         yield _no_manifest(survey, "data")
         return
-    levels = TRAINER_RULES if survey.subject.purpose in {Purpose.CUSTOM, Purpose.TUNE} else AUTOML_RULES
+    levels = TRAINER_RULES if survey.subject.purpose in {Purpose.CUSTOM, Purpose.TUNE} else automl
     clean = True
     for rule in _RULES:
         if rule.id in levels:

@@ -13,7 +13,6 @@ from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
 from cxr.cloud.prediction_prices import BATCH_NODE_HOUR, WORST_FACTOR, batch_estimate
 from cxr.cloud.prices import HourlyPrice
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
-from cxr.cloud.uploading import missing_objects
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.found import find_launched
 from cxr.errors import CheckFailed, Fault, InputError
@@ -70,17 +69,6 @@ def plan_batch(
 def output_url(plan: LaunchPlan) -> str:
     """Where the instances lie and the service writes."""
     return f"{plan.connection.base_url}/predictions/{plan.job_id}"
-
-
-def check_pictures_uploaded(connection: Connection, manifest: Manifest) -> None:
-    """Raises InputError when an image of the test split is not in the bucket as it was scanned."""
-    wanted = set(manifest.split(SPLIT)["path"])
-    missing = [path for path in missing_objects(connection, manifest) if path in wanted]
-    if missing:
-        raise InputError(
-            f"{len(missing):,} {SPLIT} images are not at {connection.images_url}, the first is {missing[0]}",
-            hint="send them first: cxr cloud upload",
-        )
 
 
 def submit_batch(plan: LaunchPlan, manifest: Manifest, *, on_step: Callable[[str], None]) -> Submitted:

@@ -13,11 +13,13 @@ from typing import Any
 import pandas as pd
 
 from cxr.cloud.aws.clients import client
-from cxr.cloud.aws.ec2.engine import plan_custom, submit
+from cxr.cloud.aws.ec2.engine import submit
 from cxr.cloud.aws.offers import Engine, choose_hardware
+from cxr.cloud.aws.trainings import plan_custom
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import Job
 from cxr.cloud.launching import Submitted
+from cxr.cloud.offers import Hardware
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.trainer_job import CustomOptions
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
@@ -27,6 +29,11 @@ from s3_server import moto_origin
 PROFILE = "cxr-machines"
 SPOT = choose_hardware("g4dn.xlarge", spot=True, engine=Engine.EC2)
 ON_DEMAND = choose_hardware("g4dn.xlarge", engine=Engine.EC2)
+
+
+def ec2_options(hardware: Hardware = SPOT, timeout_hours: float = 2.0, **more: Any) -> CustomOptions:
+    """A job of the engine."""
+    return CustomOptions("cnn5", hardware, timeout_hours, engine=Engine.EC2, **more)
 
 
 def make_manifest() -> Manifest:
@@ -59,12 +66,12 @@ class Site:
         return client(self.connection, "s3")
 
     def plan(self, options: CustomOptions | None = None, *, attempt: int = 1) -> LaunchPlan:
-        return plan_custom(self.connection, MANIFEST, options or CustomOptions("cnn5", SPOT), attempt=attempt)
+        return plan_custom(self.connection, MANIFEST, options or ec2_options(SPOT), attempt=attempt)
 
     def submit(
         self, plan: LaunchPlan | None = None, options: CustomOptions | None = None, said: list[str] | None = None
     ) -> Submitted:
-        options = options or CustomOptions("cnn5", SPOT)
+        options = options or ec2_options(SPOT)
         steps = [] if said is None else said
         return submit(plan or self.plan(options), MANIFEST, options, on_step=steps.append)
 

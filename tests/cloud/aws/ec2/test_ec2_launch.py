@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ec2_site import MANIFEST, ON_DEMAND, SPOT, Site, without_profile
+from ec2_site import MANIFEST, ON_DEMAND, SPOT, Site, ec2_options, without_profile
 
-from cxr.cloud.aws.ec2.engine import RULES, plan_custom, worst_hours
+from cxr.cloud.aws.ec2.engine import RULES, worst_hours
 from cxr.cloud.aws.ec2.launch import instance_request
 from cxr.cloud.aws.ec2.machine_images import USUAL, MachineImage, find_machine_image
 from cxr.cloud.aws.ec2.network import GROUP_NAME, no_inbound_group
+from cxr.cloud.aws.trainings import plan_custom
 from cxr.cloud.connection import Connection
 from cxr.cloud.trainer_job import HDF5_MAGIC, PUBLIC_IMAGE, CustomOptions
 from cxr.cloud.wheel import WHEEL_NAME
@@ -92,7 +93,7 @@ def test_without_a_default_vpc_it_is_said_how_to_make_one(account_site: Site) ->
 
 def test_the_request_names_one_time_spot_capacity_and_is_the_same_request_each_time(account_site: Site) -> None:
     plan = account_site.plan()
-    asked = instance_request(plan, CustomOptions("cnn5", SPOT), IMAGE, "sg-1")
+    asked = instance_request(plan, ec2_options(SPOT), IMAGE, "sg-1")
     assert asked["InstanceMarketOptions"] == {
         "MarketType": "spot",
         "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
@@ -103,12 +104,12 @@ def test_the_request_names_one_time_spot_capacity_and_is_the_same_request_each_t
     assert (asked["MinCount"], asked["MaxCount"]) == (1, 1)
     assert asked["ClientToken"] == plan.fingerprint
     assert len(asked["ClientToken"]) <= 64, "API_RunInstances: at most 64 characters"
-    assert asked == instance_request(plan, CustomOptions("cnn5", SPOT), IMAGE, "sg-1")
+    assert asked == instance_request(plan, ec2_options(SPOT), IMAGE, "sg-1")
     assert not {"KeyName", "NetworkInterfaces"} & set(asked)
 
 
 def test_on_demand_asks_for_no_spot_capacity(account_site: Site) -> None:
-    options = CustomOptions("cnn5", ON_DEMAND)
+    options = ec2_options(ON_DEMAND)
     account_site.submit(options=options)
     (machine,) = account_site.instances()
     assert "InstanceLifecycle" not in machine
@@ -119,14 +120,14 @@ def test_on_demand_asks_for_no_spot_capacity(account_site: Site) -> None:
 def test_a_profile_may_be_an_arn(account_site: Site) -> None:
     arn = "arn:aws:iam::123456789012:instance-profile/cxr-machines"
     where = replace(account_site.connection, instance_profile=arn)
-    options = CustomOptions("cnn5", SPOT)
+    options = ec2_options(SPOT)
     plan = plan_custom(where, MANIFEST, options)
     assert instance_request(plan, options, IMAGE, "sg-1")["IamInstanceProfile"] == {"Arn": arn}
 
 
 def test_without_a_profile_nothing_is_planned(account_site: Site) -> None:
     with pytest.raises(UsageError, match="no instance profile") as caught:
-        plan_custom(without_profile(account_site), MANIFEST, CustomOptions("cnn5", SPOT))
+        plan_custom(without_profile(account_site), MANIFEST, ec2_options(SPOT))
     assert "CXR_INSTANCE_PROFILE" in str(caught.value.hint)
 
 
@@ -140,7 +141,7 @@ def test_the_same_plan_finds_the_first_machine(account_site: Site) -> None:
 
 def test_a_launch_that_died_before_it_could_write_anything_down_is_found(account_site: Site) -> None:
     plan = account_site.plan()
-    options = CustomOptions("cnn5", SPOT)
+    options = ec2_options(SPOT)
     # As far as a launch gets that is killed when EC2 has just answered.
     image = find_machine_image(account_site.connection, options)
     group = no_inbound_group(account_site.connection)
@@ -157,7 +158,7 @@ def test_a_launch_that_died_before_it_could_write_anything_down_is_found(account
 def test_what_the_machine_needs_lies_in_the_job_s_folder(account_site: Site, tmp_path: Path) -> None:
     weights = tmp_path / "my weights.h5"
     weights.write_bytes(HDF5_MAGIC + b"weights")
-    options = CustomOptions("cnn5", SPOT, weights=str(weights))
+    options = ec2_options(SPOT, weights=str(weights))
     plan = account_site.plan(options)
     account_site.submit(plan, options)
     folder = account_site.folder(plan)
@@ -181,14 +182,14 @@ def test_the_next_attempt_starts_from_the_checkpoints_of_the_one_before(account_
 
 def test_the_machine_image_is_named_or_the_usual_one(account_site: Site) -> None:
     where = account_site.connection
-    usual = find_machine_image(where, CustomOptions("cnn5", SPOT))
+    usual = find_machine_image(where, ec2_options(SPOT))
     assert usual.id.startswith("ami-")
-    assert find_machine_image(where, CustomOptions("cnn5", SPOT, image=usual.id)) == usual
+    assert find_machine_image(where, ec2_options(SPOT, image=usual.id)) == usual
     with pytest.raises((NotFound, InputError), match="ami-00000000"):
-        find_machine_image(where, CustomOptions("cnn5", SPOT, image="ami-00000000"))
+        find_machine_image(where, ec2_options(SPOT, image="ami-00000000"))
     with pytest.raises(UsageError, match="needs a disk of") as caught:
         small = replace(SPOT, disk_gb=usual.root_gb - 1)
-        find_machine_image(where, CustomOptions("cnn5", small))
+        find_machine_image(where, ec2_options(small))
     assert "--disk-gb" in str(caught.value.hint)
 
 
@@ -197,11 +198,11 @@ def test_on_amazon_the_image_is_that_of_the_public_parameter(account_site: Site)
     where = replace(account_site.connection, on=Target.AWS)
     assert USUAL[Target.AWS].parameter.startswith("/aws/service/deeplearning/ami/x86_64/")
     with pytest.raises((NotFound, InputError), match="look up the newest Deep Learning"):
-        find_machine_image(where, CustomOptions("cnn5", SPOT))
+        find_machine_image(where, ec2_options(SPOT))
 
 
 def test_a_machine_image_is_no_container(account_site: Site) -> None:
-    options = CustomOptions("cnn5", SPOT, image="ami-0123456789")
+    options = ec2_options(SPOT, image="ami-0123456789")
     plan = account_site.plan(options)
     rows = dict(plan.rows())
     assert rows["machine image"] == "ami-0123456789"
@@ -209,7 +210,7 @@ def test_a_machine_image_is_no_container(account_site: Site) -> None:
 
 
 def test_the_plan_tells_the_hard_stop_and_counts_it(account_site: Site) -> None:
-    options = CustomOptions("cnn5", SPOT, timeout_hours=2)
+    options = ec2_options(SPOT, timeout_hours=2)
     plan = account_site.plan(options)
     rows = dict(plan.rows())
     assert "135 minutes" in rows["ends itself"]

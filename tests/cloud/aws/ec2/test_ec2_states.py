@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ec2_site import MANIFEST, PROFILE, SPOT, Site, new_site
+from ec2_site import MANIFEST, PROFILE, SPOT, Site, ec2_options, new_site
 
 from cxr.cloud.aws.ec2 import engine
 from cxr.cloud.aws.ec2.machines import Machine, describe, note_launch
 from cxr.cloud.aws.ec2.states import TAKEN_BACK, seen_of
+from cxr.cloud.aws.trainings import plan_custom
 from cxr.cloud.plans import LaunchPlan
 from cxr.cloud.seen import WALL_HOURS
-from cxr.cloud.trainer_job import CustomOptions
 from cxr.errors import InputError, NotFound
 
 
@@ -191,8 +191,6 @@ def test_the_model_and_the_hours_that_are_charged_for(account_site: Site) -> Non
 
 
 def test_another_timeout_is_another_job(account_site: Site) -> None:
-    plans = [
-        engine.plan_custom(account_site.connection, MANIFEST, CustomOptions("cnn5", SPOT, hours)) for hours in (1, 2)
-    ]
+    plans = [plan_custom(account_site.connection, MANIFEST, ec2_options(SPOT, hours)) for hours in (1, 2)]
     assert plans[0].job_id != plans[1].job_id
     assert PROFILE in dict(plans[0].rows()).values()

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from ec2_site import ON_DEMAND, SPOT, Site
+from ec2_site import ON_DEMAND, SPOT, Site, ec2_options
 from machine_sandbox import Sandbox, make_sandbox
 
 from cxr.cloud.aws.ec2.machines import exit_record
@@ -61,7 +61,7 @@ time.sleep(60)
 @pytest.fixture
 def machine(account_site: Site, tmp_path: Path) -> Callable[..., Sandbox]:
     def make(body: str, options: CustomOptions | None = None, **more: object) -> Sandbox:
-        options = options or CustomOptions("cnn5", SPOT)
+        options = options or ec2_options(SPOT)
         sandbox = make_sandbox(tmp_path, account_site, PROGRAM.replace("BODY", body), options, **more)
         account_site.submit(sandbox.plan, options)
         return sandbox
@@ -84,7 +84,7 @@ def ended(sandbox: Sandbox) -> None:
 
 
 def test_a_training_that_succeeds_leaves_its_bundle_and_shuts_the_machine_down(machine: Callable[..., Sandbox]) -> None:
-    sandbox = machine(MODEL, CustomOptions("cnn5", SPOT, epochs=2, overrides=("name=it's; $(shutdown)",)))
+    sandbox = machine(MODEL, ec2_options(SPOT, epochs=2, overrides=("name=it's; $(shutdown)",)))
     process = sandbox.run()
     assert process.returncode == 0, process.stderr
     ended(sandbox)
@@ -101,7 +101,7 @@ def test_a_training_that_succeeds_leaves_its_bundle_and_shuts_the_machine_down(m
 
 
 def test_the_trainer_gets_its_arguments_and_its_place_unspoilt(machine: Callable[..., Sandbox]) -> None:
-    sandbox = machine(MODEL, CustomOptions("cnn5", SPOT, epochs=2, overrides=("name=it's; $(shutdown)",)))
+    sandbox = machine(MODEL, ec2_options(SPOT, epochs=2, overrides=("name=it's; $(shutdown)",)))
     sandbox.run()
     manifest = sandbox.root / "input/data/training/manifest.csv"
     told = f"told --manifest {manifest} --recipe cnn5 --seed 7 --weights none --name gpu-cnn5 --epochs 2"
@@ -175,7 +175,7 @@ def test_a_bucket_that_cannot_be_written_does_not_keep_the_machine(machine: Call
 
 
 def test_a_trainer_that_takes_too_long_is_ended(machine: Callable[..., Sandbox]) -> None:
-    sandbox = machine(HOLDS_ON, CustomOptions("cnn5", SPOT, timeout_hours=1 / 60))
+    sandbox = machine(HOLDS_ON, ec2_options(SPOT, timeout_hours=1 / 60))
     script = user_data(sandbox.plan, sandbox.options)
     assert "TIMEOUT_SECONDS=60\n" in script
     assert "HARD_STOP_MINUTES=16\n" in script
@@ -202,7 +202,7 @@ def test_a_spot_machine_that_is_taken_back_sends_its_last_checkpoint(machine: Ca
 
 
 def test_on_demand_machines_ask_for_no_notice(machine: Callable[..., Sandbox]) -> None:
-    sandbox = machine(MODEL, CustomOptions("cnn5", replace(ON_DEMAND, gpus=0, accelerator=None)))
+    sandbox = machine(MODEL, ec2_options(replace(ON_DEMAND, gpus=0, accelerator=None)))
     (sandbox.folder / "taken-back").touch()
     sandbox.run()
     assert sandbox.exit_record["exit"] == 0
@@ -251,7 +251,7 @@ def test_a_machine_without_amazon_s_command_takes_its_container(machine: Callabl
 
 def test_the_script_is_bash_and_its_parameters_stand_quoted_at_its_top(account_site: Site) -> None:
     odd = 'name=`id` "\'$HOME" ü'
-    options = CustomOptions("cnn5", SPOT, overrides=(odd,))
+    options = ec2_options(SPOT, overrides=(odd,))
     script = user_data(account_site.plan(options), options)
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     head, _, body = script.partition("set -uo pipefail\n")
@@ -262,7 +262,7 @@ def test_the_script_is_bash_and_its_parameters_stand_quoted_at_its_top(account_s
 
 
 def test_a_script_that_ec2_would_not_take_is_refused(account_site: Site) -> None:
-    options = CustomOptions("cnn5", SPOT)
+    options = ec2_options(SPOT)
     plan = account_site.plan(options)
     assert len(user_data(plan, options).encode()) < MAXIMUM_BYTES / 2
     many = replace(options, overrides=tuple(f"name={'x' * 100}{n}" for n in range(100)))

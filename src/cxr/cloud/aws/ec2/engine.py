@@ -9,12 +9,13 @@ from __future__ import annotations
 from cxr.cloud.aws.ec2.launch import submit
 from cxr.cloud.aws.ec2.leftovers import leftovers, remove
 from cxr.cloud.aws.ec2.logs import last_lines, log_lines
-from cxr.cloud.aws.ec2.rules import RULES, notes, plan_custom, rows, worst_hours
+from cxr.cloud.aws.ec2.rules import RULES, check_profile, notes, rows, worst_hours
 from cxr.cloud.aws.ec2.states import cancel, find_launched, labelled, look, model_output, run_time, unfinished
 
 __all__ = [
     "RULES",
     "cancel",
+    "check_profile",
     "find_launched",
     "labelled",
     "last_lines",
@@ -23,7 +24,6 @@ __all__ = [
     "look",
     "model_output",
     "notes",
-    "plan_custom",
     "remove",
     "rows",
     "run_time",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cxr.cloud.aws.clients import InUse, aws_errors, client
+from cxr.cloud.aws.clients import InUseError, aws_errors, client
 from cxr.cloud.aws.ec2.machine_images import MachineImage, find_machine_image
 from cxr.cloud.aws.ec2.machines import OUTPUT_TAG, TIMEOUT_TAG, Machine, describe, machines_of, note_launch
 from cxr.cloud.aws.ec2.network import no_inbound_group
@@ -47,7 +47,7 @@ def submit(
     try:
         with aws_errors("start the instance"):
             answer = client(plan.connection, "ec2").run_instances(**request)
-    except InUse:
+    except InUseError:
         # The same token with another image or group: an earlier, interrupted launch has made it.
         if found := _earlier(plan):
             return Submitted(found, found=True)

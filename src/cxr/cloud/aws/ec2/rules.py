@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
-from cxr.cloud import trainer_plans
 from cxr.cloud.aws.ec2.machine_images import AMI_PREFIX, container_of, image_words
 from cxr.cloud.connection import Connection
-from cxr.cloud.estimates import Expectation
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.prices import PriceTable
 from cxr.cloud.trainer_job import CustomOptions
 from cxr.cloud.trainer_plans import TrainerRules
 from cxr.errors import UsageError
-from cxr.manifests.manifest import Manifest
 
 #: Minutes that the machine may live beyond the timeout, which is the trainer's: to start, to fetch the container's
 #: image, to send the model. After them it shuts down, whatever it is doing.
@@ -32,25 +26,6 @@ RULES = TrainerRules(
 )
 
 
-def plan_custom(
-    connection: Connection,
-    manifest: Manifest,
-    options: CustomOptions,
-    *,
-    prices: PriceTable | None = None,
-    expectation: Expectation | None = None,
-    epochs: int | None = None,
-    attempt: int = 1,
-) -> LaunchPlan:
-    """As `trainer_plans.plan_custom`, by the rules of this engine. Raises UsageError, too, when no instance profile is
-    set."""
-    profile_of(connection)
-    plan = trainer_plans.plan_custom(
-        connection, manifest, options, RULES, prices=prices, expectation=expectation, epochs=epochs, attempt=attempt
-    )
-    return replace(plan, shown=(*plan.shown, *rows(connection, options)), notes=(*plan.notes, *notes(options)))
-
-
 def rows(connection: Connection, options: CustomOptions) -> Iterator[tuple[str, str]]:
     """What the plan's table tells beside the request."""
     yield "machine image", image_words(connection, options)
@@ -59,15 +34,16 @@ def rows(connection: Connection, options: CustomOptions) -> Iterator[tuple[str, 
     yield "ends itself", f"when the trainer has ended, and {stop} minutes after its start at the latest (hard stop)"
 
 
-def notes(options: CustomOptions) -> Iterator[str]:
+def notes(options: CustomOptions) -> tuple[str, ...]:
     """What a reader of the plan must know beside price and spot."""
-    yield (
+    told = (
         f"the timeout is the trainer's; the machine itself is shut down, and so terminated, {MARGIN_MINUTES} minutes "
         "after it at the latest: they are part of the worst case"
     )
-    if options.image.startswith(AMI_PREFIX):
-        container = container_of(options)
-        yield f"{options.image} needs docker (with NVIDIA's toolkit on a GPU machine); the container is {container}"
+    if not options.image.startswith(AMI_PREFIX):
+        return (told,)
+    needs = f"{options.image} needs docker (with NVIDIA's toolkit on a GPU machine)"
+    return told, f"{needs}; the container is {container_of(options)}"
 
 
 def hard_stop_minutes(timeout_hours: float) -> int:
@@ -79,6 +55,11 @@ def worst_hours(details: Mapping[str, Any]) -> float:
     """Hours that a job is paid for at most, by its details; 0 when they do not tell its timeout."""
     hours = float(details.get("timeout_hours") or 0.0)
     return hours + RULES.overtime_hours if hours else 0.0
+
+
+def check_profile(connection: Connection) -> None:
+    """Raises UsageError when no instance profile is set."""
+    profile_of(connection)
 
 
 def profile_of(connection: Connection) -> str:

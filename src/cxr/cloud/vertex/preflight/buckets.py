@@ -1,4 +1,4 @@
-"""The bucket: there, where the jobs are, private, and open to Vertex AI's service agents.
+"""The bucket on Google: private, and open to Vertex AI's service agents.
 
 Who reads: https://cloud.google.com/vertex-ai/docs/general/access-control#service-agents. What a role holds:
 https://cloud.google.com/storage/docs/access-control/iam-roles.
@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cxr.cloud.preflight.buckets import not_made
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose
-from cxr.cloud.uploading import check_location
-from cxr.cloud.vertex.preflight.refusals import is_forbidden, reason_of
+from cxr.cloud.vertex.preflight.refusals import reason_of
 from cxr.cloud.vertex.preflight.survey import ProjectSurvey
-from cxr.errors import NotAllowed, UsageError
+from cxr.errors import NotAllowed
 
 _VIEWER, _ADMIN = "roles/storage.objectViewer", "roles/storage.objectAdmin"
 _WRITING: Final = frozenset({_ADMIN, "roles/storage.objectUser", "roles/storage.admin"})
@@ -42,42 +42,12 @@ IMPORTER: Final = Agent("gcp-sa-aiplatform", "imports images and writes models",
 CONTAINER: Final = Agent("gcp-sa-aiplatform-cc", "is who the trainer in a container is", writes=True)
 
 
-def exists(survey: ProjectSurvey) -> Iterator[Finding]:
-    """The bucket is there and in the jobs' region, or is still to be made."""
-    where, purpose = survey.connection, survey.subject.purpose
-    url = f"gs://{where.bucket}"
-    try:
-        bucket = survey.bucket
-    except NotAllowed as error:
-        if not is_forbidden(error):
-            raise
-        cause, following = reason_of(error, where.project)
-        # Names of buckets are global: a stranger's bucket answers the same.
-        words, others = f"cannot be checked: {cause}", "if the name is somebody else's, another one: --bucket NAME"
-        yield Finding(Level.ERROR, "bucket", words, url, f"{following}; {others}", denied=True)
-        return
-    if bucket.location is None:
-        if purpose in {Purpose.UPLOAD, Purpose.IMAGE}:
-            yield Finding(Level.OK, "bucket", f"{url} will be made in {where.region}, private")
-        else:
-            words = "there is no such bucket; an upload makes it, private"
-            yield Finding(Level.ERROR, "bucket", words, url, survey.upload_command)
-        return
-    if purpose is not Purpose.IMAGE:
-        try:
-            check_location(where, bucket)
-        except UsageError as error:
-            yield Finding(Level.ERROR, "bucket", error.message, url, error.hint or "")
-            return
-    yield Finding(Level.OK, "bucket", f"{url} in {bucket.location}")
-
-
 def is_private(survey: ProjectSurvey) -> Iterator[Finding]:
     """Public access is prevented and access is uniform: patients' images must not become public by an object's ACL."""
     bucket = survey.bucket
     url = f"gs://{bucket.name}"
     if bucket.location is None:
-        yield _not_made("bucket-private")
+        yield not_made("bucket-private")
         return
     if not bucket.private:
         line = f"gcloud storage buckets update {url} --public-access-prevention"
@@ -92,7 +62,7 @@ def is_private(survey: ProjectSurvey) -> Iterator[Finding]:
 def agents(survey: ProjectSurvey) -> Iterator[Finding]:
     """The service agents of the purpose have a role on the bucket, or in the project that it belongs to."""
     if survey.bucket.location is None:
-        yield _not_made("agents")
+        yield not_made("agents")
         return
     purpose = survey.subject.purpose
     for agent in (IMPORTER,) if purpose in {Purpose.AUTOML, Purpose.ANY} else (IMPORTER, CONTAINER):
@@ -138,7 +108,3 @@ def _is_granted(bindings: Sequence[Mapping[str, Any]], member: str, roles: froze
 
 def _because(unknown: Sequence[str]) -> str:
     return f" ({'; '.join(dict.fromkeys(unknown))})" if unknown else ""
-
-
-def _not_made(check: str) -> Finding:
-    return Finding(Level.SKIPPED, check, "not looked at: the bucket is still to be made")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cxr.cloud.offers import AUTOML_REGIONS, ModelType
+from cxr.cloud.preflight.costs import price_finding
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose, Subject
 from cxr.cloud.vertex.automl import automl_options
@@ -70,15 +71,7 @@ def price(survey: ProjectSurvey) -> Iterator[Finding]:
     else:
         RULES.check_timeout(subject.timeout_hours)
         hourly = table.hardware(survey.hardware)
-    most, here = hourly.at_most, survey.connection.region
-    hours = _worst_hours(subject)
-    rate = f"{most.usd_per_hour:.4g} USD an hour, read {most.read_on}"
-    words = f"{rate}; at most {most.usd_per_hour * hours:,.2f} USD for {hours:g} h"
-    if most.region in {None, here}:
-        yield Finding(Level.OK, "price", words)
-        return
-    following = f"--prices FILE with the prices of {here}; cxr cloud prices shows the form"
-    yield Finding(Level.WARNING, "price", f"{words}: that is the price of {most.region}, not of {here}", next=following)
+    yield price_finding(hourly.at_most, _worst_hours(subject), survey.connection.region)
 
 
 def _worst_hours(subject: Subject) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cxr.cloud.preflight import buckets as any_bucket
 from cxr.cloud.preflight import data
 from cxr.cloud.preflight.run import EVERY, ON_MACHINES, WITH_JOBS, Check
 from cxr.cloud.preflight.subject import TRAININGS, Purpose
@@ -14,7 +15,7 @@ CHECKS: Final = (
     Check("project", project.exists, EVERY - {Purpose.UPLOAD}, ("credentials",), essential=True),
     Check("apis", project.apis, EVERY - {Purpose.UPLOAD}, ("credentials",)),
     Check("region", hardware.region, WITH_JOBS),
-    Check("bucket", buckets.exists, EVERY, ("credentials",), essential=True),
+    Check("bucket", any_bucket.exists, EVERY, ("credentials",), essential=True),
     Check("bucket-private", buckets.is_private, EVERY - {Purpose.UPLOAD}, ("bucket",)),
     Check("agents", buckets.agents, WITH_JOBS, ("project", "bucket")),
     Check("images", data.images, WITH_JOBS, ("bucket",), essential=True, quick=False),
