@@ -226,7 +226,7 @@ class Sandbox:
     def run(self) -> subprocess.CompletedProcess[str]:
         """The machine's whole life."""
         process = self.start()
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def _found(self, command: str) -> str:
