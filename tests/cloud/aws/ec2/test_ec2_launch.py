@@ -196,7 +196,7 @@ def test_the_machine_image_is_named_or_the_usual_one(account_site: Site) -> None
 def test_on_amazon_the_image_is_that_of_the_public_parameter(account_site: Site) -> None:
     # moto does not know Amazon's public parameters of this family: nothing else is taken instead.
     where = replace(account_site.connection, on=Target.AWS)
-    assert USUAL[Target.AWS].parameter.startswith("/aws/service/deeplearning/ami/x86_64/")
+    assert USUAL.parameter.startswith("/aws/service/deeplearning/ami/x86_64/")
     with pytest.raises((NotFound, InputError), match="look up the newest Deep Learning"):
         find_machine_image(where, ec2_options(SPOT))
 
@@ -215,7 +215,10 @@ def test_the_plan_tells_the_hard_stop_and_counts_it(account_site: Site) -> None:
     rows = dict(plan.rows())
     assert "135 minutes" in rows["ends itself"]
     assert rows["instance profile"] == "cxr-machines"
-    assert "Deep Learning" in dict(account_site_on_amazon(account_site, options))["machine image"]
+    assert rows["here"].startswith("moto starts no machine")
+    on_amazon = dict(account_site_on_amazon(account_site, options))
+    assert "Deep Learning" in on_amazon["machine image"]
+    assert "here" not in on_amazon
     assert plan.cost.worst_hours == pytest.approx(2.25)
     assert plan.cost.worst_usd == pytest.approx(2.25 * (0.526 + 100 * 0.08 / 730))
     assert worst_hours({"timeout_hours": 2}) == pytest.approx(2.25)

@@ -10,7 +10,6 @@ from cxr.cloud.aws.clients import aws_errors, client
 from cxr.cloud.connection import Connection
 from cxr.cloud.trainer_job import PUBLIC_IMAGE, CustomOptions
 from cxr.errors import NotFound, UsageError
-from cxr.settings import Target
 
 #: What a machine image's name begins with, where a container's image may be asked for, too.
 AMI_PREFIX: Final = "ami-"
@@ -26,15 +25,14 @@ class PublicImage:
     pattern: str = ""
 
 
-#: By target. The parameter: Deep Learning AMIs developer guide, "Retrieve AMI ID" (x86, with docker, NVIDIA's container
-#: toolkit and the AWS command; G4dn, G5, G6, G6e, P4d). moto has none of these images: there any will do.
-USUAL: Final[Mapping[Target, PublicImage]] = {
-    Target.AWS: PublicImage(
-        "the newest Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 22.04)",
-        parameter="/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id",
-    ),
-    Target.AWS_LOCAL: PublicImage("an Amazon Linux image of moto's", pattern="amzn-ami-hvm-*"),
-}
+#: On Amazon. The parameter: Deep Learning AMIs developer guide, "Retrieve AMI ID" (x86, with docker, NVIDIA's container
+#: toolkit and the AWS command; G4dn, G5, G6, G6e, P4d).
+USUAL: Final = PublicImage(
+    "the newest Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 22.04)",
+    parameter="/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id",
+)
+#: moto has none of these images, and starts no machine: there any will do.
+USUAL_OF_MOTO: Final = PublicImage("an Amazon Linux image of moto's", pattern="amzn-ami-hvm-*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class MachineImage:
 
 def image_words(connection: Connection, options: CustomOptions) -> str:
     """For a plan, before anybody is asked."""
-    return options.image if options.image.startswith(AMI_PREFIX) else USUAL[connection.on].words
+    return options.image if options.image.startswith(AMI_PREFIX) else _usual(connection).words
 
 
 def container_of(options: CustomOptions) -> str:
@@ -72,8 +70,12 @@ def find_machine_image(connection: Connection, options: CustomOptions) -> Machin
     return found
 
 
+def _usual(connection: Connection) -> PublicImage:
+    return USUAL if connection.billed else USUAL_OF_MOTO
+
+
 def _usual_id(connection: Connection) -> str:
-    usual = USUAL[connection.on]
+    usual = _usual(connection)
     if usual.parameter:
         with aws_errors(f"look up {usual.words}"):
             answer = client(connection, "ssm").get_parameter(Name=usual.parameter)

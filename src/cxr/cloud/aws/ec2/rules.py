@@ -31,6 +31,8 @@ def rows(connection: Connection, options: CustomOptions) -> Iterator[tuple[str, 
     yield "machine image", image_words(connection, options)
     yield "instance profile", profile_of(connection)
     stop = hard_stop_minutes(options.timeout_hours)
+    if not connection.billed:
+        yield "here", "moto starts no machine: nothing is trained, and the job is RUNNING until its hard stop"
     yield "ends itself", f"when the trainer has ended, and {stop} minutes after its start at the latest (hard stop)"
 
 
