@@ -354,17 +354,21 @@ def test_automl_is_offered_in_two_regions_only(uploaded: Connection) -> None:
     assert found(elsewhere, Subject(Purpose.CUSTOM))["region"][0].level is Level.OK
 
 
+def asking(**wishes: Any) -> Subject:
+    return Subject(Purpose.CUSTOM, hardware=HardwareWishes(**wishes))
+
+
 def test_the_quota_is_for_all_gpus_at_once_and_spot_has_its_own(uploaded: Connection) -> None:
     matter(uploaded, quotas={L4: {"us-central1": 3}, SPOT_L4: {"us-central1": 1}})
     custom = Subject(Purpose.CUSTOM, hardware=HardwareWishes("g2-standard-24", replicas=2))
     (finding,) = found(uploaded, custom)["quota"]
     assert (finding.level, finding.cause) == (Level.ERROR, "4 x NVIDIA_L4 wanted, the quota is 3")
     assert finding.next.endswith(f"--quota-id={L4} --dimensions=region=us-central1 --preferred-value=4")
-    assert found(uploaded, replace(custom, replicas=1))["quota"][0].level is Level.OK
-    assert SPOT_L4 in found(uploaded, replace(custom, replicas=1, spot=True))["quota"][0].next
+    assert found(uploaded, asking(machine="g2-standard-24"))["quota"][0].level is Level.OK
+    assert SPOT_L4 in found(uploaded, asking(machine="g2-standard-24", spot=True))["quota"][0].next
     matter(uploaded, quotas={L4: {"us-central1": -1}})
     assert "no limit" in found(uploaded, custom)["quota"][0].cause
-    assert found(uploaded, replace(custom, machine="n1-standard-4"))["quota"][0].cause == "no GPU is asked for"
+    assert found(uploaded, asking(machine="n1-standard-4"))["quota"][0].cause == "no GPU is asked for"
     # In a region of which the quota says nothing there is none.
     assert found(replace(uploaded, region="africa-south1"), custom)["quota"][0].level is Level.ERROR
 
@@ -373,14 +377,14 @@ def test_a_launch_is_checked_by_its_plan(uploaded: Connection, manifest: Manifes
     options = CustomOptions("cnn5", Hardware("g2-standard-4", "NVIDIA_L4", 1, replicas=2, spot=True))
     subject = subject_of(plan_custom(uploaded, manifest, options, epochs=1), manifest)
     assert subject is not None
-    assert (subject.purpose, subject.hardware()) == (Purpose.CUSTOM, options.hardware)
+    assert (subject.purpose, uploaded.provider.hardware(subject.hardware)) == (Purpose.CUSTOM, options.hardware)
     matter(uploaded, quotas={SPOT_L4: {"us-central1": 1}})
     findings = found(uploaded, subject, quick=True)
     assert findings["quota"][0].level is Level.ERROR
     assert not {"images", "data", "budget"} & set(findings)
     automl = subject_of(plan_automl(uploaded, manifest, AutoMLOptions("cloud", 9)), manifest)
     assert automl is not None
-    assert (automl.purpose, automl.model_type, automl.budget_node_hours) == (Purpose.AUTOML, "cloud", 9)
+    assert (automl.purpose, automl.automl) == (Purpose.AUTOML, AutoMLWishes("cloud", 9))
 
 
 def made_bucket(connection: Connection, *, location: str = "US-CENTRAL1", project: str = "cxr-local") -> str:

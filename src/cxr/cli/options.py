@@ -12,14 +12,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
 ManifestPath = Annotated[Path, typer.Option("--manifest", "-m", help="The manifest to work on.")]
 
-On = Annotated[str | None, typer.Option("--on", help="Where to work: emulator (default) or gcp.")]
-Project = Annotated[str | None, typer.Option("--project", help="Google Cloud project.")]
+On = Annotated[str | None, typer.Option("--on", help="Where to work: emulator (default), gcp, aws-local or aws.")]
+Project = Annotated[str | None, typer.Option("--project", help="Google Cloud project; on Amazon the account.")]
 Region = Annotated[str | None, typer.Option("--region", help="Region of bucket and jobs.")]
-Bucket = Annotated[str | None, typer.Option("--bucket", help="Bucket name, without gs://.")]
+Bucket = Annotated[str | None, typer.Option("--bucket", help="Bucket name, without gs:// or s3://.")]
 Prefix = Annotated[str | None, typer.Option("--prefix", help="Folder in the bucket.")]
 StateDir = Annotated[
     Path | None,
-    typer.Option("--state-dir", help="Where the job journal and the emulator's state are kept [default: .cxr]."),
+    typer.Option("--state-dir", help="Where the job journal and the emulators' state are kept [default: .cxr]."),
 ]
 
 DEFAULT_MANIFEST = Path("manifest.csv")

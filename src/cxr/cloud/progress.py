@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from cxr.cloud.journal import Job
 from cxr.cloud.plans import JobKind
+from cxr.cloud.providers import provider_of
 
 #: Nodes that train one AutoML image model side by side: node hours are hours times nodes. Source: the task definition
 #: automl_image_classification_1.0.0.yaml, field budgetMilliNodeHours.
@@ -84,7 +85,7 @@ def cost_words(job: Job, seen: Outlook) -> str:
     words = f"{so_far} ({most})" if so_far and most else so_far or most
     if not words:
         return ""
-    return words if job.on != "emulator" else f"nothing here; on Google {words}"
+    return words if job.on.billed else f"nothing here; on {provider_of(job.on).name} {words}"
 
 
 def clock_text(seconds: float) -> str:

@@ -96,14 +96,17 @@ class _Job:
     variables: Mapping[str, str]
 
 
-def fetch_manifest(location: str, cache_dir: Path) -> tuple[Manifest, str]:
+def fetch_manifest(location: str, cache_dir: Path, channels: Sequence[Path] = ()) -> tuple[Manifest, str]:
     """The manifest at a gs:// URL or path, and the URL or folder of its images. A manifest of a bucket's images that
-    lies beside copies of them (a channel of SageMaker) is one of the copies."""
+    lies beside copies of them, or has them in another of the `channels` (of SageMaker), is one of the copies."""
     if "://" not in location:
         manifest = read_manifest(Path(location))
         root, beside = images_root(manifest), Path(location).parent
-        first = str(manifest.frame["path"].iloc[0]) if "://" in root and len(manifest.frame) else ""
-        copies = [folder for folder in (beside / Path(root).name, beside) if first and (folder / first).is_file()]
+        # Test images may have stayed at home: what is trained on tells.
+        trained_on = manifest.split("train")["path"]
+        first = str(trained_on.iloc[0]) if "://" in root and len(trained_on) else ""
+        places = (beside / Path(root).name, beside, *channels)
+        copies = [folder for folder in places if first and (folder / first).is_file()]
         return manifest, str(copies[0]) if copies else root
     base, _, name = location.rpartition("/")
     store = open_store(base)
@@ -121,7 +124,7 @@ def _run(options: TrainerOptions, job: _Job, work: Path) -> None:
     cluster = job.platform.cluster
     chief = cluster_of(cluster).index == 0
     away = "://" in options.output or not chief or job.platform.platform.is_copied
-    manifest, images = fetch_manifest(options.manifest, options.cache_dir)
+    manifest, images = fetch_manifest(options.manifest, options.cache_dir, tuple(job.platform.channels.values()))
     weights = _fetch_weights(options.weights, work)
     request = _request(options, manifest, images, weights, work / "bundle" if away else Path(options.output))
     recipe = recipe_of(request)

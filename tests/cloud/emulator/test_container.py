@@ -175,3 +175,14 @@ def test_a_wheel_is_unpacked_where_there_is_no_pip(tmp_path: Path, monkeypatch: 
     path.write_bytes(wheel("cxrprobe", "1.0", {"cxrprobe/__init__.py": "x = 1"}))
     assert pip_shim.main(tmp_path / "site", ["install", "--no-deps", f"{path}[trainer]"]) == 0
     assert (tmp_path / "site" / "cxrprobe" / "__init__.py").read_text() == "x = 1"
+
+
+def test_a_file_of_requirements_is_read_with_paths_relative_to_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "requirements.txt").write_text("# what it needs\n--no-binary :all:\n\nnumpy>=1  # there\n./gone.whl\n")
+    monkeypatch.chdir(tmp_path)
+    assert pip_shim.main(tmp_path / "site", ["install", "-r", "requirements.txt"]) == 1
+    told = capfd.readouterr()
+    assert "already satisfied: numpy>=1" in told.out
+    assert "there is no file gone.whl" in told.err

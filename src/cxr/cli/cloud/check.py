@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from cxr.manifests.manifest import Manifest
     from cxr.storage.transfer.haul import Haul
 
+TrialTimeout = Annotated[float, typer.Option("--trial-timeout-hours", help="How long each trial may take.")]
+SavedPlanPath = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="Check exactly this saved launch plan.")
+]
 #: What --for takes; without it everything that is common to all is looked at.
 KINDS = ("automl", "custom", "tune", "image", "upload")
 
@@ -60,12 +64,8 @@ def check(
     timeout_hours: Annotated[float, typer.Option("--timeout-hours", help="How long a custom job may take.")] = 2.0,
     trials: Annotated[int, typer.Option("--trials", min=1, max=1000, help="Trials of a tuning job.")] = 10,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=100, help="Trials at once.")] = 2,
-    trial_timeout_hours: Annotated[
-        float, typer.Option("--trial-timeout-hours", help="How long each trial may take.")
-    ] = 1.0,
-    plan: Annotated[
-        Path | None, typer.Option("--plan", metavar="FILE", help="Check exactly this saved launch plan.")
-    ] = None,
+    trial_timeout_hours: TrialTimeout = 1.0,
+    plan: SavedPlanPath = None,
     prices: Prices = None,
     on: On = None,
     project: Project = None,

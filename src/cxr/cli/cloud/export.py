@@ -95,7 +95,7 @@ def export(
                 "what was begun on the service goes on; nothing is at --out yet", hint=wishes.command(found, flags)
             ) from None
     journal.update(found, exported_to=str(target))
-    _tell(out, exported, target, manifest)
+    _tell(out, exported, target, manifest, connection.provider.name)
 
 
 def _options(wishes: _Wishes, records: Path) -> ExportOptions:
@@ -121,7 +121,7 @@ def _plan(job: Job, connection: Connection, formats: Sequence[str], target: Path
     return [*rows, ("to", str(target)), ("cost", "nothing here" if not connection.billed else "the download's traffic")]
 
 
-def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None) -> None:
+def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None, cloud: str) -> None:
     from cxr.bundle import ModelFormat
 
     info = exported.bundle.info
@@ -134,7 +134,7 @@ def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None) -> 
         out.say(f"checked {one.format}: {one.said}")
     if info.stand_in:
         out.warn("this model is the emulator's stand-in for AutoML, not Google's")
-    out.say(f"cost: {_cost_in_words(info.cost or {})}")
+    out.say(f"cost: {_cost_in_words(info.cost or {}, cloud)}")
     if info.format is ModelFormat.TFJS:
         out.say("cxr compare scores no tf-js model: export tflite or saved-model too, to see this one in its table")
     else:
@@ -154,11 +154,11 @@ def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None) -> 
     )
 
 
-def _cost_in_words(cost: Any) -> str:
+def _cost_in_words(cost: Any, cloud: str) -> str:
     worst = f"at most {cost['worst_case_usd']:,.2f} USD planned" if cost.get("worst_case_usd") else "not planned here"
     hours = "" if cost.get("hours") is None else f"{cost['hours']:.3g} {cost['hours_are']}"
     if not cost.get("billed"):
-        return f"nothing here ({hours or 'no hours reported'}; on Google {worst})"
+        return f"nothing here ({hours or 'no hours reported'}; on {cloud} {worst})"
     bound = "at most " if cost.get("actual_is_at_most") else ""
     actual = "not known" if cost.get("actual_usd") is None else f"{bound}{cost['actual_usd']:,.2f} USD"
     return f"{actual} ({hours or 'no hours reported'}; {worst})"

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import http.client
-import json
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psutil
+from cxr.cloud.local_server import DEADLINE_SECONDS, LocalServer
 
-from cxr.cloud.emulator.settings import EmulatorSettings
-from cxr.errors import Fault, NotAllowed, UsageError
-
-POLL_SECONDS = 0.02
-DEADLINE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    pid: int
-    url: str
+EMULATOR = LocalServer(
+    module="cxr.cloud.emulator",
+    service="cxr-emulator",
+    control_path="/_emulator",
+    name="emulator",
+    start_command="cxr emulator start",
+    status_command="cxr emulator status",
+    page="docs/emulator.md",
+)
 
 
 def ensure_running(
@@ -48,48 +37,27 @@ def ensure_running(
     Two callers at once start one server. Raises Fault (port in use, no answer before the deadline, or whatever made
     the new process end) and NotAllowed when the folder cannot be written.
     """
-    options: list[str] = ["--port", str(port)]
-    for flag, value in (
-        ("--idle-exit-seconds", idle_exit_seconds),
-        ("--max-running-jobs", max_running_jobs),
-        ("--stand-in-epochs", stand_in_epochs),
-        ("--stand-in", stand_in),
-        ("--quota-automl-jobs", quota_automl_jobs),
-        ("--quota-operations-per-minute", quota_operations_per_minute),
-        ("--scorer", scorer),
-    ):
-        if value is not None:
-            options += [flag, str(value)]
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        with _starting(state_dir):
-            return running_url(state_dir) or _start(state_dir, options, deadline_seconds)
-    except PermissionError as error:
-        raise NotAllowed(
-            f"no permission to write {error.filename}", hint="choose another place with --state"
-        ) from error
+    options = {
+        "--port": port,
+        "--idle-exit-seconds": idle_exit_seconds,
+        "--max-running-jobs": max_running_jobs,
+        "--stand-in-epochs": stand_in_epochs,
+        "--stand-in": stand_in,
+        "--quota-automl-jobs": quota_automl_jobs,
+        "--quota-operations-per-minute": quota_operations_per_minute,
+        "--scorer": scorer,
+    }
+    return EMULATOR.ensure_running(state_dir, options, deadline_seconds)
 
 
 def running_url(state_dir: Path) -> str | None:
     """The URL of the emulator that works on `state_dir`, if one answers."""
-    record = _record(state_dir)
-    if record is None or server_status(record.url) is None:
-        return None
-    return record.url
+    return EMULATOR.running_url(state_dir)
 
 
 def server_status(url: str) -> dict[str, Any] | None:
     """What a server says about itself; None when nobody, or somebody else, answers."""
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
-    try:
-        connection.request("GET", "/_emulator/status")
-        answer = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
-    return answer if isinstance(answer, dict) and answer.get("service") == "cxr-emulator" else None
+    return EMULATOR.status(url)
 
 
 def change_faults(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -97,38 +65,22 @@ def change_faults(url: str, document: Mapping[str, Any] | None = None) -> dict[s
 
     Raises UsageError for a document that the server refuses, Fault when no server answers.
     """
-    return _control(url, "faults", "GET" if document is None else "PUT", document)
+    return EMULATOR.control(url, "faults", "GET" if document is None else "PUT", document)
 
 
 def change_project(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What is the matter with the projects of a server (see docs/emulator.md); otherwise as `change_faults`."""
-    return _control(url, "project", "GET" if document is None else "PUT", document)
+    return EMULATOR.control(url, "project", "GET" if document is None else "PUT", document)
 
 
 def change_outcomes(url: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The same with scripted outcomes."""
-    return _control(url, "outcomes", "GET" if document is None else "PUT", document)
+    return EMULATOR.control(url, "outcomes", "GET" if document is None else "PUT", document)
 
 
 def clear_outcomes(url: str) -> dict[str, Any]:
     """No outcomes any more, also not for jobs that exist. Raises Fault when no server answers."""
-    return _control(url, "outcomes", "DELETE", None)
-
-
-def _control(url: str, what: str, method: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
-    try:
-        connection.request(method, f"/_emulator/{what}", None if document is None else json.dumps(document))
-        response = connection.getresponse()
-        answer: dict[str, Any] = json.loads(response.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Fault(f"no answer from the emulator at {url}", hint="cxr emulator status") from error
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise UsageError(f"the emulator refuses the {what}: {answer['error']['message']}", hint="see docs/emulator.md")
-    return answer
+    return EMULATOR.control(url, "outcomes", "DELETE", None)
 
 
 def stop(state_dir: Path, *, deadline_seconds: float = 30.0) -> bool:
@@ -136,83 +88,7 @@ def stop(state_dir: Path, *, deadline_seconds: float = 30.0) -> bool:
 
     Raises Fault when it does not end before the deadline.
     """
-    record = _record(state_dir)
-    if record is None:
-        return False
-    try:
-        process = psutil.Process(record.pid)
-        process.terminate()
-        # When the server is a child of this process, its parent must collect it, or it stays as a zombie.
-        process.wait(deadline_seconds)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        raise Fault(
-            f"the emulator (process {record.pid}) did not stop within {deadline_seconds:g} seconds",
-            hint=f"see {EmulatorSettings(state_dir).log_file}",
-        ) from None
-    return True
-
-
-def _record(state_dir: Path) -> _Record | None:
-    settings = EmulatorSettings(state_dir)
-    if not _is_locked(settings.lock_file):
-        return None
-    try:
-        raw = json.loads(settings.server_file.read_text(encoding="utf-8"))
-        return _Record(int(raw["pid"]), str(raw["url"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _is_locked(path: Path) -> bool:
-    # The server holds this lock for as long as it lives, however it ends.
-    try:
-        with path.open("r+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-@contextmanager
-def _starting(state_dir: Path) -> Iterator[None]:
-    with (state_dir / "start.lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def _start(state_dir: Path, options: Sequence[str], deadline_seconds: float) -> str:
-    output = state_dir / "server.out"
-    command = [sys.executable, "-m", "cxr.cloud.emulator", "--state", str(state_dir), *options]
-    with output.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    deadline = time.monotonic() + deadline_seconds
-    while time.monotonic() < deadline:
-        if (url := running_url(state_dir)) is not None:
-            return url
-        if process.poll() is not None:
-            # Somebody may have started one by hand at the same moment.
-            return running_url(state_dir) or _raise_start_error(output, process.returncode)
-        time.sleep(POLL_SECONDS)
-    process.kill()
-    process.wait()
-    raise Fault(
-        f"the emulator did not answer within {deadline_seconds:g} seconds", hint=f"see {state_dir / 'server.log'}"
-    )
-
-
-def _raise_start_error(output: Path, returncode: int) -> str:
-    lines = [line for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    hints = [line.strip().removeprefix("next: ") for line in lines if line.strip().startswith("next: ")]
-    words = [line for line in lines if not line.strip().startswith("next: ")]
-    reason = words[-1].split(": ", 1)[-1] if words else f"it ended with exit code {returncode}"
-    kind = UsageError if returncode == UsageError.exit_code else Fault
-    raise kind(f"the emulator could not be started: {reason}", hint=hints[-1] if hints else f"see {output}")
+    return EMULATOR.stop(state_dir, deadline_seconds)
 
 
 def environment(url: str) -> dict[str, str]:

@@ -79,23 +79,3 @@ class EmulatorSettings:
     def scorers_dir(self) -> Path:
         """What the programs that predict online have written to stderr."""
         return self.state_dir / "scorers"
-
-    @property
-    def server_file(self) -> Path:
-        """`{"pid", "port", "url", "started"}` of the running server."""
-        return self.state_dir / "server.json"
-
-    @property
-    def lock_file(self) -> Path:
-        """Held by the running server for as long as it lives."""
-        return self.state_dir / "server.lock"
-
-    @property
-    def port_file(self) -> Path:
-        """The port of the last run: jobs that outlived the server look for it there."""
-        return self.state_dir / "port"
-
-    @property
-    def log_file(self) -> Path:
-        """The server's own log."""
-        return self.state_dir / "server.log"

@@ -6,11 +6,8 @@ Each replica's command runs with this Python, behind shims that keep what the se
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import stat
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,15 +16,11 @@ from typing import Any
 from cxr.cloud.emulator.errors import invalid_argument, not_found
 from cxr.cloud.emulator.jobs.attempts import Launch, ReplicaLaunch
 from cxr.cloud.emulator.jobs.cluster import Cluster, free_addresses
+from cxr.cloud.emulator.jobs.shims import program_environment, write_shims
 from cxr.cloud.emulator.project_numbers import project_number
 from cxr.cloud.emulator.storage_api.context import StorageContext
 from cxr.cloud.emulator.storage_api.internal import object_at, objects_below, read_object
 
-#: Of the server's own environment, what a job inherits.
-INHERITED = ("LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SSL_CERT_FILE")
-INHERITED_PREFIXES = ("TF_", "OMP_", "XLA_", "KERAS_", "CUDA_", "NVIDIA_")
-PYTHON_NAMES = ("python3", "python")
-PIP_NAMES = ("pip3", "pip")
 _GCS_PATH = re.compile(r"/gcs/([a-z0-9][a-z0-9._-]*[a-z0-9])(/[^\s'\"`$|&;<>()\[\]]*)?")
 #: Where hypertune of a trial's replica writes, in its folder; CLOUD_ML_HP_METRIC_FILE names it.
 METRIC_FILE = Path("hypertune", "output.metrics")
@@ -88,7 +81,7 @@ def _replica_launch(
     site, shims, work = folder / "site", folder / "bin", folder / "work"
     for new in (site, shims, work, (folder / METRIC_FILE).parent):
         new.mkdir(parents=True, exist_ok=True)
-    _write_shims(shims, site)
+    write_shims(shims, site)
     command = [_materialised(storage, part, mount) for part in replica.command]
     if replica.module:
         command = _module_command(_packages(storage, replica.packages, folder / "packages"), replica.module, command)
@@ -120,22 +113,6 @@ def _module_command(packages: Sequence[str], module: str, arguments: Sequence[st
     return ["sh", "-c", script, module, *arguments]
 
 
-def _write_shims(shims: Path, site: Path) -> None:
-    python, quoted_site = shlex.quote(sys.executable), shlex.quote(str(site.resolve()))
-    pip = f"exec {python} -m cxr.cloud.emulator.jobs.pip_shim {quoted_site}"
-    # The job's own packages go first, so that the trainer comes from the wheel in the bucket.
-    run = f'PYTHONPATH={quoted_site}"${{PYTHONPATH:+:$PYTHONPATH}}"\nexport PYTHONPATH\nexec {python} "$@"'
-    for name in PYTHON_NAMES:
-        _script(shims / name, f'if [ "$1" = -m ] && [ "$2" = pip ]; then\n  shift 2\n  {pip} "$@"\nfi\n{run}\n')
-    for name in PIP_NAMES:
-        _script(shims / name, f'{pip} "$@"\n')
-
-
-def _script(path: Path, text: str) -> None:
-    path.write_text("#!/bin/sh\n" + text, encoding="utf-8")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-
-
 def _materialised(storage: StorageContext, text: str, root: Path) -> str:
     """The text with each /gcs/BUCKET/OBJECT replaced by a read-only copy's path; also of all objects below a folder."""
 
@@ -162,16 +139,8 @@ def _materialised(storage: StorageContext, text: str, root: Path) -> str:
 
 
 def _environment(job: ContainerJob, shims: Path, work: Path) -> dict[str, str]:
-    inherited = {
-        key: value
-        for key, value in os.environ.items()
-        if (key in INHERITED or key.startswith(INHERITED_PREFIXES)) and key != "TF_CONFIG"
-    }
     environment = {
-        **inherited,
-        "PATH": f"{shims.resolve()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "HOME": str(work.resolve()),
-        "PYTHONUNBUFFERED": "1",
+        **program_environment(shims, work),
         "CLOUD_ML_PROJECT_ID": project_number(job.project),
         "CLOUD_ML_JOB_ID": job.job_id,
         "STORAGE_EMULATOR_HOST": job.server_url,

@@ -18,6 +18,7 @@ from pathlib import Path
 _EXTRAS = re.compile(r"\[[^\]]*\]$")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: Options of `pip install` that take a value.
+_FILES = {"-r", "--requirement"}
 _WITH_VALUE = {"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target", "-c", "--constraint"}
 
 
@@ -44,11 +45,19 @@ def _requirements(arguments: Sequence[str]) -> list[str]:
     requirements: list[str] = []
     waiting = iter(arguments)
     for argument in waiting:
-        if argument in _WITH_VALUE:
+        if argument in _FILES:
+            requirements += _lines(Path(next(waiting, "")))
+        elif argument in _WITH_VALUE:
             next(waiting, None)
         elif not argument.startswith("-"):
             requirements.append(argument)
     return requirements
+
+
+def _lines(path: Path) -> list[str]:
+    """The requirements of a file, whose paths are relative to the folder that pip runs in."""
+    lines = (line.partition(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "-"))]
 
 
 def _install_file(path: Path, site: Path) -> int:

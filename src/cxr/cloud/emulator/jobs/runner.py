@@ -43,7 +43,7 @@ def main(folder: Path) -> int:
     # A cancellation is sent to the whole group; this process stays to write down how the job took it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _adopt_orphans()
+    adopt_orphans()
     launch = json.loads((folder / LAUNCH).read_text(encoding="utf-8"))
     with (folder / LOG).open("ab", buffering=0) as log:
         write_atomically(folder / EXIT, _Cluster(launch, LineLog(log)).run())
@@ -112,7 +112,7 @@ class _Cluster:
             replica.ask_to_end()
         for replica in self._replicas.values():
             replica.end()
-        _end_descendants()
+        end_descendants()
         for replica in self._replicas.values():
             replica.drain()
         ended = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -166,14 +166,14 @@ class _Cluster:
             self._interruption = None
 
 
-def _adopt_orphans() -> None:
+def adopt_orphans() -> None:
     """A descendant whose parent is gone becomes this process's child, as of a container's first process (Linux)."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _end_descendants() -> None:
+def end_descendants() -> None:
     """End whatever is left, as a container's end does: also what left the session."""
     for _ in range(MOST_ROUNDS):
         left = [child for child in psutil.Process().children(recursive=True) if _is_at_work(child)]

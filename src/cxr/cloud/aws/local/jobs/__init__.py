@@ -1,0 +1,1 @@
+"""What SageMaker's jobs do here: training, tuning, AutoML (a stand-in) and batch transform."""

@@ -1,0 +1,252 @@
+"""Google's place for cxr: which one is meant, its bucket, what has to be started; and what is launched there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, is_region, required
+from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions
+from cxr.errors import UsageError
+from cxr.settings import Settings, Target
+
+if TYPE_CHECKING:
+    from cxr.cloud.estimates import Expectation
+    from cxr.cloud.hosting.host import Host
+    from cxr.cloud.journal import Journal
+    from cxr.cloud.launching import Launch
+    from cxr.cloud.offers import Hardware
+    from cxr.cloud.prices import PriceList, PriceTable
+    from cxr.cloud.trainer_job import CustomOptions, TuneOptions
+    from cxr.manifests.manifest import Manifest
+    from cxr.storage.buckets import BucketState
+    from cxr.storage.transfer.haul import Haul
+
+DEFAULT_MACHINE: Final = "g2-standard-4"
+_LOCAL_NAMES: Final = {"project": "cxr-local", "bucket": "cxr-local"}
+
+
+@dataclass(frozen=True, slots=True)
+class VertexPlace:
+    """See Provider. `local`: the emulator."""
+
+    local: bool
+    name: str = "Google"
+    scheme: str = "gs"
+    default_region: str = "us-central1"
+
+    @property
+    def usual(self) -> Mapping[str, str]:
+        """See Provider."""
+        return _LOCAL_NAMES if self.local else {}
+
+    @property
+    def lacks(self) -> Mapping[Feature, str]:
+        """See Provider."""
+        return {}
+
+    # The place
+
+    def is_region(self, name: str) -> bool:
+        """See Provider."""
+        return is_region(name)
+
+    def resolve(self, settings: Settings) -> Connection:
+        """See Provider."""
+        import os
+
+        if not self.local and os.environ.get("STORAGE_EMULATOR_HOST"):
+            raise UsageError(
+                "STORAGE_EMULATOR_HOST is set: files would go to that server and jobs to Google",
+                hint="unset STORAGE_EMULATOR_HOST, or work with --on emulator",
+            )
+        project, bucket = (
+            getattr(settings, name) or self.usual.get(name) or required(settings, name, "Google Cloud")
+            for name in ("project", "bucket")
+        )
+        region = settings.region or self.default_region
+        check_names(bucket, settings)
+        if not is_region(region):
+            raise UsageError(f"{region!r} is not a region", hint="a region looks like us-central1")
+        target = Target.EMULATOR if self.local else Target.GCP
+        return Connection(target, project, region, bucket, settings.prefix.strip("/"), None)
+
+    def connect(self, connection: Connection, settings: Settings) -> Connection:
+        """See Provider."""
+        if not self.local:
+            from cxr.cloud.vertex.credentials import check_credentials
+
+            check_credentials()
+            return connection
+        from cxr.cloud.emulator.process import ensure_running
+
+        url = ensure_running(settings.emulator_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S)
+        return replace(connection, endpoint=url)
+
+    def will_start(self, settings: Settings) -> str:
+        """See Provider."""
+        if not self.local:
+            return ""
+        from cxr.cloud.emulator.process import running_url
+
+        if running_url(settings.emulator_dir) is not None:
+            return ""
+        state = "" if settings.emulator_dir == Settings().emulator_dir else f" --state {settings.emulator_dir}"
+        return f"starting the emulator (nothing leaves this machine; stop it with: cxr emulator stop{state})"
+
+    def scope(self, connection: Connection) -> str:
+        """See Provider."""
+        return connection.parent
+
+    def store_place(self, connection: Connection) -> dict[str, Any]:
+        """See Provider."""
+        return {"endpoint": connection.endpoint, "project": connection.project}
+
+    def find_bucket(self, connection: Connection, haul: Haul | None = None) -> BucketState:
+        """See Provider."""
+        from cxr.storage.buckets import find_bucket
+
+        return find_bucket(connection.bucket, endpoint=connection.endpoint, project=connection.project, haul=haul)
+
+    def create_bucket(self, connection: Connection, haul: Haul | None = None) -> None:
+        """See Provider."""
+        from cxr.storage.buckets import create_private_bucket
+
+        create_private_bucket(
+            connection.bucket,
+            region=connection.region,
+            endpoint=connection.endpoint,
+            project=connection.project,
+            haul=haul,
+        )
+
+    def bucket_is_public(self, connection: Connection, bucket: BucketState) -> bool:
+        """See Provider. Who may not read the policy is told elsewhere that public access is not prevented."""
+        from cxr.errors import NotAllowed
+        from cxr.storage.buckets import EVERYBODY, bucket_policy
+
+        try:
+            bindings = bucket_policy(bucket.name, endpoint=connection.endpoint, project=connection.project)
+        except NotAllowed:
+            return False
+        return any(EVERYBODY & set(binding["members"]) for binding in bindings)
+
+    def host(self, settings: Settings, connection: Connection) -> Host:
+        """See Provider."""
+        from cxr.cloud.hosting.gcs_host import GcsHost
+
+        return GcsHost(connection)
+
+    # Launches
+
+    @property
+    def prices(self) -> PriceList:
+        """See Provider."""
+        from cxr.cloud.prices import GOOGLE
+
+        return GOOGLE
+
+    def price_table(self, override: Path | None = None) -> PriceTable:
+        """See Provider."""
+        from cxr.cloud.prices import price_table
+
+        return price_table(override, self.prices)
+
+    def hardware(self, wishes: HardwareWishes) -> Hardware:
+        """See Provider."""
+        from cxr.cloud.offers import choose_hardware
+
+        if wishes.engine:
+            raise UsageError(f"Google has one engine, not {wishes.engine!r}", hint="leave --engine out, or --on aws")
+        return choose_hardware(
+            wishes.machine or DEFAULT_MACHINE,
+            gpus=wishes.gpus,
+            accelerator=wishes.accelerator,
+            replicas=wishes.replicas,
+            spot=bool(wishes.spot),
+            disk_gb=wishes.disk_gb,
+        )
+
+    def engine(self, wishes: HardwareWishes) -> str:
+        """See Provider."""
+        return ""
+
+    def image(self, connection: Connection, hardware: Hardware, wishes: HardwareWishes) -> str:
+        """See Provider. The service's own prebuilt images are past their end."""
+        from cxr.cloud.trainer_job import PUBLIC_IMAGE
+
+        return PUBLIC_IMAGE
+
+    def automl_options(self, wishes: AutoMLWishes) -> Any:
+        """See Provider."""
+        from cxr.cloud.vertex.automl import automl_options
+
+        return automl_options(wishes)
+
+    def plan_automl(
+        self, connection: Connection, manifest: Manifest, options: Any, *, prices: PriceTable | None, attempt: int = 1
+    ) -> LaunchPlan:
+        """See Provider."""
+        from cxr.cloud.vertex.automl import plan_automl
+
+        return plan_automl(connection, manifest, options, prices=prices, attempt=attempt)
+
+    def plan_custom(
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        options: CustomOptions,
+        *,
+        prices: PriceTable | None,
+        expectation: Expectation | None = None,
+        epochs: int | None = None,
+        attempt: int = 1,
+    ) -> LaunchPlan:
+        """See Provider."""
+        from cxr.cloud.vertex.custom import plan_custom
+
+        return plan_custom(
+            connection, manifest, options, prices=prices, expectation=expectation, epochs=epochs, attempt=attempt
+        )
+
+    def plan_tune(
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        options: TuneOptions,
+        *,
+        prices: PriceTable | None,
+        epochs: int | None = None,
+        attempt: int = 1,
+    ) -> LaunchPlan:
+        """See Provider."""
+        from cxr.cloud.vertex.tuning import plan_tune
+
+        return plan_tune(connection, manifest, options, prices=prices, epochs=epochs, attempt=attempt)
+
+    def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
+        """See Provider."""
+        from cxr.cloud.offers import choose_hardware
+        from cxr.cloud.trainer_job import options_from
+        from cxr.cloud.vertex.automl import automl_options_from
+        from cxr.cloud.vertex.tuning import tune_options_from
+
+        if kind is JobKind.AUTOML:
+            return automl_options_from(request)
+        if kind is JobKind.TUNE:
+            return tune_options_from(request, weights)
+        return options_from(request, weights, choose_hardware)
+
+    def launch(
+        self, journal: Journal, plan: LaunchPlan, manifest: Manifest, options: Any, how: LaunchOptions
+    ) -> Launch:
+        """See Provider."""
+        from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
+
+        if plan.kind is JobKind.AUTOML:
+            return launch_automl(journal, plan, manifest, allow_partial=how.allow_partial, on_step=how.on_step)
+        start = launch_tune if plan.kind is JobKind.TUNE else launch_custom
+        return start(journal, plan, manifest, options, on_step=how.on_step)
