@@ -14,7 +14,7 @@ import pytest
 
 from cxr.cloud.connection import Connection
 from cxr.settings import Target
-from s3_server import Answer, Middle, Request
+from s3_server import Answer, Middle, Request, moto_origin
 
 ACCOUNT = "123456789012"
 ROLE_NAME = "trainer"
@@ -113,10 +113,17 @@ class AwsSite:
 
 
 @contextmanager
-def aws_site(origin: str) -> Iterator[AwsSite]:
-    """A site on the server at `origin`."""
+def moto_middle() -> Iterator[Middle]:
+    """Moto's server behind a man in the middle, one for a file of tests: clients are kept by their endpoint."""
     pytest.importorskip("boto3", reason='needs the extra: pip install "cxr[aws]"')
-    with Middle(origin).running() as middle:
-        site = AwsSite(middle, origin)
-        middle.before = site.answer
-        yield site
+    with moto_origin() as origin, Middle(origin).running() as middle:
+        yield middle
+
+
+def new_site(middle: Middle) -> AwsSite:
+    """A site behind `middle`, which forgets what it was asked and told before."""
+    assert middle.upstream
+    site = AwsSite(middle, f"http://{middle.upstream}")
+    middle.before, middle.after = site.answer, lambda request, answer: answer
+    middle.requests.clear()
+    return site

@@ -6,14 +6,13 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("boto3", reason='needs the extra: pip install "cxr[aws]"')
 
-from aws_site import ACCOUNT, ROLE, ROLE_NAME, AwsSite, aws_site, json_answer, refusal, s3_refusal
+from aws_site import ACCOUNT, ROLE, ROLE_NAME, AwsSite, json_answer, moto_middle, new_site, refusal, s3_refusal
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.preflight import Finding, Level, Purpose, Subject, preflight, refuse_on_errors
@@ -22,27 +21,26 @@ from cxr.errors import NotAllowed
 from cxr.settings import Target
 from cxr.storage.aws_session import LOCAL_KEYS
 from cxr.storage.s3_buckets import ALL_BLOCKED
-from s3_server import moto_origin
+from s3_server import Middle
 
 EC2_TYPE = HardwareWishes(machine="g4dn.xlarge", engine="ec2", spot=False)
 
 
 @pytest.fixture(scope="module")
-def origin() -> Iterator[str]:
-    with moto_origin() as url:
-        yield url
+def middle() -> Iterator[Middle]:
+    with moto_middle() as middle:
+        yield middle
 
 
 @pytest.fixture
-def site(origin: str) -> Iterator[AwsSite]:
+def site(middle: Middle) -> AwsSite:
     """A private bucket, and a role that SageMaker may assume."""
-    with aws_site(origin) as site:
-        site.client("s3").create_bucket(Bucket=site.bucket)
-        site.client("s3").put_public_access_block(Bucket=site.bucket, PublicAccessBlockConfiguration=ALL_BLOCKED)
-        iam = site.client("iam")
-        if ROLE_NAME not in {one["RoleName"] for one in iam.list_roles()["Roles"]}:
-            site.trust(ROLE_NAME)
-        yield site
+    site = new_site(middle)
+    site.client("s3").create_bucket(Bucket=site.bucket)
+    site.client("s3").put_public_access_block(Bucket=site.bucket, PublicAccessBlockConfiguration=ALL_BLOCKED)
+    if ROLE_NAME not in {one["RoleName"] for one in site.client("iam").list_roles()["Roles"]}:
+        site.trust(ROLE_NAME)
+    return site
 
 
 def found(connection: Connection, subject: Subject, **options: Any) -> dict[str, list[Finding]]:
@@ -241,7 +239,7 @@ def test_a_server_on_this_machine_never_sees_the_users_keys_and_checks_no_roles(
     assert not {"GetRole", "ListServiceQuotas"} & set(site.operations())
 
 
-def test_the_command_checks_amazon_and_says_so(site: AwsSite, run_cxr: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_command_checks_amazon_and_says_so(site: AwsSite, run_cxr: Callable[..., Any]) -> None:
     words = ("cloud", "check", "--on", "aws", "--bucket", site.bucket, "--for", "custom", "--json")
     here = {"AWS_ENDPOINT_URL": site.middle.url, "CXR_ROLE": ROLE}
     said = run_cxr(*words, env=here)
@@ -259,7 +257,7 @@ def test_the_command_checks_amazon_and_says_so(site: AwsSite, run_cxr: Callable[
     assert "aws configure" in without.stderr
     image = run_cxr("cloud", "check", "--on", "aws", "--bucket", site.bucket, "--for", "image", env=here)
     assert image.returncode == 2
-    assert "SageMaker's jobs run in Amazon's own TensorFlow container" in image.stderr
+    assert "Amazon has no builds of container images" in image.stderr
 
 
 def test_a_service_that_does_not_answer_is_a_finding(site: AwsSite) -> None:
