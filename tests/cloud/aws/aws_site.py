@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -71,6 +72,13 @@ def simulated(request: Request, denied: frozenset[str]) -> Answer:
     return Answer(200, {"Content-Type": "text/xml"}, body.encode())
 
 
+@lru_cache
+def _client(service: str, region: str, origin: str) -> Any:
+    import boto3
+
+    return boto3.session.Session(region_name=region).client(service, endpoint_url=origin)
+
+
 @dataclass
 class AwsSite:
     """A bucket's name of its own on moto's server; `answers` overrides what an operation gets."""
@@ -88,9 +96,7 @@ class AwsSite:
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         """boto3's client that goes past the middle."""
-        import boto3
-
-        return boto3.session.Session(region_name=region).client(service, endpoint_url=self.origin)
+        return _client(service, region, self.origin)
 
     def trust(self, name: str, service: str = "sagemaker.amazonaws.com") -> str:
         """Make a role that the service may assume; its ARN."""
