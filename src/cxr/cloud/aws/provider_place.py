@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cxr.cloud.aws.names import is_region
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, required
 from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions
+from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, ServerWishes
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
@@ -38,6 +38,8 @@ class AmazonPlace:
 
     local: bool
     name: str = "Amazon"
+    server_words: str = "moto's server, which stands for Amazon's S3 and SageMaker"
+    real_flags: str = "--on aws --bucket B"
     scheme: str = "s3"
     default_region: str = "us-east-1"
 
@@ -97,10 +99,26 @@ class AmazonPlace:
 
             check_credentials()
             return connection
+        return replace(connection, endpoint=self.start_server(settings, ServerWishes()))
+
+    def start_server(self, settings: Settings, wishes: ServerWishes) -> str:
+        """See Provider."""
         from cxr.cloud.aws.local.process import ensure_running
 
-        url = ensure_running(settings.aws_local_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S)
-        return replace(connection, endpoint=url)
+        if not self.local:
+            raise UsageError("Amazon is not a server of this machine", hint="--on aws-local")
+        return ensure_running(
+            settings.aws_local_dir,
+            max_running_jobs=wishes.running_jobs,
+            stand_in_epochs=wishes.stand_in_epochs,
+            idle_exit_seconds=EMULATOR_IDLE_EXIT_S,
+        )
+
+    def stop_server(self, settings: Settings) -> None:
+        """See Provider."""
+        from cxr.cloud.aws.local.process import stop
+
+        stop(settings.aws_local_dir)
 
     def will_start(self, settings: Settings) -> str:
         """See Provider."""
