@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,16 @@ import pytest
 pytest.importorskip("boto3", reason='needs the extra: pip install "cxr[aws]"')
 
 from aws_site import ACCOUNT, ROLE, ROLE_NAME, AwsSite, json_answer, moto_middle, new_site, refusal, s3_refusal
+from PIL import Image
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.preflight import Finding, Level, Purpose, Subject, preflight, refuse_on_errors
 from cxr.cloud.provider import AutoMLWishes, HardwareWishes
+from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
 from cxr.errors import NotAllowed
+from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import write_manifest
+from cxr.manifests.scan import scan
 from cxr.settings import Target
 from cxr.storage.aws_session import LOCAL_KEYS
 from cxr.storage.s3_buckets import ALL_BLOCKED
@@ -258,6 +264,34 @@ def test_the_command_checks_amazon_and_says_so(site: AwsSite, run_cxr: Callable[
     image = run_cxr("cloud", "check", "--on", "aws", "--bucket", site.bucket, "--for", "image", env=here)
     assert image.returncode == 2
     assert "Amazon has no builds of container images" in image.stderr
+
+
+def test_images_are_looked_for_and_judged_by_what_trains_on_them(site: AwsSite, tmp_path: Path) -> None:
+    manifest = scanned(tmp_path)
+    connection = site.connection()
+    missing = found(connection, Subject(Purpose.CUSTOM, manifest))["images"][0]
+    assert missing.level is Level.ERROR
+    assert missing.next.startswith("cxr cloud upload --manifest manifest.csv --on aws")
+    plan = plan_manifest_upload(destination_of(connection), manifest, tmp_path / "plan.jsonl")
+    send_manifest(plan).require_complete("sent")
+    own = found(connection, Subject(Purpose.CUSTOM, manifest))
+    assert own["images"][0].level is Level.OK
+    assert {one.level for one in own["data"]} == {Level.WARNING}  # the splits are small
+    autopilot = found(connection, Subject(Purpose.AUTOML, manifest))["data"]
+    (refused,) = [one for one in autopilot if one.level is Level.ERROR]  # not for Vertex AI's ten images a label
+    assert "neither JPEG nor PNG" in refused.cause
+    assert refused.resource.endswith(".bmp")
+
+
+def scanned(folder: Path) -> Manifest:
+    """A picture of each label in each split, one of them a BMP."""
+    for split in ("train", "val", "test"):
+        for label in ("NORMAL", "PNEUMONIA"):
+            (folder / "images" / split / label).mkdir(parents=True)
+            shade = 40 * len(list((folder / "images").rglob("*.*"))) + 10
+            kind = "bmp" if (split, label) == ("train", "NORMAL") else "png"
+            Image.new("L", (16, 16), shade).save(folder / "images" / split / label / f"{split}-{label}.{kind}")
+    return write_manifest(scan(folder / "images"), folder / "manifest.csv")
 
 
 def test_a_service_that_does_not_answer_is_a_finding(site: AwsSite) -> None:
