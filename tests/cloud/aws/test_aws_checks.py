@@ -27,7 +27,7 @@ from cxr.manifests.scan import scan
 from cxr.settings import Target
 from cxr.storage.aws_session import LOCAL_KEYS
 from cxr.storage.s3_buckets import ALL_BLOCKED
-from s3_server import Middle
+from s3_server import Answer, Middle
 
 EC2_TYPE = HardwareWishes(machine="g4dn.xlarge", engine="ec2", spot=False)
 
@@ -192,6 +192,9 @@ def test_a_machine_that_the_region_has_not_and_limits_that_want_a_raised_quota(s
     site.answers["DescribeInstanceTypes"] = refused
     finding = one(site, "machine", custom(machine="ml.g6e.xlarge"))
     assert (finding.level, finding.cause) == (Level.ERROR, "EC2 has no machine type g6e.xlarge in us-east-1")
+    site.answers["DescribeInstanceTypes"] = Answer(502, {"Content-Type": "text/html"}, b"<!doctype html>a proxy")
+    finding = one(site, "machine")
+    assert (finding.level, finding.unreachable) == (Level.ERROR, True)
     del site.answers["DescribeInstanceTypes"]
     limits = found(site.connection(), replace(custom(replicas=21), timeout_hours=200))["machine"]
     assert [finding.level for finding in limits] == [Level.OK, Level.WARNING, Level.WARNING]
