@@ -113,6 +113,10 @@ class Provider(Protocol):
         """Of its buckets' URLs: `gs`, `s3`."""
 
     @property
+    def is_pointed_elsewhere(self) -> bool:
+        """Whether the environment points its SDK to a server that is not cxr's own, in a rehearsal."""
+
+    @property
     def default_region(self) -> str:
         """Where things are when nobody says."""
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from cxr.cloud.connection import Connection
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, missing_package
-from cxr.settings import Target
 from cxr.storage.aws_session import AwsPlace, aws_client
 from cxr.storage.s3_errors import LOGIN_HINT, translate
 
@@ -40,7 +39,7 @@ class InUseError(InputError):
 
 def place_of(connection: Connection) -> AwsPlace:
     """Where a connection's requests go."""
-    return AwsPlace(connection.region, connection.endpoint, local=connection.on is Target.AWS_LOCAL)
+    return AwsPlace(connection.region, connection.endpoint, local=not connection.billed)
 
 
 def client(connection: Connection, service: str) -> Any:

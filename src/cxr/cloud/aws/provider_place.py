@@ -61,6 +61,11 @@ class AmazonPlace:
             Feature.ENDPOINTS: "predict in a batch, which ends by itself: --predict batch",
         }
 
+    @property
+    def is_pointed_elsewhere(self) -> bool:
+        """See Provider. A rehearsal on cxr's own server does not look at AWS_ENDPOINT_URL."""
+        return False
+
     # The place
 
     def is_region(self, name: str) -> bool:
@@ -129,7 +134,8 @@ class AmazonPlace:
         if running_url(settings.aws_local_dir) is not None:
             return ""
         return (
-            "starting moto's server, which stands for Amazon (nothing leaves this machine; it ends by itself when idle)"
+            "starting moto's server, which stands for Amazon (nothing leaves this machine; stop it with: "
+            "cxr emulator stop --on aws-local)"
         )
 
     def scope(self, connection: Connection) -> str:

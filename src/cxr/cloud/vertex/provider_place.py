@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,11 @@ class VertexPlace:
         """See Provider."""
         return {}
 
+    @property
+    def is_pointed_elsewhere(self) -> bool:
+        """See Provider."""
+        return self.local and bool(os.environ.get("STORAGE_EMULATOR_HOST"))
+
     # The place
 
     def is_region(self, name: str) -> bool:
@@ -58,8 +64,6 @@ class VertexPlace:
 
     def resolve(self, settings: Settings) -> Connection:
         """See Provider."""
-        import os
-
         if not self.local and os.environ.get("STORAGE_EMULATOR_HOST"):
             raise UsageError(
                 "STORAGE_EMULATOR_HOST is set: files would go to that server and jobs to Google",
