@@ -174,7 +174,7 @@ class AmazonPlace:
         from cxr.cloud.aws.clients import place_of
         from cxr.cloud.hosting.s3_host import S3Host
 
-        return S3Host(connection.bucket, place=place_of(connection))
+        return S3Host(connection.bucket, place=place_of(connection), on=connection.on)
 
     # Launches
 

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
 from cxr.errors import Fault, InputError, NotAllowed, NotFound, VersionConflict
-from cxr.settings import Target
 from cxr.storage.aws_session import AwsPlace
 from cxr.storage.s3 import s3_client
 from cxr.storage.s3_buckets import ALL_BLOCKED, FIRST_REGION, region_of
@@ -37,12 +36,13 @@ Result = TypeVar("Result")
 class S3Host:
     """One bucket."""
 
-    def __init__(self, bucket: str, *, place: AwsPlace | None = None, haul: Haul | None = None) -> None:
+    def __init__(
+        self, bucket: str, *, place: AwsPlace | None = None, on: str = "aws", haul: Haul | None = None
+    ) -> None:
         self._name = bucket
         self._haul = haul or Haul()
-        place = place or AwsPlace()
-        self._on = Target.AWS_LOCAL if place.local else Target.AWS
-        self._client = s3_client(workers=1, place=place, limits=self._haul.limits)
+        self._client = s3_client(workers=1, place=place or AwsPlace(), limits=self._haul.limits)
+        self._on = on
         self._region = FIRST_REGION
 
     @property
@@ -53,7 +53,7 @@ class S3Host:
     @property
     def place(self) -> str:
         """See Host."""
-        return f"{self._on}" if self._is_amazon else f"{self._on} ({self._endpoint})"
+        return self._on if self._is_amazon else f"{self._on} ({self._endpoint})"
 
     @property
     def billed(self) -> bool:
