@@ -13,7 +13,18 @@ import pytest
 
 pytest.importorskip("boto3", reason='needs the extra: pip install "cxr[aws]"')
 
-from aws_site import ACCOUNT, ROLE, ROLE_NAME, AwsSite, json_answer, moto_middle, new_site, refusal, s3_refusal
+from aws_site import (
+    ACCOUNT,
+    ROLE,
+    ROLE_NAME,
+    AwsSite,
+    json_answer,
+    moto_middle,
+    new_site,
+    operation,
+    refusal,
+    s3_refusal,
+)
 from PIL import Image
 
 from cxr.cloud.connection import Connection
@@ -163,6 +174,8 @@ def test_a_role_that_is_not_seen_to_reach_the_bucket_is_a_warning(site: AwsSite)
     finding = one(site, "role")
     assert finding.level is Level.WARNING
     assert f"do not allow s3:PutObject on s3://{site.bucket}" in finding.cause
+    asked = [one.body.decode() for one in site.middle.requests if operation(one) == "SimulatePrincipalPolicy"]
+    assert any(f"{site.bucket}%2Fcxr%2Fjobs%2F" in body for body in asked)  # a policy of the prefix alone is enough
     site.answers["SimulatePrincipalPolicy"] = refusal(
         "AccessDenied", "User: me is not authorized to perform: iam:SimulatePrincipalPolicy on resource: trainer"
     )

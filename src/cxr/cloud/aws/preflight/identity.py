@@ -121,7 +121,13 @@ def _several(value: Any) -> list[Any]:
 def _reaches_bucket(survey: AccountSurvey, arn: str) -> Finding:
     where = survey.connection
     bucket = f"arn:{partition_of(where.region)}:s3:::{where.bucket}"
-    actions = {"s3:ListBucket": bucket, "s3:GetObject": f"{bucket}/*", "s3:PutObject": f"{bucket}/*"}
+    # One object of each sort: a policy for the prefix alone does not allow what a wildcard for the bucket asks for.
+    below = f"{bucket}/{where.prefix}".rstrip("/")
+    actions = {
+        "s3:ListBucket": bucket,
+        "s3:GetObject": f"{below}/images/image.png",
+        "s3:PutObject": f"{below}/jobs/job/model.tar.gz",
+    }
     try:
         denied = survey.denied_actions(arn, actions)
     except Interrupted:
@@ -134,6 +140,6 @@ def _reaches_bucket(survey: AccountSurvey, arn: str) -> Finding:
         words = (
             f"its own policies do not allow {', '.join(denied)} on {where.bucket_url}; only the bucket's still might"
         )
-        following = f"aws iam put-role-policy with {', '.join(denied)} on {bucket} and {bucket}/*"
+        following = f"aws iam put-role-policy with {', '.join(denied)} on {bucket} and {below}/*"
         return Finding(Level.WARNING, "role", words, arn, following)
     return Finding(Level.OK, "role", f"{arn} may read and write {where.bucket_url}")
