@@ -222,7 +222,7 @@ def test_the_quota_says_how_many_may_train_at_once(site: AwsSite) -> None:
     assert few.resource == "ml.g4dn.xlarge for training job usage, us-east-1"
     assert "servicequotas/home/services/sagemaker" in few.next
     none = one(site, "quota", custom(spot=True))
-    assert (none.level, none.cause) == (Level.ERROR, "1 instances wanted, the quota is 0")
+    assert (none.level, none.cause) == (Level.ERROR, "1 instance wanted, the quota is 0")
     assert "spot training job" in none.resource
     assert one(site, "quota", custom(machine="ml.g5.xlarge")).level is Level.WARNING
     vcpus = {"Quota": {"QuotaName": "x", "Value": 4.0}}

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cxr.cloud.aws.names import parse_arn, partition_of
 from cxr.cloud.aws.offers import Engine, sagemaker_regions
-from cxr.cloud.aws.preflight.refusals import finding_of, reason_of
+from cxr.cloud.aws.preflight.refusals import reason_of
 from cxr.cloud.aws.preflight.survey import AccountSurvey
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose
@@ -133,9 +133,8 @@ def _reaches_bucket(survey: AccountSurvey, arn: str) -> Finding:
     except Interrupted:
         raise
     except CxrError as error:
-        found = finding_of("role", error, essential=False)
-        words = f"whether it reaches the bucket {found.cause.replace('cannot be checked', 'is not known')}"
-        return Finding(Level.WARNING, "role", words, arn, found.next)
+        cause, following = reason_of(error)
+        return Finding(Level.WARNING, "role", f"whether it reaches the bucket is not known: {cause}", arn, following)
     if denied:
         words = (
             f"its own policies do not allow {', '.join(denied)} on {where.bucket_url}; only the bucket's still might"
