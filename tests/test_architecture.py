@@ -95,7 +95,9 @@ def test_the_pages_are_finished_and_their_links_lead_somewhere() -> None:
 
 def test_no_code_asks_which_cloud_it_is() -> None:
     """Clouds are chosen in the registry; elsewhere a provider is asked what it does, not what it is called."""
-    asks = re.compile(r"\bTarget\.[A-Z]|\.on (?:is|==|!=|in)\b|provider\.name (?:is|==|!=|in)\b|\.scheme (?:is|in)\b")
+    asks = re.compile(
+        r"\bTarget\.[A-Z]|\.on (?:is (?!None|not None)|==|!=|in )|provider\.name (?:is|==|!=|in)\b|\.scheme (?:is|in)\b"
+    )
     allowed = {
         "settings.py",
         "cloud/providers.py",

@@ -61,7 +61,6 @@ def import_file_command(
 
     Example: cxr data import-file --images-url gs://my-bucket/xrays/images --format jsonl
     """
-    from cxr.cloud.providers import provider_of
     from cxr.manifests.import_files import ImportFormat, check_target, plan_import, write_import_files
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import task_view
@@ -73,8 +72,7 @@ def import_file_command(
     check_target(ImportFormat(format), target, max_bytes)
     check_not_manifest(target, manifest_path)
     manifest = task_view(read_manifest(manifest_path), task)
-    if on is not None:
-        _check_scheme(provider_of(flags.settings().on).scheme, images_url, on)
+    _check_scheme(flags, images_url)
     plan = plan_import(manifest, images_url, ImportFormat(format), labels_as_is=labels == "as-is")
     if verify:
         _verify(manifest, plan.base_url, flags, out)
@@ -91,10 +89,15 @@ def import_file_command(
         out.hint(flags.command(f"cxr cloud dataset{manifest_flag(manifest_path)}"))
 
 
-def _check_scheme(scheme: str, url: str, on: str) -> None:
+def _check_scheme(flags: CloudFlags, url: str) -> None:
+    from cxr.cloud.providers import provider_of
+
+    if flags.on is None:
+        return
+    scheme = provider_of(flags.settings().on).scheme
     if not url.startswith(f"{scheme}://"):
         raise UsageError(
-            f"--on {on} is for {scheme}:// URLs", hint="leave it out: then the URL's own SDK knows where that is"
+            f"--on {flags.on} is for {scheme}:// URLs", hint="leave it out: then the URL's own SDK knows where that is"
         )
 
 

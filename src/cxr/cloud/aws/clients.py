@@ -68,11 +68,12 @@ def aws_errors(what: str) -> Iterator[None]:
     """Everything that boto3 raises inside the block leaves it as a CxrError that says `what` was tried: NotFound for
     what is not there, InUseError for a name that is taken, NotAllowed for missing permissions and quotas."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except (BotoCoreError, ClientError, HTTPError, ConnectionError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError, HTTPError, ConnectionError) as error:
         raise _translated(error, what) from error
 
 

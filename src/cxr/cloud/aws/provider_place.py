@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 #: The account, role and machine's profile that the server on this machine is shown; it checks none of them.
 LOCAL_ACCOUNT: Final = "123456789012"
+FIRST_REGION: Final = "us-east-1"
 _LOCAL_NAMES: Final = {"bucket": "cxr-local"}
 _LOCAL_ROLE: Final = f"arn:aws:iam::{LOCAL_ACCOUNT}:role/cxr-local"
 
@@ -41,7 +43,12 @@ class AmazonPlace:
     server_words: str = "moto's server, which stands for Amazon's S3 and SageMaker"
     real_flags: str = "--on aws --bucket B"
     scheme: str = "s3"
-    default_region: str = "us-east-1"
+
+    @property
+    def default_region(self) -> str:
+        """See Provider. On Amazon what boto3 is told by the environment; a profile's own region is not read."""
+        told = "" if self.local else os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        return told or FIRST_REGION
 
     @property
     def usual(self) -> Mapping[str, str]:
@@ -174,7 +181,7 @@ class AmazonPlace:
         from cxr.cloud.aws.clients import place_of
         from cxr.cloud.hosting.s3_host import S3Host
 
-        return S3Host(connection.bucket, place=place_of(connection))
+        return S3Host(connection.bucket, place=place_of(connection), on=connection.on)
 
     # Launches
 
