@@ -26,6 +26,7 @@ _KINDS = {
     "accelerators": "usd_per_hour",
     "disks": "usd_per_gb_month",
     "builds": "usd_per_minute",
+    "addresses": "usd_per_hour",
 }
 
 
@@ -106,6 +107,10 @@ class PriceTable:
     def build_minute(self, machine: str) -> Price:
         """The price of a build minute of Cloud Build, in USD a minute. Raises UsageError when the table has none."""
         return self._entry("builds", machine)
+
+    def address(self, name: str) -> Price:
+        """The price of an hour of a machine's address on the internet. Raises UsageError when the table has none."""
+        return self._entry("addresses", name)
 
     @property
     def _spot_words(self) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.estimates import Expectation
     from cxr.cloud.hosting.host import Host
+    from cxr.cloud.hosting.servers import PageServers
     from cxr.cloud.journal import Job, Journal
     from cxr.cloud.launching import Launch, Submitted
     from cxr.cloud.offers import Hardware
@@ -51,6 +52,7 @@ class Feature(StrEnum):
     EVALUATIONS = "evaluations by the service"
     ENDPOINTS = "online predictions"
     AUTOML_EXPORTS = "exports of AutoML's models"
+    PAGE_SERVERS = "machines that serve a page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,9 @@ class Provider(Protocol):
 
     def host(self, settings: Settings, connection: Connection) -> Host:
         """The bucket as a place for a page."""
+
+    def page_servers(self, connection: Connection, prices: PriceTable) -> PageServers:
+        """The machines that serve the page at a connection's prefix. Raises UsageError where there are none."""
 
     # Launches
 

@@ -27,6 +27,20 @@ Apply = Annotated[
     Path | None,
     typer.Option("--apply", metavar="FILE", help="Carry out exactly this saved plan; refused when no longer true."),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="On Amazon: ec2, a small machine that serves the page and ends itself."),
+]
+Machine = Annotated[
+    str | None, typer.Option("--machine", help="Machine type, with --engine: t3.micro (default), t3.nano, t4g.nano.")
+]
+Hours = Annotated[
+    float | None, typer.Option("--hours", help="With --engine: when the machine ends, at most 720 [default: 24].")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="CIDR", help="With --engine: who may see it, as 203.0.113.7/32; may be repeated."),
+]
 
 
 def host(
@@ -41,21 +55,36 @@ def host(
     region: Region = None,
     bucket: Bucket = None,
     prefix: PagePrefix = None,
+    engine: Engine = None,
+    machine: Machine = None,
+    hours: Hours = None,
+    allow: Allow = None,
     state_dir: StateDir = None,
     yes: Yes = False,
     yes_public: YesPublic = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put a page on a bucket with its headers: private, or for everybody with --public. Research use, not a medical
-    device.
+    """Put a page on a bucket with its headers: private, or for everybody with --public; with --engine ec2 a small
+    machine serves it out of the private bucket. Research use, not a medical device.
 
     Example: cxr cloud host page --bucket my-page --public
     """
-    from cxr.cli.cloud.host_steps import HostWishes, run_host
+    from cxr.cli.cloud.host_common import HostWishes, MachineWishes
+    from cxr.cli.cloud.host_steps import run_host
 
     run_host(
         Out(json=json, quiet=quiet),
         CloudFlags(on, project, region, bucket, prefix, state_dir),
-        HostWishes(page, public, remove, dry_run, plan, apply, yes, yes_public),
+        HostWishes(
+            page,
+            public,
+            remove,
+            dry_run,
+            plan,
+            apply,
+            yes,
+            yes_public,
+            MachineWishes(engine, machine, hours, tuple(allow or ())),
+        ),
     )

@@ -4,53 +4,31 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
 
-from cxr.cli.cloud.common import CloudFlags, open_connection, show_plan
+from cxr.cli.cloud.common import CloudFlags, show_plan
+from cxr.cli.cloud.host_common import HostWishes, check_wishes, confirm_public, connect_host, restored, tell_others
+from cxr.cli.cloud.host_machine_steps import run_machine
 from cxr.cli.out import Out
 from cxr.cloud.hosting.applying import Hosted, host_page, remove_page
-from cxr.cloud.hosting.plan import DEFAULT_PREFIX, HostPlan, plan_page
+from cxr.cloud.hosting.plan import HostPlan, plan_page
 from cxr.cloud.hosting.removal import RemovalPlan, plan_removal
-from cxr.cloud.hosting.saved import check_same, read_saved, write_saved
-from cxr.errors import UsageError
-from cxr.settings import Settings
-from cxr.webapp.kept import others_in
+from cxr.cloud.hosting.saved import check_same, write_saved
 
 if TYPE_CHECKING:
     from cxr.cloud.hosting.host import Address, Host
 
-#: Files in the page's folder that are not the page's, told by name.
-_SHOWN: Final = 3
 _HTTPS: Final = "working offline and the camera need https"
-
-
-@dataclass(frozen=True, slots=True)
-class HostWishes:
-    """What the command line asks of a hosting."""
-
-    page: Path | None
-    public: bool
-    remove: bool
-    dry_run: bool
-    plan: Path | None
-    apply: Path | None
-    yes: bool
-    yes_public: str | None
 
 
 def run_host(out: Out, flags: CloudFlags, wishes: HostWishes) -> None:
     """Raises what planning and carrying out raise; UsageError for flags that do not fit and what is not confirmed."""
-    saved = _saved(flags, wishes)
-    if saved is not None:
-        where = saved["where"]
-        flags = replace(flags, on=where["on"], bucket=where["bucket"], prefix=where["prefix"])
-        flags = replace(flags, project=where.get("project") or flags.project)
-        flags = replace(flags, region=saved["location"]) if saved.get("make_bucket") else flags
-        page = Path(saved["page"]) if "page" in saved else None
-        wishes = replace(wishes, page=page, public=bool(saved.get("public")), remove=saved["action"] == "remove")
-    _check_wishes(wishes)
+    saved, flags, wishes = restored(flags, wishes)
+    check_wishes(wishes)
+    if wishes.server.engine is not None:
+        run_machine(out, flags, wishes, saved)
+        return
     host, prefix, region = open_host(flags, out)
     plan: HostPlan | RemovalPlan
     if wishes.remove:
@@ -58,11 +36,12 @@ def run_host(out: Out, flags: CloudFlags, wishes: HostWishes) -> None:
     else:
         assert wishes.page is not None
         plan = plan_page(host, wishes.page, prefix, region, public=wishes.public)
-        _tell_others(wishes.page, out)
+        tell_others(wishes.page, out)
     if saved is not None and wishes.apply is not None:
         check_same(saved, wishes.apply, plan)
     title = f"remove the page at {host.url}/{prefix}" if wishes.remove else f"host {wishes.page}"
     show_plan(out, title, plan.rows())
+    _tell_machine(out, plan)
     if wishes.plan is not None:
         write_saved(plan, wishes.plan)
         out.say("saved; nothing was done")
@@ -80,53 +59,17 @@ def open_host(flags: CloudFlags, out: Out) -> tuple[Host, str, str]:
 
     Raises UsageError for names that are illegal or missing.
     """
-    prefix = DEFAULT_PREFIX if flags.prefix is None else flags.prefix.strip("/")
-    settings = replace(_settings(flags), prefix=prefix)
-    connection = open_connection(settings, out)
-    host = connection.provider.host(settings, connection)
+    host, connection, _ = connect_host(flags, out)
     return host, f"{connection.prefix}/" if connection.prefix else "", connection.region
 
 
-def _settings(flags: CloudFlags) -> Settings:
-    """The settings; what cxr.toml or the environment say of another cloud's project and region is left out."""
-    from cxr.cloud.providers import provider_of
-
-    settings = flags.settings()
-    provider, usual = provider_of(settings.on), provider_of(replace(flags, on=None).settings().on)
-    if usual.name != provider.name:
-        settings = replace(settings, project=flags.project)
-    if flags.region is None and settings.region and not provider.is_region(settings.region):
-        settings = replace(settings, region=None)
-    return settings
-
-
-def _saved(flags: CloudFlags, wishes: HostWishes) -> dict[str, Any] | None:
-    if wishes.apply is None:
-        return None
-    if wishes.page or wishes.public or wishes.remove or wishes.plan:
-        raise UsageError("--apply FILE stands alone: the saved plan says what is done", hint="add only --yes")
-    saved = read_saved(wishes.apply)
-    for name, value in saved["where"].items():
-        given = getattr(flags, name, None)
-        if given is not None and given.strip("/") != value.strip("/"):
-            raise UsageError(f"{wishes.apply} is for {name} {value}, not {given}", hint=f"leave --{name} out")
-    return saved
-
-
-def _check_wishes(wishes: HostWishes) -> None:
-    if wishes.remove and (wishes.page or wishes.public):
-        raise UsageError("--remove takes no page and is never public", hint="cxr cloud host --remove --bucket NAME")
-    if not wishes.remove and wishes.page is None:
-        raise UsageError("no page is named", hint="cxr cloud host PAGE, made by: cxr web build BUNDLE PAGE")
-    if wishes.yes_public is not None and not wishes.public:
-        raise UsageError("--yes-public goes with --public", hint="add --public, or leave it out")
-
-
-def _tell_others(page: Path, out: Out) -> None:
-    others = others_in(page)
-    if others:
-        more = f" and {len(others) - _SHOWN:,} more" if len(others) > _SHOWN else ""
-        out.warn(f"no part of the page, and left out: {', '.join(others[:_SHOWN])}{more}")
+def _tell_machine(out: Out, plan: HostPlan | RemovalPlan) -> None:
+    if plan.record.server is not None:
+        ends = plan.record.server.get("ends", "")
+        out.warn(
+            f"a machine was started that serves this page{f' until {ends}' if ends else ''}: it goes on with what it "
+            "has; say --engine ec2 to renew its page, or with --remove to end it"
+        )
 
 
 def _host(out: Out, plan: HostPlan, wishes: HostWishes) -> None:
@@ -135,29 +78,13 @@ def _host(out: Out, plan: HostPlan, wishes: HostWishes) -> None:
         _tell_end(out, plan, Hosted(0, 0, plan.host.addresses(plan.prefix, "index.html") if plan.public else ()))
         return
     if plan.public:
-        _confirm_public(out, plan, wishes)
+        confirm_public(out, plan.host, plan.exposure.sentences(), wishes)
     else:
         out.confirm(f"{_question(plan)}?", yes=wishes.yes)
     with out.progress("hosting") as advance:
         done = host_page(plan, on_progress=advance)
     out.say(f"sent {done.sent:,} files, deleted {done.deleted:,} of an older page")
     _tell_end(out, plan, done)
-
-
-def _confirm_public(out: Out, plan: HostPlan, wishes: HostWishes) -> None:
-    bucket = plan.host.identity()["bucket"]
-    # Shown with --quiet, too: who confirms has to know what.
-    said = "".join(f"\n  - {sentence}" for sentence in plan.exposure.sentences())
-    out.warn(f"everybody on the internet will be able to read {plan.host.url}:{said}")
-    if not wishes.yes:
-        try:
-            out.confirm_by_name(f"Type the bucket's name ({bucket}) to make this public:", bucket)
-        except UsageError as error:
-            error.hint = f"in scripts: --public --yes --yes-public {bucket}"
-            raise
-    elif wishes.yes_public != bucket:
-        given = f"--yes-public says {wishes.yes_public}" if wishes.yes_public else "--yes alone makes nothing public"
-        raise UsageError(f"{given}; the bucket is {bucket}", hint=f"--public --yes --yes-public {bucket}")
 
 
 def _question(plan: HostPlan) -> str:

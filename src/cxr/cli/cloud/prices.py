@@ -17,6 +17,7 @@ UNITS = {
     "accelerators": "hour, each",
     "disks": "GB and month",
     "builds": "build minute",
+    "addresses": "hour",
 }
 
 

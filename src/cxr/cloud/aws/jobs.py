@@ -7,6 +7,7 @@ from typing import Any
 
 from cxr.cloud.aws.clients import aws_errors, client
 from cxr.cloud.aws.ec2 import engine as ec2
+from cxr.cloud.aws.ec2.machines import PAGE_RUN
 from cxr.cloud.aws.names import full_name as arn_of
 from cxr.cloud.aws.offers import MAXIMUM_SECONDS, Engine, choose_hardware
 from cxr.cloud.aws.outputs import is_machine
@@ -16,7 +17,7 @@ from cxr.cloud.aws.sagemaker.facts import TRIAL_OF
 from cxr.cloud.connection import Connection
 from cxr.cloud.plans import JobKind, LaunchPlan
 from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import JobName, Seen
+from cxr.cloud.seen import RUN_LABEL, JobName, Seen
 from cxr.errors import UsageError
 
 
@@ -70,8 +71,10 @@ def account_of(connection: Connection) -> str:
 
 
 def check_attachable(kind: JobKind, seen: Seen) -> None:
-    """Raises UsageError for a trial, which belongs to its tuning job, and for Autopilot of something else than
-    images."""
+    """Raises UsageError for a trial, which belongs to its tuning job, for Autopilot of something else than images, and
+    for a machine that serves a page."""
+    if seen.labels.get(RUN_LABEL, "").startswith(PAGE_RUN):
+        raise UsageError(f"{seen.resource} serves a page, and runs no job", hint="cxr cloud host PAGE --engine ec2")
     parent = seen.details.get(TRIAL_OF)
     if parent:
         raise UsageError(f"{seen.resource} is a trial", hint=f"cxr cloud attach {parent}")

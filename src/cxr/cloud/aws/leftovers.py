@@ -56,7 +56,7 @@ def kept_records(kind: JobKind) -> str:
 
 def remove(connection: Connection, leftover: Leftover) -> None:
     """See Provider. Deleting an endpoint or a model is done when it is answered."""
-    if leftover.sort in {Sort.MACHINE, Sort.VOLUME}:
+    if leftover.sort in {Sort.MACHINE, Sort.VOLUME, Sort.GROUP}:
         ec2.remove(connection, leftover)
         return
     if leftover.sort not in _SORTS:

@@ -38,6 +38,8 @@ class AutopilotOffer:
 #: In front of the name of an EC2 type: that type as SageMaker rents it.
 ML = "ml."
 DEFAULT_MACHINES: Mapping[Engine, str] = {Engine.SAGEMAKER: "ml.g4dn.xlarge", Engine.EC2: "g4dn.xlarge"}
+#: What a page is served from, and its architecture as the names of machine images have it.
+PAGE_MACHINES: Mapping[str, str] = {"t3.micro": "x86_64", "t3.nano": "x86_64", "t4g.nano": "arm64"}
 #: Families that Amazon rents no more, and their heirs. Source: `describe_instance_types` knows no p2.
 RETIRED: Mapping[str, str] = {"p2": "g4dn.xlarge"}
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from cxr.cloud.aws.offers import AUTOPILOT, ML, choose_hardware
 from cxr.cloud.offers import Hardware
-from cxr.cloud.prices import HOURS_A_MONTH, Charge, HourlyPrice, PriceList, PriceTable
+from cxr.cloud.prices import HOURS_A_MONTH, Charge, HourlyPrice, Price, PriceList, PriceTable
 
 #: Entries of the price table for the volumes: of a training job, and of an EC2 instance.
 ML_STORAGE = "ml-storage"
 GP3 = "gp3"
+#: Of a machine's address on the internet.
+IPV4 = "public-ipv4"
 
 
 def amazon_charges(hardware: Hardware) -> list[Charge]:
@@ -33,3 +35,16 @@ def autopilot_price(prices: PriceTable) -> HourlyPrice:
     expected = prices.hardware(choose_hardware(AUTOPILOT.expected_machine)).at_most.usd_per_hour
     assumed = f"{AUTOPILOT.basis}: {AUTOPILOT.worst_machine} is assumed for the worst case; {worst.source}"
     return HourlyPrice(replace(worst, source=assumed), expected, f"{AUTOPILOT.expected_machine} is assumed")
+
+
+def page_machine_price(prices: PriceTable, machine: str, disk_gb: int) -> Price:
+    """What an hour of a page's machine costs, with its disk and its address; what is sent to visitors is not in it.
+    Raises UsageError when the table has no price of one of them."""
+    rented = prices.hardware(Hardware(machine, None, 0, disk_gb=disk_gb)).at_most
+    address = prices.address(IPV4)
+    return replace(
+        rented,
+        usd_per_hour=rented.usd_per_hour + address.usd_per_hour,
+        read_on=min(rented.read_on, address.read_on),
+        source=f"{rented.source}; {address.source}",
+    )

@@ -18,6 +18,7 @@ from cxr.settings import Settings, Target
 if TYPE_CHECKING:
     from cxr.cloud.estimates import Expectation
     from cxr.cloud.hosting.host import Host
+    from cxr.cloud.hosting.servers import PageServers
     from cxr.cloud.journal import Journal
     from cxr.cloud.launching import Launch
     from cxr.cloud.offers import Hardware
@@ -182,6 +183,12 @@ class AmazonPlace:
         from cxr.cloud.hosting.s3_host import S3Host
 
         return S3Host(connection.bucket, place=place_of(connection), on=connection.on)
+
+    def page_servers(self, connection: Connection, prices: PriceTable) -> PageServers:
+        """See Provider."""
+        from cxr.cloud.aws.ec2.page_machines import Ec2PageServers
+
+        return Ec2PageServers(connection, prices)
 
     # Launches
 

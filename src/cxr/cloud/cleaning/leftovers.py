@@ -16,6 +16,7 @@ class Sort(StrEnum):
 
     MACHINE = "machine"
     VOLUME = "volume"
+    GROUP = "security group"
     ENDPOINT = "endpoint"
     MODEL = "model"
     AUTOML = "automl job"

@@ -19,7 +19,7 @@ from cxr.storage.store import ABSENT
 from cxr.webapp.headers import INDEX
 
 Progress = Callable[[int, int, str], None]
-_RECORD_HEADERS = Headers("application/json", "no-cache")
+RECORD_HEADERS = Headers("application/json", "no-cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +85,5 @@ class _Keeper:
     def keep(self, record: Record) -> None:
         if record == self.record and self._version != ABSENT:
             return
-        self._version = self._host.put(self._name, record.to_json(), _RECORD_HEADERS, self._version)
+        self._version = self._host.put(self._name, record.to_json(), RECORD_HEADERS, self._version)
         self.record = record

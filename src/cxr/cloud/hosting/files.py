@@ -39,9 +39,10 @@ def hosted_files(folder: Path) -> tuple[HostedFile, ...]:
     return tuple(hosted_file(name, (folder / name).read_bytes()) for name in sorted(files_of(folder), key=_turn))
 
 
-def hosted_file(name: str, data: bytes) -> HostedFile:
-    """A file with its headers, gzipped where that pays. The same bytes come out each time."""
-    packed = gzip.compress(data, compresslevel=9, mtime=0) if PurePosixPath(name).suffix in COMPRESSED else data
+def hosted_file(name: str, data: bytes, *, pack: bool = True) -> HostedFile:
+    """A file with its headers, gzipped where that pays (never without `pack`). The same bytes come out each time."""
+    worth = pack and PurePosixPath(name).suffix in COMPRESSED
+    packed = gzip.compress(data, compresslevel=9, mtime=0) if worth else data
     pays = len(packed) <= PAYS * len(data)
     stored = packed if pays else data
     headers = Headers(content_type(name), cache_control(name), "gzip" if pays else "")

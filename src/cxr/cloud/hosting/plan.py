@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,8 @@ from cxr.errors import UsageError
 from cxr.storage.store import ABSENT
 from cxr.webapp.page import read_page
 
+#: What makes further files out of a page's.
+MakeFiles = Callable[[Sequence[HostedFile]], Sequence[HostedFile]]
 #: A folder of the bucket, in which the page's files lie.
 DEFAULT_PREFIX: Final = "page"
 
@@ -151,13 +153,17 @@ class HostPlan:
         }
 
 
-def plan_page(host: Host, page: Path, prefix: str, region: str, *, public: bool) -> HostPlan:
+def plan_page(
+    host: Host, page: Path, prefix: str, region: str, *, public: bool, beside: MakeFiles = lambda _: ()
+) -> HostPlan:
     """Compare a built page with what lies in the bucket below `prefix` ("" or a folder with a slash at its end).
+    `beside` makes what lies beside the page's files, and is sent after them.
 
     Raises InputError for what is no page, UsageError where a file of somebody else is in the way, or where sending
     would make something public that is not to be: see check_public.
     """
     files = hosted_files(page)
+    files = (*files, *beside(files))
     found = host.look()
     stored = {one.name.removeprefix(prefix): one for one in host.objects(prefix)} if found else {}
     record = read_hosted(host, prefix, stored)

@@ -15,12 +15,14 @@ SCHEMA, SCHEMA_VERSION = "cxr.hosted-page", 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The files of a hosted page (paths below its prefix); whether its bucket was made for it; and, once it was made
-    public, how the bucket was before (`before`: values as the host itself writes them)."""
+    """The files of a hosted page (paths below its prefix); whether its bucket was made for it; once it was made public,
+    how the bucket was before (`before`: values as the host itself writes them); and once a machine was asked for that
+    serves it, which (`server`: see cxr.cloud.hosting.serving)."""
 
     files: tuple[str, ...] = ()
     made_bucket: bool = False
     before: Mapping[str, Any] | None = None
+    server: Mapping[str, Any] | None = None
 
     def to_json(self) -> bytes:
         """The bytes of the record."""
@@ -36,10 +38,10 @@ def read_record(data: bytes, place: str) -> Record:
         files = tuple(raw["files"])
         if not all(isinstance(name, str) and name for name in files):
             raise ValueError("files must be names")
-        before = raw["before"]
-        if before is not None and not isinstance(before, dict):
-            raise ValueError("before must be a table")
-        return Record(files, bool(raw["made_bucket"]), before)
+        before, server = raw["before"], raw.get("server")
+        if not all(one is None or isinstance(one, dict) for one in (before, server)):
+            raise ValueError("before and server must be tables")
+        return Record(files, bool(raw["made_bucket"]), before, server)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{place}/{RECORD} is not the record of a hosted page: {error}", hint="choose another --prefix"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from cxr.cloud.hosting.plan import HostPlan
-from cxr.cloud.hosting.removal import RemovalPlan
 from cxr.cloud.plan_documents import PlanSchema
 from cxr.errors import CheckFailed, InputError
 from cxr.files import write_text_atomically
@@ -17,7 +15,14 @@ SAVED = PlanSchema("cxr.cloud.host-plan", 1, "hosting plan", maximum_bytes=10_00
 ACTIONS = ("host", "remove")
 
 
-def write_saved(plan: HostPlan | RemovalPlan, path: Path) -> None:
+class Plan(Protocol):
+    """What is saved: a hosting, a removal, with a machine or without."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All that must be the same when it is carried out."""
+
+
+def write_saved(plan: Plan, path: Path) -> None:
     """Save a plan, in place of an earlier one if need be. Raises UsageError for a file that is something else."""
     SAVED.check_replaceable(path)
     document = {**SAVED.header, **plan.as_json()}
@@ -40,7 +45,7 @@ def read_saved(path: Path) -> dict[str, Any]:
     return document
 
 
-def check_same(saved: Mapping[str, Any], path: Path, plan: HostPlan | RemovalPlan) -> None:
+def check_same(saved: Mapping[str, Any], path: Path, plan: Plan) -> None:
     """Raises CheckFailed, naming what differs, unless `plan` (made now) is the saved one."""
     now = json.loads(json.dumps(plan.as_json()))
     differs = [key.replace("_", " ") for key in now if saved.get(key) != now[key]]

@@ -17,6 +17,7 @@ from cxr.settings import Settings, Target
 if TYPE_CHECKING:
     from cxr.cloud.estimates import Expectation
     from cxr.cloud.hosting.host import Host
+    from cxr.cloud.hosting.servers import PageServers
     from cxr.cloud.journal import Journal
     from cxr.cloud.launching import Launch
     from cxr.cloud.offers import Hardware
@@ -49,7 +50,9 @@ class VertexPlace:
     @property
     def lacks(self) -> Mapping[Feature, str]:
         """See Provider."""
-        return {}
+        return {
+            Feature.PAGE_SERVERS: "leave --engine out: a bucket serves it; for a server of your own: cxr web package PAGE"
+        }
 
     @property
     def is_pointed_elsewhere(self) -> bool:
@@ -161,6 +164,10 @@ class VertexPlace:
         from cxr.cloud.hosting.gcs_host import GcsHost
 
         return GcsHost(connection)
+
+    def page_servers(self, connection: Connection, prices: PriceTable) -> PageServers:
+        """See Provider."""
+        raise UsageError(f"{self.name} has no {Feature.PAGE_SERVERS}", hint=self.lacks[Feature.PAGE_SERVERS])
 
     # Launches
 

@@ -16,6 +16,7 @@ from cxr.cloud.aws.ec2.machines import (
     machine_arn,
     with_tag,
 )
+from cxr.cloud.aws.ec2.page_leftovers import page_leftovers
 from cxr.cloud.aws.ec2.states import is_overdue
 from cxr.cloud.aws.names import labels_of
 from cxr.cloud.aws.prices import GP3
@@ -34,9 +35,12 @@ _ASK_S, _ASKS = 5, 60
 
 def leftovers(hunt: Hunt, prices: PriceTable, *, now: datetime | None = None) -> Iterator[Leftover]:
     """Machines in scope whose job has ended or whose hard stop is over, and volumes without a machine. A machine at
-    work is its job's: that is listed elsewhere. The security group stays: it costs nothing."""
+    work is its job's: that is listed elsewhere. The jobs' security group stays: it costs nothing. What serves a page
+    is listed as long as it lives."""
     machines = with_tag(hunt.connection, RUN_LABEL, states=ALIVE)
     for machine in machines:
+        if machine.serves_page:
+            continue
         verdict = hunt.verdict(machine.tags, machine.output_url)
         if verdict is None:
             continue
@@ -55,14 +59,19 @@ def leftovers(hunt: Hunt, prices: PriceTable, *, now: datetime | None = None) ->
             basis=price.basis,
         )
     yield from _volumes(hunt, prices)
+    yield from page_leftovers(hunt, prices, [machine for machine in machines if machine.serves_page])
 
 
 def remove(connection: Connection, leftover: Leftover) -> None:
-    """Terminate a machine, and wait until it has ended; or delete a volume. Raises NotFound for what is gone."""
+    """Terminate a machine, and wait until it has ended; or delete a volume, or a page's security group. Raises NotFound
+    for what is gone."""
     ec2, id_ = client(connection, "ec2"), leftover.name.rsplit("/", 1)[-1]
     with aws_errors(f"delete {leftover.short_name}"):
         if leftover.sort is Sort.VOLUME:
             ec2.delete_volume(VolumeId=id_)
+            return
+        if leftover.sort is Sort.GROUP:
+            ec2.delete_security_group(GroupId=id_)
             return
         ec2.terminate_instances(InstanceIds=[id_])
     _wait_for_end(ec2, leftover, id_)

@@ -57,12 +57,8 @@ def container_of(options: CustomOptions) -> str:
 def find_machine_image(connection: Connection, options: CustomOptions) -> MachineImage:
     """The image to start from. Raises NotFound when there is none, UsageError when its root volume is larger than the
     disk that is asked for."""
-    asked = options.image if options.image.startswith(AMI_PREFIX) else _usual_id(connection)
-    with aws_errors(f"look at the machine image {asked}"):
-        listed = client(connection, "ec2").describe_images(ImageIds=[asked]).get("Images", [])
-    if not listed:
-        raise NotFound(f"there is no machine image {asked} in {connection.region}", hint="images are of one region")
-    found = _image(listed[0])
+    asked = options.image if options.image.startswith(AMI_PREFIX) else _id_of(connection, _usual(connection))
+    found = _look_at(connection, asked)
     if found.root_gb > options.hardware.disk_gb:
         raise UsageError(
             f"the machine image {asked} needs a disk of {found.root_gb} GB", hint=f"--disk-gb {found.root_gb} or more"
@@ -70,12 +66,24 @@ def find_machine_image(connection: Connection, options: CustomOptions) -> Machin
     return found
 
 
+def find_public_image(connection: Connection, image: PublicImage) -> MachineImage:
+    """A public image as it is now. Raises NotFound when there is none."""
+    return _look_at(connection, _id_of(connection, image))
+
+
+def _look_at(connection: Connection, asked: str) -> MachineImage:
+    with aws_errors(f"look at the machine image {asked}"):
+        listed = client(connection, "ec2").describe_images(ImageIds=[asked]).get("Images", [])
+    if not listed:
+        raise NotFound(f"there is no machine image {asked} in {connection.region}", hint="images are of one region")
+    return _image(listed[0])
+
+
 def _usual(connection: Connection) -> PublicImage:
     return USUAL if connection.billed else USUAL_OF_MOTO
 
 
-def _usual_id(connection: Connection) -> str:
-    usual = _usual(connection)
+def _id_of(connection: Connection, usual: PublicImage) -> str:
     if usual.parameter:
         with aws_errors(f"look up {usual.words}"):
             answer = client(connection, "ssm").get_parameter(Name=usual.parameter)

@@ -24,6 +24,8 @@ from cxr.storage.retrying import RetryingStore
 #: Tags beside cxr's labels: where the job writes, its timeout in hours, its machine's image, that it was cancelled.
 OUTPUT_TAG, TIMEOUT_TAG, CANCELLED_TAG = "cxr-output", "cxr-timeout-hours", "cxr-cancelled"
 EXIT_FILE, CANCELLED_FILE = "exit.json", "cancelled.json"
+#: What the run of a machine that serves a page begins with: it is nobody's job.
+PAGE_RUN: Final = "page-"
 #: States of an instance that costs something (a stopped one still has its volume).
 ALIVE: Final = ("pending", "running", "stopping", "stopped", "shutting-down")
 _MOMENT: Final = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
@@ -32,7 +34,7 @@ _MOMENT: Final = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One instance: ARN, EC2's word for its state ("" when EC2 has forgotten it), its type, when it was launched and
-    ended (ISO, UTC), why it ended in EC2's words, its tags."""
+    ended (ISO, UTC), why it ended in EC2's words, its tags, its name on the internet ("" when it has none)."""
 
     resource: str
     state: str = ""
@@ -42,6 +44,7 @@ class Machine:
     ended: str = ""
     reason: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
 
     @property
     def id(self) -> str:
@@ -52,6 +55,11 @@ class Machine:
     def run(self) -> str:
         """The job's id, "" for a machine that is not of a job."""
         return self.tags.get(RUN_LABEL, "")
+
+    @property
+    def serves_page(self) -> bool:
+        """Whether it serves a page, and runs no job."""
+        return self.run.startswith(PAGE_RUN)
 
     @property
     def output_url(self) -> str:
@@ -152,6 +160,7 @@ def _machines(connection: Connection, reservations: Sequence[Mapping[str, Any]])
                 ended=_ended(transition),
                 reason=str(why.get("Message") or why.get("Code") or transition),
                 tags=labels_of(one.get("Tags")),
+                address=str(one.get("PublicDnsName") or one.get("PublicIpAddress") or ""),
             )
 
 

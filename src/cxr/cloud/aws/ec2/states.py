@@ -47,12 +47,15 @@ def find_launched(plan: LaunchPlan) -> Seen | None:
 def labelled(connection: Connection) -> Iterator[Seen]:
     """The jobs of all instances, those of the last hour included, that carry one of cxr's labels."""
     found = {machine.resource: machine for tag in (RUN_LABEL, MANIFEST_LABEL) for machine in with_tag(connection, tag)}
-    yield from (seen_of(connection, machine) for machine in found.values() if machine.run)
+    jobs = (machine for machine in found.values() if machine.run and not machine.serves_page)
+    yield from (seen_of(connection, machine) for machine in jobs)
 
 
 def unfinished(connection: Connection) -> Iterator[Seen]:
     """The jobs whose instance is at work."""
     for machine in with_tag(connection, RUN_LABEL, states=tuple(_WORKING)):
+        if machine.serves_page:
+            continue
         seen = seen_of(connection, machine)
         if seen.state in _WORKING.values():
             yield seen
