@@ -78,7 +78,7 @@ def _serve(out: Out, plan: ServingPlan, flags: CloudFlags, wishes: HostWishes) -
         out.say("nothing to do: the page is there, and its machine")
         _tell_end(out, plan, plan.found, flags)
         return
-    if plan.options.public and plan.changes_access:
+    if plan.options.public:
         confirm_public(out, plan.page.host, plan.page.exposure.sentences(), wishes)
     else:
         out.confirm(f"{_question(plan)}?", yes=wishes.yes)
@@ -99,7 +99,7 @@ def _question(plan: ServingPlan) -> str:
     if plan.found is None:
         asked.append(f"start a {plan.options.machine} for {plan.options.hours:g} h")
     if plan.changes_access:
-        asked.append(f"let in {', '.join(plan.options.networks)}")
+        asked.append(f"let in {plan.seen_by}")
     words = ", ".join(asked)
     return words[0].upper() + words[1:]
 

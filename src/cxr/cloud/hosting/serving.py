@@ -52,15 +52,17 @@ class ServingPlan:
         """At most, for the hours of a machine that would be started."""
         return self.options.hours * self.price.usd_per_hour
 
+    @property
+    def seen_by(self) -> str:
+        """Who may see it, in words."""
+        return "EVERYBODY on the internet" if self.options.public else ", ".join(self.options.networks)
+
     def rows(self) -> list[tuple[str, str]]:
         """What a user reads before saying yes."""
         return [
             *self.page.rows(),
             *self._machine_rows(),
-            (
-                "who may see it",
-                "EVERYBODY on the internet" if self.options.public else ", ".join(self.options.networks),
-            ),
+            ("who may see it", self.seen_by),
             ("address", HTTP_ONLY),
             ("machine's price", self._price_words()),
         ]

@@ -51,7 +51,7 @@ class VertexPlace:
     def lacks(self) -> Mapping[Feature, str]:
         """See Provider."""
         return {
-            Feature.PAGE_SERVERS: "leave --engine out: a bucket serves it; for a server of your own: cxr web package PAGE"
+            Feature.PAGE_SERVERS: "leave --engine out: a bucket serves it; for a server of your own: cxr web package"
         }
 
     @property

@@ -29,7 +29,7 @@ def page_leftovers(hunt: Hunt, prices: PriceTable, machines: Sequence[Machine]) 
             Sort.MACHINE,
             machine.resource,
             machine.run,
-            detail=f"{machine.type} {machine.state}: serves {machine.output_url}, ends {ends_of(machine) or 'sometime'}",
+            detail=f"{machine.type} {machine.state}: serves {machine.output_url} until {ends_of(machine)}",
             usd_per_month=price.usd,
             basis=price.basis,
         )

@@ -28,8 +28,8 @@ fetch() { # the page beside the one that is served, when the list of its files i
   as_nobody --wait --pipe python3 -IS "$WORK/next/$PROGRAM" "$WORK/next" --check
 }
 
-serve() { # it may have ended before: a unit that runs has no other way to take a new program
-  systemctl stop cxr-page.service
+serve() { # what runs has read the old list: it is started anew
+  systemctl stop cxr-page.service 2>/dev/null
   rm -rf "$WORK/page"
   mv "$WORK/next" "$WORK/page"
   as_nobody --unit=cxr-page --property=Restart=always --property=RestartSec=1 \
