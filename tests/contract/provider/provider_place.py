@@ -14,15 +14,23 @@ from typing import Any
 
 from cxr.cloud.aws.local import process as amazon
 from cxr.cloud.emulator import process as google
+from cxr.cloud.provider import AutoMLWishes
 from cxr.settings import Settings, Target
 
 HERE = Path(__file__).parent
 TINY_IMAGE = HERE / "tiny_image"
 SOURCE = Path(sys.modules["cxr"].__file__ or "").parents[1]
-_TINY = HERE.parents[1] / "cloud" / "emulator"
+_TESTS = HERE.parents[1] / "cloud"
 #: Programs in the place of AutoML and of its predictions.
 TINY_PROGRAMS: Mapping[str, str] = {
-    name: f"{sys.executable} {_TINY / f'tiny_{name}.py'}" for name in ("stand_in", "scorer")
+    "stand_in": f"{sys.executable} {_TESTS / 'tiny_exporter.py'}",
+    "scorer": f"{sys.executable} {_TESTS / 'emulator' / 'tiny_scorer.py'}",
+}
+#: By the cloud's name: what AutoML is asked for so that its model predicts on the service. Google's models for devices,
+#: the usual ones, do not.
+PREDICTING: Mapping[str, AutoMLWishes] = {
+    "Google": AutoMLWishes(model_type="cloud", budget_node_hours=8),
+    "Amazon": AutoMLWishes(),
 }
 
 

@@ -32,7 +32,7 @@ from cxr.manifests.manifest import Manifest
 from cxr.settings import Settings
 
 #: What the tests' container image makes of a seed; any other ends well.
-FAILS, ENDLESS = 1001, 1002
+FAILS, ENDLESS, SLOW, SAYS_ENVIRONMENT = 1001, 1002, 1003, 1004
 SPACE = ({"id": "learning-rate", "kind": "double", "low": 0.0001, "high": 0.01, "scale": "log"},)
 COMMAND_SECONDS = 120
 

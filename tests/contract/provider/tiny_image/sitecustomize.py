@@ -6,13 +6,14 @@ epochs and leaves its bundle by its own code; TensorFlow is not loaded. The seed
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from typing import Any
 
 #: Seed -> what becomes of it; any other ends well.
-FAILS, ENDLESS = 1001, 1002
+FAILS, ENDLESS, SLOW, SAYS_ENVIRONMENT = 1001, 1002, 1003, 1004
 
 
 def train(request: Any, on_progress: Any, on_epoch: Any, surroundings: Any) -> Any:
@@ -33,6 +34,10 @@ def train(request: Any, on_progress: Any, on_epoch: Any, surroundings: Any) -> A
     if request.seed == ENDLESS:
         print("waiting to be ended", flush=True)
         time.sleep(600)
+    if request.seed == SLOW:
+        time.sleep(6)
+    if request.seed == SAYS_ENVIRONMENT:
+        print("environment", json.dumps(dict(os.environ)), flush=True)
     request.output.mkdir(parents=True, exist_ok=True)
     classes = tuple(request.manifest.classes)
     (request.output / "model.tflite").write_bytes(_model(classes))
