@@ -16,9 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from provider_place import CLOUDS, SOURCE, Cloud
+from provider_place import SOURCE, Cloud
+from relay import lead_to
 
-from cxr.cloud.connection import Connection, connect
+from cxr.cloud.connection import Connection
 from cxr.cloud.jobs import refresh
 from cxr.cloud.journal import Job, Journal
 from cxr.cloud.launching import Launch
@@ -29,6 +30,7 @@ from cxr.cloud.trainer_job import CustomOptions, TuneOptions
 from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.waiting import poll
 from cxr.manifests.manifest import Manifest
+from cxr.manifests.manifest_file import write_manifest
 from cxr.settings import Settings
 
 #: What the tests' container image makes of a seed; any other ends well.
@@ -68,16 +70,18 @@ class Site:
     def journal(self) -> Journal:
         return Journal(self.settings.journal_path)
 
-    def at(self, **changes: str) -> Connection:
-        """The same place but for what is named: a bucket, a prefix, a region."""
-        return connect(replace(self.settings, **changes))
-
     def beside(self, name: str, **changes: str) -> Site:
-        """A site with a journal of its own, at a prefix of its own unless another is named, on the same server."""
+        """A site with a journal of its own, at a prefix of its own unless another is named; its programs ask the same
+        server."""
         connection = replace(self.connection, **{"prefix": f"{self.connection.prefix}-{name}", **changes})
         folder = self.folder / f"{name}-{uuid.uuid4().hex[:6]}"
         folder.mkdir()
-        return Site(folder, replace(self.settings, state_dir=folder / ".cxr"), connection, self.manifest, self.cloud)
+        write_manifest(self.manifest, folder / "manifest.csv")
+        settings = replace(self.settings, state_dir=folder / ".cxr")
+        if self.cloud is not None:
+            assert connection.endpoint is not None
+            lead_to(connection.endpoint, self.cloud.state(self.settings), self.cloud.state(settings))
+        return Site(folder, settings, connection, self.manifest, self.cloud)
 
     def upload(self) -> ManifestUpload:
         """Send the manifest; the plan that was carried out."""
@@ -128,7 +132,7 @@ class Site:
 
     def until(self, job: Job, holds: Callable[[Job], bool]) -> Job:
         pause = 15.0 if self.connection.billed else 0.2
-        return poll(lambda: self.look(job), holds, longest_pause_s=pause, timeout_s=3600 if self.cloud is None else 120)
+        return poll(lambda: self.look(job), holds, longest_pause_s=pause, timeout_s=3600 if self.cloud is None else 300)
 
     def served(self, run: str, kind: JobKind = JobKind.CUSTOM) -> list[Seen]:
         """The server's own truth: its jobs with the label of a run."""
@@ -202,8 +206,3 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def cloud_of(settings: Settings) -> Cloud | None:
-    """The server of a target; None for a real cloud."""
-    return CLOUDS.get(settings.on)

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cxr.cloud.local_server_life import ServerFiles
+from cxr.cloud.local_server import ServerFiles
 
 Chooses = Callable[[str, str, Mapping[str, str]], bool]
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect"})
@@ -105,11 +105,12 @@ def relay_to(target: str) -> Iterator[Relay]:
         server.server_close()
 
 
-def lead_through(relay: Relay, state: Path, other: Path) -> None:
-    """Programs that look for the server's state in `other` find the server of `state` there, and ask it through the
-    relay."""
-    other.mkdir(parents=True)
+def lead_to(url: str, state: Path, other: Path) -> None:
+    """Programs that look for a server in the folder `other` find the one of the folder `state` there, and ask it at
+    `url`."""
+    other.mkdir(parents=True, exist_ok=True)
     files, there = ServerFiles(state), ServerFiles(other)
-    there.lock_file.symlink_to(files.lock_file)
+    if not there.lock_file.exists():
+        there.lock_file.symlink_to(files.lock_file)
     record = json.loads(files.server_file.read_text())
-    there.server_file.write_text(json.dumps({**record, "url": relay.url}))
+    there.server_file.write_text(json.dumps({**record, "url": url}))

@@ -84,6 +84,7 @@ def test_a_cancelled_training_is_not_the_one_that_is_found_from_another_folder(s
     assert [job.state for job in other.jobs()] == ["CANCELLED"]
 
 
+@pytest.mark.slow
 def test_a_wait_that_is_left_tells_the_command_that_goes_on(site: Site) -> None:
     job = site.launch(51, attempt=2).job
     left = site.cxr("cloud", "wait", job.id, "--timeout-minutes", "0")
@@ -94,6 +95,7 @@ def test_a_wait_that_is_left_tells_the_command_that_goes_on(site: Site) -> None:
     assert site.cxr("cloud", "wait", job.id).code == 0
 
 
+@pytest.mark.slow
 def test_the_program_of_a_cancelled_training_has_been_ended(scripted: Site) -> None:
     job = scripted.launch(ENDLESS, attempt=3).job
     wait_until(lambda: scripted.is_writing(job))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +96,9 @@ def test_a_saved_plan_is_restored_and_is_the_same_job(site: Site, kind: JobKind,
 def test_what_would_cost_more_than_is_allowed_is_not_launched(site: Site) -> None:
     train = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--seed", "99", "--json")
     shown = site.cxr(*train, "--dry-run")
+    # The command line and the library name the same job.
+    assert shown.data["job"] == site.plan(site.options(99)).job_id
+    assert shown.data["where"] == site.connection.identity()
     worst = shown.data["cost"]["worst_usd"]
     refused = site.cxr(*train, "--yes", "--max-cost", "0.01")
     assert (refused.code, refused.out) == (3, "")
@@ -104,11 +106,3 @@ def test_what_would_cost_more_than_is_allowed_is_not_launched(site: Site) -> Non
     assert f"this may cost {worst:,.2f} USD, more than --max-cost 0.01" in words
     assert "a smaller budget, timeout, machine or number of trials" in words
     assert site.served(shown.data["job"]) == []
-
-
-def test_the_command_line_and_the_library_name_the_same_job(site: Site) -> None:
-    words = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--seed", "99", "--plan", "same.json")
-    assert site.cxr(*words).code == 0
-    document = json.loads((site.folder / "same.json").read_text())
-    assert document["job"] == site.plan(site.options(99)).job_id
-    assert document["where"] == site.connection.identity()

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from provider_site import SLOW, Site, wait_until
-from relay import Relay, lead_through, relay_to
+from relay import Relay, lead_to, relay_to
 
 from cxr.cloud.attaching import attach_all, unanswered_jobs
 from cxr.cloud.attempts import latest_attempt
 from cxr.cloud.journal import Journal
-from cxr.manifests.manifest_file import write_manifest
 
 TRAIN = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--yes", "--seed")
 
@@ -25,8 +25,7 @@ def relayed(site: Site) -> Iterator[tuple[Site, Relay]]:
     assert site.connection.endpoint is not None
     with relay_to(site.connection.endpoint) as relay:
         other = site.beside("relayed", prefix=site.connection.prefix)
-        lead_through(relay, site.cloud.state(site.settings), site.cloud.state(other.settings))
-        write_manifest(site.manifest, other.folder / "manifest.csv")
+        lead_to(relay.url, site.cloud.state(site.settings), site.cloud.state(other.settings))
         yield other, relay
 
 
@@ -61,6 +60,7 @@ def test_a_launch_killed_before_it_wrote_the_name_down_is_found_and_not_made_aga
     assert site.ended(launched.job).state == "SUCCEEDED"
 
 
+@pytest.mark.slow
 def test_a_wait_that_was_killed_is_taken_up_again(scripted: Site) -> None:
     with relayed(scripted) as (site, relay):
         job = site.launch(SLOW).job

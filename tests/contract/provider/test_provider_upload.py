@@ -63,9 +63,7 @@ def test_a_launch_without_its_images_leaves_no_job(site: Site) -> None:
 
 def test_a_bucket_in_another_region_is_refused_by_upload_and_launch(scripted: Site, tmp_path: Path) -> None:
     assert scripted.cloud is not None
-    elsewhere = scripted.beside(
-        "region", region=scripted.cloud.other_region, prefix=scripted.connection.prefix
-    )
+    elsewhere = scripted.beside("region", region=scripted.cloud.other_region, prefix=scripted.connection.prefix)
     with pytest.raises(UsageError, match=f"the jobs run in {scripted.cloud.other_region}"):
         plan_manifest_upload(destination_of(elsewhere.connection), scripted.manifest, tmp_path / "plan.jsonl")
     with pytest.raises(UsageError, match=f"the jobs run in {scripted.cloud.other_region}"):
