@@ -3,8 +3,8 @@
 By default it is run against both servers of this machine: the emulator, which stands for Google, and moto's server with
 our runner, which stands for Amazon. `CXR_CONTRACT_ON=gcp` or `CXR_CONTRACT_ON=aws` runs it against a real account
 instead, in the place that CXR_PROJECT, CXR_REGION, CXR_BUCKET and CXR_ROLE name, under a prefix of its own that is
-cleaned up at the end. That COSTS MONEY: some ten jobs of a minute or two on the usual machine, and two AutoML trainings.
-What scripts failures, or needs a server's process, is skipped there. The bucket has to exist already.
+cleaned up at the end. That COSTS MONEY: some ten jobs of a few minutes on the usual machine, and two AutoML
+trainings. What scripts failures, or needs a server's process, is skipped there. The bucket has to exist already.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """A hundred drawn radiographs."""
+    """Sixty drawn radiographs."""
     folder = tmp_path_factory.mktemp("contract-data")
-    draw_sample(folder / "images", images=100, seed=3)
+    draw_sample(folder / "images", images=60, seed=3)
     return write_manifest(make_validation(scan(folder / "images")), folder / "manifest.csv")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from provider_site import ENDLESS, Site
 
 from cxr.cloud.attempts import latest_attempt
@@ -72,6 +73,7 @@ def test_what_runs_left_is_deleted_and_nothing_else(site: Site, trained: Job) ->
     assert site.look(trained).succeeded
 
 
+@pytest.mark.slow
 def test_a_plan_whose_result_was_cleaned_up_is_launched_anew(site: Site) -> None:
     place = site.beside("anew")
     place.upload()

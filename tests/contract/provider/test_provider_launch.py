@@ -77,8 +77,6 @@ def test_a_cancelled_training_gives_way_to_the_next_attempt(site: Site) -> None:
 
 def test_a_cancelled_training_is_not_the_one_that_is_found_from_another_folder(site: Site, tmp_path: Path) -> None:
     plan = site.plan(site.options(ENDLESS))
-    if not site.served(plan.job_id):
-        pytest.skip("needs the cancelled training of the test before")
     other = Journal(tmp_path / "other" / "jobs.jsonl")
     assert latest_attempt(site.connection, other, plan, again=False).attempt == 2
     assert [job.state for job in other.jobs()] == ["CANCELLED"]

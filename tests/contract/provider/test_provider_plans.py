@@ -93,6 +93,7 @@ def test_a_saved_plan_is_restored_and_is_the_same_job(site: Site, kind: JobKind,
         read_plan(tmp_path / "plan.json", other)
 
 
+@pytest.mark.slow
 def test_what_would_cost_more_than_is_allowed_is_not_launched(site: Site) -> None:
     train = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--seed", "99", "--json")
     shown = site.cxr(*train, "--dry-run")

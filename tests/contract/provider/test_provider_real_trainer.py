@@ -1,4 +1,4 @@
-"""The real trainer in each cloud's job: its wheel is installed there, it trains, and its model comes home and scores."""
+"""The real trainer in each cloud's job: its wheel is installed, it trains, and its model comes home and scores."""
 
 from __future__ import annotations
 

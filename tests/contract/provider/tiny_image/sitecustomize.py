@@ -1,4 +1,4 @@
-"""A container image for tests: cxr's trainer runs as it came in the wheel, and where it would train, nothing is trained.
+"""A container image for tests: cxr's trainer runs as it came in the wheel; where it would train, nothing is trained.
 
 On the server's PYTHONPATH, which its jobs inherit. The trainer reads its command line, fetches the manifest, tells its
 epochs and leaves its bundle by its own code; TensorFlow is not loaded. The seed chooses what becomes of the training.
