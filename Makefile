@@ -48,7 +48,7 @@ $(BROWSER): | $(STAMP)
 
 web: $(STAMP) $(WEB) ## The page's scripts: check the TypeScript and build it
 
-demo: $(STAMP) $(WEB) ## The whole way on the local emulator [DATA=folder of X-rays] [WEIGHTS=backbone.h5]
+demo: $(STAMP) $(WEB) ## The whole way on this machine [DATA=folder of X-rays] [WEIGHTS=backbone.h5] [ARGS="--on aws-local"]
 	$(BIN)/cxr demo $(if $(DATA),--data "$(DATA)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(ARGS)
 
 test: $(STAMP) $(WEB) $(BROWSER) ## The tests (minutes)

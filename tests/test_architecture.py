@@ -91,3 +91,26 @@ def test_the_pages_are_finished_and_their_links_lead_somewhere() -> None:
         assert re.search(r"^\W*(TABLE|RESULTS|MEASURED|TODO|TBD)\W*$", text, re.MULTILINE) is None, page.name
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_no_code_asks_which_cloud_it_is() -> None:
+    """Clouds are chosen in the registry; elsewhere a provider is asked what it does, not what it is called."""
+    asks = re.compile(
+        r"\bTarget\.[A-Z]|\.on (?:is (?!None|not None)|==|!=|in )|provider\.name (?:is|==|!=|in)\b|\.scheme (?:is|in)\b"
+    )
+    allowed = {
+        "settings.py",
+        "cloud/providers.py",
+        "cloud/vertex/provider_place.py",
+        "cloud/aws/provider_place.py",
+        "cli/demo.py",
+        "cli/demo_steps.py",
+    }
+    found = {
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in PACKAGE.rglob("*.py")
+        if str(path.relative_to(PACKAGE)) not in allowed
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if asks.search(line)
+    }
+    assert found == set()

@@ -57,7 +57,7 @@ def test_the_table_goes_to_stdout_and_the_report_is_named_on_stderr(cxr, world):
     assert "AutoML (emulator stand-in)" in lines[3]
     assert f"report: {Path('compare/report.html')}" in err
     assert "next: open" in err
-    assert "not by Google's AutoML service" in err
+    assert "not by a cloud's AutoML service" in err
     assert "Research use, not a medical device" in err
     assert (world / "compare" / "report.html").is_file()
     assert (world / "compare" / "results.json").is_file()

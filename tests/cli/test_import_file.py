@@ -252,7 +252,7 @@ def test_labels_are_spelled_legally_or_refused_as_they_are(cxr: Cxr, tmp_path: P
         (("--images-url", URL, "--task", "ternary"), ["'ternary'", "binary, three-class"]),
         (("--images-url", URL, "--out", "import.jsonl"), ["knows csv files by .csv"]),
         (("--images-url", "s3://b/images"), ["s3://b/images", "Vertex AI", "gs://BUCKET"]),
-        (("--images-url", "s3://b", "--on", "gcp", "--format", "sagemaker-lst"), ["--on is for gs://"]),
+        (("--images-url", "s3://b", "--on", "gcp", "--format", "sagemaker-lst"), ["--on gcp is for gs://"]),
     ],
     ids=["format", "labels", "task", "suffix", "scheme", "on-s3"],
 )

@@ -121,7 +121,7 @@ def test_a_card_says_what_the_model_is_for_what_it_was_judged_on_and_what_it_is_
     assert "Not for diagnosis" in text
     assert row.bundle.hash in text
     opening, metrics = text.split("## ")[0], text.split("## Metrics")[1]
-    assert ("not by Google's AutoML service" in opening) == row.stand_in
+    assert ("not by a cloud's AutoML service" in opening) == row.stand_in
     assert ("to automl edge (emulator stand-in), " in metrics) == (not row.stand_in)
     assert ("automl edge was trained by the emulator's stand-in" in metrics) == (not row.stand_in)
     assert f"| AUC | {row.metrics['auc'].value:.3f} |" in text

@@ -9,6 +9,8 @@ import typer
 
 from cxr.cli.options import Json, Quiet
 from cxr.cli.out import Out
+from cxr.errors import UsageError
+from cxr.settings import Target
 
 
 def demo(
@@ -27,11 +29,14 @@ def demo(
         str, typer.Option("--weights", help="Backbone of the GPU job's recipe: none, imagenet or a .h5 file.")
     ] = "none",
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 7,
+    on: Annotated[
+        str, typer.Option("--on", help="What stands for a cloud: emulator (Google), or aws-local (Amazon).")
+    ] = "emulator",
     keep_emulator: Annotated[bool, typer.Option("--keep-emulator", help="Leave the emulator running.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole way on the local emulator: data, plan with price, upload, AutoML, GPU job, baseline, comparison, page.
+    """The whole way on this machine: data, plan with price, upload, AutoML, GPU job, baseline, comparison, page.
 
     No account, nothing leaves this machine. A second run reuses what is done.
 
@@ -41,6 +46,7 @@ def demo(
 
     out = Out(json=json, quiet=quiet)
     name = f"cxr-demo-{data.resolve().name}" if data else "cxr-demo"
+    name += "" if on == "emulator" else f"-{on}"
     options = DemoOptions(
         folder=folder or Path(name),
         data=data,
@@ -49,5 +55,15 @@ def demo(
         weights=weights,
         seed=seed,
         keep_emulator=keep_emulator,
+        on=_target(on),
     )
     run_demo(options, out)
+
+
+def _target(on: str) -> Target:
+    local = [target for target in Target if not target.billed]
+    if on not in local:
+        raise UsageError(
+            f"the demo works on a server of this machine, not on {on!r}", hint=f"choose one of: {', '.join(local)}"
+        )
+    return Target(on)

@@ -20,20 +20,20 @@ from cxr.cli.cloud.wait import wait_for
 from cxr.cli.out import Out
 from cxr.cli.transfer_line import transfer_line
 from cxr.errors import CheckFailed, InputError, JobFailed, NotAllowed, UsageError
-from cxr.settings import Settings
+from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.cloud.connection import Connection
     from cxr.cloud.journal import Job
     from cxr.cloud.launching import Launch
+    from cxr.cloud.provider import LaunchOptions, Provider
     from cxr.compare.comparison import Comparison
     from cxr.manifests.manifest import Manifest
 
 STEPS = 10
 BASELINE_RECIPE = "cnn5"
 GPU_RECIPE = "mobilenet-v2"
-AUTOML_NODE_HOURS = 1.0
 #: The emulator trains one job at a time here: the baseline is trained beside it, on the same cores.
 EMULATOR_JOBS = 1
 #: Rules of the check that are only warnings elsewhere; the demo sends the data to AutoML.
@@ -51,11 +51,19 @@ class DemoOptions:
     weights: str
     seed: int
     keep_emulator: bool
+    on: Target = Target.EMULATOR
 
     @property
     def settings(self) -> Settings:
-        """The demo works on the emulator of its own folder, whatever cxr.toml and the environment say."""
-        return Settings(state_dir=self.folder / ".cxr")
+        """The demo works on the server of its own folder, whatever cxr.toml and the environment say."""
+        return Settings(on=self.on, state_dir=self.folder / ".cxr")
+
+    @property
+    def provider(self) -> Provider:
+        """The cloud that the server stands for."""
+        from cxr.cloud.providers import provider_of
+
+        return provider_of(self.on)
 
     @property
     def cache(self) -> Path:
@@ -100,7 +108,7 @@ def run_demo(options: DemoOptions, out: Out) -> None:
             # After an interruption the emulator goes on with its jobs, as a cloud would, and ends by itself when idle.
             unfinished = any(job.resource and not job.finished for job in open_journal(options.settings).jobs())
             if not options.keep_emulator and not unfinished:
-                _stop_emulator(options)
+                options.provider.stop_server(options.settings)
         comparison = _compare(options, [*bundles, baseline], manifest, out, tell)
         page = _build_page(options, baseline, manifest, out, tell)
     _finish(options, comparison, page, manifest, out, tell)
@@ -157,24 +165,13 @@ def _show_check(manifest: Manifest, out: Out) -> None:
 
 
 def _start_emulator(options: DemoOptions, out: Out, tell: _Teller) -> Connection:
-    from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, connect
-    from cxr.cloud.emulator.process import ensure_running
+    from cxr.cloud.connection import connect
+    from cxr.cloud.provider import ServerWishes
 
-    tell.step("the emulator of Google's storage and Vertex AI, on this machine")
-    url = ensure_running(
-        options.settings.emulator_dir,
-        max_running_jobs=EMULATOR_JOBS,
-        stand_in_epochs=options.epochs,
-        idle_exit_seconds=EMULATOR_IDLE_EXIT_S,
-    )
+    tell.step(f"{options.provider.server_words}, on this machine")
+    url = options.provider.start_server(options.settings, ServerWishes(EMULATOR_JOBS, options.epochs))
     out.say(f"  {url}")
     return connect(options.settings)
-
-
-def _stop_emulator(options: DemoOptions) -> None:
-    from cxr.cloud.emulator.process import stop
-
-    stop(options.settings.emulator_dir)
 
 
 def _upload(connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> None:
@@ -201,35 +198,49 @@ def _launch_jobs(
 
 def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
     from cxr.cloud.attempts import latest_attempt
-    from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
-    from cxr.cloud.vertex.launches import launch_automl
+    from cxr.cloud.provider import AutoMLWishes
 
     tell.step("AutoML: the plan with its price, then the job")
     journal = open_journal(options.settings)
-    plan = plan_automl(connection, manifest, AutoMLOptions(budget_node_hours=AUTOML_NODE_HOURS))
+    provider = connection.provider
+    job_options = provider.automl_options(AutoMLWishes())
+    plan = provider.plan_automl(connection, manifest, job_options, prices=None)
     if options.epochs:
         # Not the service's business, but a stand-in of one epoch is another model than one of twenty.
         plan = replace(plan, request={**plan.request, "stand_in_epochs": options.epochs})
     plan = latest_attempt(connection, journal, plan, again=False)
     show_plan(out, plan.kind, plan.rows(), plan.notes)
-    return _told(launch_automl(journal, plan, manifest, on_step=lambda said: out.say(f"  {said}")), out)
+    return _told(provider.launch(journal, plan, manifest, job_options, _steps_to(out)), out)
 
 
 def _launch_gpu_job(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
     from cxr.cloud.attempts import latest_attempt
-    from cxr.cloud.offers import choose_hardware
+    from cxr.cloud.provider import HardwareWishes
     from cxr.cloud.trainer_job import CustomOptions
-    from cxr.cloud.vertex.container import DEFAULT_MACHINE
-    from cxr.cloud.vertex.custom import plan_custom
-    from cxr.cloud.vertex.launches import launch_custom
 
     tell.step("a GPU job: the same trainer that runs here, sent as a wheel")
     journal = open_journal(options.settings)
-    hardware = choose_hardware(DEFAULT_MACHINE)
-    job_options = CustomOptions(GPU_RECIPE, hardware, epochs=options.epochs, seed=options.seed, weights=options.weights)
-    plan = latest_attempt(connection, journal, plan_custom(connection, manifest, job_options), again=False)
+    provider, wishes = connection.provider, HardwareWishes()
+    hardware = provider.hardware(wishes)
+    job_options = CustomOptions(
+        GPU_RECIPE,
+        hardware,
+        epochs=options.epochs,
+        seed=options.seed,
+        weights=options.weights,
+        image=provider.image(connection, hardware, wishes),
+        engine=provider.engine(wishes),
+    )
+    first = provider.plan_custom(connection, manifest, job_options, prices=None)
+    plan = latest_attempt(connection, journal, first, again=False)
     show_plan(out, plan.kind, plan.rows(), plan.notes)
-    return _told(launch_custom(journal, plan, manifest, job_options, on_step=lambda said: out.say(f"  {said}")), out)
+    return _told(provider.launch(journal, plan, manifest, job_options, _steps_to(out)), out)
+
+
+def _steps_to(out: Out) -> LaunchOptions:
+    from cxr.cloud.provider import LaunchOptions
+
+    return LaunchOptions(on_step=lambda said: out.say(f"  {said}"))
 
 
 def _told(launched: Launch, out: Out) -> Job:
@@ -263,6 +274,7 @@ def _bring_home(options: DemoOptions, job: Job, out: Out, tell: _Teller) -> Bund
     from cxr.cli.cloud.verifying import OneImageScorer
     from cxr.cloud.connection import connect
     from cxr.cloud.exporting import ExportOptions, export_job
+    from cxr.cloud.provider import Feature
 
     tell.step(f"wait for {job.id} and bring its model home")
     job = wait_for(job, options.settings, out)
@@ -271,6 +283,8 @@ def _bring_home(options: DemoOptions, job: Job, out: Out, tell: _Teller) -> Bund
     target = options.folder / "runs" / job.id
     if (target / "bundle.json").is_file():
         return read_bundle(target)
+    if job.kind == "automl" and Feature.AUTOML_EXPORTS in options.provider.lacks:
+        return _predict(options, job, target, out)
     with out.progress("exporting") as advance:
         how = ExportOptions(OneImageScorer(), options.settings.state_dir / "exports")
         bundle = export_job(connect(options.settings), job, target, how, on_progress=advance).bundle
@@ -278,6 +292,22 @@ def _bring_home(options: DemoOptions, job: Job, out: Out, tell: _Teller) -> Bund
     journal.update(journal.find(job.id), exported_to=str(target))
     out.say(f"  {target}")
     return bundle
+
+
+def _predict(options: DemoOptions, job: Job, target: Path, out: Out) -> Bundle:
+    """The answers of a model that stays on the service, as a bundle."""
+    from cxr.bundle import read_bundle
+    from cxr.cli.cloud.common import CloudFlags
+    from cxr.cli.cloud.predict_steps import Predicting, PredictWishes
+    from cxr.cloud.connection import connect
+
+    out.say(f"  {options.provider.name}'s model stays on the service: it predicts there, in a batch")
+    flags = CloudFlags(on=options.on, state_dir=options.settings.state_dir)
+    journal = open_journal(options.settings)
+    manifest = options.folder / "manifest.csv"
+    wishes = PredictWishes("batch", manifest, None, target, None, False, False, False, False, True)
+    Predicting(out, flags, connect(options.settings), journal, job, wishes).run()
+    return read_bundle(target)
 
 
 def _compare(options: DemoOptions, bundles: list[Bundle], manifest: Manifest, out: Out, tell: _Teller) -> Comparison:
@@ -327,7 +357,7 @@ def _finish(
         out.hint("cxr demo --data DIR   (the same on real X-rays, in the folders of the Kaggle release)")
     else:
         manifest_path = options.folder / "manifest.csv"
-        out.hint(f"cxr cloud train automl --manifest {manifest_path} --on gcp --project P --bucket B --dry-run")
+        out.hint(f"cxr cloud train automl --manifest {manifest_path} {options.provider.real_flags} --dry-run")
 
 
 @contextmanager

@@ -21,6 +21,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+#: Server of this machine -> the module that finds and ends it, and the setting that names its folder.
+_SERVERS = {
+    "emulator": ("cxr.cloud.emulator.process", "emulator_dir"),
+    "aws-local": ("cxr.cloud.aws.local.process", "aws_local_dir"),
+}
 State = Annotated[
     Path | None, typer.Option("--state", help="Folder with all that the emulator keeps [default: .cxr/emulator].")
 ]
@@ -63,15 +68,25 @@ def start(
 
 
 @app.command()
-def stop(state: State = None, json: Json = False, quiet: Quiet = False) -> None:
+def stop(
+    state: State = None,
+    on: Annotated[
+        str, typer.Option("--on", help="emulator, or aws-local: moto's server, which forgets everything.")
+    ] = "emulator",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Stop the emulator. Running jobs end and start again with it; everything else is kept.
 
     Example: cxr emulator stop
     """
     out = Out(json=json, quiet=quiet)
-    folder = _folder(state)
-    stopped = _module("cxr.cloud.emulator.process").stop(folder)
-    out.say(f"the emulator of {folder} has stopped" if stopped else f"no emulator runs on {folder}")
+    if on not in _SERVERS:
+        raise UsageError(f"{on!r} is no server of this machine", hint=f"choose one of: {', '.join(_SERVERS)}")
+    module, setting = _SERVERS[on]
+    folder = _folder(state, setting)
+    stopped = _module(module).stop(folder)
+    out.say(f"the server of {folder} has stopped" if stopped else f"no server runs on {folder}")
     out.result("emulator-stop", {"state": str(folder), "stopped": stopped})
 
 
@@ -242,10 +257,10 @@ def _counts(jobs: dict[str, int]) -> tuple[int, int]:
     return jobs["running"], jobs["waiting"]
 
 
-def _folder(state: Path | None) -> Path:
+def _folder(state: Path | None, setting: str = "emulator_dir") -> Path:
     if state is not None:
         return state
-    folder: Path = _module("cxr.settings").load_settings().emulator_dir
+    folder: Path = getattr(_module("cxr.settings").load_settings(), setting)
     return folder
 
 

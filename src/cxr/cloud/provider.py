@@ -77,6 +77,15 @@ class AutoMLWishes:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerWishes:
+    """How a server that stands for a cloud does its jobs: how many at once, and how many epochs what stands for AutoML
+    trains (None: its own)."""
+
+    running_jobs: int | None = None
+    stand_in_epochs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchOptions:
     """What a launch does beside its plan."""
 
@@ -92,8 +101,20 @@ class Provider(Protocol):
         """The cloud's name in a sentence: `Google`, `Amazon`."""
 
     @property
+    def server_words(self) -> str:
+        """What stands for it on this machine."""
+
+    @property
+    def real_flags(self) -> str:
+        """The flags with which a command works on the cloud itself, with P and B for what has to be filled in."""
+
+    @property
     def scheme(self) -> str:
         """Of its buckets' URLs: `gs`, `s3`."""
+
+    @property
+    def is_pointed_elsewhere(self) -> bool:
+        """Whether the environment points its SDK to a server that is not cxr's own, in a rehearsal."""
 
     @property
     def default_region(self) -> str:
@@ -117,6 +138,13 @@ class Provider(Protocol):
 
     def connect(self, connection: Connection, settings: Settings) -> Connection:
         """Make sure that the other end is there. Raises NotAllowed without credentials."""
+
+    def start_server(self, settings: Settings, wishes: ServerWishes) -> str:
+        """Start the server that stands for the cloud, unless it is running; its origin. Raises UsageError for the cloud
+        itself."""
+
+    def stop_server(self, settings: Settings) -> None:
+        """End that server, and the jobs that it runs."""
 
     def will_start(self, settings: Settings) -> str:
         """What `connect` has to start first, in words; "" when it is there."""

@@ -28,6 +28,8 @@ class TrainerRules:
     spot: str
     #: The shortest timeout that a container can even start in.
     minimum_timeout_hours: float = 1 / 60
+    #: Hours that a machine may be paid for beyond the timeout.
+    overtime_hours: float = 0.0
 
     def check_timeout(self, hours: float) -> None:
         """Raises UsageError for a timeout that the service does not take or that bounds nothing."""
@@ -77,7 +79,12 @@ def plan_custom(
         connection=connection,
         manifest_hash=manifest.hash,
         request=options.request(),
-        cost=cost_of(price, worst_hours=options.timeout_hours, expected_hours=expected.hours, basis=expected.basis),
+        cost=cost_of(
+            price,
+            worst_hours=options.timeout_hours + rules.overtime_hours,
+            expected_hours=expected.hours,
+            basis=expected.basis,
+        ),
         shown=tuple(options.shown()),
         makes=((rules.job, "{job}"), ("folder", f"{connection.base_url}/jobs/{{job}}")),
         leaves_behind=(f"the trainer, checkpoints, logs and the model under {connection.base_url}/jobs/{{job}}",),

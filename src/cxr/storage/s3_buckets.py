@@ -5,7 +5,7 @@ Sources: Amazon S3 User Guide, Blocking public access; Controlling ownership of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from cxr.errors import InputError, NotAllowed, NotFound
@@ -37,14 +37,19 @@ def find_s3_bucket(name: str, *, place: AwsPlace, haul: Haul | None = None) -> B
         found = _ask(haul, f"look up s3://{name}", lambda: client.get_bucket_location(Bucket=name))
     except NotFound:
         return BucketState(name, None)
-    where = str(found.get("LocationConstraint") or "")
     block = _ask_or_none(
         haul,
         f"read the public access block of s3://{name}",
         lambda: client.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"],
     )
     private = block is not None and all(block.get(one) for one in ALL_BLOCKED)
-    return BucketState(name, _OLD_NAMES.get(where, where).lower(), private=private)
+    return BucketState(name, region_of(found), private=private)
+
+
+def region_of(location: Mapping[str, Any]) -> str:
+    """The region in an answer of GetBucketLocation."""
+    where = str(location.get("LocationConstraint") or "")
+    return _OLD_NAMES.get(where, where).lower()
 
 
 def shows_everybody(name: str, *, place: AwsPlace, haul: Haul | None = None) -> bool:

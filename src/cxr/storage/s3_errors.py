@@ -46,17 +46,19 @@ def s3_errors(what: str) -> Iterator[None]:
     """Everything that boto3 raises inside the block leaves it as a CxrError that says `what` was tried."""
     # boto3 takes a third of a second to import, and is optional.
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except (BotoCoreError, ClientError, HTTPError, ConnectionError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError, HTTPError, ConnectionError) as error:
         raise translate(error, what) from error
 
 
 def translate(error: Exception, what: str) -> CxrError:
     """One of our errors for one of boto3's; `what` is what was being done, for example `list s3://b/p`."""
     from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
     if isinstance(error, boto.ClientError):
@@ -76,6 +78,9 @@ def translate(error: Exception, what: str) -> CxrError:
             return Unreachable(f"{what}: the data arrived damaged: {said}", hint=_AGAIN)
         case boto.IncompleteReadError():
             return Unreachable(f"{what}: the answer was cut short: {said}", hint=_AGAIN)
+        case ResponseParserError():
+            # A proxy's page, say: what is in it is nobody's business here.
+            return Unreachable(f"{what}: what answered does not speak as the service does", hint=_AGAIN)
         case boto.HTTPClientError() | boto.ConnectionError() | HTTPError() | ConnectionError():
             return Unreachable(f"{what}: the service could not be reached: {said}", hint=_AGAIN)
         case _:

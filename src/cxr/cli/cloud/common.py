@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cxr.cli.out import Out
 from cxr.errors import CxrError
-from cxr.settings import Settings, Target, load_settings
+from cxr.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
@@ -73,18 +72,20 @@ def open_connection(settings: Settings, out: Out) -> Connection:
 
 
 def open_place(url: str, flags: CloudFlags, out: Out) -> Listing:
-    """The place at `url`: s3:// where boto3 is pointed, gs:// on the server of STORAGE_EMULATOR_HOST (unless --on says
-    otherwise) or where `cxr cloud` works."""
+    """The place at `url`: one of the cloud where `cxr cloud` works is there; others are where their SDKs are pointed,
+    and so is that one when its SDK is pointed to a server (STORAGE_EMULATOR_HOST) and --on says nothing."""
+    from cxr.cloud.providers import provider_of
     from cxr.storage import open_listing, open_store
 
-    if not url.startswith("gs://"):
-        return open_listing(url)
     settings = flags.settings()
-    if os.environ.get("STORAGE_EMULATOR_HOST") and flags.on is None and settings.on is Target.EMULATOR:
+    scheme, _, rest = url.partition("://")
+    provider = provider_of(settings.on)
+    if scheme != provider.scheme:
+        return open_listing(url)
+    if flags.on is None and provider.is_pointed_elsewhere:
         return open_store(url, project=flags.project)
-    bucket = url.removeprefix("gs://").split("/")[0]
-    connection = open_connection(replace(settings, bucket=bucket), out)
-    return open_store(url, endpoint=connection.endpoint, project=connection.project)
+    connection = open_connection(replace(settings, bucket=rest.split("/")[0]), out)
+    return open_store(url, **connection.provider.store_place(connection))
 
 
 def open_journal(settings: Settings) -> Journal:

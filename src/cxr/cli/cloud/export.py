@@ -72,6 +72,7 @@ def export(
     """
     from cxr.cloud.exporting import export_job, parse_formats
     from cxr.cloud.jobs import refresh
+    from cxr.cloud.provider import Feature, check_offered
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(state_dir=state_dir)
@@ -85,6 +86,8 @@ def export(
     with hints_for(flags):
         found = refresh(connection, journal, found)
         out.say(f"{found.id}: {found.state}")
+        if found.kind == "automl":
+            check_offered(connection.provider, Feature.AUTOML_EXPORTS)
         show_plan(out, "export", _plan(found, connection, to.split(","), target))
         options = _options(wishes, settings.state_dir / RECORDS)
         try:

@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from cxr.cli.cloud.common import CloudFlags
-from cxr.cli.options import Bucket, Json, Project, Quiet, Region, StateDir, Yes
+from cxr.cli.options import Bucket, Json, On, Project, Quiet, Region, StateDir, Yes
 from cxr.cli.out import Out
 
 PageFolder = Annotated[
     Path | None, typer.Argument(metavar="PAGE", help="A folder made by `cxr web build`.", show_default=False)
 ]
-OnWithAmazon = Annotated[str | None, typer.Option("--on", help="Where to work: emulator (default), gcp or aws.")]
 PagePrefix = Annotated[str | None, typer.Option("--prefix", help='Folder in the bucket, "" for none [default: page].')]
 Public = Annotated[bool, typer.Option("--public", help="Let everybody see it; asks for the bucket's name.")]
 YesPublic = Annotated[
@@ -37,7 +36,7 @@ def host(
     dry_run: DryRun = False,
     plan: PlanTo = None,
     apply: Apply = None,
-    on: OnWithAmazon = None,
+    on: On = None,
     project: Project = None,
     region: Region = None,
     bucket: Bucket = None,

@@ -15,13 +15,12 @@ from cxr.cloud.hosting.plan import DEFAULT_PREFIX, HostPlan, plan_page
 from cxr.cloud.hosting.removal import RemovalPlan, plan_removal
 from cxr.cloud.hosting.saved import check_same, read_saved, write_saved
 from cxr.errors import UsageError
-from cxr.settings import Settings, Target
+from cxr.settings import Settings
 from cxr.webapp.kept import others_in
 
 if TYPE_CHECKING:
     from cxr.cloud.hosting.host import Address, Host
 
-AMAZON: Final = "aws"
 #: Files in the page's folder that are not the page's, told by name.
 _SHOWN: Final = 3
 _HTTPS: Final = "working offline and the camera need https"
@@ -82,26 +81,23 @@ def open_host(flags: CloudFlags, out: Out) -> tuple[Host, str, str]:
     Raises UsageError for names that are illegal or missing.
     """
     prefix = DEFAULT_PREFIX if flags.prefix is None else flags.prefix.strip("/")
-    if flags.on == AMAZON:
-        return _amazon(flags, prefix)
-    from cxr.cloud.hosting.gcs_host import GcsHost
-
-    settings = replace(flags.settings(), prefix=prefix)
+    settings = replace(_settings(flags), prefix=prefix)
     connection = open_connection(settings, out)
-    return GcsHost(connection), f"{connection.prefix}/" if connection.prefix else "", connection.region
+    host = connection.provider.host(settings, connection)
+    return host, f"{connection.prefix}/" if connection.prefix else "", connection.region
 
 
-def _amazon(flags: CloudFlags, prefix: str) -> tuple[Host, str, str]:
-    from cxr.cloud.connection import resolve
+def _settings(flags: CloudFlags) -> Settings:
+    """The settings; what cxr.toml or the environment say of another cloud's project and region is left out."""
+    from cxr.cloud.providers import provider_of
 
-    settings = replace(flags, on=None, region=None).settings()
-    if not settings.bucket:
-        raise UsageError("no bucket is set", hint="--bucket NAME")
-    resolve(Settings(on=Target.EMULATOR, bucket=settings.bucket, prefix=prefix))  # the names alone are checked
-    from cxr.cloud.hosting.s3_host import FIRST_REGION, S3Host
-
-    host = S3Host(settings.bucket)
-    return host, f"{prefix}/" if prefix else "", flags.region or host.default_region or FIRST_REGION
+    settings = flags.settings()
+    provider, usual = provider_of(settings.on), provider_of(replace(flags, on=None).settings().on)
+    if usual.name != provider.name:
+        settings = replace(settings, project=flags.project)
+    if flags.region is None and settings.region and not provider.is_region(settings.region):
+        settings = replace(settings, region=None)
+    return settings
 
 
 def _saved(flags: CloudFlags, wishes: HostWishes) -> dict[str, Any] | None:

@@ -95,6 +95,7 @@ def open_destination(url: str | None, settings: Settings, haul: Haul, out: Out) 
 
     Raises UsageError for what is no URL of a bucket and no folder.
     """
+    from cxr.cloud.providers import provider_of
     from cxr.cloud.uploading import Destination, destination_of
     from cxr.storage import open_store
 
@@ -103,7 +104,7 @@ def open_destination(url: str | None, settings: Settings, haul: Haul, out: Out) 
     kind, _, rest = url.partition("://")
     if not url.strip() or (kind in {"gs", "s3"} and not rest.strip("/")) or _HALF_A_URL.match(url):
         raise UsageError(f"{url!r} is no place", hint="use gs://bucket/prefix, s3://bucket/prefix or a folder")
-    if kind == "gs":
+    if kind == provider_of(settings.on).scheme:
         bucket, _, prefix = rest.partition("/")
         return destination_of(open_connection(replace(settings, bucket=bucket, prefix=prefix), out), haul)
     place = url if set(url) == {"/"} else url.rstrip("/")

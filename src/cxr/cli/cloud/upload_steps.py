@@ -13,6 +13,7 @@ from cxr.cli.cloud.check import check_upload
 from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.transfers import TransferFlags, figures, open_destination, tell_end
 from cxr.cli.out import Out
+from cxr.cloud.providers import provider_of
 from cxr.cloud.uploading import (
     IMAGES,
     Destination,
@@ -60,8 +61,9 @@ def run_upload(out: Out, flags: CloudFlags, transfer: TransferFlags, wishes: Upl
     manifest = read_manifest(wishes.manifest)
     check_images(manifest, wishes.images)
     settings, again = flags.settings(), wishes.command(flags, transfer)
-    if wishes.to is not None and wishes.to.startswith("gs://"):
-        bucket, _, prefix = wishes.to.removeprefix("gs://").partition("/")
+    scheme = f"{provider_of(settings.on).scheme}://"
+    if wishes.to is not None and wishes.to.startswith(scheme):
+        bucket, _, prefix = wishes.to.removeprefix(scheme).partition("/")
         flags = replace(flags, bucket=bucket, prefix=prefix)  # for the next command, which has no --to
     saved = read_plan(wishes.apply) if wishes.apply else None
     with TemporaryDirectory(prefix="cxr-plan-") as scratch:

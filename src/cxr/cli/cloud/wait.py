@@ -63,7 +63,17 @@ def wait(
         raise JobFailed(failure_text(failed[0], explanation) + many, hint=explanation.next_step)
     for one in ended:
         if one.kind in {"automl", "custom", "tune"}:
-            out.hint(flags.follow_up(f"cxr cloud export {one.id}"))
+            out.hint(flags.follow_up(_way_home(one)))
+
+
+def _way_home(job: Job) -> str:
+    """The command that gets at the model of a job that has succeeded."""
+    from cxr.cloud.provider import Feature
+    from cxr.cloud.providers import provider_of
+
+    if job.kind == "automl" and Feature.AUTOML_EXPORTS in provider_of(job.on).lacks:
+        return f"cxr cloud evaluate {job.id} --predict batch --manifest manifest.csv"
+    return f"cxr cloud export {job.id}"
 
 
 def wait_for(job: Job, settings: Settings, out: Out) -> Job:

@@ -72,8 +72,7 @@ def import_file_command(
     check_target(ImportFormat(format), target, max_bytes)
     check_not_manifest(target, manifest_path)
     manifest = task_view(read_manifest(manifest_path), task)
-    if on is not None and images_url.startswith("s3://"):
-        raise UsageError("--on is for gs:// URLs", hint="for s3://, AWS_ENDPOINT_URL and AWS_PROFILE say where")
+    _check_scheme(flags, images_url)
     plan = plan_import(manifest, images_url, ImportFormat(format), labels_as_is=labels == "as-is")
     if verify:
         _verify(manifest, plan.base_url, flags, out)
@@ -88,6 +87,18 @@ def import_file_command(
             out.hint(flags.command(f"cxr cloud upload{manifest_flag(manifest_path)}"))
     elif format in {ImportFormat.CSV, ImportFormat.JSONL}:
         out.hint(flags.command(f"cxr cloud dataset{manifest_flag(manifest_path)}"))
+
+
+def _check_scheme(flags: CloudFlags, url: str) -> None:
+    from cxr.cloud.providers import provider_of
+
+    if flags.on is None:
+        return
+    scheme = provider_of(flags.settings().on).scheme
+    if not url.startswith(f"{scheme}://"):
+        raise UsageError(
+            f"--on {flags.on} is for {scheme}:// URLs", hint="leave it out: then the URL's own SDK knows where that is"
+        )
 
 
 def _check_choice(what: str, given: str, choices: list[str]) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from cxr.cloud.connection import Connection
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, missing_package
-from cxr.settings import Target
 from cxr.storage.aws_session import AwsPlace, aws_client
 from cxr.storage.s3_errors import LOGIN_HINT, translate
 
@@ -40,7 +39,7 @@ class InUseError(InputError):
 
 def place_of(connection: Connection) -> AwsPlace:
     """Where a connection's requests go."""
-    return AwsPlace(connection.region, connection.endpoint, local=connection.on is Target.AWS_LOCAL)
+    return AwsPlace(connection.region, connection.endpoint, local=not connection.billed)
 
 
 def client(connection: Connection, service: str) -> Any:
@@ -69,11 +68,12 @@ def aws_errors(what: str) -> Iterator[None]:
     """Everything that boto3 raises inside the block leaves it as a CxrError that says `what` was tried: NotFound for
     what is not there, InUseError for a name that is taken, NotAllowed for missing permissions and quotas."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except (BotoCoreError, ClientError, HTTPError, ConnectionError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError, HTTPError, ConnectionError) as error:
         raise _translated(error, what) from error
 
 

@@ -105,5 +105,7 @@ def worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
         return float(asked.get("budget_hours") or 0.0)
     if kind not in {JobKind.CUSTOM, JobKind.TUNE}:
         return 0.0
+    if asked.get("engine") == Engine.EC2:
+        return ec2.worst_hours(asked)
     hours = float(asked.get("timeout_hours") or MAXIMUM_SECONDS / 3600)
     return hours * float(asked.get("trials") or 1) if kind is JobKind.TUNE else hours

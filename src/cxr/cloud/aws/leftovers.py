@@ -1,4 +1,4 @@
-"""What runs left on SageMaker: models made for batch transforms, and endpoints, by cxr's tags.
+"""What runs left on SageMaker (models made for batch transforms, endpoints) and on EC2, by cxr's tags.
 
 The records of jobs stay: SageMaker keeps them, and they cost nothing.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cxr.cloud.aws.clients import aws_errors, client
+from cxr.cloud.aws.ec2 import engine as ec2
 from cxr.cloud.aws.names import PREFIX
 from cxr.cloud.aws.sagemaker.job_kinds import name_of, tags_of
 from cxr.cloud.cleaning.found import Hunt
@@ -41,9 +42,11 @@ _SORTS = {
 
 
 def leftovers(hunt: Hunt, prices: PriceTable, *, keep_models: bool) -> list[Leftover]:
-    """Endpoints and models in scope, and why some of them stay. Endpoints are none of cxr's making; one that carries
-    its tags is billed by the hour all the same."""
-    return [*_in_scope(hunt, Sort.ENDPOINT, ""), *_in_scope(hunt, Sort.MODEL, "--keep-models" if keep_models else "")]
+    """Machines of EC2 that live on, endpoints and models in scope, and why some of them stay. Endpoints are none of
+    cxr's making; one that carries its tags is billed by the hour all the same."""
+    kept = "--keep-models" if keep_models else ""
+    machines = ec2.leftovers(hunt, prices)
+    return [*machines, *_in_scope(hunt, Sort.ENDPOINT, ""), *_in_scope(hunt, Sort.MODEL, kept)]
 
 
 def kept_records(kind: JobKind) -> str:
@@ -53,6 +56,9 @@ def kept_records(kind: JobKind) -> str:
 
 def remove(connection: Connection, leftover: Leftover) -> None:
     """See Provider. Deleting an endpoint or a model is done when it is answered."""
+    if leftover.sort in {Sort.MACHINE, Sort.VOLUME}:
+        ec2.remove(connection, leftover)
+        return
     if leftover.sort not in _SORTS:
         raise Fault(f"{leftover.short_name}: {RECORD}")
     resources, name = _SORTS[leftover.sort], name_of(leftover.name)

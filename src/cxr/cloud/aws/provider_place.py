@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cxr.cloud.aws.names import is_region
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, required
 from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions
+from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, ServerWishes
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 #: The account, role and machine's profile that the server on this machine is shown; it checks none of them.
 LOCAL_ACCOUNT: Final = "123456789012"
+FIRST_REGION: Final = "us-east-1"
 _LOCAL_NAMES: Final = {"bucket": "cxr-local"}
 _LOCAL_ROLE: Final = f"arn:aws:iam::{LOCAL_ACCOUNT}:role/cxr-local"
 
@@ -38,8 +40,15 @@ class AmazonPlace:
 
     local: bool
     name: str = "Amazon"
+    server_words: str = "moto's server, which stands for Amazon's S3 and SageMaker"
+    real_flags: str = "--on aws --bucket B"
     scheme: str = "s3"
-    default_region: str = "us-east-1"
+
+    @property
+    def default_region(self) -> str:
+        """See Provider. On Amazon what boto3 is told by the environment; a profile's own region is not read."""
+        told = "" if self.local else os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        return told or FIRST_REGION
 
     @property
     def usual(self) -> Mapping[str, str]:
@@ -58,6 +67,11 @@ class AmazonPlace:
             "Judge it by cxr cloud evaluate JOB --predict batch --manifest manifest.csv",
             Feature.ENDPOINTS: "predict in a batch, which ends by itself: --predict batch",
         }
+
+    @property
+    def is_pointed_elsewhere(self) -> bool:
+        """See Provider. A rehearsal on cxr's own server does not look at AWS_ENDPOINT_URL."""
+        return False
 
     # The place
 
@@ -97,10 +111,26 @@ class AmazonPlace:
 
             check_credentials()
             return connection
+        return replace(connection, endpoint=self.start_server(settings, ServerWishes()))
+
+    def start_server(self, settings: Settings, wishes: ServerWishes) -> str:
+        """See Provider."""
         from cxr.cloud.aws.local.process import ensure_running
 
-        url = ensure_running(settings.aws_local_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S)
-        return replace(connection, endpoint=url)
+        if not self.local:
+            raise UsageError("Amazon is not a server of this machine", hint="--on aws-local")
+        return ensure_running(
+            settings.aws_local_dir,
+            max_running_jobs=wishes.running_jobs,
+            stand_in_epochs=wishes.stand_in_epochs,
+            idle_exit_seconds=EMULATOR_IDLE_EXIT_S,
+        )
+
+    def stop_server(self, settings: Settings) -> None:
+        """See Provider."""
+        from cxr.cloud.aws.local.process import stop
+
+        stop(settings.aws_local_dir)
 
     def will_start(self, settings: Settings) -> str:
         """See Provider."""
@@ -111,7 +141,8 @@ class AmazonPlace:
         if running_url(settings.aws_local_dir) is not None:
             return ""
         return (
-            "starting moto's server, which stands for Amazon (nothing leaves this machine; it ends by itself when idle)"
+            "starting moto's server, which stands for Amazon (nothing leaves this machine; stop it with: "
+            "cxr emulator stop --on aws-local)"
         )
 
     def scope(self, connection: Connection) -> str:
@@ -150,7 +181,7 @@ class AmazonPlace:
         from cxr.cloud.aws.clients import place_of
         from cxr.cloud.hosting.s3_host import S3Host
 
-        return S3Host(connection.bucket, place=place_of(connection))
+        return S3Host(connection.bucket, place=place_of(connection), on=connection.on)
 
     # Launches
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,11 +35,12 @@ class EngineOf:
     check: Callable[[Connection], object]
     submit: Callable[..., Submitted]
     notes: Callable[[CustomOptions], tuple[str, ...]] = lambda _: ()
+    rows: Callable[[Connection, CustomOptions], Iterable[tuple[str, str]]] = lambda _where, _options: ()
 
 
 ENGINES: Mapping[str, EngineOf] = {
     Engine.SAGEMAKER: EngineOf(custom.RULES, check_role, custom.submit_custom),
-    Engine.EC2: EngineOf(ec2.RULES, ec2.check_profile, ec2.submit, ec2.notes),
+    Engine.EC2: EngineOf(ec2.RULES, ec2.check_profile, ec2.submit, ec2.notes, ec2.rows),
 }
 
 
@@ -66,7 +67,8 @@ def plan_custom(
         epochs=epochs,
         attempt=attempt,
     )
-    return replace(plan, notes=(*plan.notes, *chosen.notes(options)))
+    shown = (*plan.shown, *chosen.rows(connection, options))
+    return replace(plan, shown=shown, notes=(*plan.notes, *chosen.notes(options)))
 
 
 def plan_tune(

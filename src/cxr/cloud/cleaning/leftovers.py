@@ -14,6 +14,8 @@ class Sort(StrEnum):
     """What a leftover is, in the order of deletion: nothing is deleted while something else needs it, and the jobs of
     trials go with their tuning job."""
 
+    MACHINE = "machine"
+    VOLUME = "volume"
     ENDPOINT = "endpoint"
     MODEL = "model"
     AUTOML = "automl job"

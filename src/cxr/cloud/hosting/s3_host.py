@@ -1,4 +1,4 @@
-"""An S3 bucket as a place for a page, through boto3 (pointed to Amazon, or to where AWS_ENDPOINT_URL says).
+"""An S3 bucket as a place for a page, through boto3 (pointed to Amazon, or to a server that stands for it).
 
 Sources: Amazon S3 User Guide, Hosting a static website; Blocking public access; Website endpoints.
 """
@@ -15,12 +15,12 @@ from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
 from cxr.errors import Fault, InputError, NotAllowed, NotFound, VersionConflict
 from cxr.storage.aws_session import AwsPlace
 from cxr.storage.s3 import s3_client
+from cxr.storage.s3_buckets import ALL_BLOCKED, FIRST_REGION, region_of
 from cxr.storage.s3_errors import s3_errors
 from cxr.storage.s3_objects import etag_of, precondition
 from cxr.storage.transfer.haul import Haul
 
 STATEMENT = "CxrPublicPage"
-ALL_BLOCKED = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 #: A policy may show objects; access lists still may not.
 POLICY_ALLOWED = {**ALL_BLOCKED, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
 #: Regions whose website endpoints have a dash before the region; all others have a dot.
@@ -30,19 +30,19 @@ DASHED = frozenset(
         *("ap-northeast-1", "eu-west-1", "sa-east-1"),
     }
 )
-#: The region that makes buckets when none is named; it may not be named.
-FIRST_REGION = "us-east-1"
-
 Result = TypeVar("Result")
 
 
 class S3Host:
     """One bucket."""
 
-    def __init__(self, bucket: str, *, place: AwsPlace | None = None, haul: Haul | None = None) -> None:
+    def __init__(
+        self, bucket: str, *, place: AwsPlace | None = None, on: str = "aws", haul: Haul | None = None
+    ) -> None:
         self._name = bucket
         self._haul = haul or Haul()
         self._client = s3_client(workers=1, place=place or AwsPlace(), limits=self._haul.limits)
+        self._on = on
         self._region = FIRST_REGION
 
     @property
@@ -53,21 +53,16 @@ class S3Host:
     @property
     def place(self) -> str:
         """See Host."""
-        return "aws" if self._is_amazon else f"aws ({self._endpoint})"
+        return self._on if self._is_amazon else f"{self._on} ({self._endpoint})"
 
     @property
     def billed(self) -> bool:
         """See Host."""
         return self._is_amazon
 
-    @property
-    def default_region(self) -> str:
-        """The region that boto3 is told."""
-        return str(self._client.meta.region_name or "")
-
     def identity(self) -> dict[str, str]:
         """See Host."""
-        return {"on": "aws", "project": "", "bucket": self._name}
+        return {"on": self._on, "project": "", "bucket": self._name}
 
     def look(self) -> FoundBucket | None:
         """See Host."""
@@ -75,7 +70,7 @@ class S3Host:
             answer = self._do("look up", lambda: self._client.get_bucket_location(Bucket=self._name))
         except NotFound:
             return None
-        self._region = answer.get("LocationConstraint") or FIRST_REGION
+        self._region = region_of(answer)
         block = self._found(
             lambda: self._client.get_public_access_block(Bucket=self._name)["PublicAccessBlockConfiguration"]
         )

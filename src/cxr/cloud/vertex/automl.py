@@ -19,7 +19,6 @@ from cxr.cloud.vertex.found import find_launched
 from cxr.cloud.vertex.imports import import_file_name
 from cxr.errors import CheckFailed, InputError, UsageError
 from cxr.manifests.manifest import Manifest
-from cxr.settings import Target
 from cxr.storage.google_errors import google_errors
 
 TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/automl_image_classification_1.0.0.yaml"
@@ -118,7 +117,7 @@ def plan_automl(
 
 
 def _notes(connection: Connection, offer: AutoMLOffer) -> Iterator[str]:
-    if connection.on is Target.EMULATOR:
+    if not connection.billed:
         yield "the emulator trains a small stand-in model, not Google's AutoML"
     if not offer.exportable:
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, is_region, required
 from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions
+from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, ServerWishes
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
@@ -35,6 +36,8 @@ class VertexPlace:
 
     local: bool
     name: str = "Google"
+    server_words: str = "the emulator of Google's storage and Vertex AI"
+    real_flags: str = "--on gcp --project P --bucket B"
     scheme: str = "gs"
     default_region: str = "us-central1"
 
@@ -48,6 +51,11 @@ class VertexPlace:
         """See Provider."""
         return {}
 
+    @property
+    def is_pointed_elsewhere(self) -> bool:
+        """See Provider."""
+        return self.local and bool(os.environ.get("STORAGE_EMULATOR_HOST"))
+
     # The place
 
     def is_region(self, name: str) -> bool:
@@ -56,8 +64,6 @@ class VertexPlace:
 
     def resolve(self, settings: Settings) -> Connection:
         """See Provider."""
-        import os
-
         if not self.local and os.environ.get("STORAGE_EMULATOR_HOST"):
             raise UsageError(
                 "STORAGE_EMULATOR_HOST is set: files would go to that server and jobs to Google",
@@ -81,10 +87,26 @@ class VertexPlace:
 
             check_credentials()
             return connection
+        return replace(connection, endpoint=self.start_server(settings, ServerWishes()))
+
+    def start_server(self, settings: Settings, wishes: ServerWishes) -> str:
+        """See Provider."""
         from cxr.cloud.emulator.process import ensure_running
 
-        url = ensure_running(settings.emulator_dir, idle_exit_seconds=EMULATOR_IDLE_EXIT_S)
-        return replace(connection, endpoint=url)
+        if not self.local:
+            raise UsageError("Google is not a server of this machine", hint="--on emulator")
+        return ensure_running(
+            settings.emulator_dir,
+            max_running_jobs=wishes.running_jobs,
+            stand_in_epochs=wishes.stand_in_epochs,
+            idle_exit_seconds=EMULATOR_IDLE_EXIT_S,
+        )
+
+    def stop_server(self, settings: Settings) -> None:
+        """See Provider."""
+        from cxr.cloud.emulator.process import stop
+
+        stop(settings.emulator_dir)
 
     def will_start(self, settings: Settings) -> str:
         """See Provider."""

@@ -20,11 +20,11 @@ SHARES = frozenset({"accuracy", "sensitivity", "specificity"})
 SHOWN_AT = {PointName.HALF: ("sensitivity", "specificity"), PointName.ORACLE: ("specificity",)}
 DISCLAIMER = "Research use, not a medical device"
 STAND_IN_CAVEAT = (
-    "{names} was trained by the emulator's stand-in, not by Google's AutoML service: "
+    "{names} was trained by the emulator's stand-in, not by a cloud's AutoML service: "
     "it shows that the way works, and says nothing about what the service would reach."
 )
 MANY_STAND_INS_CAVEAT = (
-    "{names} were trained by the emulator's stand-in, not by Google's AutoML service: "
+    "{names} were trained by the emulator's stand-in, not by a cloud's AutoML service: "
     "they show that the way works, and say nothing about what the service would reach."
 )
 

@@ -1,1 +1,1 @@
-"""Machines of EC2 that run one job and end by themselves."""
+"""The trainer on one EC2 instance that ends by itself."""

@@ -1,53 +1,33 @@
-"""What the engine offers to the rest of Amazon's code."""
+"""What `--engine ec2` does: one instance that trains, sends its bundle to the bucket, and shuts itself down.
+
+EC2 knows machines, not jobs: a job is the instance that carries its id as a tag, and what that leaves in the job's
+folder of the bucket (`exit.json` says how it ended).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from cxr.cloud.aws.ec2.launch import submit
+from cxr.cloud.aws.ec2.leftovers import leftovers, remove
+from cxr.cloud.aws.ec2.logs import last_lines, log_lines
+from cxr.cloud.aws.ec2.rules import RULES, check_profile, notes, rows, worst_hours
+from cxr.cloud.aws.ec2.states import cancel, find_launched, labelled, look, model_output, run_time, unfinished
 
-from cxr.cloud.aws.sagemaker.custom import RULES
-from cxr.cloud.connection import Connection
-from cxr.cloud.seen import Seen
-
-__all__ = ["RULES"]
-
-
-def check_profile(connection: Connection) -> None: ...
-
-
-def notes(options: Any) -> tuple[str, ...]:
-    return ()
-
-
-def submit(*args: Any, **kwargs: Any) -> Any: ...
-
-
-def find_launched(plan: Any) -> Seen | None:
-    return None
-
-
-def look(connection: Connection, resource: str) -> Seen:
-    raise NotImplementedError
-
-
-def cancel(connection: Connection, resource: str) -> None: ...
-
-
-def labelled(connection: Connection) -> Iterator[Seen]:
-    return iter(())
-
-
-def unfinished(connection: Connection) -> Iterator[Seen]:
-    return iter(())
-
-
-def log_lines(*args: Any, **kwargs: Any) -> Any: ...
-
-
-def last_lines(*args: Any, **kwargs: Any) -> Any: ...
-
-
-def model_output(*args: Any, **kwargs: Any) -> Any: ...
-
-
-def run_time(*args: Any, **kwargs: Any) -> Any: ...
+__all__ = [
+    "RULES",
+    "cancel",
+    "check_profile",
+    "find_launched",
+    "labelled",
+    "last_lines",
+    "leftovers",
+    "log_lines",
+    "look",
+    "model_output",
+    "notes",
+    "remove",
+    "rows",
+    "run_time",
+    "submit",
+    "unfinished",
+    "worst_hours",
+]

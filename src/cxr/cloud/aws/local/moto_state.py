@@ -12,7 +12,7 @@ from botocore.config import Config
 from moto.backends import get_backend
 from moto.core.utils import utcnow
 
-from cxr.cloud.aws.local.settings import ACCESS_KEY, ACCOUNT, SECRET_KEY
+from cxr.cloud.aws.local.settings import ACCESS_KEY, ACCOUNT, INSTANCE_PROFILE, SECRET_KEY
 
 
 class MotoState:
@@ -26,6 +26,10 @@ class MotoState:
     def sagemaker(self, region: str) -> Any:
         """moto's backend of a region: its `training_jobs`, `hyper_parameter_tuning_jobs` … are dicts by name."""
         return get_backend("sagemaker")[ACCOUNT][region]
+
+    def make_instance_profile(self) -> None:
+        """What an instance of EC2 would run as: moto wants it to be there, and starts no machine."""
+        get_backend("iam")[ACCOUNT]["aws"].create_instance_profile(INSTANCE_PROFILE, "/", [])
 
     def client(self, service: str, region: str) -> Any:
         """A boto3 client for this server itself; it may be shared among threads."""

@@ -76,6 +76,7 @@ def serve(settings: LocalSettings, on_ready: Callable[[str], None]) -> None:
 
 def _application(settings: LocalSettings, url: str, runner: JobRunner) -> Application:
     moto, outcomes = MotoState(url), Outcomes()
+    moto.make_instance_profile()
     around = Circumstances(settings, moto, outcomes)
     training = TrainingCalls(around, runner)
     handlers: Mapping[str, Handler] = {

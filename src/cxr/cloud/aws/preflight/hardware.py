@@ -16,6 +16,7 @@ from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose
 from cxr.cloud.trainer_plans import TrainerRules
 from cxr.errors import InputError, NotAllowed, UsageError
+from cxr.manifests.check.nouns import counted
 
 QUOTAS_PAGE: Final = "https://console.aws.amazon.com/servicequotas/home/services/{service}/quotas"
 
@@ -67,7 +68,7 @@ def quota(survey: AccountSurvey) -> Iterator[Finding]:
         yield Finding(Level.OK, "quota", "the server that stands for Amazon has none")
         return
     ec2 = survey.engine is Engine.EC2
-    service, unit = ("ec2", "vCPUs") if ec2 else ("sagemaker", "instances")
+    service, unit = ("ec2", "vCPU") if ec2 else ("sagemaker", "instance")
     more = f"ask for more at {QUOTAS_PAGE.format(service=service)}?region={where.region}, or another --machine"
     resource = f"{_quota_name(survey)}, {where.region}"
     limit = survey.quota
@@ -76,7 +77,7 @@ def quota(survey: AccountSurvey) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "quota", words, resource, more)
         return
     wanted = survey.machine_vcpus if ec2 else hardware.replicas * survey.subject.parallel
-    enough, words = limit >= wanted, f"{wanted} {unit} wanted, the quota is {limit:g}"
+    enough, words = limit >= wanted, f"{counted(wanted, unit)} wanted, the quota is {limit:g}"
     yield Finding(Level.OK if enough else Level.ERROR, "quota", words, resource, "" if enough else more)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cxr.cloud.aws.names import parse_arn, partition_of
 from cxr.cloud.aws.offers import Engine, sagemaker_regions
-from cxr.cloud.aws.preflight.refusals import finding_of, reason_of
+from cxr.cloud.aws.preflight.refusals import reason_of
 from cxr.cloud.aws.preflight.survey import AccountSurvey
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose
@@ -121,19 +121,24 @@ def _several(value: Any) -> list[Any]:
 def _reaches_bucket(survey: AccountSurvey, arn: str) -> Finding:
     where = survey.connection
     bucket = f"arn:{partition_of(where.region)}:s3:::{where.bucket}"
-    actions = {"s3:ListBucket": bucket, "s3:GetObject": f"{bucket}/*", "s3:PutObject": f"{bucket}/*"}
+    # One object of each sort: a policy for the prefix alone does not allow what a wildcard for the bucket asks for.
+    below = f"{bucket}/{where.prefix}".rstrip("/")
+    actions = {
+        "s3:ListBucket": bucket,
+        "s3:GetObject": f"{below}/images/image.png",
+        "s3:PutObject": f"{below}/jobs/job/model.tar.gz",
+    }
     try:
         denied = survey.denied_actions(arn, actions)
     except Interrupted:
         raise
     except CxrError as error:
-        found = finding_of("role", error, essential=False)
-        words = f"whether it reaches the bucket {found.cause.replace('cannot be checked', 'is not known')}"
-        return Finding(Level.WARNING, "role", words, arn, found.next)
+        cause, following = reason_of(error)
+        return Finding(Level.WARNING, "role", f"whether it reaches the bucket is not known: {cause}", arn, following)
     if denied:
         words = (
             f"its own policies do not allow {', '.join(denied)} on {where.bucket_url}; only the bucket's still might"
         )
-        following = f"aws iam put-role-policy with {', '.join(denied)} on {bucket} and {bucket}/*"
+        following = f"aws iam put-role-policy with {', '.join(denied)} on {bucket} and {below}/*"
         return Finding(Level.WARNING, "role", words, arn, following)
     return Finding(Level.OK, "role", f"{arn} may read and write {where.bucket_url}")
