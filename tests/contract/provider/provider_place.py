@@ -24,7 +24,7 @@ _TESTS = HERE.parents[1] / "cloud"
 #: Programs in the place of AutoML and of its predictions.
 TINY_PROGRAMS: Mapping[str, str] = {
     "stand_in": f"{sys.executable} {_TESTS / 'tiny_exporter.py'}",
-    "scorer": f"{sys.executable} {_TESTS / 'emulator' / 'tiny_scorer.py'}",
+    "scorer": f"{sys.executable} {HERE / 'plain_scorer.py'}",
 }
 #: By the cloud's name: what AutoML is asked for so that its model predicts on the service. Google's models for devices,
 #: the usual ones, do not.

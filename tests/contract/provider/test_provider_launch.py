@@ -60,7 +60,7 @@ def test_a_training_that_gets_no_machine_says_which_quota(scripted: Site) -> Non
     assert not told.show_log
 
 
-def test_a_cancelled_training_gives_way_to_the_next_attempt(site: Site) -> None:
+def test_a_cancelled_training_gives_way_to_the_next_attempt(site: Site, tmp_path: Path) -> None:
     job = site.launch(ENDLESS).job
     site.until(job, lambda now: now.state == "RUNNING")
     cancel_job(site.connection, job)
@@ -73,10 +73,7 @@ def test_a_cancelled_training_gives_way_to_the_next_attempt(site: Site) -> None:
     assert waited.data["jobs"][0]["state"] == "CANCELLED"
     plan = site.plan(site.options(ENDLESS))
     assert latest_attempt(site.connection, site.journal, plan, again=False).attempt == 2
-
-
-def test_a_cancelled_training_is_not_the_one_that_is_found_from_another_folder(site: Site, tmp_path: Path) -> None:
-    plan = site.plan(site.options(ENDLESS))
+    # So it does where nothing is known of it.
     other = Journal(tmp_path / "other" / "jobs.jsonl")
     assert latest_attempt(site.connection, other, plan, again=False).attempt == 2
     assert [job.state for job in other.jobs()] == ["CANCELLED"]

@@ -16,7 +16,6 @@ from cxr.cloud.seen import RUN_LABEL
 from cxr.cloud.uploading import destination_of, plan_manifest_upload
 from cxr.errors import InputError, UsageError
 
-
 #: Kinds that the service lists.
 SORTS = (JobKind.CUSTOM, JobKind.TUNE, JobKind.AUTOML, JobKind.BATCH)
 
