@@ -79,7 +79,8 @@ def site(target: Target, manifest: Manifest, tmp_path_factory: pytest.TempPathFa
     if cloud is not None:
         cloud.process.stop(cloud.state(settings))
     else:
-        opened.cxr("cloud", "clean", "--all", "--images", "--yes")
+        for one in [*opened.besides, opened]:
+            one.cxr("cloud", "clean", "--all", "--images", "--yes")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,13 +54,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Site:
-    """A working folder. `cloud` is None on a real account."""
+    """A working folder. `cloud` is None on a real account; `besides` are the sites that were made beside it."""
 
     folder: Path
     settings: Settings
     connection: Connection
     manifest: Manifest
     cloud: Cloud | None
+    besides: list[Site] = field(default_factory=list)
 
     @property
     def provider(self) -> Provider:
@@ -81,7 +82,9 @@ class Site:
         if self.cloud is not None:
             assert connection.endpoint is not None
             lead_to(connection.endpoint, self.cloud.state(self.settings), self.cloud.state(settings))
-        return Site(folder, settings, connection, self.manifest, self.cloud)
+        made = Site(folder, settings, connection, self.manifest, self.cloud, self.besides)
+        self.besides.append(made)
+        return made
 
     def upload(self) -> ManifestUpload:
         """Send the manifest; the plan that was carried out."""
