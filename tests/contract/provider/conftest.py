@@ -70,17 +70,19 @@ def site(target: Target, manifest: Manifest, tmp_path_factory: pytest.TempPathFa
         settings = Settings(on=target, bucket="cxr-contract")
     settings = replace(settings, state_dir=folder / ".cxr")
     cloud = CLOUDS.get(target)
-    if cloud is not None:
-        start(cloud, settings)
-    opened = Site(folder, settings, connect(settings), manifest, cloud)
-    opened.upload()
-    write_manifest(manifest, folder / "manifest.csv")
-    yield opened
-    if cloud is not None:
-        cloud.process.stop(cloud.state(settings))
-    else:
-        for one in [*opened.besides, opened]:
-            one.cxr("cloud", "clean", "--all", "--images", "--yes")
+    try:
+        if cloud is not None:
+            start(cloud, settings)
+        opened = Site(folder, settings, connect(settings), manifest, cloud)
+        opened.upload()
+        write_manifest(manifest, folder / "manifest.csv")
+        yield opened
+        if cloud is None:
+            for one in [*opened.besides, opened]:
+                one.cxr("cloud", "clean", "--all", "--images", "--yes")
+    finally:
+        if cloud is not None:
+            cloud.process.stop(cloud.state(settings))
 
 
 @pytest.fixture
