@@ -177,7 +177,7 @@ def test_the_page_and_its_files(judged, world, cache_dir, tmp_path):
     assert np.sum(document["confusion"]) == document["images"] == 60
     assert [point["split"] for point in document["operating_points"]] == ["validation", "test"]
     assert "Research use, not a medical device" in page
-    assert "stand-in, not by Google" in page
+    assert "stand-in, not by a cloud" in page
     assert page.count("<svg") == 3
     assert "http://" not in page.replace("http://www.w3.org/", "")
 

@@ -83,7 +83,7 @@ def test_the_report_begins_with_what_was_found_in_words(page, comparison):
 
 def test_the_report_says_what_it_is_not(page):
     assert "Research use, not a medical device" in page[: page.index("<table")]
-    assert "automl edge was trained by the emulator&#39;s stand-in, not by Google&#39;s AutoML service" in page
+    assert "automl edge was trained by the emulator&#39;s stand-in, not by a cloud&#39;s AutoML service" in page
 
 
 def test_the_report_shows_plots_matrices_data_and_provenance(world, page, comparison):

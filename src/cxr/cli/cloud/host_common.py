@@ -60,12 +60,8 @@ def restored(flags: CloudFlags, wishes: HostWishes) -> tuple[dict[str, Any] | No
     flags = replace(flags, region=region) if region else flags
     public = bool(server.get("public") or saved.get("public"))
     page = Path(saved["page"]) if "page" in saved else None
-    machine = MachineWishes(
-        saved.get("engine"),
-        server.get("machine"),
-        server.get("hours"),
-        () if public else tuple(server.get("networks", ())),
-    )
+    allow = tuple(server.get("networks", ()))
+    machine = MachineWishes(saved.get("engine"), server.get("machine"), server.get("hours"), allow)
     wishes = replace(wishes, page=page, public=public, remove=saved["action"] == "remove", server=machine)
     return saved, flags, wishes
 

@@ -47,7 +47,7 @@ def headers_of(answer: requests.Response) -> dict[str, str]:
 
 
 def test_the_machine_serves_the_page_as_cxr_web_serve_does(place: PageSite, tmp_path: Path) -> None:
-    names = ["", *FILES, "service-worker.js", "nothing.html", "hosted.json", "../work/list.json", "server/files.json"]
+    names = ["", *FILES, "service-worker.js", "nothing.html", "hosted.json", "..%2Flist.json", "server/files.json"]
     with running_machine(tmp_path / "machine", place) as machine, serving(place.page) as own:
         wait_for(lambda: requests.get(machine.url, timeout=5).ok, machine.folder / "output")
         for name in names:
