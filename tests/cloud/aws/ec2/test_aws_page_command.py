@@ -61,13 +61,18 @@ def test_a_page_is_planned_served_renewed_listed_and_removed(
     assert cxr("host", "--remove", "--engine", "ec2", "--yes").returncode == 2
 
 
-def test_everybody_sees_it_only_when_the_buckets_name_is_said(cxr: Any, page: Path) -> None:
+def test_everybody_sees_it_only_when_the_buckets_name_is_said(
+    cxr: Any, run_cxr: Callable[..., Any], page: Path
+) -> None:
     public = ("host", str(page), "--engine", "ec2", "--public")
     for words in ((), ("--yes",), ("--yes", "--yes-public", "another")):
         refused = cxr(*public, *words)
         assert (refused.returncode, BUCKET in refused.stderr) == (2, True), refused.stderr
         assert "all its weights" in refused.stderr
-    done = cxr(*public, "--yes", "--yes-public", BUCKET, "--json", "--quiet")
+    assert cxr(*public, "--allow", "0.0.0.0/0", "--plan", "plan.json").returncode == 0
+    applied = ("cloud", "host", "--apply", "plan.json", "--state-dir", ".cxr", "--yes", "--json", "--quiet")
+    assert run_cxr(*applied).returncode == 2
+    done = run_cxr(*applied, "--yes-public", BUCKET)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["public"], said["server"]["public"], said["server"]["networks"]) == (False, True, ["0.0.0.0/0"])
