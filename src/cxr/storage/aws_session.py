@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -11,6 +12,12 @@ from cxr.storage.s3_errors import s3_errors
 
 #: What a server on this machine is shown: it asks for a signature, and the user's own keys are none of its business.
 LOCAL_KEYS: Final = {"aws_access_key_id": "cxr-local", "aws_secret_access_key": "cxr-local"}
+#: In botocore's form: name in the configuration, environment's variable, default, conversion.
+_NOTHING_OF_THE_USERS: Final = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +42,19 @@ def aws_client(service: str, place: AwsPlace, config: Any) -> Any:
     try:
         with s3_errors(f"open {service}"):
             # A session of its own: the default one would keep the first credentials that it ever found.
-            session = boto3.session.Session(region_name=place.region, botocore_session=_core())
+            session = boto3.session.Session(region_name=place.region, botocore_session=_core(local=place.local))
             return session.client(service, endpoint_url=place.endpoint, config=config, **keys)
     except ValueError as error:
         raise InputError(f"cannot open {service}: {error}", hint="check AWS_ENDPOINT_URL") from error
 
 
-def _core() -> Any:
+def _core(*, local: bool) -> Any:
     """A session of botocore's with nothing kept but the descriptions of the services, which take a fifth of a second to
-    read anew for each client."""
+    read anew for each client. For a server on this machine the user's profiles and settings do not exist: a profile
+    that is not there, or the ways of another S3, would stop a rehearsal."""
     from botocore.session import Session
 
-    core = Session()
+    core = Session(session_vars=_NOTHING_OF_THE_USERS if local else None)
     core.register_component("data_loader", _descriptions())
     return core
 

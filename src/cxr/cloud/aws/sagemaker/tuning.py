@@ -65,6 +65,9 @@ def submit_tune(
         "ResourceConfig": requests.machines(options.trial.hardware),
         **requests.limits(options.trial, url),
     }
+    if not options.trial.hardware.spot:
+        # Trials share one folder, and each begins with what lies there: only one that is taken back has a use for it.
+        del definition["CheckpointConfig"]
     try:
         with aws_errors("create the tuning job"):
             made = client(plan.connection, "sagemaker").create_hyper_parameter_tuning_job(
