@@ -48,6 +48,18 @@ def aws_client(service: str, place: AwsPlace, config: Any) -> Any:
         raise InputError(f"cannot open {service}: {error}", hint="check AWS_ENDPOINT_URL") from error
 
 
+def service_regions(service: str) -> frozenset[str]:
+    """The regions that have a service, of all of Amazon's partitions, as botocore's own data has them: no setting of
+    the user's is looked at. Raises MissingPackage without boto3."""
+    try:
+        import boto3
+    except ImportError as error:
+        raise missing_package("boto3", "aws") from error
+    session = boto3.session.Session(botocore_session=_core(local=True))
+    partitions = session.get_available_partitions()
+    return frozenset(one for name in partitions for one in session.get_available_regions(service, partition_name=name))
+
+
 def _core(*, local: bool) -> Any:
     """A session of botocore's with nothing kept but the descriptions of the services, which take a fifth of a second to
     read anew for each client. For a server on this machine the user's profiles and settings do not exist: a profile
@@ -55,13 +67,14 @@ def _core(*, local: bool) -> Any:
     from botocore.session import Session
 
     core = Session(session_vars=_NOTHING_OF_THE_USERS if local else None)
-    core.register_component("data_loader", _descriptions())
+    core.register_component("data_loader", _descriptions(local))
     return core
 
 
-@lru_cache(maxsize=1)
-def _descriptions() -> Any:
+@lru_cache(maxsize=2)
+def _descriptions(local: bool) -> Any:
     from botocore.loaders import create_loader
     from botocore.session import Session
 
-    return create_loader(Session().get_config_variable("data_path"))
+    session = Session(session_vars=_NOTHING_OF_THE_USERS if local else None)
+    return create_loader(session.get_config_variable("data_path"))

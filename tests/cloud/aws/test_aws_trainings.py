@@ -1,18 +1,20 @@
-"""What Amazon's trainings are asked for and cost at most, and where they were launched: nothing is asked of a service."""
+"""What Amazon's trainings are asked for and cost at most, and where they were launched."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+from aws_site import AwsSite, moto_middle, new_site
 
 from cxr.cloud.aws.jobs import worst_hours
 from cxr.cloud.aws.names import job_place
 from cxr.cloud.aws.offers import MAXIMUM_SECONDS, choose_hardware
 from cxr.cloud.aws.sagemaker.requests import limits
-from cxr.cloud.aws.sagemaker.tuning import parameter_ranges
+from cxr.cloud.aws.sagemaker.tuning import parameter_ranges, submit_tune
 from cxr.cloud.aws.trainings import plan_custom, plan_tune
 from cxr.cloud.connection import Connection
 from cxr.cloud.plans import JobKind
@@ -28,6 +30,15 @@ PAIR = choose_hardware("ml.g4dn.xlarge", replicas=2)
 SPOT = choose_hardware("ml.g4dn.xlarge", spot=True)
 #: What SageMaker bills beyond a timeout: 120 seconds between SIGTERM and the end.
 GRACE_HOURS = 120 / 3600
+
+
+SPACE = ({"id": "dropout", "kind": "double", "low": 0.1, "high": 0.5, "scale": "linear"},)
+
+
+@pytest.fixture(scope="module")
+def amazon() -> Iterator[AwsSite]:
+    with moto_middle() as middle:
+        yield new_site(middle)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +61,7 @@ def test_the_worst_case_has_the_seconds_after_the_timeout_of_all_machines(manife
 
 
 def test_each_trial_has_them(manifest: Manifest) -> None:
-    space = ({"id": "dropout", "kind": "double", "low": 0.1, "high": 0.5, "scale": "linear"},)
-    options = TuneOptions(CustomOptions("cnn5", replace(PAIR, replicas=1), timeout_hours=0.5), space, trials=10)
+    options = TuneOptions(CustomOptions("cnn5", replace(PAIR, replicas=1), timeout_hours=0.5), SPACE, trials=10)
     assert plan_tune(HERE, manifest, options).cost.worst_hours == pytest.approx(10 * (0.5 + GRACE_HOURS))
 
 
@@ -78,3 +88,20 @@ def test_a_job_tells_its_bucket_and_prefix_by_where_it_writes(folder: str) -> No
     arn = "arn:aws:sagemaker:eu-west-1:123456789012:transform-job/cxr-batch-1"
     place = job_place(HERE, Seen(arn, "RUNNING", output_url=f"s3://other/a/b/{folder}"))
     assert (place.region, place.bucket, place.prefix) == ("eu-west-1", "other", "a/b")
+
+
+@pytest.mark.parametrize("spot", [False, True], ids=["on-demand", "spot"])
+def test_trials_share_checkpoints_only_where_one_may_be_taken_back(
+    amazon: AwsSite, manifest: Manifest, spot: bool
+) -> None:
+    where = amazon.connection(on=Target.AWS_LOCAL)
+    if not spot:
+        amazon.client("s3").create_bucket(Bucket=where.bucket)
+    hardware = choose_hardware("ml.g4dn.xlarge", spot=spot)
+    options = TuneOptions(CustomOptions("cnn5", hardware, timeout_hours=0.5), SPACE)
+    made = submit_tune(plan_tune(where, manifest, options), manifest, options, on_step=lambda _: None)
+    told = amazon.client("sagemaker").describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=made.resource.rsplit("/", 1)[-1]
+    )["TrainingJobDefinition"]
+    assert ("CheckpointConfig" in told) is spot
+    assert told["EnableManagedSpotTraining"] is spot
