@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
@@ -20,6 +21,8 @@ from cxr.settings import Settings
 hypothesis.settings.register_profile("cxr", deadline=None)
 hypothesis.settings.load_profile("cxr")
 
+#: When the run began (monotonic seconds).
+BEGAN = pytest.StashKey[float]()
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -95,3 +98,20 @@ def run_cxr(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--minutes", type=float, help="Skip what has not begun after this many minutes: a run that has to end in time."
+    )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[BEGAN] = time.monotonic()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    minutes = item.config.getoption("--minutes")
+    if minutes is not None and time.monotonic() - item.config.stash[BEGAN] > minutes * 60:
+        pytest.skip(f"the {minutes:g} minutes of this run are over")

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import zipfile
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -21,8 +22,9 @@ _DIST_INFO = f"cxr-{__version__}.dist-info"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
+@cache
 def build_wheel() -> bytes:
-    """The wheel's bytes; its file name must be WHEEL_NAME."""
+    """The wheel's bytes; its file name must be WHEEL_NAME. Made once in a process: a plan asks for it several times."""
     package = Path(cxr.__file__).parent
     built_page = package / "webapp" / "static"  # no trainer opens it, and it is not always there
     members = {
