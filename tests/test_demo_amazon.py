@@ -60,7 +60,7 @@ def test_three_models_are_judged_on_one_manifest(finished: tuple[Path, Completed
     assert "stand-in" in said.stdout
     results = json.loads((folder / "compare" / "results.json").read_text())
     assert sum(row["bundle"] is not None for row in results["rows"]) == 3
-    assert "nothing here; on Amazon at most 1.51 USD" in said.stdout
+    assert "nothing here; on Amazon at most 1.54 USD" in said.stdout
 
 
 def test_training_ran_in_sagemakers_folders_and_test_images_stayed_at_home(

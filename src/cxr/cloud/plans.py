@@ -44,7 +44,7 @@ class Cost:
         region = f" in {self.price.region}" if self.price.region else ""
         source = f"{self.price.usd_per_hour:.4g} USD an hour{region}, read {self.price.read_on}"
         where = "" if billed else f"nothing here; on {cloud} "
-        return f"{where}at most {self.worst_usd:,.2f} USD ({self.worst_hours:g} h at {source})"
+        return f"{where}at most {self.worst_usd:,.2f} USD ({round(self.worst_hours, 3):g} h at {source})"
 
     def expectation(self) -> str:
         """The expected cost in words."""

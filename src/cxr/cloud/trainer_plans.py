@@ -119,7 +119,7 @@ def plan_tune(
         request=options.request(),
         cost=cost_of(
             price,
-            worst_hours=options.trials * trial.timeout_hours,
+            worst_hours=options.trials * (trial.timeout_hours + rules.overtime_hours),
             expected_hours=options.trials * one,
             basis=f"{options.trials} trials of {one:.2g} h, {expected.basis}",
         ),

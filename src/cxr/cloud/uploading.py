@@ -97,7 +97,7 @@ class ManifestUpload:
             bucket = where.connection.bucket_url
             if self.make_bucket:
                 region = where.connection.region
-                bucket += f" (will be made in {region}: private, uniform access, public access prevented)"
+                bucket += f" (will be made in {region}: private, access lists off, public access prevented)"
             rows.append(("bucket", bucket))
         return [
             *rows,

@@ -237,8 +237,8 @@ def test_the_quota_says_how_many_may_train_at_once(site: AwsSite) -> None:
 def test_the_price_is_at_most_and_of_its_region(site: AwsSite) -> None:
     finding = one(site, "price", replace(custom(), timeout_hours=10))
     assert finding.level is Level.OK
-    assert "USD for 10 h" in finding.cause
-    assert "USD for 20 h" in one(site, "price", Subject(Purpose.TUNE, trials=10, timeout_hours=2)).cause
+    assert "USD for 10.033 h" in finding.cause, "with the two minutes that SIGTERM leaves"
+    assert "USD for 20.333 h" in one(site, "price", Subject(Purpose.TUNE, trials=10, timeout_hours=2)).cause
     autopilot = Subject(Purpose.AUTOML, automl=AutoMLWishes(budget_hours=3))
     assert "USD for 3 h" in one(site, "price", autopilot).cause
     elsewhere = one(site, "price", custom(), region="eu-west-1")

@@ -119,8 +119,8 @@ def _plan(job: Job, connection: Connection, formats: Sequence[str], target: Path
             ("leaves behind", f"files under {connection.base_url}/exports/{job.id}"),
         ]
     else:
-        folder = f"{job.output_url}/TRIAL/model, of the best trial" if job.kind == "tune" else f"{job.output_url}/model"
-        rows += [("from", folder if job.output_url else "what the job wrote")]
+        whose = "the best trial's model" if job.kind == "tune" else "its model"
+        rows += [("from", f"{job.output_url}, {whose}" if job.output_url else "what the job wrote")]
     return [*rows, ("to", str(target)), ("cost", "nothing here" if not connection.billed else "the download's traffic")]
 
 

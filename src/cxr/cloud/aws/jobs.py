@@ -110,5 +110,5 @@ def worst_hours(kind: JobKind, asked: Mapping[str, Any]) -> float:
         return 0.0
     if asked.get("engine") == Engine.EC2:
         return ec2.worst_hours(asked)
-    hours = float(asked.get("timeout_hours") or MAXIMUM_SECONDS / 3600)
+    hours = float(asked.get("timeout_hours") or MAXIMUM_SECONDS / 3600) + custom.RULES.overtime_hours
     return hours * float(asked.get("trials") or 1) if kind is JobKind.TUNE else hours

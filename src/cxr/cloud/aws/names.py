@@ -112,6 +112,7 @@ def job_place(connection: Connection, seen: Seen) -> Connection:
     part of no plan's name unless it was given."""
     arn = parse_arn(seen.resource)
     region = arn.region if arn else connection.region
-    found = re.fullmatch(r"s3://([^/]+)/(?:(.*)/)?(?:jobs|predictions)/[^/]+", seen.output_url)
+    # A batch transform's answers have a folder of their own.
+    found = re.fullmatch(r"s3://([^/]+)/(?:(.*)/)?(?:jobs/[^/]+|predictions/[^/]+(?:/answers)?)", seen.output_url)
     bucket, prefix = (found.group(1), found.group(2) or "") if found else (connection.bucket, connection.prefix)
     return replace(connection, region=region, bucket=bucket, prefix=prefix)

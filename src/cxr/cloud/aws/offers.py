@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from cxr.cloud import offers
 from cxr.cloud.offers import Hardware, Machine
-from cxr.errors import UsageError, missing_package
+from cxr.errors import UsageError
+from cxr.storage.aws_session import service_regions
 
 
 class Engine(StrEnum):
@@ -139,16 +140,7 @@ def training_seconds(hours: float) -> int:
 def sagemaker_regions() -> frozenset[str]:
     """The regions with SageMaker, of all of Amazon's partitions, as botocore's endpoint data has them. Raises
     MissingPackage without boto3."""
-    try:
-        import boto3
-    except ImportError as error:
-        raise missing_package("boto3", "aws") from error
-    session = boto3.session.Session()
-    return frozenset(
-        region
-        for partition in session.get_available_partitions()
-        for region in session.get_available_regions("sagemaker", partition_name=partition)
-    )
+    return service_regions("sagemaker")
 
 
 def _engine(name: str) -> Engine:

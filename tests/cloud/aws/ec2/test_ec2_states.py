@@ -99,6 +99,19 @@ def test_a_cancelled_machine_is_terminated_and_says_cancelled(launched: tuple[Si
         engine.cancel(site.connection, resource)
 
 
+def test_a_cancellation_that_did_not_reach_the_machine_is_not_over(launched: tuple[Site, LaunchPlan, str]) -> None:
+    # Tagged, and then the connection was lost, or the account may tag and not terminate: it runs, and costs.
+    site, _, resource = launched
+    site.ec2.create_tags(Resources=[instance_of(resource)], Tags=[{"Key": "cxr-cancelled", "Value": "now"}])
+    seen = engine.look(site.connection, resource)
+    assert (seen.state, seen.ended) == ("CANCELLING", "")
+    late = engine.look(site.connection, resource, now=datetime.now(UTC) + timedelta(minutes=150))
+    assert late.state == "FAILED"
+    assert "still costs" in late.error
+    engine.cancel(site.connection, resource)
+    assert engine.look(site.connection, resource).state == "CANCELLED"
+
+
 def forgotten(site: Site, plan: LaunchPlan, instance: str) -> str:
     """The record of a machine that EC2 has forgotten (moto remembers all)."""
     resource = f"arn:aws:ec2:us-east-1:123456789012:instance/{instance}"
@@ -119,6 +132,21 @@ def test_a_machine_that_ec2_has_forgotten_is_told_by_the_bucket(account_site: Si
     assert (seen.state, seen.started) == ("SUCCEEDED", "2026-11-22T08:55:00+00:00")
     assert seen.labels["cxr-run"] == plan.job_id
     assert (seen.details["machine"], seen.details["timeout_hours"]) == ("g4dn.xlarge", 2.0)
+
+
+def test_a_job_that_ec2_has_forgotten_is_found_and_not_launched_again(account_site: Site) -> None:
+    # From another folder, or with a lost journal, an hour after its end: the same plan must not be paid for twice.
+    plan = account_site.plan()
+    resource = forgotten(account_site, plan, "i-0123456789abcdef2")
+    account_site.end(plan, 0)
+    found = engine.find_launched(plan)
+    assert found is not None
+    assert (found.resource, found.state) == (resource, "SUCCEEDED")
+    again = account_site.submit(plan)
+    assert (again.resource, again.found) == (resource, True)
+    assert not [one for one in account_site.instances() if one["State"]["Name"] == "running"]
+    nowhere = replace(plan, connection=replace(plan.connection, bucket="no-such-bucket-of-ours"))
+    assert engine.find_launched(nowhere) is None
 
 
 def test_a_machine_that_nobody_knows_is_not_found(account_site: Site) -> None:

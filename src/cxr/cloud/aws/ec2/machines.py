@@ -164,14 +164,31 @@ def _machines(connection: Connection, reservations: Sequence[Mapping[str, Any]])
             )
 
 
+def noted_in(connection: Connection, output_url: str) -> list[Machine]:
+    """The machines whose launch is noted in a job's folder; none where there is no such bucket."""
+    try:
+        listed = [info.name for info in _store(connection, output_url).list("machines/")]
+    except NotFound:
+        return []
+    found = (_record(connection, output_url, name) for name in listed if name.endswith(".json"))
+    return [machine for machine in found if machine is not None]
+
+
 def _noted(connection: Connection, instance: str) -> Machine:
     """The record of the launch: its name tells the instance, not the job, so that the folders are searched."""
     jobs = f"{connection.base_url}/jobs"
     listed = connection.open(jobs).list()
     name = next((info.name for info in listed if info.name.endswith(f"/machines/{instance}.json")), "")
-    told = _json(connection, jobs, name) if name else None
-    if told is None:
+    machine = _record(connection, jobs, name) if name else None
+    if machine is None:
         raise NotFound(f"EC2 knows no instance {instance} (any more), and {jobs} has no record of it")
+    return machine
+
+
+def _record(connection: Connection, url: str, name: str) -> Machine | None:
+    told = _json(connection, url, name)
+    if told is None:
+        return None
     tags = {str(key): str(value) for key, value in (told.get("tags") or {}).items()}
     texts = {key: str(told.get(key, "")) for key in ("resource", "type", "launched")}
     return Machine(**texts, spot=bool(told.get("spot")), tags=tags)

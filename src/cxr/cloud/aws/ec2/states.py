@@ -16,6 +16,7 @@ from cxr.cloud.aws.ec2.machines import (
     describe,
     exit_record,
     is_cancelled,
+    noted_in,
     with_tag,
 )
 from cxr.cloud.aws.ec2.rules import hard_stop_minutes
@@ -23,7 +24,8 @@ from cxr.cloud.aws.offers import Engine
 from cxr.cloud.connection import Connection
 from cxr.cloud.journal import SUCCEEDED, WITHOUT_RESULT, Job
 from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.seen import MANIFEST_LABEL, RUN_LABEL, WALL_HOURS, ModelOutput, RunTime, Seen
+from cxr.cloud.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, WALL_HOURS, ModelOutput, RunTime, Seen
+from cxr.cloud.trainer_job import job_output_url
 from cxr.errors import InputError, NotFound
 
 #: StateReason of an instance that Amazon took back (API_StateReason).
@@ -39,8 +41,9 @@ def look(connection: Connection, resource: str, *, now: datetime | None = None) 
 
 
 def find_launched(plan: LaunchPlan) -> Seen | None:
-    """The job that carries the plan's id, if there is one; of several one that is at work, then one that succeeded."""
-    found = with_tag(plan.connection, RUN_LABEL, [plan.job_id])
+    """The job that carries the plan's id, if there is one; of several one that is at work, then one that succeeded. Of
+    machines that EC2 has forgotten the bucket tells: what has ended is not launched a second time."""
+    found = with_tag(plan.connection, RUN_LABEL, [plan.job_id]) or noted_in(plan.connection, job_output_url(plan))
     return min((seen_of(plan.connection, machine) for machine in found), key=_rank, default=None)
 
 
@@ -57,7 +60,7 @@ def unfinished(connection: Connection) -> Iterator[Seen]:
         if machine.serves_page:
             continue
         seen = seen_of(connection, machine)
-        if seen.state in _WORKING.values():
+        if seen.state not in ENDED:
             yield seen
 
 
@@ -99,7 +102,7 @@ def seen_of(connection: Connection, machine: Machine, *, now: datetime | None = 
     """The job of an instance that was described: its state by what the machine wrote before its end, else by EC2."""
     record = exit_record(connection, machine.output_url)
     state, error, code = _state(connection, machine, record, now or _now())
-    ended = (record.ended if record else "") or machine.ended if state not in _WORKING.values() else ""
+    ended = (record.ended if record else "") or machine.ended if state in ENDED else ""
     return Seen(
         resource=machine.resource,
         state=state,
@@ -128,14 +131,16 @@ def _state(connection: Connection, machine: Machine, record: ExitRecord | None, 
     """State, error, and Amazon's word for the error."""
     if record is not None and record.exit == 0:
         return "SUCCEEDED", "", ""
-    if is_cancelled(connection, machine):
-        return ("CANCELLING" if machine.state in ("stopping", "shutting-down") else "CANCELLED"), "", ""
+    overdue = is_overdue(machine, now)
+    if is_cancelled(connection, machine) and not overdue:
+        # The tag stands before EC2 is asked to terminate: a machine that runs has not been cancelled yet.
+        return ("CANCELLING" if machine.state in ALIVE and machine.state != "stopped" else "CANCELLED"), "", ""
     if record is not None:
         return "FAILED", record.reason or f"the trainer exited with a non-zero status of {record.exit}", ""
     taken = next((code for code in TAKEN_BACK if machine.reason.startswith(code)), "")
     if taken:
         return "FAILED", f"the spot machine was taken back: {machine.reason}", taken
-    if is_overdue(machine, now):
+    if overdue:
         ends = f"end it: cxr cloud clean {machine.run}"
         return "FAILED", f"its machine {machine.id} has not ended by its hard stop and still costs; {ends}", ""
     if machine.state in _WORKING:

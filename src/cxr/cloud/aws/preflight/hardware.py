@@ -57,7 +57,8 @@ def price(survey: AccountSurvey) -> Iterator[Finding]:
     if subject.purpose is Purpose.AUTOML:
         yield price_finding(autopilot_price(survey.prices).at_most, _autopilot_hours(survey), here)
         return
-    hours = subject.timeout_hours * (subject.trials if subject.purpose is Purpose.TUNE else 1)
+    hours = subject.timeout_hours + ENGINES[survey.engine].rules.overtime_hours
+    hours *= subject.trials if subject.purpose is Purpose.TUNE else 1
     yield price_finding(survey.prices.hardware(survey.hardware).at_most, hours, here)
 
 

@@ -18,6 +18,9 @@ from cxr.cloud.trainer_plans import TrainerRules
 from cxr.errors import NotAllowed, NotFound
 from cxr.manifests.manifest import Manifest
 
+#: Seconds that a job may go on after its timeout, and is billed for (CreateTrainingJob, StoppingCondition: SIGTERM
+#: "delays job termination for 120 seconds"; DescribeTrainingJob, TrainingEndTime).
+GRACE_SECONDS: Final = 120
 #: StoppingCondition (28 days); AWS General Reference, SageMaker endpoints and quotas (trials of a tuning job: 750, at
 #: once 100).
 RULES: Final = TrainerRules(
@@ -28,6 +31,7 @@ RULES: Final = TrainerRules(
     tuning_job="tuning job",
     spot="spot capacity can be taken back: the job then waits for other capacity, as long again as its timeout, and "
     "goes on from its last checkpoint",
+    overtime_hours=GRACE_SECONDS / 3600,
 )
 
 

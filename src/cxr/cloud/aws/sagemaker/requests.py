@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from cxr.cloud.aws.offers import training_seconds
+from cxr.cloud.aws.offers import MAXIMUM_WAIT_SECONDS, training_seconds
 from cxr.cloud.connection import Connection
 from cxr.cloud.offers import Hardware
 from cxr.cloud.plans import LaunchPlan
@@ -166,10 +166,10 @@ def machines(hardware: Hardware) -> dict[str, Any]:
 
 def limits(options: CustomOptions, url: str) -> dict[str, Any]:
     """How long it may run, on which capacity, and where its checkpoints are kept. A spot job may wait as long for its
-    machines as it may run."""
+    machines as it may run, up to what a job may take."""
     seconds = training_seconds(options.timeout_hours)
     spot = options.hardware.spot
-    wait = {"MaxWaitTimeInSeconds": 2 * seconds} if spot else {}
+    wait = {"MaxWaitTimeInSeconds": min(2 * seconds, MAXIMUM_WAIT_SECONDS)} if spot else {}
     return {
         "StoppingCondition": {"MaxRuntimeInSeconds": seconds, **wait},
         "EnableManagedSpotTraining": spot,

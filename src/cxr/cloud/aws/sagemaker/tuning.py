@@ -22,6 +22,8 @@ from cxr.cloud.trainer_job import METRIC, SpaceParameter, TuneOptions, job_outpu
 from cxr.errors import InputError, JobFailed, NotAllowed, UsageError
 from cxr.manifests.manifest import Manifest
 
+#: Values of one category, and characters of a value (CategoricalParameterRange).
+_MOST_VALUES, _LONGEST_VALUE = 30, 256
 _RANGES = {
     "double": "ContinuousParameterRanges",
     "integer": "IntegerParameterRanges",
@@ -63,6 +65,9 @@ def submit_tune(
         "ResourceConfig": requests.machines(options.trial.hardware),
         **requests.limits(options.trial, url),
     }
+    if not options.trial.hardware.spot:
+        # Trials share one folder, and each begins with what lies there: only one that is taken back has a use for it.
+        del definition["CheckpointConfig"]
     try:
         with aws_errors("create the tuning job"):
             made = client(plan.connection, "sagemaker").create_hyper_parameter_tuning_job(
@@ -94,7 +99,7 @@ def tuning_config(options: TuneOptions) -> dict[str, Any]:
 
 def parameter_ranges(space: Sequence[SpaceParameter]) -> dict[str, list[dict[str, Any]]]:
     """ParameterRanges of a search space. SageMaker knows no discrete numbers: they are categories. Raises UsageError
-    for a parameter of an unknown kind."""
+    for a parameter of an unknown kind, and for more or longer values than SageMaker takes."""
     ranges: dict[str, list[dict[str, Any]]] = {}
     for parameter in space:
         kind = str(parameter["kind"])
@@ -107,7 +112,13 @@ def parameter_ranges(space: Sequence[SpaceParameter]) -> dict[str, list[dict[str
 def _range(parameter: SpaceParameter) -> dict[str, Any]:
     name = str(parameter["id"])
     if parameter.get("values"):
-        return {"Name": name, "Values": [str(value) for value in parameter["values"]]}
+        values = [str(value) for value in parameter["values"]]
+        if len(values) > _MOST_VALUES or max(map(len, values)) > _LONGEST_VALUE:
+            raise UsageError(
+                f"{name!r} has {len(values)} values: SageMaker takes {_MOST_VALUES}, of {_LONGEST_VALUE} characters",
+                hint="a range (low and high) in place of single numbers",
+            )
+        return {"Name": name, "Values": values}
     number = int if parameter["kind"] == "integer" else float
     return {
         "Name": name,
