@@ -51,7 +51,7 @@ def _make(connection: Connection, vpc: str) -> Mapping[str, Any]:
     tags = [{"Key": "Name", "Value": GROUP_NAME}, {"Key": "cxr", "Value": "kept: it costs nothing"}]
     try:
         with aws_errors(f"make the security group {GROUP_NAME}"):
-            client(connection, "ec2").create_security_group(
+            made: Mapping[str, Any] = client(connection, "ec2").create_security_group(
                 GroupName=GROUP_NAME,
                 Description="cxr: machines that train; nothing comes in",
                 VpcId=vpc,
@@ -59,9 +59,8 @@ def _make(connection: Connection, vpc: str) -> Mapping[str, Any]:
             )
     except InputError:
         # Another launch was faster.
-        if find_group(connection, vpc, GROUP_NAME) is None:
+        found = find_group(connection, vpc, GROUP_NAME)
+        if found is None:
             raise
-    found = find_group(connection, vpc, GROUP_NAME)
-    if found is None:
-        raise InputError(f"the security group {GROUP_NAME} was made and is not there", hint="launch again")
-    return found
+        return found
+    return made  # a listing may not know it yet

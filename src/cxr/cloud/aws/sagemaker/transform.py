@@ -103,7 +103,6 @@ def submit_transform(plan: LaunchPlan, manifest: Manifest, *, on_step: Callable[
     body = {
         "TransformJobName": name,
         "ModelName": name,
-        "BatchStrategy": "SingleRecord",
         "MaxPayloadInMB": LARGEST_MB,
         "MaxConcurrentTransforms": 1,
         "TransformInput": {
