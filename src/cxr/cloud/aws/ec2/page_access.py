@@ -10,7 +10,7 @@ from cxr.cloud.aws.ec2.network import default_vpc, find_group
 from cxr.cloud.aws.names import PREFIX, tags_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.hosting.access import order_of
-from cxr.errors import Fault, InputError, NotFound
+from cxr.errors import InputError, NotFound
 
 PORT: Final = 80
 
@@ -61,7 +61,8 @@ def _make(connection: Connection, run: str, tags: Mapping[str, str]) -> Mapping[
     name = group_name(run)
     try:
         with aws_errors(f"make the security group {name}"):
-            client(connection, "ec2").create_security_group(
+            # What was just made may not be listed yet.
+            made: Mapping[str, Any] = client(connection, "ec2").create_security_group(
                 GroupName=name,
                 Description="cxr: a page, seen from certain networks",
                 VpcId=default_vpc(connection),
@@ -69,12 +70,11 @@ def _make(connection: Connection, run: str, tags: Mapping[str, str]) -> Mapping[
             )
     except InputError:
         # Another command was faster.
-        if page_group(connection, run) is None:
+        found = page_group(connection, run)
+        if found is None:
             raise
-    found = page_group(connection, run)
-    if found is None:
-        raise Fault(f"the security group {name} was made and is not there", hint="run the same command again")
-    return found
+        return found
+    return made
 
 
 def _permission(networks: tuple[str, ...]) -> dict[str, Any]:
