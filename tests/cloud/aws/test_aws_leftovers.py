@@ -12,8 +12,9 @@ import pytest
 
 pytest.importorskip("boto3", reason='needs the extra: pip install "cxr[aws]"')
 
-import requests
 from aws_site import ROLE, AwsSite, moto_middle, new_site
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from cxr.cloud.aws.clients import client
 from cxr.cloud.aws.leftovers import RECORD, remove
@@ -92,7 +93,8 @@ class Place:
 @pytest.fixture
 def place(middle: Middle, tmp_path: Path) -> Place:
     site = new_site(middle)
-    requests.post(f"{site.origin}/moto-api/reset", timeout=20)
+    # The server's thread shares this process's state with all others: only what these tests make is forgotten.
+    get_backend("sagemaker")[DEFAULT_ACCOUNT_ID]["us-east-1"].reset()
     site.client("s3").create_bucket(Bucket=site.bucket)
     return Place(site, site.connection(on=Target.AWS_LOCAL), Journal(tmp_path / "jobs.jsonl"))
 
