@@ -40,6 +40,8 @@ def test_the_contract_holds_for_the_first_line_of_the_sdk(tmp_path: Path) -> Non
     url = process.ensure_running(tmp_path, stand_in=f"{sys.executable} {TINY_STAND_IN}", max_running_jobs=2)
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CXR_CONTRACT_URL": url}
     command = [python, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", "tests/contract"]
+    # The providers' own suite judges this program, not the server, and needs Amazon's SDK as well.
+    command += ["--ignore", "tests/contract/provider"]
     try:
         ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     finally:
