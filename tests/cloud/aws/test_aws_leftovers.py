@@ -93,8 +93,10 @@ class Place:
 @pytest.fixture
 def place(middle: Middle, tmp_path: Path) -> Place:
     site = new_site(middle)
-    # The server's thread shares this process's state with all others: only what these tests make is forgotten.
-    get_backend("sagemaker")[DEFAULT_ACCOUNT_ID]["us-east-1"].reset()
+    # The server's thread shares this process's state with all others: jobs and machines are forgotten, which every test
+    # makes for itself; what others have made once for all (buckets, roles) stays.
+    for service in ("sagemaker", "ec2"):
+        get_backend(service)[DEFAULT_ACCOUNT_ID]["us-east-1"].reset()
     site.client("s3").create_bucket(Bucket=site.bucket)
     return Place(site, site.connection(on=Target.AWS_LOCAL), Journal(tmp_path / "jobs.jsonl"))
 
