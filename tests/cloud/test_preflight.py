@@ -349,9 +349,8 @@ def test_what_cannot_be_asked_for_is_found(uploaded: Connection, subject: Subjec
 
 def test_automl_is_offered_in_two_regions_only(uploaded: Connection) -> None:
     elsewhere = replace(uploaded, region="europe-west1")
-    assert found(elsewhere, Subject(Purpose.AUTOML))["region"][0].level is Level.ERROR
-    assert found(elsewhere, Subject(Purpose.ANY))["region"][0].level is Level.WARNING
-    assert found(elsewhere, Subject(Purpose.CUSTOM))["region"][0].level is Level.OK
+    for purpose, level in ((Purpose.AUTOML, Level.ERROR), (Purpose.ANY, Level.WARNING), (Purpose.CUSTOM, Level.OK)):
+        assert found(elsewhere, Subject(purpose))["region"][0].level is level
 
 
 def asking(**wishes: Any) -> Subject:
@@ -390,8 +389,7 @@ def test_a_launch_is_checked_by_its_plan(uploaded: Connection, manifest: Manifes
 def made_bucket(connection: Connection, *, location: str = "US-CENTRAL1", project: str = "cxr-local") -> str:
     name = f"made-{uuid.uuid4().hex[:10]}"
     body = {"name": name, "location": location}
-    answer = requests.post(f"{connection.endpoint}/storage/v1/b?project={project}", json=body, timeout=20)
-    assert answer.status_code == 200
+    requests.post(f"{connection.endpoint}/storage/v1/b?project={project}", json=body, timeout=20).raise_for_status()
     return name
 
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from cxr.cli.main import app
 from cxr.cloud.offers import MACHINES, ModelType, choose_hardware
-from cxr.cloud.price_lists import price_table_of
 from cxr.cloud.prices import age_in_days, price_table
+from cxr.cloud.providers import provider_of
 from cxr.errors import InputError, UsageError
 from cxr.settings import Target
 
@@ -112,7 +112,7 @@ def test_the_command_shows_the_prices_of_the_place_it_is_asked_for(
     ended = CliRunner().invoke(app, ["cloud", "prices", "--on", on, "--json", "--old-days", "100000"])
     assert ended.exit_code == 0, ended.output
     data = json.loads(ended.stdout)
-    table = price_table_of(on)
+    table = provider_of(on).price_table()
     assert data["cloud"] == table.price_list.cloud
     assert {(row["kind"], row["name"]): row["usd"] for row in data["prices"]} == {
         key: price.usd_per_hour for key, price in table.entries.items()

@@ -10,8 +10,8 @@ import pytest
 from cxr.cloud.aws.offers import AUTOPILOT, MACHINES, PAGE_MACHINES, Engine, choose_hardware
 from cxr.cloud.aws.prices import AMAZON, autopilot_price
 from cxr.cloud.offers import choose_hardware as choose_google
-from cxr.cloud.price_lists import PRICE_LISTS, price_table_of
 from cxr.cloud.prices import age_in_days, price_table, quoted_key
+from cxr.cloud.providers import provider_of
 from cxr.cloud.storage_prices import GB, storage_price
 from cxr.errors import InputError, UsageError
 from cxr.settings import Target
@@ -81,7 +81,7 @@ def test_a_users_file_holds_entries_of_both_clouds(tmp_path: Path) -> None:
         '[machines.g2-standard-4]\nusd_per_hour = 0.6\nread_on = "2026-11-21"\nsource = "our contract"\n'
         "[spot]\ndiscount = 0.3\n[spot.aws]\ndiscount = 0.5\n"
     )
-    amazon, google = price_table_of("aws", own), price_table_of("gcp", own)
+    amazon, google = (provider_of(target).price_table(own) for target in (Target.AWS, Target.GCP))
     spot = amazon.hardware(choose_hardware("ml.g4dn.xlarge", spot=True))
     assert spot.expected_usd_per_hour == pytest.approx(0.25 + ML_VOLUME)
     assert "50% below" in spot.expectation
@@ -108,16 +108,13 @@ def test_autopilot_is_priced_by_machines_that_are_said_to_be_assumed() -> None:
     assert f"{AUTOPILOT.expected_machine} is assumed" in price.expectation
 
 
-def test_every_place_has_prices_and_an_unknown_one_is_refused() -> None:
-    assert set(Target) <= set(PRICE_LISTS)
-    assert [price_table_of(on).price_list.cloud for on in ("emulator", "gcp", "aws", "aws-local")] == [
-        "gcp",
-        "gcp",
-        "aws",
-        "aws",
-    ]
-    with pytest.raises(UsageError, match="'azure'"):
-        price_table_of("azure")
+def test_a_rehearsal_is_priced_as_the_cloud_that_it_stands_for() -> None:
+    assert {target: provider_of(target).price_table().price_list.cloud for target in Target} == {
+        Target.EMULATOR: "gcp",
+        Target.GCP: "gcp",
+        Target.AWS_LOCAL: "aws",
+        Target.AWS: "aws",
+    }
 
 
 def test_a_month_in_s3_has_its_own_price() -> None:

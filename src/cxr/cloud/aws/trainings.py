@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cxr.cloud import trainer_plans
-from cxr.cloud.attempts import adopted
 from cxr.cloud.aws.ec2 import engine as ec2
 from cxr.cloud.aws.offers import Engine, choose_hardware
 from cxr.cloud.aws.sagemaker import autopilot, custom, tuning
@@ -15,14 +14,13 @@ from cxr.cloud.aws.sagemaker.requests import check_role
 from cxr.cloud.connection import Connection
 from cxr.cloud.estimates import Expectation
 from cxr.cloud.journal import Journal
-from cxr.cloud.launching import Launch, Submitted, teller
-from cxr.cloud.launching import launch as launch_plan
+from cxr.cloud.launching import Launch, Submitted
 from cxr.cloud.plans import JobKind, LaunchPlan
 from cxr.cloud.prices import PriceTable
 from cxr.cloud.provider import LaunchOptions, Say
-from cxr.cloud.trainer_job import CustomOptions, TuneOptions, job_output_url, options_from
+from cxr.cloud.trainer_job import CustomOptions, TuneOptions, options_from
+from cxr.cloud.trainer_launch import launch_trainer
 from cxr.cloud.trainer_plans import TrainerRules
-from cxr.cloud.uploading import check_uploaded
 from cxr.errors import UsageError
 from cxr.manifests.manifest import Manifest
 
@@ -100,14 +98,7 @@ def restore(kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
 
 def launch(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: Any, how: LaunchOptions) -> Launch:
     """Check that the images are in the bucket, then launch."""
-
-    def prepare() -> None:
-        check_uploaded(plan.connection, manifest)
-
-    submit, on_trouble = _submit(plan, manifest, options, how.on_step), teller(how.on_step)
-    url = job_output_url(plan)
-    launched = launch_plan(journal, plan, submit, prepare=prepare, output_url=url, on_trouble=on_trouble)
-    return adopted(plan.connection, journal, launched)
+    return launch_trainer(journal, plan, manifest, _submit(plan, manifest, options, how.on_step), how.on_step)
 
 
 def _submit(plan: LaunchPlan, manifest: Manifest, options: Any, on_step: Say) -> Callable[[], Submitted]:

@@ -8,8 +8,8 @@ from cxr.cloud.attempts import adopted
 from cxr.cloud.journal import Journal
 from cxr.cloud.launching import Launch, Submitted, launch, teller
 from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import CustomOptions, TuneOptions, job_output_url
-from cxr.cloud.uploading import check_uploaded
+from cxr.cloud.trainer_job import CustomOptions, TuneOptions
+from cxr.cloud.trainer_launch import launch_trainer
 from cxr.cloud.vertex.automl import submit_automl
 from cxr.cloud.vertex.custom import submit_custom
 from cxr.cloud.vertex.datasets import DatasetState, check_complete, ensure_dataset
@@ -44,7 +44,7 @@ def launch_custom(
     journal: Journal, plan: LaunchPlan, manifest: Manifest, options: CustomOptions, *, on_step: Say
 ) -> Launch:
     """Check that the images are in the bucket, then launch."""
-    return _launch_trainer(
+    return launch_trainer(
         journal, plan, manifest, lambda: submit_custom(plan, manifest, options, on_step=on_step), on_step
     )
 
@@ -53,17 +53,6 @@ def launch_tune(
     journal: Journal, plan: LaunchPlan, manifest: Manifest, options: TuneOptions, *, on_step: Say
 ) -> Launch:
     """Check that the images are in the bucket, then launch."""
-    return _launch_trainer(
+    return launch_trainer(
         journal, plan, manifest, lambda: submit_tune(plan, manifest, options, on_step=on_step), on_step
     )
-
-
-def _launch_trainer(
-    journal: Journal, plan: LaunchPlan, manifest: Manifest, submit: Callable[[], Submitted], on_step: Say
-) -> Launch:
-    def prepare() -> None:
-        check_uploaded(plan.connection, manifest)
-
-    url, on_trouble = job_output_url(plan), teller(on_step)
-    launched = launch(journal, plan, submit, prepare=prepare, output_url=url, on_trouble=on_trouble)
-    return adopted(plan.connection, journal, launched)

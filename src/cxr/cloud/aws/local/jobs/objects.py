@@ -85,14 +85,12 @@ def keys_below(client: Any, bucket: str, prefix: str) -> list[str]:
 
 def upload(client: Any, path: Path, uri: str) -> None:
     """A file as an object. Raises JobFailedError when the bucket is not there."""
+    from boto3.exceptions import S3UploadFailedError
+
     bucket, key = split_uri(uri)
     try:
         client.upload_file(str(path), bucket, key)
-    except client.exceptions.ClientError as error:
-        raise JobFailedError(f"ClientError: Artifact upload failed: {error}") from error
-    except Exception as error:
-        if type(error).__name__ != "S3UploadFailedError":
-            raise
+    except (client.exceptions.ClientError, S3UploadFailedError) as error:
         raise JobFailedError(f"ClientError: Artifact upload failed: {error}") from error
 
 
