@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cxr.cloud.aws.provider_place import AmazonPlace
 from cxr.cloud.connection import Connection
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
     from cxr.storage.transfer.haul import Haul
-
-#: The account, role and machine's profile that the server on this machine is shown; it checks none of them.
-LOCAL_ACCOUNT: Final = "123456789012"
-_LOCAL_NAMES: Final = {"bucket": "cxr-local"}
-_LOCAL_ROLE: Final = f"arn:aws:iam::{LOCAL_ACCOUNT}:role/cxr-local"
 
 
 @dataclass(frozen=True, slots=True)

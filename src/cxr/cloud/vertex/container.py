@@ -11,7 +11,6 @@ from cxr.cloud.uploading import put_manifest
 from cxr.cloud.wheel import WHEEL_NAME, build_wheel
 from cxr.manifests.manifest import Manifest
 
-DEFAULT_MACHINE = "g2-standard-4"
 #: What the container runs. Its first argument is the wheel (under /gcs, the service's own mount of Cloud Storage), the
 #: others are the trainer's: nothing is ever pasted into the shell's text.
 START_SCRIPT = 'python3 -m pip install "$1[trainer]" && shift && exec python3 -m cxr.local_baseline.trainer "$@"'

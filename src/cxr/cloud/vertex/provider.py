@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.plans import JobKind, LaunchPlan
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
     from cxr.storage.transfer.haul import Haul
-
-DEFAULT_MACHINE: Final = "g2-standard-4"
-_LOCAL_NAMES: Final = {"project": "cxr-local", "bucket": "cxr-local"}
 
 
 @dataclass(frozen=True, slots=True)

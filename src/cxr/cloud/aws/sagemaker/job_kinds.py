@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.aws.clients import aws_errors, client
-from cxr.cloud.aws.names import KIND_OF, PREFIX, labels_of, parse_arn
+from cxr.cloud.aws.names import PREFIX, labels_of, parse_arn
 from cxr.cloud.aws.sagemaker import facts
 from cxr.cloud.connection import Connection
 from cxr.cloud.plans import JobKind
@@ -135,12 +135,6 @@ def name_of(resource: str) -> str:
     """The name in an ARN."""
     arn = parse_arn(resource)
     return arn.name if arn else resource
-
-
-def kind_of(resource: str) -> JobKind | None:
-    """The kind of job that an ARN names."""
-    arn = parse_arn(resource)
-    return KIND_OF.get((arn.service, arn.type)) if arn else None
 
 
 def _listed(connection: Connection, kind: JobKind, **wanted: str) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 TRAINING_GROUP = "/aws/sagemaker/TrainingJobs"
 TRANSFORM_GROUP = "/aws/sagemaker/TransformJobs"
-AUTOML_GROUP = "/aws/sagemaker/AutoMLJobs"
 #: Lines are sent when the oldest of them is so old.
 FLUSH_SECONDS = 0.25
 #: In one call of PutLogEvents (API reference: 10 000 events, 1 048 576 bytes).
