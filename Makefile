@@ -68,8 +68,8 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix src tests benchmarks
 	$(BIN)/ruff format src tests benchmarks
 
-bench: $(STAMP) ## Measurements, as ratios (benchmarks/long is for those that take hours and need a folder of X-rays)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(STAMP) $(WEB) $(BROWSER) ## Measurements against peers, written to docs/benchmarks.md (half an hour; benchmarks/long is outside)
+	$(BIN)/python benchmarks $(ARGS)
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
