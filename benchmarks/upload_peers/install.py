@@ -43,7 +43,7 @@ def rclone() -> str:
 
 
 def distribution_program(name: str, package: str) -> str:
-    """A program: the installed one, or the one in the distribution's package (Debian, Ubuntu), unpacked beside the other
+    """A program: the installed one, or that of the distribution's package (Debian, Ubuntu), unpacked beside the other
     peers. Raises Absent."""
     found = shutil.which(name)
     if found:
