@@ -71,7 +71,7 @@ def test_more_images_than_a_dataset_takes_are_refused_before_anything_is_asked_o
 @pytest.fixture(scope="module")
 def uploaded(local_cloud: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Connection, Manifest]:
     folder = tmp_path_factory.mktemp("many")
-    draw_sample(folder / "images", images=20, seed=11)
+    draw_sample(folder / "images", images=40, seed=11)
     connection, manifest = connect(replace(local_cloud, prefix="many")), scan(folder / "images")
     plan = plan_manifest_upload(destination_of(connection), manifest, folder / "plan.jsonl")
     send_manifest(plan).require_complete("sent")
@@ -82,13 +82,13 @@ def test_a_large_import_goes_in_several_files(
     uploaded: tuple[Connection, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection, manifest = uploaded
-    smaller: Any = replace(FORMATS[ImportFormat.JSONL], max_bytes=1_500)  # type: ignore[type-var]
+    smaller: Any = replace(FORMATS[ImportFormat.JSONL], max_bytes=3_000)  # type: ignore[type-var]
     monkeypatch.setitem(FORMATS, ImportFormat.JSONL, smaller)  # type: ignore[misc]
     state = ensure_dataset(connection, Journal(tmp_path / "jobs.jsonl"), manifest, on_step=lambda text: None)
     assert (state.items, state.partial_failures) == (expected_items(manifest), ())
     files = list(connection.store("import").list())
     assert len(files) > 2
-    assert max(info.size for info in files) <= 1_500
+    assert max(info.size for info in files) <= 3_000
 
 
 def test_what_is_missing_is_named_in_order_whatever_the_order_of_the_rows(
