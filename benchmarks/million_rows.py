@@ -50,6 +50,10 @@ def measure(script: Script) -> None:
             script.add(Result(name, "time", seconds, "s", peer=peer, peer_value=peer_s, goal=bound_of_value(GOAL_S)))
             goal = bound_of_value(GOAL_GB)
             script.add(Result(name, "peak memory", gigabytes, "GB", peer=peer, peer_value=peer_gb, goal=goal))
+        size = (Path(folder) / "split.csv").stat().st_size / images
+        script.add(
+            Result("row of the manifest", "size", size, "bytes", note="without sha256 and pixels: from a listing")
+        )
 
 
 def _measured(step: str, images: int, folder: str) -> tuple[float, float]:

@@ -177,15 +177,19 @@ def _measure_false_pairs(script: Script) -> None:
 
 
 def _measure_search(script: Script) -> None:
-    # Clustered like real ones: each is one of 5,000 with a quarter of its bits drawn anew.
-    draw = np.random.default_rng(7)
-    bases = draw.integers(0, 256, (5000, HEX_DIGITS // 2), dtype=np.uint8)
-    noise = draw.integers(0, 256, (2, MANY, HEX_DIGITS // 2), dtype=np.uint8)
-    hashes = [row.tobytes().hex() for row in bases[draw.integers(0, 5000, MANY)] ^ (noise[0] & noise[1])]
+    hashes = clustered_hashes(MANY)
     start = time.process_time()
     pairs = len(candidate_pairs(hashes)[0])
     seconds = time.process_time() - start
     script.add(Result(f"search of {MANY:,} hashes", "processor time", seconds, "s", note=f"{pairs:,} candidates"))
+
+
+def clustered_hashes(count: int) -> list[str]:
+    """Clustered like real ones: each is one of 5,000 with a quarter of its bits drawn anew."""
+    draw = np.random.default_rng(7)
+    bases = draw.integers(0, 256, (5000, HEX_DIGITS // 2), dtype=np.uint8)
+    noise = draw.integers(0, 256, (2, count, HEX_DIGITS // 2), dtype=np.uint8)
+    return [row.tobytes().hex() for row in bases[draw.integers(0, 5000, count)] ^ (noise[0] & noise[1])]
 
 
 if __name__ == "__main__":

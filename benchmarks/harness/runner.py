@@ -100,7 +100,7 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> str:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
-        return f"it took longer than {timeout_s:.0f} s"
+        return f"it took longer than {timeout_s:g} s"
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

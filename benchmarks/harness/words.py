@@ -6,15 +6,15 @@ from harness.result import Better, GoalOf, Result
 
 
 def number(value: float) -> str:
-    """Three digits that count; whole with separators from a hundred on."""
+    """Three digits that count; whole with separators from a hundred on. What is whole stays so."""
     size = abs(value)
-    if size >= 100:
+    if size >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
     if size >= 10:
         return f"{value:.1f}"
     if size >= 1:
         return f"{value:.2f}"
-    return f"{value:.3g}" if value else "0"
+    return f"{value:.3g}"
 
 
 def measured(result: Result) -> str:
