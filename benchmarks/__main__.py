@@ -8,6 +8,7 @@ Records are kept in build/benchmarks, trials in build/benchmarks-quick, where th
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ DOCS = ROOT / "docs"
 
 def main() -> None:
     """Run what was asked for, then make the pages."""
+    # Ended politely, it ends the script that is running, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _options()
     kept = ROOT / "build" / ("benchmarks-quick" if options.quick else "benchmarks")
     pages = kept if options.quick else DOCS

@@ -27,7 +27,7 @@ from upload_peers.servers import Server
 OBJECTS, QUICK_OBJECTS = 1_000_000, 20_000
 #: What a listing may add to the client's memory, whatever is listed; and what a command may take at a million rows.
 FLAT_MB, COMMAND_GB = 20.0, 2.0
-IDLE_EXIT_S = 1800.0
+IDLE_EXIT_S, DEADLINE_S = 3600.0, 1800.0
 SDK_PAGE, ASKED_PAGE = 1000, 5000
 
 
@@ -50,7 +50,7 @@ class Site:
         files.paths.touch()
         forget_peak(self.state)
         environment = {"STORAGE_EMULATOR_HOST": self.server.url, "PYTHONUNBUFFERED": "1", **call.environment}
-        usage = run_client(replace(call, environment=environment), self.server, files)
+        usage = run_client(replace(call, environment=environment), self.server, files, deadline_s=DEADLINE_S)
         return usage, peak_mb(self.state)
 
     def cxr(self, *words: str) -> tuple[Usage, float]:

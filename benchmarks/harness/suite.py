@@ -43,7 +43,7 @@ SUITE = (
         "A bucket of a million objects on the emulator, whose bytes are made as they are read (a simulation, "
         "[docs/emulator.md](emulator.md#many-objects-that-nobody-sent)): listing by Google's SDK and by the store over "
         "it, an upload that finds nothing to do, and the import into a dataset; memory of client and server.",
-        timeout_s=1200,
+        timeout_s=2400,
     ),
     Benchmark(
         "upload", "Uploads",
