@@ -82,26 +82,38 @@ def dataset_display_name(manifest: Manifest) -> str:
 
 
 def ensure_dataset(
-    connection: Connection, journal: Journal, manifest: Manifest, *, on_step: Callable[[str], None]
+    connection: Connection,
+    journal: Journal,
+    manifest: Manifest,
+    *,
+    on_step: Callable[[str], None],
+    is_uploaded: bool = False,
 ) -> DatasetState:
     """Find the manifest's dataset, or make and fill it. An import that is still at work (an earlier run was closed) is
-    waited for; a dataset left half-filled is filled.
+    waited for; a dataset left half-filled is filled. `is_uploaded`: the caller has just looked whether the images are
+    in the bucket, which of a million is a listing of a thousand pages.
 
     Two processes of one folder wait for each other. Raises InputError when an image was not uploaded; partial failures
     of the import are in the answer.
     """
     with only_one(journal.path.parent, import_id(connection, manifest)):
-        return _ensure(connection, journal, manifest, on_step)
+        return _ensure(connection, journal, manifest, on_step, is_uploaded=is_uploaded)
 
 
 def _ensure(
-    connection: Connection, journal: Journal, manifest: Manifest, on_step: Callable[[str], None]
+    connection: Connection,
+    journal: Journal,
+    manifest: Manifest,
+    on_step: Callable[[str], None],
+    *,
+    is_uploaded: bool,
 ) -> DatasetState:
     state = find_dataset(connection, manifest)
     if state and state.complete:
         return state
     check_labels(connection, manifest)
-    check_uploaded(connection, manifest)
+    if not is_uploaded:
+        check_uploaded(connection, manifest)
     if state is None:
         on_step("making the dataset")
         state = DatasetState(_create(connection, manifest), 0, expected_items(manifest))
