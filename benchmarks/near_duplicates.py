@@ -1,13 +1,14 @@
 """How many changed copies of real radiographs are found as near-duplicates, and how many look-alikes are joined.
 
-Copies are made of 400 of the X-rays and of all unresized originals in ../shared/data, by each of CHANGES. Measured are
-the share found, by change; the verdicts on all X-rays as they are (nothing there is a copy but the byte-identical
-ones); the same two for 100 X-rays by each of SURROUNDINGS, which all of them then share; and the seconds that the
-search of 100,000 hashes takes.
+Copies are made of 400 of the X-rays (--images) and of the unresized originals in ../shared/data, by each of CHANGES.
+Measured are the share found, by change; the verdicts on all X-rays as they are (nothing there is a copy but the
+byte-identical ones); the same two for a quarter of the X-rays by each of SURROUNDINGS, which all of them then share;
+and the seconds that the search of 100,000 hashes takes.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import random
 import time
@@ -31,7 +32,8 @@ from harness.script import Script, run_script
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 COPIED, QUICK_COPIED = 400, 40
-SURROUNDED, QUICK_SURROUNDED = 100, 20
+#: Of so many that are copied one is put into each of the shared surroundings.
+SURROUNDED = 4
 MANY = 100_000
 
 
@@ -114,7 +116,7 @@ SURROUNDINGS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 def measure(script: Script) -> None:
     """Recall, false pairs, the same in shared surroundings, and the search."""
-    copied, surrounded = (QUICK_COPIED, QUICK_SURROUNDED) if script.quick else (COPIED, SURROUNDED)
+    copied = script.options.images or (QUICK_COPIED if script.quick else COPIED)
     if (DATA / "chest_xray").is_dir():
         files = sorted((DATA / "chest_xray").rglob("*.jpeg"))
         drawn = random.Random(7).sample(files, min(copied, len(files)))
@@ -122,7 +124,7 @@ def measure(script: Script) -> None:
         _measure_recall(script, "unresized originals", sorted((DATA / "originals").rglob("*.jpeg"))[:copied])
         _measure_false_pairs(script)
         for name, surround in SURROUNDINGS.items():
-            _measure_surrounded(script, name, [surround(Image.open(path)) for path in drawn[:surrounded]])
+            _measure_surrounded(script, name, [surround(Image.open(path)) for path in drawn[: copied // SURROUNDED]])
     else:
         script.say_absent("recall and false pairs", "the real X-rays are not here")
     _measure_search(script)
@@ -192,5 +194,10 @@ def clustered_hashes(count: int) -> list[str]:
     return [row.tobytes().hex() for row in bases[draw.integers(0, 5000, count)] ^ (noise[0] & noise[1])]
 
 
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, help=f"X-rays that are copied ({COPIED})")
+
+
 if __name__ == "__main__":
-    run_script(measure, file=__file__, description=__doc__, packages=("imagehash", "pillow"))
+    packages = ("imagehash", "pillow")
+    run_script(measure, file=__file__, description=__doc__, packages=packages, arguments=_arguments)

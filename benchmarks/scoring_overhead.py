@@ -36,7 +36,7 @@ from harness.result import Better, Result, least_ratio
 from harness.script import Script, run_script
 
 EXPORTS = ("saved-model", "tflite", "tflite-int8", "onnx")
-ROUNDS, IMAGES, QUICK_ROUNDS, QUICK_IMAGES, GOAL = 7, 192, 3, 64, 1.10
+ROUNDS, IMAGES, QUICK_ROUNDS, QUICK_IMAGES, GOAL = 5, 192, 3, 64, 1.10
 
 Pass = Callable[[], None]
 Seconds = tuple[float, float]

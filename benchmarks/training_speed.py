@@ -46,7 +46,7 @@ class Size:
     end_rounds: int
 
 
-FULL, QUICK = Size(20, 5, 384, 4, 1), Size(8, 3, 96, 2, 1)
+FULL, QUICK = Size(12, 4, 256, 3, 1), Size(8, 3, 96, 2, 1)
 STAGE = replace(CNN5.scratch[0], early_stopping=EarlyStopping(1_000))
 
 

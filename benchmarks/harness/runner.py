@@ -74,8 +74,8 @@ def _earlier(path: Path) -> Record | None:
 
 def _run(benchmark: Benchmark, place: Place, quick: bool) -> Record:
     path = place.record_of(benchmark)
-    command = [sys.executable, str(place.scripts / f"{benchmark.script}.py"), *benchmark.arguments]
-    command += ["--json", str(path), *(["--quick"] if quick else [])]
+    command = [sys.executable, str(place.scripts / f"{benchmark.script}.py"), "--json", str(path)]
+    command += ["--quick"] if quick else benchmark.arguments
     with path.with_suffix(".log").open("wb") as log:
         # A group of its own, so that what a script has started ends with it.
         process = subprocess.Popen(

@@ -31,6 +31,7 @@ SUITE = (
         "near_duplicates", "Near-duplicates",
         "How many changed copies of real X-rays are found, how many look-alikes are joined, and what the search costs. "
         "No peer: `imagehash` computes hashes, and leaves the search and the verdict to its user.",
+        arguments=("--images", "100"),
     ),
     Benchmark(
         "million_rows", "A million rows",
@@ -50,7 +51,7 @@ SUITE = (
         "`cxr cloud upload`'s engine against Google's SDK, gcsfs, rclone and gcloud storage on one emulator, and "
         "against boto3 and s5cmd on moto's S3: every client in a process of its own, twice, the second time with "
         "nothing changed.",
-        timeout_s=1500, arguments=("--files", "2000"),
+        timeout_s=1500, arguments=("--files", "1000", "--objects", "10000,50000"),
     ),
     Benchmark(
         "input_pipeline", "Training input",
@@ -87,13 +88,13 @@ SUITE = (
         "interval_coverage", "How often intervals hold the truth",
         "Test sets drawn from a known population: the share of 95 % intervals that hold the truth, as they are shown "
         "against percentiles of the resamples alone.",
-        timeout_s=900, arguments=("--rounds", "100"),
+        timeout_s=900, arguments=("--rounds", "60"),
     ),
     Benchmark(
         "page", "The page in the browser",
         "The page of `cxr web build` against the same net in pages with `tf.min.js` and LiteRT.js, in a real headless "
         "Chromium, each visit in a new browser.",
-        timeout_s=900,
+        timeout_s=900, arguments=("--rounds", "3"),
     ),
     Benchmark(
         "scale", "Unit costs",

@@ -14,7 +14,8 @@ def list_all(job: Job) -> None:
     if job["who"] == "sdk":
         options = {"api_endpoint": job["endpoint"]}
         client = storage.Client(project=job["project"], credentials=AnonymousCredentials(), client_options=options)
-        count = sum(1 for _ in client.list_blobs(job["bucket"], prefix=job["prefix"], page_size=job["page_size"]))
+        sizes = {"page_size": job["page_size"], "max_results": job["objects"]}
+        count = sum(1 for _ in client.list_blobs(job["bucket"], prefix=job["prefix"], **sizes))
     else:
         store = open_store(f"gs://{job['bucket']}/{job['prefix']}", endpoint=job["endpoint"], project=job["project"])
         count = sum(1 for _ in store.list())
