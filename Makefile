@@ -76,4 +76,4 @@ lock: ## Renew requirements.lock (needs uv)
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 
 clean: ## Remove the virtual environment, web files, caches and demo folders
-	rm -rf $(VENV) webapp/node_modules webapp/build src/cxr/webapp/static artefacts cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) webapp/node_modules webapp/build src/cxr/webapp/static build artefacts cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

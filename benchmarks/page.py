@@ -14,6 +14,7 @@ installed by npm into a cache folder of the user. What is missing (Chromium, the
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import tempfile
@@ -35,7 +36,7 @@ from cxr.manifests.manifest_file import read_manifest
 from cxr.manifests.tasks import view_for
 from cxr.webapp.gate import Gate
 from cxr.webapp.static import static_folder
-from harness.result import Better, Goal, Result, bound_of_value
+from harness.result import Better, Result, bound_of_value
 from harness.script import Script, run_script
 from page_peers.install import installed_packages
 from page_peers.pages import CHOSEN, Contestant, peer_pages
@@ -122,6 +123,9 @@ def _peers(script: Script, source: Bundle, folder: Path) -> tuple[Contestant, ..
     except Absent as reason:
         script.say_absent("pages of others", reason)
         return ()
+    for package in ("@tensorflow/tfjs", "@litertjs/core"):
+        document = json.loads((packages / package / "package.json").read_text(encoding="utf-8"))
+        script.versions[package] = document["version"]
     formats = parse_formats("tfjs,tflite")
     request = ExportRequest(source, formats, beside(source.folder, "exports"), folder / "cache")
     made = make_exports(request, plan_exports(request), lambda done, total, note: None)
@@ -145,21 +149,22 @@ def _report(
     script: Script, findings: Mapping[str, Findings], times: Mapping[str, Sequence[Times]], pictures: Pictures
 ) -> None:
     peers = {page: page.replace(CHOSEN, f"{CHOSEN}: {found.engine}") for page, found in findings.items()}
-    base = findings["ours"]
-    kept = Result("all that is kept for offline use", "gzipped", base.kept_bytes / 1e3, "kB", goal=_kilobytes())
-    script.add(kept)
-    for page in findings:
-        if page == "ours" and len(findings) > 1:
-            continue
-        peer, theirs = ("", None) if page == "ours" else (peers[page], findings[page].first_bytes / 1e3)
-        ours = base.first_bytes / 1e3
-        script.add(Result("first prediction", "gzipped", ours, "kB", Better.LESS, peer, theirs, goal=_kilobytes()))
-    for title, (words, goal_ms) in TITLES.items():
-        for page in findings:
-            if page != "ours" or len(findings) == 1:
-                script.add(
-                    _timed(words, title, goal_ms, times["ours"], None if page == "ours" else times[page], peers[page])
-                )
+    base, others = findings["ours"], [page for page in findings if page != "ours"]
+    goal = bound_of_value(GOAL_BYTES / 1e3)
+    script.add(Result("all that is kept for offline use", "gzipped", base.kept_bytes / 1e3, "kB", goal=goal))
+    ours = base.first_bytes / 1e3
+    for page in others or [None]:
+        theirs = findings[page].first_bytes / 1e3 if page else None
+        script.add(
+            Result("first prediction", "gzipped", ours, "kB", Better.LESS, peers.get(page, ""), theirs, goal=goal)
+        )
+        goal = None  # told once
+    for title, (words, aim_ms) in TITLES.items():
+        goal_ms = aim_ms
+        for page in others or [None]:
+            theirs = times[page] if page else None
+            script.add(_timed(words, title, goal_ms, times["ours"], theirs, peers.get(page, "")))
+            goal_ms = None
     for page, found in findings.items():
         if page != "ours":
             off = max(abs(found.probabilities[path.name] - base.probabilities[path.name]) for path in pictures.small)
@@ -179,10 +184,6 @@ def _timed(
         statistics.median(others) if others else None, ratio, bound_of_value(goal_ms) if goal_ms else None,
         (min(values), max(values)), len(values),
     )  # fmt: skip
-
-
-def _kilobytes() -> Goal:
-    return bound_of_value(GOAL_BYTES / 1e3)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
