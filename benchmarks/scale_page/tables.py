@@ -162,7 +162,7 @@ def limits_in_numbers(records: Records) -> str:
         (
             "the search of near-duplicates: all pairs",
             search.cell(most) if search else ABSENT,
-            "100,000 to 300,000 images",
+            "a few million images",
         ),
         ("the manifest: every command reads it whole", split.cell(most) if split else ABSENT, "some ten million rows"),
         ("the same on disk, CSV", f"{size(row * most)} (c)" if row else ABSENT, "the same"),
