@@ -51,7 +51,7 @@ SUITE = (
         "`cxr cloud upload`'s engine against Google's SDK, gcsfs, rclone and gcloud storage on one emulator, and "
         "against boto3 and s5cmd on moto's S3: every client in a process of its own, twice, the second time with "
         "nothing changed.",
-        timeout_s=1500, arguments=("--files", "1000", "--objects", "10000,50000"),
+        timeout_s=1500, arguments=("--files", "2000", "--objects", "10000,50000"),
     ),
     Benchmark(
         "input_pipeline", "Training input",
