@@ -7,6 +7,7 @@ scikit-learn's metrics on the copies. The peer makes fewer draws and is extrapol
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import sklearn.metrics as sk
 from cxr.compare.statistics.against_reference import against_reference
 from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import Asked, Scored, measured_together
+from harness.result import Result, bound_of_value
+from harness.script import Script, run_script
 
 DRAWS = 2_000
 MODELS = 3
@@ -26,32 +29,33 @@ IMAGES_PER_PATIENT = 624 / 428
 GOALS = {624: (5.0, 4.0, 20), 1_000_000: (120.0, 4.0, 2)}
 
 
-def main() -> None:
-    """Both sizes, ours and the peer's; `compare_statistics.py WHO IMAGES` is one of the processes."""
-    if len(sys.argv) == 3:
-        who, images = sys.argv[1], int(sys.argv[2])
-        seconds, processor = (_ours if who == "ours" else _peer)(images)
+def measure(script: Script) -> None:
+    """Both sizes, ours and the peer's; `--child WHO,IMAGES` is one of the processes."""
+    if script.options.child:
+        who, images = script.options.child.split(",")
+        seconds, processor = (_ours if who == "ours" else _peer)(int(images))
         print(seconds, processor, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
         return
     for images, (goal_s, goal_gb, peer_draws) in GOALS.items():
+        if script.quick and images > 624:
+            continue
         seconds, processor, gigabytes = _child("ours", images)
         peer_s, peer_processor, peer_gb = _child("peer", images)
-        missed = "" if seconds <= goal_s and gigabytes <= goal_gb else "  MISSES THE GOAL"
-        print(
-            f"{images:,} images, {MODELS} models, {DRAWS:,} draws: {seconds:.1f} s "
-            f"({processor:.1f} s of processor), {gigabytes:.2f} GB{missed}"
+        name, peer = f"{images:,} images, {MODELS} models, {DRAWS:,} draws", "scikit-learn on resampled indices"
+        note = f"the peer extrapolated from {peer_draws} draws"
+        script.add(
+            Result(name, "time", seconds, "s", peer=peer, peer_value=peer_s, goal=bound_of_value(goal_s), note=note)
         )
-        print(
-            f"  scikit-learn on resampled indices: {peer_s:.0f} s, {peer_gb:.2f} GB "
-            f"(extrapolated from {peer_draws} draws); {peer_s / seconds:.0f} times ours, "
-            f"{peer_processor / processor:.0f} times in processor time",
-            flush=True,
+        script.add(Result(name, "processor time", processor, "s", peer=peer, peer_value=peer_processor, note=note))
+        script.add(
+            Result(name, "peak memory", gigabytes, "GB", peer=peer, peer_value=peer_gb, goal=bound_of_value(goal_gb))
         )
 
 
 def _child(who: str, images: int) -> tuple[float, float, float]:
-    done = subprocess.run([sys.executable, __file__, who, str(images)], stdout=subprocess.PIPE, text=True, check=True)
-    seconds, processor, gigabytes = map(float, done.stdout.split())
+    command = [sys.executable, __file__, "--child", f"{who},{images}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, processor, gigabytes = map(float, done.stdout.splitlines()[-1].split())
     return seconds, processor, gigabytes
 
 
@@ -115,5 +119,9 @@ def _peer_measures(truth: np.ndarray, score: np.ndarray, called: np.ndarray) -> 
     sk.log_loss(truth, score)
 
 
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+
+
 if __name__ == "__main__":
-    main()
+    run_script(measure, file=__file__, description=__doc__, packages=("scikit-learn", "scipy"), arguments=_arguments)

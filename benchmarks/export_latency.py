@@ -10,7 +10,6 @@ ratios. Goal: 8 bits take at most a third of the time of `tf.function`.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,8 @@ from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.recipes import CNN5, FLAGSHIP, MOBILENET_V2, Recipe
 from cxr.local_baseline.tensorflow_setup import load
+from harness.result import Better, Result, least_ratio
+from harness.script import Script, run_script
 
 RECIPES = (FLAGSHIP, CNN5, MOBILENET_V2)
 EXPORTS = ("tflite-int8", "tflite", "onnx")
@@ -38,24 +39,20 @@ ROUNDS, QUICK_ROUNDS, RUNS, IMAGES, GOAL = 15, 3, 40, 20, 3.0
 Rounds = Mapping[str, Sequence[float]]
 
 
-def main() -> None:
-    """Measure and print."""
-    options = _options()
-    print(f"{os.cpu_count()} cores, load before: {os.getloadavg()[0]:.1f}")
-    print("| net | runtime | ms an image | times as fast as tf.function |\n|---|---|---|---|")
-    missed = []
+def measure(script: Script) -> None:
+    """Every recipe, or the bundle."""
+    bundle = script.options.bundle
+    rounds = script.options.rounds or (QUICK_ROUNDS if script.quick else ROUNDS)
     with tempfile.TemporaryDirectory(prefix="cxr-latency-") as name:
-        sources = [read_bundle(options.bundle)] if options.bundle else None
+        sources = [read_bundle(bundle)] if bundle else None
         for source in sources or (untrained_bundle(recipe, Path(name) / recipe.name) for recipe in RECIPES):
-            rounds = _measured(source, Path(name) / f"{source.info.name}-exports", options.rounds)
-            _print(source.info.name, rounds)
-            if _ratio(rounds, EIGHT_BITS) < GOAL:
-                missed.append(f"{source.info.name} ({_ratio(rounds, EIGHT_BITS):.2f})")
-    outcome = f"missed by {', '.join(missed)}" if missed else "met"
-    print(f"goal: {EIGHT_BITS} {GOAL:g} times as fast as {TRAINED}: {outcome}")
+            found = _measured(script, source, Path(name) / f"{source.info.name}-exports", rounds)
+            for runtime in found:
+                if runtime != TRAINED:
+                    script.add(_result(source.info.name, runtime, found))
 
 
-def _measured(source: Bundle, folder: Path, rounds: int) -> Rounds:
+def _measured(script: Script, source: Bundle, folder: Path, rounds: int) -> Rounds:
     """Milliseconds of each round, by runtime."""
     contract = source.info.preprocessing
     shape = (IMAGES, contract.height, contract.width, contract.channels)
@@ -65,7 +62,7 @@ def _measured(source: Bundle, folder: Path, rounds: int) -> Rounds:
         try:
             predictors[form] = open_predictor(exported(source, form, images, folder / form))
         except CxrError as error:
-            print(f"{source.info.name}: {form}: absent: {error.message}")
+            script.say_absent(f"{source.info.name} as {form}", error.message)
     wanted = predictors[TRAINED].predict(images)
     if np.abs(predictors["tflite"].predict(images) - wanted).max() > 1e-3:
         raise SystemExit("the two do not agree: nothing was measured")
@@ -112,25 +109,21 @@ def untrained_bundle(recipe: Recipe, folder: Path) -> Bundle:
     return write_bundle(folder, info)
 
 
-def _print(net: str, rounds: Rounds) -> None:
-    for name, values in rounds.items():
-        spread = f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-        print(f"| `{net}` | {name} | {spread} | {_ratio(rounds, name):.2f} |", flush=True)
+def _result(net: str, runtime: str, rounds: Rounds) -> Result:
+    values, trained = rounds[runtime], rounds[TRAINED]
+    ratio = statistics.median(theirs / ours for theirs, ours in zip(trained, values, strict=True))
+    return Result(
+        f"`{net}`, {runtime}", "one image", statistics.median(values), "ms", Better.LESS, TRAINED,
+        statistics.median(trained), ratio, least_ratio(GOAL) if runtime == EIGHT_BITS else None,
+        (min(values), max(values)), len(values),
+    )  # fmt: skip
 
 
-def _ratio(rounds: Rounds, name: str) -> float:
-    return statistics.median(trained / value for trained, value in zip(rounds[TRAINED], rounds[name], strict=True))
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The speed of exports, as ratios.")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="a Keras bundle [default: untrained nets of three recipes]")
     parser.add_argument("--rounds", type=int, help=f"turns of {RUNS} predictions each ({ROUNDS})")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds")
-    options = parser.parse_args()
-    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    return options
 
 
 if __name__ == "__main__":
-    main()
+    packages = ("tensorflow-cpu", "keras", "ai-edge-litert", "onnxruntime")
+    run_script(measure, file=__file__, description=__doc__, packages=packages, arguments=_arguments)

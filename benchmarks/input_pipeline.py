@@ -9,7 +9,6 @@ included, into an empty cache. `--quick` takes fewer files and rounds.
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -22,37 +21,40 @@ from cxr.local_baseline.recipes import CNN5, Augmentation
 from cxr.local_baseline.training.pipeline import TrainingData, training_batches
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.scan.folder import scan_with_record
+from harness.script import Script, run_script
+from harness.turns import Turns, in_turns, rate_result
 from training_peers.notebook import BATCH, folder_of_originals, generator
-from training_peers.turns import in_turns, report
 
-QUICK = "--quick" in sys.argv
-FILES, ROUNDS = (256, 3) if QUICK else (1_024, 5)
+FILES, ROUNDS, QUICK_FILES, QUICK_ROUNDS = 512, 5, 128, 2
+PEER = "`flow_from_directory`"
 #: Our epoch is repeated, or it would be over before it can be timed.
 EPOCHS = 8
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(script: Script) -> None:
+    """Cached epochs, then the first one."""
+    count, rounds = (QUICK_FILES, QUICK_ROUNDS) if script.quick else (FILES, ROUNDS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images = folder_of_originals(folder, FILES)
+        images = folder_of_originals(folder, count, script.note)
         manifest = scan_with_record(images).manifest
         theirs = generator(images / "train")
         data = _data(manifest, images, folder / "cache")
         augmented = CNN5.scratch[0].augmentation
         for what, augmentation, goal in (
-            ("cached epochs, ours without augmentation", Augmentation(), "100"),
-            ("cached epochs, both with augmentation", augmented, "none: it is arithmetic, not input"),
+            ("cached epochs, ours without augmentation", Augmentation(), 100.0),
+            ("cached epochs, both with augmentation (arithmetic, not input)", augmented, None),
         ):
             ours = partial(_our_epochs, data, augmentation, EPOCHS)
-            turns = in_turns(ours, lambda: _their_epoch(theirs), ROUNDS)
-            report(what, _per_epoch(turns), FILES, goal)
+            turns = _per_epoch(in_turns(ours, lambda: _their_epoch(theirs), rounds))
+            script.add(rate_result(what, turns, count, peer=PEER, goal=goal))
 
         def first_epoch() -> None:
             shutil.rmtree(folder / "cache")
             _our_epochs(_data(manifest, images, folder / "cache"), augmented, 1)
 
-        report("first epoch", in_turns(first_epoch, lambda: _their_epoch(theirs), ROUNDS), FILES, "1.5")
+        turns = in_turns(first_epoch, lambda: _their_epoch(theirs), rounds)
+        script.add(rate_result("first epoch, files of two megapixels", turns, count, peer=PEER, goal=1.5))
 
 
 def _data(manifest: Manifest, images: Path, cache: Path) -> TrainingData:
@@ -73,9 +75,10 @@ def _their_epoch(batches: Any) -> None:
         batches[number]
 
 
-def _per_epoch(turns: Any) -> Any:
-    return type(turns)(tuple(seconds / EPOCHS for seconds in turns.ours), turns.theirs)
+def _per_epoch(turns: Turns) -> Turns:
+    """The ratio, too, is of one epoch."""
+    return Turns(tuple(seconds / EPOCHS for seconds in turns.ours), turns.theirs)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(measure, file=__file__, description=__doc__, packages=("tensorflow-cpu", "keras", "pillow"))

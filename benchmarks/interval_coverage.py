@@ -2,13 +2,13 @@
 patients, and what stands in for them where they fail.
 
 Patients of one class each, some with several images that resemble each other; the truth is that of a population of
-400,000 patients drawn alike. Each line is of 500 test sets (`interval_coverage.py 2000` makes more), 1,000 resamples
-each: the share of the intervals that held the truth, which should be 95 %, and on which side they missed it.
+400,000 patients drawn alike. Each line is of 500 test sets (`--rounds 2000` makes more), 1,000 resamples each: the
+share of the intervals that held the truth, which should be 95 %, and on which side they missed it.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -21,8 +21,12 @@ from cxr.compare.statistics.differences import difference_of
 from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import WHOLE, Asked, Scored, measured_together
 from cxr.compare.statistics.paired_calls import paired_calls
+from harness.result import Better, Result
+from harness.script import Script, run_script
 
 DRAWS = 1_000
+ROUNDS, QUICK_ROUNDS = 500, 20
+PATIENTS = (40, 200)
 POPULATION = 400_000
 
 
@@ -37,34 +41,65 @@ class World:
     images: int = 3
 
 
-def main() -> None:
-    """Print a table."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    print(f"{rounds:,} test sets a line, {DRAWS:,} resamples each")
-    print("AUC and accuracy")
-    for patients in (40, 200):
+@dataclass(frozen=True)
+class Shares:
+    """Of all test sets: `shown` by what is shown, `plain` by what it stands in for; `more` in words."""
+
+    shown: float
+    plain: float
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of a difference that is none: how often intervals hold 0, and how often McNemar's tests find one."""
+
+    held: Shares
+    over_images: float
+    over_patients: float
+
+
+def measure(script: Script) -> None:
+    """Areas and accuracies, calibration errors, margins, differences."""
+    rounds = script.options.rounds or (QUICK_ROUNDS if script.quick else ROUNDS)
+    script.note(f"{rounds:,} test sets a line, {DRAWS:,} resamples each; by chance 95 % are seen as {_chance(rounds)}.")
+    for patients in PATIENTS:
+        of = f"{patients} patients of a class"
         for distance, said in ((1.6, "AUC 0.87"), (3.3, "AUC 0.99"), (4.2, "AUC 0.999")):
-            for measure, plain in (("auc", True), ("auc", False), ("accuracy", True)):
-                truth, low, high = coverage(World(distance), measure, patients, rounds, plain=plain)
-                print(
-                    f"  {patients} patients of a class, {said}: {measure} {truth:.4f} "
-                    f"{'by percentiles' if plain else 'on the scale of log odds, as shown'}: {1 - low - high:.1%} "
-                    f"(wholly above the truth {low:.1%}, wholly below it {high:.1%})",
-                    flush=True,
-                )
-    print("expected calibration error")
-    for steepness, said in ((1.0, "calibrated"), (1.5, "overconfident"), (3.0, "very overconfident")):
-        for patients in (40, 200):
-            print(f"  {patients} patients of a class, {said}: {calibration(steepness, patients, rounds)}", flush=True)
-    print("difference in AUC, model 0.02 below the reference: how often a margin of 0.02 is called kept (2.5 %)")
-    for areas in ((0.85, 0.87), (0.97, 0.99), (0.979, 0.999)):
-        for patients in (40, 200):
-            print(f"  {patients} patients of a class, {areas}: {inferior(areas, patients, rounds)}", flush=True)
-    print("difference in accuracy of two models that are as good as each other: intervals, and tests at 5 %")
-    for told_apart in (0.02, 0.1, 0.3):
-        for patients in (40, 200):
-            said = f"{told_apart:.0%} of patients tell them apart"
-            print(f"  {patients} patients of a class, {said}: {difference(told_apart, patients, rounds)}", flush=True)
+            _, low, high = coverage(World(distance), "auc", patients, rounds)
+            _, plain_low, plain_high = coverage(World(distance), "auc", patients, rounds, plain=True)
+            more = f"wholly above the truth {low:.1%}, wholly below it {high:.1%}"
+            script.add(_held(f"{said}, {of}", Shares(1 - low - high, 1 - plain_low - plain_high, more)))
+            truth, low, high = coverage(World(distance), "accuracy", patients, rounds, plain=True)
+            more = f"by percentiles; wholly above the truth {low:.1%}, wholly below it {high:.1%}"
+            script.add(_held(f"accuracy {truth:.2f}, {of}", Shares(1 - low - high, np.nan, more)))
+        for steepness, said in ((1.0, "calibrated"), (1.5, "overconfident"), (3.0, "very overconfident")):
+            script.add(_held(f"calibration error, {said}, {of}", calibration(steepness, patients, rounds)))
+        for areas in ((0.85, 0.87), (0.97, 0.99), (0.979, 0.999)):
+            called, name = inferior(areas, patients, rounds), f"AUC {areas[0]} and {areas[1]}, {of}"
+            script.add(_share(name, "margin of 0.02 called kept (2.5 %)", called.shown, "percentiles", called.plain))
+        for apart in (0.02, 0.1, 0.3):
+            found, name = difference(apart, patients, rounds), f"equally good, {apart:.0%} told apart, {of}"
+            script.add(_held(name, found.held))
+            measure, peer = "difference found that is none (5 %)", "McNemar over images"
+            script.add(_share(name, measure, found.over_patients, peer, found.over_images))
+
+
+def _held(name: str, shares: Shares) -> Result:
+    return _share(name, "intervals that hold the truth (95 %)", shares.shown, "percentiles", shares.plain, shares.more)
+
+
+def _share(name: str, what: str, ours: float, peer: str, theirs: float, note: str = "") -> Result:
+    known = not np.isnan(theirs)
+    return Result(
+        name, what, 100 * ours, "%", Better.NEITHER, peer if known else "", 100 * theirs if known else None, note=note
+    )  # fmt: skip
+
+
+def _chance(rounds: int) -> str:
+    """Where the share of `rounds` intervals lies, nineteen times of twenty, when each holds with 95 %."""
+    reach = 100 * 1.96 * (0.95 * 0.05 / rounds) ** 0.5
+    return f"{95 - reach:.1f} to {min(100, 95 + reach):.1f} %"
 
 
 def drawn(world: World, patients: int, seed: int) -> Cases:
@@ -122,7 +157,7 @@ def scored_as(score: np.ndarray, truth: np.ndarray, patient: np.ndarray) -> Scor
     return Scored(probabilities, truth, called, [f"p{n:07d}" for n in patient], ["x"] * len(truth), ("A", "B"), 1)
 
 
-def calibration(steepness: float, patients: int, rounds: int) -> str:
+def calibration(steepness: float, patients: int, rounds: int) -> Shares:
     """Coverage of the percentile interval and of the one that is shown, with their mean widths."""
     everybody = measured_together([stated_cases(steepness, POPULATION // 2, 1)], Draws(1, 1), Asked())[0]
     truth = everybody.values["calibration_error", WHOLE]
@@ -136,10 +171,10 @@ def calibration(steepness: float, patients: int, rounds: int) -> str:
             held[number] += each.low <= truth <= each.high
             widths[number] += each.high - each.low
     (plain_held, held_shown), (plain_width, width) = held / rounds, widths / rounds
-    return (
-        f"truth {truth:.3f}, measured {np.mean(values):.3f}; percentile {plain_held:.1%} (width {plain_width:.3f}), "
-        f"shown {held_shown:.1%} (width {width:.3f})"
+    more = (
+        f"truth {truth:.3f}, measured {np.mean(values):.3f}; mean width {width:.3f}, of percentiles {plain_width:.3f}"
     )
+    return Shares(held_shown, plain_held, more)
 
 
 def of_areas(areas: tuple[float, float], patients: int, seed: int) -> list[Scored]:
@@ -156,7 +191,7 @@ def of_areas(areas: tuple[float, float], patients: int, seed: int) -> list[Score
     return models
 
 
-def inferior(areas: tuple[float, float], patients: int, rounds: int) -> str:
+def inferior(areas: tuple[float, float], patients: int, rounds: int) -> Shares:
     """How often the lower end of the difference lies above what it is: by percentiles, and as it is shown."""
     plain = shown = 0
     for seed in range(rounds):
@@ -164,7 +199,7 @@ def inferior(areas: tuple[float, float], patients: int, rounds: int) -> str:
         draws = judged[0].draws["auc", WHOLE] - judged[1].draws["auc", WHOLE]
         plain += percentile_interval(draws).low > areas[0] - areas[1]
         shown += difference_of(("auc", WHOLE), *judged, {}).low > areas[0] - areas[1]
-    return f"percentile {plain / rounds:.1%}, shown {shown / rounds:.1%}"
+    return Shares(shown / rounds, plain / rounds)
 
 
 def two_models(told_apart: float, patients: int, seed: int) -> list[Scored]:
@@ -183,7 +218,7 @@ def two_models(told_apart: float, patients: int, seed: int) -> list[Scored]:
     return models
 
 
-def difference(told_apart: float, patients: int, rounds: int) -> str:
+def difference(told_apart: float, patients: int, rounds: int) -> Found:
     """Coverage of 0 by the percentile interval and by the one that is shown, and how often McNemar's tests find a
     difference that is none."""
     held, found = np.zeros(2), np.zeros(2)
@@ -201,11 +236,12 @@ def difference(told_apart: float, patients: int, rounds: int) -> str:
             found[place] += test.p_value < 0.05
     plain_held, shown_held = held / rounds
     images, over_patients = found / rounds
-    return (
-        f"percentile {plain_held:.1%}, shown {shown_held:.1%}; McNemar over images finds {images:.1%}, over patients "
-        f"{over_patients:.1%}"
-    )
+    return Found(Shares(shown_held, plain_held), images, over_patients)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, help=f"test sets of each line ({ROUNDS})")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(measure, file=__file__, description=__doc__, packages=("scipy",), arguments=_arguments)

@@ -1,13 +1,14 @@
 """How many changed copies of real radiographs are found as near-duplicates, and how many look-alikes are joined.
 
-Copies are made of 400 of the X-rays and of all unresized originals in ../shared/data, by each of CHANGES. Prints the
-share found, by change; the verdicts on all X-rays as they are (nothing there is a copy but the byte-identical ones);
-the same two for 100 X-rays by each of SURROUNDINGS, which all of them then share; and the seconds that the search of
-100,000 hashes takes.
+Copies are made of 400 of the X-rays (--images) and of the unresized originals in ../shared/data, by each of CHANGES.
+Measured are the share found, by change; the verdicts on all X-rays as they are (nothing there is a copy but the
+byte-identical ones); the same two for a quarter of the X-rays by each of SURROUNDINGS, which all of them then share;
+and the seconds that the search of 100,000 hashes takes.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import random
 import time
@@ -26,10 +27,13 @@ from cxr.manifests.duplicates.near import (
 )
 from cxr.manifests.duplicates.perceptual_hash import HEX_DIGITS, perceptual_hash, thumbnail
 from cxr.manifests.scan.folder import scan_with_record
+from harness.result import Better, Result
+from harness.script import Script, run_script
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-COPIED = 400
-SURROUNDED = 100
+COPIED, QUICK_COPIED = 400, 40
+#: Of so many that are copied one is put into each of the shared surroundings.
+SURROUNDED = 4
 MANY = 100_000
 
 
@@ -110,27 +114,36 @@ SURROUNDINGS: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(script: Script) -> None:
+    """Recall, false pairs, the same in shared surroundings, and the search."""
+    copied = script.options.images or (QUICK_COPIED if script.quick else COPIED)
     if (DATA / "chest_xray").is_dir():
         files = sorted((DATA / "chest_xray").rglob("*.jpeg"))
-        drawn = random.Random(7).sample(files, min(COPIED, len(files)))
-        _measure_recall("X-rays at 224 pixels", drawn)
-        _measure_recall("unresized originals", sorted((DATA / "originals").rglob("*.jpeg")))
-        _measure_false_pairs()
+        drawn = random.Random(7).sample(files, min(copied, len(files)))
+        _measure_recall(script, "X-rays at 224 pixels", drawn)
+        _measure_recall(script, "unresized originals", sorted((DATA / "originals").rglob("*.jpeg"))[:copied])
+        _measure_false_pairs(script)
         for name, surround in SURROUNDINGS.items():
-            _measure_surrounded(name, [surround(Image.open(path)) for path in drawn[:SURROUNDED]])
+            _measure_surrounded(script, name, [surround(Image.open(path)) for path in drawn[: copied // SURROUNDED]])
     else:
-        print("the real X-rays are not here: recall and false pairs not measured")
-    _measure_search()
+        script.say_absent("recall and false pairs", "the real X-rays are not here")
+    _measure_search(script)
 
 
-def _measure_recall(kind: str, files: list[Path]) -> None:
-    print(f"{kind}: {len(files)} images")
+def _measure_recall(script: Script, kind: str, files: list[Path]) -> None:
     for name, change in CHANGES.items():
-        judged = [_judge_copy(Image.open(path), change) for path in files]
-        found, lowest = sum(one for one, _ in judged) / len(judged), min(value for _, value in judged)
-        print(f"  {name:18s} found {found:6.1%}, lowest correlation {lowest:.3f}")
+        found, lowest = _found([Image.open(path) for path in files], change)
+        script.add(_share(f"{len(files)} {kind}: {name}", found, f"lowest correlation {lowest:.3f}"))
+
+
+def _found(images: list[Image.Image], change: Callable[[Image.Image], Image.Image]) -> tuple[float, float]:
+    """The share of changed copies that are found, in %, and the lowest correlation of one."""
+    judged = [_judge_copy(image, change) for image in images]
+    return 100 * sum(one for one, _ in judged) / len(judged), min(value for _, value in judged)
+
+
+def _share(name: str, percent: float, note: str) -> Result:
+    return Result(name, "copies found", percent, "%", Better.MORE, note=note)
 
 
 def _judge_copy(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> tuple[bool, float]:
@@ -141,38 +154,50 @@ def _judge_copy(image: Image.Image, change: Callable[[Image.Image], Image.Image]
     return bool(candidates) and correlation >= MIN_CORRELATION, correlation
 
 
-def _measure_surrounded(name: str, images: list[Image.Image]) -> None:
+def _measure_surrounded(script: Script, name: str, images: list[Image.Image]) -> None:
     thumbnails = {f"{number:064x}": np.asarray(thumbnail(image, SIDE)) for number, image in enumerate(images)}
     hashes = dict(zip(thumbnails, map(perceptual_hash, images), strict=True))
     near = find_near_duplicates(hashes, thumbnails.__getitem__)
     highest = max(near.verdicts.values(), default=0.0)
-    print(f"{len(images)} X-rays, {name}: {len(near.verdicts):,} candidates, {len(near.pairs)} joined", end=", ")
-    print(f"highest correlation {highest:.3f}; their copies found (lowest correlation):")
-    parts = []
-    for change_name, change in CHANGES.items():
-        judged = [_judge_copy(image, change) for image in images]
-        found, lowest = sum(one for one, _ in judged) / len(judged), min(value for _, value in judged)
-        parts.append(f"{change_name} {found:.0%} ({lowest:.2f})")
-    print("  " + ", ".join(parts))
+    title, note = (
+        f"{len(images)} X-rays, {name}",
+        f"{len(near.verdicts):,} candidates, highest correlation {highest:.3f}",
+    )
+    script.add(Result(title, "look-alikes joined", len(near.pairs), "pairs", note=note))
+    judged = {change_name: _found(images, change) for change_name, change in CHANGES.items()}
+    worst = min(judged, key=lambda change_name: judged[change_name][0])
+    found = sum(share for share, _ in judged.values()) / len(judged)
+    script.add(_share(title, found, f"mean over all changes; fewest of: {worst} ({judged[worst][0]:.0f} %)"))
 
 
-def _measure_false_pairs() -> None:
+def _measure_false_pairs(script: Script) -> None:
     near = scan_with_record(DATA / "chest_xray").record.near
     assert near is not None
     values = sorted(near.verdicts.values())
-    print(f"all X-rays: {len(values)} candidates, {len(near.pairs)} joined, highest correlations {values[-3:]}")
+    note = f"{len(values)} candidates, highest correlations {', '.join(f'{value:.3f}' for value in values[-3:])}"
+    script.add(Result("all X-rays as they are", "look-alikes joined", len(near.pairs), "pairs", note=note))
 
 
-def _measure_search() -> None:
-    # Clustered like real ones: each is one of 5,000 with a quarter of its bits drawn anew.
-    draw = np.random.default_rng(7)
-    bases = draw.integers(0, 256, (5000, HEX_DIGITS // 2), dtype=np.uint8)
-    noise = draw.integers(0, 256, (2, MANY, HEX_DIGITS // 2), dtype=np.uint8)
-    hashes = [row.tobytes().hex() for row in bases[draw.integers(0, 5000, MANY)] ^ (noise[0] & noise[1])]
+def _measure_search(script: Script) -> None:
+    hashes = clustered_hashes(MANY)
     start = time.process_time()
     pairs = len(candidate_pairs(hashes)[0])
-    print(f"search of {MANY:,} hashes: {time.process_time() - start:.1f} s of CPU, {pairs:,} candidates")
+    seconds = time.process_time() - start
+    script.add(Result(f"search of {MANY:,} hashes", "processor time", seconds, "s", note=f"{pairs:,} candidates"))
+
+
+def clustered_hashes(count: int) -> list[str]:
+    """Clustered like real ones: each is one of 5,000 with a quarter of its bits drawn anew."""
+    draw = np.random.default_rng(7)
+    bases = draw.integers(0, 256, (5000, HEX_DIGITS // 2), dtype=np.uint8)
+    noise = draw.integers(0, 256, (2, count, HEX_DIGITS // 2), dtype=np.uint8)
+    return [row.tobytes().hex() for row in bases[draw.integers(0, 5000, count)] ^ (noise[0] & noise[1])]
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, help=f"X-rays that are copied ({COPIED})")
 
 
 if __name__ == "__main__":
-    main()
+    packages = ("imagehash", "pillow")
+    run_script(measure, file=__file__, description=__doc__, packages=packages, arguments=_arguments)

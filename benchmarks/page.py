@@ -14,7 +14,7 @@ installed by npm into a cache folder of the user. What is missing (Chromium, the
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import shutil
 import statistics
 import tempfile
@@ -36,6 +36,8 @@ from cxr.manifests.manifest_file import read_manifest
 from cxr.manifests.tasks import view_for
 from cxr.webapp.gate import Gate
 from cxr.webapp.static import static_folder
+from harness.result import Better, Result, bound_of_value
+from harness.script import Script, run_script
 from page_peers.install import installed_packages
 from page_peers.pages import CHOSEN, Contestant, peer_pages
 from page_peers.server import counted_page
@@ -47,34 +49,42 @@ ROUNDS, IMAGES, QUICK_ROUNDS, QUICK_IMAGES = 5, 50, 2, 10
 GOAL_BYTES, GOAL_FIRST_MS, GOAL_IMAGE_MS = 1_500_000, 1_500, 40
 #: How far the same pixels may be apart: 16-bit weights, and a CSV of six digits.
 SAME = 1e-3
-TITLES = ("first", "first_by_network", "row", "small", "large", "large_shown")
+#: What is timed, in words, and what ours may take in ms.
+TITLES = {
+    "first": ("first prediction", GOAL_FIRST_MS),
+    "first_by_network": ("first prediction over 20 Mbit/s", None),
+    "row": ("an image, many in a row", GOAL_IMAGE_MS),
+    "small": ("an image of 224x224", GOAL_IMAGE_MS),
+    "large": ("an image of 2 megapixels", GOAL_IMAGE_MS),
+    "large_shown": ("an image of 2 megapixels, until it is shown", None),
+}
 
 
-def main() -> None:
-    """Measure and print."""
-    options = _options()
+def measure_pages(script: Script) -> None:
+    """Ours and the peers', if there is a browser."""
     try:
         static_folder()
     except CxrError as error:
-        print(f"the page was not measured: {error.message}; {error.hint}")
+        script.say_absent("the page", f"{error.message}; {error.hint}")
         return
     if missing := lacking_browser():
-        print(f"the page was not measured, there is no browser: {missing}")
+        script.say_absent("the page", f"there is no browser: {missing}")
         return
     with tempfile.TemporaryDirectory(prefix="cxr-page-") as name:
-        _compare(options, Path(name))
+        _compare(script, Path(name))
 
 
-def _compare(options: argparse.Namespace, folder: Path) -> None:
+def _compare(script: Script, folder: Path) -> None:
+    options = script.options
+    rounds = options.rounds or (QUICK_ROUNDS if script.quick else ROUNDS)
     source, manifest = _subject(options, folder)
-    print(f"{os.cpu_count()} cores, load before: {os.getloadavg()[0]:.1f}; {source.info.name}", flush=True)
     page = folder / "page"
     built = make_page(
         Out(quiet=True), source, page, PageOptions(options.cache or folder / "cache", manifest, allow=True)
     )
-    pages = (Contestant("ours", page, ours=True), *_peers(source, folder))
+    pages = (Contestant("ours", page, ours=True), *_peers(script, source, folder))
     gate = Gate.from_json(built.description.gate) if built.description.gate else None
-    count = QUICK_IMAGES if options.quick else IMAGES
+    count = QUICK_IMAGES if script.quick else IMAGES
     pictures = pictures_of(manifest, source.info.preprocessing, gate, count, folder / "pictures")
     positive = source.info.positive_class or source.info.classes[-1]
     times: dict[str, list[Times]] = {one.name: [] for one in pages}
@@ -86,15 +96,17 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
         }
         findings = {one.name: look(launch, one, *served[one.name], pictures, positive) for one in pages}
         _check_same(findings, pictures)
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for one in pages:
                 times[one.name].append(measure(launch, served[one.name][0], pictures))
-    _print(findings, times, pictures)
+    _report(script, findings, times, pictures)
 
 
 def _subject(options: argparse.Namespace, folder: Path) -> tuple[Bundle, Manifest]:
     """The bundle, in a folder of ours (exports are made beside it), and the manifest of its training."""
     target = folder / "bundle"
+    if (options.bundle is None) != (options.manifest is None):
+        raise SystemExit("--bundle and --manifest go together")
     if options.bundle is None:
         manifest = drawn_manifest(folder)
         return untrained_flagship(manifest, target), manifest
@@ -105,18 +117,21 @@ def _subject(options: argparse.Namespace, folder: Path) -> tuple[Bundle, Manifes
     return source, view_for(read_manifest(options.manifest), source.info.classes)
 
 
-def _peers(source: Bundle, folder: Path) -> tuple[Contestant, ...]:
+def _peers(script: Script, source: Bundle, folder: Path) -> tuple[Contestant, ...]:
     try:
         packages = installed_packages()
     except Absent as reason:
-        print(f"other pages: absent: {reason}")
+        script.say_absent("pages of others", reason)
         return ()
+    for package in ("@tensorflow/tfjs", "@litertjs/core"):
+        document = json.loads((packages / package / "package.json").read_text(encoding="utf-8"))
+        script.versions[package] = document["version"]
     formats = parse_formats("tfjs,tflite")
     request = ExportRequest(source, formats, beside(source.folder, "exports"), folder / "cache")
     made = make_exports(request, plan_exports(request), lambda done, total, note: None)
     bundles = [export.bundle for export in made if export.bundle is not None]
     if len(bundles) < len(formats):
-        print(f"other pages: absent: {next(export.failure for export in made if export.failure)}")
+        script.say_absent("pages of others", next(export.failure for export in made if export.failure))
         return ()
     return peer_pages(packages, bundles[0], bundles[1], folder / "peers")
 
@@ -130,65 +145,54 @@ def _check_same(findings: Mapping[str, Findings], pictures: Pictures) -> None:
             raise SystemExit(f"{page} says {found.probabilities[name]:.4f}, ours {ours:.4f}: nothing was measured")
 
 
-def _print(findings: Mapping[str, Findings], times: Mapping[str, Sequence[Times]], pictures: Pictures) -> None:
-    head = (
-        "first prediction: kB", "ms", "ms at 20 Mbit/s", f"ms an image, {len(pictures.small)} in a row",
-        "ms, 224x224", "ms, 2 megapixels", "and shown", "probability off by",
-    )  # fmt: skip
-    print(f"| page | {' | '.join(head)} |\n|{'---|' * (len(head) + 1)}")
-    base, ours = findings["ours"], times["ours"]
+def _report(
+    script: Script, findings: Mapping[str, Findings], times: Mapping[str, Sequence[Times]], pictures: Pictures
+) -> None:
+    peers = {page: page.replace(CHOSEN, f"{CHOSEN}: {found.engine}") for page, found in findings.items()}
+    base, others = findings["ours"], [page for page in findings if page != "ours"]
+    goal = bound_of_value(GOAL_BYTES / 1e3)
+    script.add(Result("all that is kept for offline use", "gzipped", base.kept_bytes / 1e3, "kB", goal=goal))
+    ours = base.first_bytes / 1e3
+    for page in others or [None]:
+        theirs = findings[page].first_bytes / 1e3 if page else None
+        script.add(
+            Result("first prediction", "gzipped", ours, "kB", Better.LESS, peers.get(page, ""), theirs, goal=goal)
+        )
+        goal = None  # told once
+    for title, (words, aim_ms) in TITLES.items():
+        goal_ms = aim_ms
+        for page in others or [None]:
+            theirs = times[page] if page else None
+            script.add(_timed(words, title, goal_ms, times["ours"], theirs, peers.get(page, "")))
+            goal_ms = None
     for page, found in findings.items():
-        cells = [f"{found.first_bytes / 1e3:,.0f}{_factor(found.first_bytes / base.first_bytes, page)}"]
-        cells += [_cell(times[page], ours, title, page) for title in TITLES]
-        off = max(abs(found.probabilities[path.name] - base.probabilities[path.name]) for path in pictures.small)
-        cells.append(f"{off:.3f}" if page != "ours" else "")
-        label = page.replace(CHOSEN, f"{CHOSEN}: {found.engine}")
-        print(f"| {label} | {' | '.join(cells)} |")
-    print("Medians of the rounds (lowest to highest), times ours (median of the rounds' ratios).")
-    _print_goals(base, ours)
+        if page != "ours":
+            off = max(abs(found.probabilities[path.name] - base.probabilities[path.name]) for path in pictures.small)
+            script.note(f"{peers[page]}: probabilities off by up to {off:.3f}, as a canvas resizes the image.")
+    if base.twice:
+        script.note(f"Sent twice, to the page and for offline use: {', '.join(base.twice)}.")
 
 
-def _cell(theirs: Sequence[Times], ours: Sequence[Times], title: str, page: str) -> str:
-    values, base = ([getattr(one, title) for one in side] for side in (theirs, ours))
-    digits = 0 if title.startswith("first") else 1
-    low, middle, high = (f"{value:,.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
-    ratio = statistics.median(their / our for their, our in zip(values, base, strict=True))
-    return f"{middle} ({low} to {high}){_factor(ratio, page)}"
+def _timed(
+    words: str, title: str, goal_ms: float | None, ours: Sequence[Times], theirs: Sequence[Times] | None, peer: str
+) -> Result:
+    values = [getattr(one, title) for one in ours]
+    others = [getattr(one, title) for one in theirs] if theirs else []
+    ratio = statistics.median(their / our for their, our in zip(others, values, strict=True)) if others else None
+    return Result(
+        words, "time", statistics.median(values), "ms", Better.LESS, peer if others else "",
+        statistics.median(others) if others else None, ratio, bound_of_value(goal_ms) if goal_ms else None,
+        (min(values), max(values)), len(values),
+    )  # fmt: skip
 
 
-def _factor(ratio: float, page: str) -> str:
-    return "" if page == "ours" else f" ×{ratio:.1f}"
-
-
-def _print_goals(found: Findings, times: Sequence[Times]) -> None:
-    middle = {title: statistics.median(getattr(one, title) for one in times) for title in TITLES}
-    goals = (
-        ("kB before the first prediction", found.first_bytes / 1e3, GOAL_BYTES / 1e3),
-        ("kB with all that is kept for offline use", found.kept_bytes / 1e3, GOAL_BYTES / 1e3),
-        ("ms to the first prediction", middle["first"], GOAL_FIRST_MS),
-        ("ms an image, many in a row", middle["row"], GOAL_IMAGE_MS),
-        ("ms an image of 224x224", middle["small"], GOAL_IMAGE_MS),
-        ("ms an image of 2 megapixels", middle["large"], GOAL_IMAGE_MS),
-    )
-    for what, value, goal in goals:
-        print(f"ours, {what}: {value:,.1f} (goal: at most {goal:,.0f}, {'met' if value <= goal else 'missed'})")
-    if found.twice:
-        print(f"sent twice, to the page and for offline use: {len(found.twice)} files: {', '.join(found.twice)}")
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The page against others, in a headless Chromium.")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="a Keras bundle [default: an untrained flagship]")
-    parser.add_argument("--manifest", type=Path, help="the manifest of its training")
+    parser.add_argument("--manifest", type=Path, help="the manifest of its training (goes together with --bundle)")
     parser.add_argument("--cache", type=Path, help="where decoded images are kept [default: nowhere]")
     parser.add_argument("--rounds", type=int, help=f"visits to each page ({ROUNDS})")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_IMAGES} images")
-    options = parser.parse_args()
-    if (options.bundle is None) != (options.manifest is None):
-        parser.error("--bundle and --manifest go together")
-    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    return options
 
 
 if __name__ == "__main__":
-    main()
+    packages = ("tensorflow-cpu", "playwright")
+    run_script(measure_pages, file=__file__, description=__doc__, packages=packages, arguments=_arguments)

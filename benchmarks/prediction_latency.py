@@ -6,7 +6,6 @@ Each round times both for every image in turn; the ratio is of the medians of si
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -19,27 +18,40 @@ from cxr.compare.predictors import open_predictor
 from cxr.local_baseline.recipes import CNN5, MOBILENET_V2
 from cxr.local_baseline.tensorflow_setup import load
 from export_latency import untrained_bundle
-from training_peers.turns import seconds_of
+from harness.result import Better, Result, least_ratio
+from harness.script import Script, run_script
+from harness.turns import seconds_of
 
-RUNS = 30 if "--quick" in sys.argv else 200
+RUNS, QUICK_RUNS, GOAL = 200, 30, 5.0
 
 
-def main() -> None:
-    """Measure and print, for a net of our own and a transfer net."""
+def measure(script: Script) -> None:
+    """A net of our own and a transfer net."""
+    runs = QUICK_RUNS if script.quick else RUNS
     for recipe in (CNN5, MOBILENET_V2):
         with tempfile.TemporaryDirectory() as name:
             bundle = untrained_bundle(recipe, Path(name) / recipe.name)
-            ours, theirs = _measured(bundle)
-        print(
-            f"{recipe.name}, one image: {ours * 1e3:.1f} ms, model.predict {theirs * 1e3:.1f} ms: "
-            f"{theirs / ours:.1f} times (goal: 5)",
-            flush=True,
+            ours, theirs = _measured(bundle, runs)
+        script.add(
+            Result(
+                f"`{recipe.name}`",
+                "one image",
+                statistics.median(ours),
+                "ms",
+                Better.LESS,
+                "`model.predict`",
+                statistics.median(theirs),
+                goal=least_ratio(GOAL),
+                spread=(min(ours), max(ours)),
+                repeats=runs,
+            )
         )
 
 
-def _measured(bundle: Bundle) -> tuple[float, float]:
+def _measured(bundle: Bundle, runs: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of single predictions, ours and the peer's."""
     contract = bundle.info.preprocessing
-    shape = (RUNS, 1, contract.height, contract.width, contract.channels)
+    shape = (runs, 1, contract.height, contract.width, contract.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     predictor = open_predictor(bundle)
     model: Any = load().keras.models.load_model(bundle.model_path)
@@ -51,8 +63,8 @@ def _measured(bundle: Bundle) -> tuple[float, float]:
     for image in images:
         ours = seconds_of(partial(predictor.predict, image))
         pairs.append((ours, seconds_of(partial(model.predict, image.astype(np.float32), verbose=0))))
-    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+    return [pair[0] * 1e3 for pair in pairs], [pair[1] * 1e3 for pair in pairs]
 
 
 if __name__ == "__main__":
-    main()
+    run_script(measure, file=__file__, description=__doc__, packages=("tensorflow-cpu", "keras"))

@@ -1,6 +1,6 @@
 """`cxr data scan` against `sha256sum` and `djpeg` over the same files, and a second scan against the first.
 
-Prints CPU seconds (user and system, children included), their ratio, and wall seconds of scan and rescan, best of 3.
+CPU seconds (user and system, children included), and wall seconds of scan and rescan, best of 3.
 2,000 files: the 110 unresized originals over and over, or a drawn sample where they are not at hand.
 """
 
@@ -19,32 +19,42 @@ from pathlib import Path
 from cxr.manifests.sample import draw_sample
 from cxr.manifests.scan.folder import scan_with_record
 from cxr.manifests.scan.record import read_record, write_record
+from harness.result import Better, Result, least_ratio
+from harness.script import Script, run_script
+from upload_peers.install import Absent, distribution_program
 
 ORIGINALS = Path(__file__).resolve().parents[2] / "shared" / "data" / "originals"
-FILES = 2000
+FILES, QUICK_FILES = 2000, 200
 ROUNDS = 3
 HOUR_S = 3600
+#: Times the processor time of checksums and decoding alone.
+MOST_OVER_PEERS = 1.4
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(script: Script) -> None:
+    """The whole command beside its peers, then scan and rescan in one process."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images = _make_files(folder)
-        _measure_cpu(images, folder)
-        _measure_rescan(images, folder)
+        images = _make_files(script, folder)
+        _measure_cpu(script, images, folder)
+        _measure_rescan(script, images, folder)
 
 
-def _measure_cpu(images: Path, folder: Path) -> None:
+def _measure_cpu(script: Script, images: Path, folder: Path) -> None:
     files = sorted(map(str, images.rglob("*.jpeg")))
     command = [sys.executable, "-m", "cxr", "data", "scan", str(images), "--fresh", "--quiet"]
     command += ["--out", str(folder / "cpu.csv")]
-    missing = [tool for tool in ("sha256sum", "djpeg") if shutil.which(tool) is None]
+    djpeg, missing = "", False
+    try:
+        djpeg = distribution_program("djpeg", "libjpeg-turbo-progs")
+    except Absent as reason:
+        missing = True
+        script.say_absent("`sha256sum` and `djpeg`", reason)
 
     def peers() -> None:
         _run(["sha256sum", *files])
         for file in files:
-            _run(["djpeg", "-outfile", os.devnull, file])
+            _run([djpeg, "-outfile", os.devnull, file])
 
     ours: list[float] = []
     theirs: list[float] = []
@@ -52,15 +62,23 @@ def _measure_cpu(images: Path, folder: Path) -> None:
         ours.append(_cpu_seconds(lambda: _run(command)))
         if not missing:
             theirs.append(_cpu_seconds(peers))
-    print(f"scan of {len(files):,} files: {min(ours):.1f} s of CPU (the whole command)")
-    if missing:
-        print(f"not compared: {' and '.join(missing)} not installed (Debian: libjpeg-turbo-progs, coreutils)")
-        return
-    ratio = min(ours) / min(theirs)
-    print(f"sha256sum and djpeg: {min(theirs):.1f} s of CPU; the scan takes {ratio:.2f} times that (goal: at most 1.4)")
+    script.add(
+        Result(
+            f"`cxr data scan` of {len(files):,} files",
+            "processor time of the whole command",
+            min(ours),
+            "s",
+            peer="" if missing else "`sha256sum` and `djpeg`",
+            peer_value=None if missing else min(theirs),
+            goal=None if missing else least_ratio(1 / MOST_OVER_PEERS),
+            spread=(min(ours), max(ours)),
+            repeats=ROUNDS,
+            note="" if missing else "least that must be done: the scan also hashes for Cloud Storage and for likeness",
+        )
+    )
 
 
-def _measure_rescan(images: Path, folder: Path) -> None:
+def _measure_rescan(script: Script, images: Path, folder: Path) -> None:
     path = folder / "again.scan.csv"
     firsts, agains = [], []
     for _ in range(ROUNDS):
@@ -73,18 +91,30 @@ def _measure_rescan(images: Path, folder: Path) -> None:
         agains.append(time.perf_counter() - start)
         if again.manifest.hash != first.manifest.hash or again.reused != len(first.record.frame):
             raise SystemExit("the second scan is not the first one's: nothing was measured")
-    print(f"in one process: scan {min(firsts):.2f} s, again {min(agains):.3f} s: {min(firsts) / min(agains):.0f} times")
+    script.add(
+        Result(
+            "second scan, nothing changed",
+            "time",
+            min(agains),
+            "s",
+            Better.LESS,
+            "the first scan",
+            min(firsts),
+            spread=(min(agains), max(agains)),
+            repeats=ROUNDS,
+        )
+    )
 
 
-def _make_files(folder: Path) -> Path:
+def _make_files(script: Script, folder: Path) -> Path:
     source = ORIGINALS
     if not source.is_dir():
-        print("the originals are not here: drawn images instead")
+        script.note("the unresized originals are not here: drawn images instead")
         source = folder / "drawn"
         draw_sample(source, images=110, seed=7)
     images = folder / "images"
     originals = sorted(source.rglob("*.jpeg"))
-    for number in range(FILES):
+    for number in range(QUICK_FILES if script.quick else FILES):
         original = originals[number % len(originals)]
         target = images / original.parent.name / f"{number:05d}.jpeg"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,4 +136,4 @@ def _run(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(measure, file=__file__, description=__doc__, packages=("pillow", "google-crc32c"))

@@ -9,7 +9,6 @@ change the speed; `--bundle` takes a trained bundle instead. Goal: at most 10 % 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -33,48 +32,60 @@ from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.recipes import CNN5, FLAGSHIP
 from cxr.local_baseline.tensorflow_setup import load
 from export_latency import exported, untrained_bundle
+from harness.result import Better, Result, least_ratio
+from harness.script import Script, run_script
 
 EXPORTS = ("saved-model", "tflite", "tflite-int8", "onnx")
-ROUNDS, IMAGES, QUICK_ROUNDS, QUICK_IMAGES, GOAL = 7, 192, 3, 64, 1.10
+ROUNDS, IMAGES, QUICK_ROUNDS, QUICK_IMAGES, GOAL = 5, 192, 3, 64, 1.10
 
 Pass = Callable[[], None]
 Seconds = tuple[float, float]
 
 
-def main() -> None:
-    """Measure and print."""
-    options = _options()
-    print(f"{os.cpu_count()} cores, load before: {os.getloadavg()[0]:.1f}; {options.images} images, batches of 32")
-    print("| net | runtime | ms an image | bare | wall | processor |\n|---|---|---|---|---|---|", flush=True)
-    missed = []
+def measure(script: Script) -> None:
+    """Every recipe in every runtime, or the bundle."""
+    options = script.options
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    options.images = options.images or (QUICK_IMAGES if options.quick else IMAGES)
     with tempfile.TemporaryDirectory(prefix="cxr-overhead-") as name:
         folder = Path(name)
         sources = [read_bundle(options.bundle)] if options.bundle else None
         for source in sources or (untrained_bundle(recipe, folder / recipe.name) for recipe in (FLAGSHIP, CNN5)):
             images = _images(source, folder, options.images)
-            for form, bundle in _bundles(source, images[:20], folder / f"{source.info.name}-exports", options).items():
-                wall = _measured(f"`{source.info.name}` | {form}", bundle, images, folder, options.rounds)
-                if wall > GOAL:
-                    missed.append(f"{source.info.name} as {form} ({wall:.3f})")
-    print(f"goal: at most {GOAL:g} times the bare loop's time: {f'missed by {missed}' if missed else 'met'}")
+            for form, bundle in _bundles(script, source, images[:20], folder / f"{source.info.name}-exports").items():
+                _measure(script, f"`{source.info.name}`, {form}", bundle, images, folder)
 
 
-def _measured(title: str, bundle: Bundle, images: Pixels, folder: Path, rounds: int) -> float:
-    """Print a line; the ratio of wall times."""
+def _measure(script: Script, title: str, bundle: Bundle, images: Pixels, folder: Path) -> None:
+    """Wall and processor time beside the bare loop's."""
     ours, bare = _ours(bundle, images, folder), _bare(bundle, images)
     for warm_up in (ours, bare):
         warm_up()
     pairs: list[tuple[Seconds, Seconds]] = []
-    for number in range(rounds):
+    for number in range(script.options.rounds):
         if number % 2:
             theirs = _timed(bare)
             pairs.append((_timed(ours), theirs))
         else:
             pairs.append((_timed(ours), _timed(bare)))
-    wall, processor = (statistics.median(our[of] / other[of] for our, other in pairs) for of in (0, 1))
-    spent, least = (statistics.median(pair[of][0] for pair in pairs) / len(images) * 1e3 for of in (0, 1))
-    print(f"| {title} | {spent:.3f} | {least:.3f} | {wall:.3f} | {processor:.3f} |", flush=True)
-    return wall
+    for of, what in enumerate(("time", "processor time")):
+        spent, least = ([pair[side][of] / len(images) * 1e3 for pair in pairs] for side in (0, 1))
+        ratio = statistics.median(theirs / own for own, theirs in zip(spent, least, strict=True))
+        script.add(
+            Result(
+                title,
+                f"{what} an image",
+                statistics.median(spent),
+                "ms",
+                Better.LESS,
+                "bare loop",
+                statistics.median(least),
+                ratio,
+                least_ratio(1 / GOAL) if of == 0 else None,
+                (min(spent), max(spent)),
+                len(pairs),
+            )
+        )
 
 
 def _timed(call: Pass) -> Seconds:
@@ -176,14 +187,15 @@ def _bare_onnx(bundle: Bundle, batches: Sequence[Any], images: Pixels) -> Pass:
     return loop
 
 
-def _bundles(source: Bundle, images: Pixels, folder: Path, options: argparse.Namespace) -> dict[str, Bundle]:
+def _bundles(script: Script, source: Bundle, images: Pixels, folder: Path) -> dict[str, Bundle]:
     """The Keras bundle and its exports, by format."""
-    made = {"keras": source} if "keras" in options.runtimes else {}
-    for form in (form for form in EXPORTS if form in options.runtimes):
+    runtimes = script.options.runtimes
+    made = {"keras": source} if "keras" in runtimes else {}
+    for form in (form for form in EXPORTS if form in runtimes):
         try:
             made[form] = exported(source, form, images, folder / form)
         except CxrError as error:
-            print(f"{source.info.name}: {form}: absent: {error.message}")
+            script.say_absent(f"{source.info.name} as {form}", error.message)
     return made
 
 
@@ -197,18 +209,13 @@ def _images(source: Bundle, folder: Path, count: int) -> Pixels:
     return mapped
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="What scoring costs beside the models themselves, as ratios.")
+def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="a Keras bundle [default: untrained nets of two recipes]")
     parser.add_argument("--runtimes", nargs="+", choices=("keras", *EXPORTS), default=("keras", *EXPORTS))
     parser.add_argument("--rounds", type=int, help=f"passes of each ({ROUNDS})")
     parser.add_argument("--images", type=int, help=f"in a pass ({IMAGES})")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_IMAGES} images")
-    options = parser.parse_args()
-    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    options.images = options.images or (QUICK_IMAGES if options.quick else IMAGES)
-    return options
 
 
 if __name__ == "__main__":
-    main()
+    packages = ("tensorflow-cpu", "keras", "ai-edge-litert", "onnxruntime")
+    run_script(measure, file=__file__, description=__doc__, packages=packages, arguments=_arguments)

@@ -10,17 +10,15 @@ share this machine's cores: ratios say more than numbers. Nothing fails because 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.script import Script, run_script
 from upload_peers.files import make_files
-from upload_peers.goals import goals
-from upload_peers.measure import Found, Row, Scale, as_json, find, measure_amazon, measure_google, measure_scale
+from upload_peers.goals import row_results, scale_results
+from upload_peers.measure import Found, Row, Scale, find, measure_amazon, measure_google, measure_scale
 from upload_peers.peers import Peer, amazon_peers, google_peers
 from upload_peers.table import LEGEND, heading, line, scale_heading, scale_line
 
@@ -32,85 +30,76 @@ OBJECTS, QUICK_OBJECTS = (10_000, 100_000), (500, 5000)
 S3_FILES, S3_SIZE = 300, 20_000
 
 
-def main() -> None:
-    """Measure and print."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    options = _options()
+def measure(script: Script) -> None:
+    """Print a line of each client as it is measured, then the results, also of a run that was interrupted."""
+    _complete(script.options)
     rows: list[Row] = []
     scales: list[Scale] = []
-    interrupted = False
-    with tempfile.TemporaryDirectory(prefix="cxr-upload-") as name:
-        try:
-            _measure(options, Path(name), rows, scales)
-        except KeyboardInterrupt:
-            interrupted = True
-            print("\ninterrupted: what was measured until then")
-    print(f"\n{LEGEND}")
-    for text in goals(rows, scales):
-        print(text)
-    if options.json:
-        options.json.write_text(json.dumps(as_json(rows, scales), indent=1))
-    if interrupted:
-        raise SystemExit(130)
+    try:
+        with tempfile.TemporaryDirectory(prefix="cxr-upload-") as name:
+            _measure(script, Path(name), rows, scales)
+    finally:
+        script.say(f"\n{LEGEND}")
+        for result in (*row_results(rows), *scale_results(scales)):
+            script.add(result)
+        for row in rows:
+            if row.note:
+                script.say_absent(f"{row.client}, {row.size / 1000:g} KB at {row.latency_ms:g} ms", row.note)
 
 
-def _measure(options: argparse.Namespace, folder: Path, rows: list[Row], scales: list[Scale]) -> None:
+def _measure(script: Script, folder: Path, rows: list[Row], scales: list[Scale]) -> None:
     def on_row(row: Row) -> None:
         rows.append(row)
-        print(line(row), flush=True)
+        script.say(line(row))
 
     def on_scale(scale: Scale) -> None:
         scales.append(scale)
-        print(scale_line(scale), flush=True)
+        script.say(scale_line(scale))
 
-    print(f"{os.cpu_count()} cores, load before: {os.getloadavg()[0]:.1f}")
-    found, absent = _found(google_peers(), options.only)
-    for size_kb in options.sizes if found or absent else ():
+    options = script.options
+    found = _found(script, google_peers())
+    for size_kb in options.sizes if found else ():
         files = make_files(folder, options.files, int(size_kb * 1000))
         for latency in options.latencies:
-            print(heading(f"{options.files:,} files of {size_kb:g} KB, {latency:g} ms latency"), flush=True)
+            script.say(heading(f"{options.files:,} files of {size_kb:g} KB, {latency:g} ms latency"))
             measure_google(found, files, latency, folder, on_row)
-            _tell_absent(absent)
         shutil.rmtree(files.folder)
-    found, absent = _found(amazon_peers(), options.only)
-    if found or absent:
+    if found := _found(script, amazon_peers()):
         count = min(options.files, S3_FILES)
         files = make_files(folder, count, S3_SIZE)
-        print(heading(f"{count:,} files of {S3_SIZE / 1000:g} KB to S3 (moto: mostly that is measured)"), flush=True)
+        script.say(heading(f"{count:,} files of {S3_SIZE / 1000:g} KB to S3 (moto: mostly that is measured)"))
         measure_amazon(found, files, folder, on_row)
-        _tell_absent(absent)
     if options.objects:
-        print(scale_heading(), flush=True)
+        script.say(scale_heading())
         measure_scale(options.objects, folder, on_scale)
 
 
-def _found(peers: Iterable[Peer], only: list[str]) -> tuple[list[Found], dict[str, str]]:
+def _found(script: Script, peers: Iterable[Peer]) -> list[Found]:
+    only = script.options.only
     found, absent = find(peer for peer in peers if not only or peer.name in only)
     for client in found:
-        print(f"{client.peer.name}: {client.version}")
-    return found, absent
-
-
-def _tell_absent(absent: dict[str, str]) -> None:
+        name, _, number = client.version.rpartition(" ")
+        script.versions[name.removesuffix(" SDK") or client.peer.name] = number.removeprefix("v")
     for name, reason in absent.items():
-        print(f"{name:32}  absent: {reason}")
+        script.say_absent(name, reason)
+    return found
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Uploads against peers, on one emulator.")
+def _complete(options: argparse.Namespace) -> None:
+    options.files = options.files or (QUICK_FILES if options.quick else FILES)
+    if options.quick:
+        options.files = min(options.files, QUICK_FILES)
+    objects = options.objects or (QUICK_OBJECTS if options.quick else () if options.only else OBJECTS)
+    options.objects = [int(number) for number in objects if number]
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
     names = [peer.name for peer in (*google_peers(), *amazon_peers())]
     parser.add_argument("--files", type=int, help=f"files of each upload ({FILES})")
     parser.add_argument("--sizes", type=_numbers, default=SIZES_KB, metavar="KB,…", help="sizes in KB (200,20)")
     parser.add_argument("--latencies", type=_numbers, default=LATENCIES_MS, metavar="MS,…", help="in ms (0,50)")
     parser.add_argument("--objects", type=_numbers, metavar="N,…", help="numbers of small objects; 0: not measured")
     parser.add_argument("--only", action="append", default=[], choices=names, help="this client (may be repeated)")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_FILES} files, fewer objects")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
-    options = parser.parse_args()
-    options.files = options.files or (QUICK_FILES if options.quick else FILES)
-    objects = options.objects or (QUICK_OBJECTS if options.quick else () if options.only else OBJECTS)
-    options.objects = [int(number) for number in objects if number]
-    return options
 
 
 def _numbers(text: str) -> list[float]:
@@ -118,4 +107,4 @@ def _numbers(text: str) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(measure, file=__file__, description=__doc__, arguments=_arguments)

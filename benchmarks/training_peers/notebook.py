@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ BATCH = 32
 ORIGINALS = Path(__file__).resolve().parents[3] / "shared" / "data" / "originals"
 
 
-def folder_of_originals(folder: Path, images: int) -> Path:
+def folder_of_originals(folder: Path, images: int, note: Callable[[str], None]) -> Path:
     """`images` unresized X-rays in `folder/train/LABEL`: the 110 originals over and over, or a drawn sample where they
-    are not at hand (which is said)."""
+    are not at hand (which is noted)."""
     source = ORIGINALS
     if not source.is_dir():
-        print("the originals are not here: drawn images instead")
+        note("the unresized originals are not here: drawn images instead")
         source = folder / "drawn"
         draw_sample(source, images=110, seed=7)
     originals = sorted(path for path in source.rglob("*") if path.suffix.lower() in {".jpeg", ".jpg", ".png"})

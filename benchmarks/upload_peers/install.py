@@ -39,19 +39,27 @@ def package_version(python: str, package: str) -> str:
 
 def rclone() -> str:
     """rclone: the installed one, or the distribution's package unpacked."""
-    found = shutil.which("rclone")
+    return distribution_program("rclone", "rclone")
+
+
+def distribution_program(name: str, package: str) -> str:
+    """A program: the installed one, or that of the distribution's package (Debian, Ubuntu), unpacked beside the other
+    peers. Raises Absent."""
+    found = shutil.which(name)
     if found:
         return found
-    folder = cache_folder() / "rclone"
-    program = folder / "usr" / "bin" / "rclone"
+    folder = cache_folder() / package
+    program = folder / "usr" / "bin" / name
     if not program.exists():
         if not shutil.which("apt-get") or not shutil.which("dpkg"):
-            raise Absent("rclone is not installed, and there is no apt-get to fetch it")
+            raise Absent(f"{name} is not installed, and there is no apt-get to fetch it")
         folder.mkdir(parents=True, exist_ok=True)
-        _run(["apt-get", "download", "rclone"], folder)
-        for package in folder.glob("rclone_*.deb"):
-            _run(["dpkg", "-x", str(package), str(folder)])
-            package.unlink()
+        _run(["apt-get", "download", package], folder)
+        for archive in folder.glob(f"{package}_*.deb"):
+            _run(["dpkg", "-x", str(archive), str(folder)])
+            archive.unlink()
+    if _fails_to_start([str(program)]):
+        raise Absent(f"{name} of the package {package} does not start here")
     return str(program)
 
 
@@ -96,6 +104,15 @@ def _run(command: list[str], folder: Path | None = None) -> str:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise Absent(f"{Path(command[0]).name}: {lines[-1] if lines else done.returncode}")
     return done.stdout
+
+
+def _fails_to_start(command: list[str]) -> bool:
+    """Whether libraries are missing: 126 and 127 are the loader's and the shell's codes."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=INSTALL_S)
+    except OSError:
+        return True
+    return done.returncode in {126, 127}
 
 
 def _fails(command: list[str]) -> bool:

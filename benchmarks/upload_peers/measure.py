@@ -6,9 +6,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from upload_peers.files import Files, make_files
 from upload_peers.install import Absent
@@ -31,6 +30,7 @@ class Row:
     first: Usage | None = None
     again: Usage | None = None
     note: str = ""
+    to_s3: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,19 @@ def measure_amazon(found: list[Found], files: Files, folder: Path, on_row: Calla
         return moto(client_environment(folder))
 
     for client in found:
-        on_row(_measure(client, files, 0, server))
+        on_row(_measure(client, files, 0, server, to_s3=True))
 
 
 def _measure(
-    client: Found, files: Files, latency_ms: float, server: Callable[[], AbstractContextManager[Server]]
+    client: Found,
+    files: Files,
+    latency_ms: float,
+    server: Callable[[], AbstractContextManager[Server]],
+    *,
+    to_s3: bool = False,
 ) -> Row:
     peer = client.peer
-    row = Row(peer.name, files.count, files.size, latency_ms)
+    row = Row(peer.name, files.count, files.size, latency_ms, to_s3=to_s3)
     # What the one before has left to be written must not be written meanwhile.
     os.sync()
     try:
@@ -119,8 +124,3 @@ def measure_scale(counts: list[int], folder: Path, on_scale: Callable[[Scale], N
             planned = run_client(replace(call, job={**call.job, "plan_only": True}), server, files)
         shutil.rmtree(files.folder)
         on_scale(Scale(count, sent, planned))
-
-
-def as_json(rows: list[Row], scales: list[Scale]) -> dict[str, Any]:
-    """Everything that was measured."""
-    return {"uploads": [asdict(row) for row in rows], "many_objects": [asdict(scale) for scale in scales]}

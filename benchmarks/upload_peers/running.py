@@ -37,7 +37,7 @@ class Usage:
     counts: Counts | None = None
 
 
-def run_client(call: Call, server: Server, files: Files) -> Usage:
+def run_client(call: Call, server: Server, files: Files, *, deadline_s: float = DEADLINE_S) -> Usage:
     """Run it to its end. Raises NotMeasured with the last thing that it said."""
     server.counts()
     with tempfile.TemporaryDirectory(prefix="cxr-client-", dir=files.folder.parent) as name:
@@ -50,7 +50,7 @@ def run_client(call: Call, server: Server, files: Files) -> Usage:
         else:
             watcher = [sys.executable, "-I", str(BENCHMARKS / "upload_peers" / "watched_command.py")]
             argv = [*watcher, str(result), str(files.paths), *call.argv]
-        _run(argv, client_environment(scratch) | call.environment, scratch)
+        _run(argv, client_environment(scratch) | call.environment, scratch, deadline_s)
         seen = json.loads(result.read_text())
     beyond = seen["peak_kib"] - seen["base_kib"]
     return Usage(seen["seconds"], seen["cpu"], seen["peak_kib"] * 1024 / 1e6, beyond * 1024 / 1e6, server.counts())
@@ -80,7 +80,7 @@ def client_environment(scratch: Path) -> dict[str, str]:
     )
 
 
-def _run(argv: list[str], environment: dict[str, str], scratch: Path) -> None:
+def _run(argv: list[str], environment: dict[str, str], scratch: Path, deadline_s: float) -> None:
     said = scratch / "said"
     with said.open("wb") as stream:
         # A group of its own, so that a client's own helpers end with it.
@@ -94,9 +94,9 @@ def _run(argv: list[str], environment: dict[str, str], scratch: Path) -> None:
             start_new_session=True,
         )
         try:
-            code = process.wait(DEADLINE_S)
+            code = process.wait(deadline_s)
         except subprocess.TimeoutExpired:
-            raise NotMeasured(f"it took longer than {DEADLINE_S:.0f} s") from None
+            raise NotMeasured(f"it took longer than {deadline_s:.0f} s") from None
         finally:
             if process.poll() is None:
                 with suppress(ProcessLookupError):

@@ -44,7 +44,8 @@ def test_a_whole_run_is_listed_with_its_price_and_deleted_in_order(place: Place)
     done = place.custom("true", labels=place.labels(custom), out=f"{place.connection.base_url}/jobs/{custom}")
     place.wait(done)
     running = place.custom(FOREVER, labels=place.labels("custom-00000000cc"))
-    for name in (f"jobs/{custom}/model/bundle.json", f"exports/{run}/a/model.tflite", f"import/{HASH[:16]}.jsonl"):
+    imports = [f"import/{HASH[:16]}.jsonl", f"import/{HASH[:16]}-00001-of-00002.jsonl"]  # whole, or in parts
+    for name in (f"jobs/{custom}/model/bundle.json", f"exports/{run}/a/model.tflite", *imports):
         place.put(name, b"x" * 1000)
     place.put("jobs/custom-00000000cc/manifest.csv")
     # Nobody's of ours: no label, or no run's folder.
@@ -61,8 +62,8 @@ def test_a_whole_run_is_listed_with_its_price_and_deleted_in_order(place: Place)
     ]  # fmt: skip
     endpoint, *_ = listed["delete"]
     assert endpoint["usd_per_month"] == pytest.approx(2 * 1.375 * 730)
-    assert listed["bytes"] == 3000
-    assert listed["usd_per_month"] == pytest.approx(2 * 1.375 * 730 + 3000 / 2**30 * 0.02, abs=1e-6)
+    assert listed["bytes"] == 4000
+    assert listed["usd_per_month"] == pytest.approx(2 * 1.375 * 730 + 4000 / 2**30 * 0.02, abs=1e-6)
     assert {one["name"].rsplit("/", 1)[-1] for one in listed["kept"]} == {
         running.rsplit("/", 1)[-1],
         "custom-00000000cc",

@@ -23,7 +23,7 @@ from cxr.cloud.emulator.storage_api.listing import list_objects, successor
 from cxr.cloud.emulator.storage_api.objects import commit_object
 from cxr.cloud.emulator.storage_api.preconditions import Preconditions
 from cxr.cloud.emulator.vertex_api.filtering import parse_filter
-from cxr.cloud.emulator.vertex_api.import_files import ImportRow, RowError, read_rows
+from cxr.cloud.emulator.vertex_api.import_files import ImportRow, RowError, read_rows, text_lines
 from cxr.cloud.emulator.vertex_api.splits import TrainingItem, too_few
 
 FIELDS = {"labels.*": "labels", "labels": "labels", "display_name": "displayName", "state": "state"}
@@ -170,7 +170,7 @@ def test_any_text_is_a_filter_or_an_invalid_argument(text: str) -> None:
     ],
 )
 def test_csv_lines(line: str, expected: ImportRow) -> None:
-    assert list(read_rows("f.csv", f"\ufeff{line}\n\n")) == [expected]
+    assert list(read_rows("f.csv", text_lines([f"\ufeff{line}\r\n\n".encode()]))) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,14 @@ def test_csv_lines(line: str, expected: ImportRow) -> None:
     ],
 )
 def test_csv_lines_that_the_service_would_refuse(line: str) -> None:
-    (row,) = read_rows("f.csv", line)
+    (row,) = read_rows("f.csv", [line])
     assert isinstance(row, RowError)
     assert "f.csv, line 1" in str(row)
 
 
 @given(st.text(max_size=60), st.sampled_from(["f.csv", "f.jsonl"]))
 def test_any_text_gives_rows_or_errors(text: str, name: str) -> None:
-    assert all(isinstance(row, ImportRow | RowError) for row in read_rows(name, text))
+    assert all(isinstance(row, ImportRow | RowError) for row in read_rows(name, text.splitlines()))
 
 
 @pytest.mark.parametrize(

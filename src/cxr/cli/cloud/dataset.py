@@ -77,7 +77,8 @@ def dataset(
         ]
         show_plan(out, "fill the dataset that is there" if found else "make a dataset and import the images", rows)
         out.confirm("Go on?", yes=yes)
-        state = ensure_dataset(connection, open_journal(flags.settings()), read, on_step=out.say)
+        journal = open_journal(flags.settings())
+        state = ensure_dataset(connection, journal, read, on_step=out.say, is_uploaded=True)
     _tell(out, state, made=found is None)
     if not allow_partial:
         check_complete(state)

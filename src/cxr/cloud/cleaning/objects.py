@@ -21,7 +21,7 @@ from cxr.storage.retrying import RetryingStore
 #: Folders below the prefix that hold one folder for each run.
 RUN_FOLDERS = ("jobs", "exports", "predictions", "builds")
 MANIFEST_FILES = ("manifest.csv", "manifest.json")
-_IMPORT_FILE = re.compile(r"([0-9a-f]{16})\.(?:jsonl|csv)")
+_IMPORT_FILE = re.compile(r"([0-9a-f]{16})(?:-\d{5}-of-\d{5})?\.(?:jsonl|csv)")
 #: Where Vertex AI's jobs have their models, and what SageMaker packs a model into.
 _MODEL_FILES = re.compile(r"(?:\d+/)?model/|(?:[^/]+/)*model\.tar\.gz\Z")
 

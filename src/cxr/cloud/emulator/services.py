@@ -19,6 +19,8 @@ from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.blobs import BlobStore
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.storage_api.context import StorageContext
+from cxr.cloud.emulator.storage_api.ghosts import PATH as GHOSTS
+from cxr.cloud.emulator.storage_api.ghosts import make_ghosts
 from cxr.cloud.emulator.storage_api.internal import store_anew
 from cxr.cloud.emulator.storage_api.public import is_address, serve_object
 from cxr.cloud.emulator.storage_api.resumable import forget_finished_uploads
@@ -68,6 +70,8 @@ class Services:
         if is_project(segments):
             assert self._project is not None
             return self._project.result().handle(request)
+        if segments == GHOSTS:
+            return make_ghosts(self.storage, request)
         if segments == ("_emulator", "outcomes"):
             return control_outcomes(request, self.database)
         if segments[0] in {"v1", "v2", "ui"}:

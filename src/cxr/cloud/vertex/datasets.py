@@ -12,12 +12,14 @@ from cxr.cloud.uploading import check_uploaded
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.imports import import_id, run_import
 from cxr.cloud.vertex.operations import wait_for_operation
-from cxr.errors import CheckFailed
+from cxr.errors import CheckFailed, InputError
 from cxr.locks import only_one
-from cxr.manifests.import_files import import_rows
+from cxr.manifests.import_files import plan_import
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google.errors import google_errors
 
+#: https://cloud.google.com/vertex-ai/docs/image-data/classification/prepare-data
+MAX_IMAGES = 1_000_000
 METADATA_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
 
 
@@ -56,14 +58,22 @@ def find_dataset(connection: Connection, manifest: Manifest) -> DatasetState | N
 
 
 def expected_items(manifest: Manifest) -> int:
-    """Images that the service will keep: rows in a split, of equal bytes only the first."""
+    """Images that the service will keep: rows in a split, of equal bytes only the first. A manifest that was made from
+    a listing has no sha256; there the md5 tells, or size and crc32c."""
     used = manifest.frame[manifest.frame["split"] != ""]
-    return int(used["sha256"].nunique())
+    told = used["sha256"].where(used["sha256"] != "", used["md5"])
+    return int(told.where(told != "", used["size"].astype(str) + ":" + used["crc32c"]).nunique())
 
 
 def check_labels(connection: Connection, manifest: Manifest) -> None:
-    """Raises InputError, naming a legal spelling, for a label that the service refuses; nothing is asked of it."""
-    import_rows(manifest, connection.images_url)
+    """Raises InputError, naming a legal spelling, for a label that the service refuses, and for more images than a
+    dataset takes; nothing is asked of it."""
+    plan_import(manifest, connection.images_url)
+    if (images := expected_items(manifest)) > MAX_IMAGES:
+        raise InputError(
+            f"{images:,} images; a Vertex AI dataset takes {MAX_IMAGES:,}",
+            hint="train without a dataset, from the bucket: cxr cloud train custom; or split the data into several",
+        )
 
 
 def dataset_display_name(manifest: Manifest) -> str:
@@ -72,25 +82,38 @@ def dataset_display_name(manifest: Manifest) -> str:
 
 
 def ensure_dataset(
-    connection: Connection, journal: Journal, manifest: Manifest, *, on_step: Callable[[str], None]
+    connection: Connection,
+    journal: Journal,
+    manifest: Manifest,
+    *,
+    on_step: Callable[[str], None],
+    is_uploaded: bool = False,
 ) -> DatasetState:
     """Find the manifest's dataset, or make and fill it. An import that is still at work (an earlier run was closed) is
-    waited for; a dataset left half-filled is filled.
+    waited for; a dataset left half-filled is filled. `is_uploaded`: the caller has just looked whether the images are
+    in the bucket, which of a million is a listing of a thousand pages.
 
     Two processes of one folder wait for each other. Raises InputError when an image was not uploaded; partial failures
     of the import are in the answer.
     """
     with only_one(journal.path.parent, import_id(connection, manifest)):
-        return _ensure(connection, journal, manifest, on_step)
+        return _ensure(connection, journal, manifest, on_step, is_uploaded=is_uploaded)
 
 
 def _ensure(
-    connection: Connection, journal: Journal, manifest: Manifest, on_step: Callable[[str], None]
+    connection: Connection,
+    journal: Journal,
+    manifest: Manifest,
+    on_step: Callable[[str], None],
+    *,
+    is_uploaded: bool,
 ) -> DatasetState:
     state = find_dataset(connection, manifest)
     if state and state.complete:
         return state
-    check_uploaded(connection, manifest)
+    check_labels(connection, manifest)
+    if not is_uploaded:
+        check_uploaded(connection, manifest)
     if state is None:
         on_step("making the dataset")
         state = DatasetState(_create(connection, manifest), 0, expected_items(manifest))

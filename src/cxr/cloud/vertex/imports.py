@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cxr.cloud.connection import Connection
@@ -15,7 +17,7 @@ from cxr.cloud.plans.launch import JobKind, manifest_label
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import Interrupted, JobFailed, NotFound
-from cxr.manifests.import_files import ImportFormat, import_text
+from cxr.manifests.import_files import ImportFormat, plan_import, write_import_files
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google.errors import google_errors
 
@@ -25,7 +27,7 @@ IMPORT_SCHEMA = (
 
 
 def import_file_name(manifest: Manifest) -> str:
-    """Where a manifest's import file lies, below the connection's prefix."""
+    """Where a manifest's import file lies, below the connection's prefix (a large one in parts beside that name)."""
     return f"import/{manifest_label(manifest.hash)[:16]}.jsonl"
 
 
@@ -79,6 +81,8 @@ def partial_failures(operation: Any) -> tuple[str, ...]:
 
 def by_row(failures: Sequence[str], manifest: Manifest, images_url: str) -> tuple[str, ...]:
     """The service's messages, each behind the line of manifest.csv and the path that it is about."""
+    if not failures:
+        return ()
     lines = {path: line for line, path in enumerate(manifest.frame["path"], start=2)}
     told = []
     for message in failures:
@@ -119,17 +123,27 @@ def _running(connection: Connection, job: Job, dataset: str) -> Any:
 
 
 def _start(connection: Connection, manifest: Manifest, dataset: str) -> Any:
-    text = import_text(manifest, connection.images_url, ImportFormat.JSONL)
-    connection.store().replace_bytes(import_file_name(manifest), text.encode(), content_type="application/jsonl")
-    uri = f"{connection.base_url}/{import_file_name(manifest)}"
+    uris = [f"{connection.base_url}/{name}" for name in _send_import_files(connection, manifest)]
     with google_errors("import the images"):
         return dataset_client(connection).import_data(
             request={
                 "name": dataset,
-                "import_configs": [{"gcs_source": {"uris": [uri]}, "import_schema_uri": IMPORT_SCHEMA}],
+                "import_configs": [{"gcs_source": {"uris": uris}, "import_schema_uri": IMPORT_SCHEMA}],
             },
             timeout=REQUEST_TIMEOUT_S,
         )
+
+
+def _send_import_files(connection: Connection, manifest: Manifest) -> list[str]:
+    """Write the import files on this disk, never all rows in memory, and put them into the bucket: their names."""
+    plan = plan_import(manifest, connection.images_url, ImportFormat.JSONL)
+    name, store = PurePosixPath(import_file_name(manifest)), connection.store()
+    with tempfile.TemporaryDirectory(prefix="cxr-import-") as folder:
+        written = write_import_files(plan, Path(folder) / name.name)
+        names = [str(name.with_name(file.path.name)) for file in written.files]
+        for target, file in zip(names, written.files, strict=True):
+            store.replace_file(target, file.path, content_type="application/jsonl")
+    return names
 
 
 def _noted(journal: Journal, job: Job, operation: Any, dataset: str) -> Job:

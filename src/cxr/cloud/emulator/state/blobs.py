@@ -16,6 +16,7 @@ from pathlib import Path
 
 import google_crc32c
 
+from cxr.cloud.emulator.state.ghosts import Ghost
 from cxr.cloud.emulator.state.packs import SEGMENT_BYTES, Packs, Place
 
 CHUNK_BYTES = 1 << 20
@@ -38,10 +39,12 @@ class Blob:
 
 
 class BlobStore:
-    """A folder of packs and of files. A blob's id says which: `SEGMENT:OFFSET:LENGTH`, or the file's name."""
+    """A folder of packs and of files. A blob's id says which: `SEGMENT:OFFSET:LENGTH`, or the file's name; or it is a
+    ghost's, whose bytes are made."""
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder
+        self._templates: dict[str, bytes] = {}
         self._packs = Packs(folder / "packs", segment_bytes)
 
     def blob_of(self, data: bytes) -> Blob:
@@ -87,6 +90,9 @@ class BlobStore:
 
     def read(self, blob_id: str, start: int, length: int) -> bytes:
         """A piece of a blob. Raises FileNotFoundError when it is gone, or shorter than that."""
+        ghost = Ghost.parse(blob_id)
+        if ghost is not None:
+            return self._bytes_of(ghost)[start : start + length]
         place = Place.parse(blob_id)
         if place is not None:
             return self._packs.read(place, start, length)
@@ -98,6 +104,10 @@ class BlobStore:
 
     def chunks(self, blob_id: str, size: int) -> Iterator[bytes]:
         """A whole blob, at most one MiB at a time. Raises FileNotFoundError when it is gone, or shorter than that."""
+        ghost = Ghost.parse(blob_id)
+        if ghost is not None:
+            yield self._bytes_of(ghost)
+            return
         place = Place.parse(blob_id)
         if place is not None:
             yield self._packs.read(place, 0, size)
@@ -117,8 +127,9 @@ class BlobStore:
         return descriptor
 
     def remove(self, blob_id: str) -> None:
-        """Forget a blob; a download that has it open still gets all of it."""
-        if not blob_id:
+        """Forget a blob; a download that has it open still gets all of it. A ghost's template stays for the others,
+        until the next start finds that there are none."""
+        if not blob_id or Ghost.parse(blob_id) is not None:
             return
         place = Place.parse(blob_id)
         if place is not None:
@@ -131,8 +142,11 @@ class BlobStore:
         files: set[str] = set()
         places: list[Place] = []
         for blob_id in known:
-            place = Place.parse(blob_id)
-            if place is None:
+            ghost = Ghost.parse(blob_id)
+            place = Place.parse(blob_id) if ghost is None else None
+            if ghost is not None:
+                files.add(ghost.template)
+            elif place is None:
                 files.add(blob_id)
             else:
                 places.append(place)
@@ -144,6 +158,21 @@ class BlobStore:
     def sparse_prefixes(self) -> list[str]:
         """What the ids of blobs begin with that would better be stored anew, because their segment is mostly empty."""
         return [f"{number}:" for number in self._packs.sparse_segments()]
+
+    def store_template(self, data: bytes) -> str:
+        """Store what ghosts are made of, in a file that is no object's own; its id."""
+        template = uuid.uuid4().hex
+        path = self._file(template)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return template
+
+    def _bytes_of(self, ghost: Ghost) -> bytes:
+        data = self._templates.get(ghost.template)
+        if data is None:
+            data = self._file(ghost.template).read_bytes()
+            self._templates = {ghost.template: data}  # one at a time: they come one after another
+        return data + ghost.ending()
 
     def _file(self, blob_id: str) -> Path:
         return self._folder / blob_id[:2] / blob_id

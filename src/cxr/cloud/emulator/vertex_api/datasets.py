@@ -7,6 +7,7 @@ from typing import Any
 
 from cxr.cloud.emulator.errors import invalid_argument, unimplemented
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
+from cxr.cloud.emulator.vertex_api.importing import count_items
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, packed, parse, types
 from cxr.cloud.emulator.vertex_api.operations import begin, delete_at_once, finish
 from cxr.cloud.emulator.vertex_api.resource_store import (
@@ -128,8 +129,8 @@ def import_data(context: VertexContext, call: Call) -> JsonObject:
 
 
 def _with_count(connection: sqlite3.Connection, dataset: JsonObject) -> JsonObject:
-    row = connection.execute("SELECT COUNT(*) AS items FROM data_items WHERE dataset=?", (dataset["name"],)).fetchone()
-    return {**dataset, "dataItemCount": str(row["items"])} if row["items"] else dataset
+    items = count_items(connection, dataset["name"])
+    return {**dataset, "dataItemCount": str(items)} if items else dataset
 
 
 def _user_labels(dataset: JsonObject) -> dict[str, Any]:

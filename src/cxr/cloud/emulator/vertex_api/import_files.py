@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 ML_USE_KEY = "aiplatform.googleapis.com/ml_use"
@@ -34,16 +34,28 @@ class RowError(Exception):
     """A line that cannot be imported; the message names the line."""
 
 
-def read_rows(name: str, text: str) -> Iterator[ImportRow | RowError]:
+def read_rows(name: str, lines: Iterable[str]) -> Iterator[ImportRow | RowError]:
     """The rows of one import file, and a RowError for each that the service would refuse. Empty lines are skipped."""
     reader = _json_row if name.lower().endswith((".jsonl", ".json")) else _csv_row
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+    for number, whole in enumerate(lines, start=1):
+        line = whole.removeprefix("\ufeff") if number == 1 else whole
         if not line.strip():
             continue
         try:
             yield _checked(reader(line))
         except RowError as error:
             yield RowError(f"{name}, line {number}: {error}")
+
+
+def text_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines of a file that comes in pieces, without their LF or CR LF. Raises UnicodeDecodeError."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.removesuffix(b"\r").decode("utf-8")
+    if rest:
+        yield rest.decode("utf-8")
 
 
 def _csv_row(line: str) -> ImportRow:

@@ -199,6 +199,8 @@ class OperationWorker:
         metadata: JsonObject = {}
         try:
             response, metadata = self._work[kind]({**work_input, "operation": name})
+        except LeftUndone:
+            return
         except OperationError as failed:
             with self._database.write() as connection:
                 finish(connection, name, error=failed.error.status(), metadata=failed.metadata)
@@ -214,6 +216,10 @@ class OperationWorker:
         else:
             with self._database.write() as connection:
                 finish(connection, name, response=response, metadata=metadata)
+
+
+class LeftUndone(Exception):  # noqa: N818  (no error: the next server goes on with it)
+    """The server stops in the middle of an operation's work, which can be begun anew."""
 
 
 class OperationError(Exception):

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.result import Better, Result, least_ratio
+
 Action = Callable[[], object]
 
 
@@ -21,10 +23,6 @@ class Turns:
     def ratio(self) -> float:
         """How many times as long theirs takes: the median of the rounds."""
         return statistics.median(their / our for our, their in zip(self.ours, self.theirs, strict=True))
-
-    def median(self, seconds: tuple[float, ...]) -> float:
-        """The median of a side."""
-        return statistics.median(seconds)
 
 
 def seconds_of(action: Action) -> float:
@@ -41,7 +39,11 @@ def in_turns(ours: Action, theirs: Action, rounds: int) -> Turns:
     return Turns(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
 
-def report(what: str, turns: Turns, images: int, goal: str) -> None:
-    """One line: both rates and the ratio."""
-    ours, theirs = (images / turns.median(side) for side in (turns.ours, turns.theirs))
-    print(f"{what}: {ours:,.0f} images/s against {theirs:,.0f}: {turns.ratio:.2f} times (goal: {goal})", flush=True)
+def rate_result(name: str, turns: Turns, count: int, *, peer: str, goal: float | None = None, note: str = "") -> Result:
+    """Images a second of both sides (`count` of them a round), medians; the ratio is the median of the rounds'."""
+    rates = [count / seconds for seconds in turns.ours]
+    return Result(
+        name, "speed", statistics.median(rates), "images/s", Better.MORE, peer,
+        count / statistics.median(turns.theirs), turns.ratio, least_ratio(goal) if goal else None,
+        (min(rates), max(rates)), len(rates), note,
+    )  # fmt: skip
