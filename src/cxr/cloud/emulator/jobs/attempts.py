@@ -18,12 +18,11 @@ from typing import Any
 
 import psutil
 
+from cxr.cloud.emulator.jobs.process_mark import mark_of
 from cxr.cloud.emulator.jobs.runner import CLAIM, EXIT, LAUNCH, claim, write_atomically
 
 #: How long a launched wrapper may take to claim its attempt.
 CLAIM_SECONDS = 30.0
-_START_TOLERANCE_SECONDS = 1.0
-
 
 #: What container_launch lays out for a replica to work with.
 BULKY = ("gcs", "packages", "site", "work")
@@ -97,7 +96,8 @@ def state_of(folder: Path) -> AttemptState:
         return AttemptState.ENDED
     who = _claimed(folder)
     if who is None:
-        return AttemptState.STARTING if _age_seconds(folder) < CLAIM_SECONDS else _abandon(folder)
+        # A clock that was set back must not leave it waiting for hours.
+        return AttemptState.STARTING if abs(_age_seconds(folder)) < CLAIM_SECONDS else _abandon(folder)
     if who.get("abandoned"):
         return AttemptState.LOST
     if _wrapper(who) is not None:
@@ -180,10 +180,9 @@ def _claimed(folder: Path) -> dict[str, Any] | None:
 
 
 def _wrapper(who: Mapping[str, Any]) -> psutil.Process | None:
-    # An id alone may have gone to another process since: the start time tells.
     try:
         process = psutil.Process(int(who["pid"]))
-        same = abs(process.create_time() - float(who["started"])) < _START_TOLERANCE_SECONDS
+        same = mark_of(process.pid) == who["mark"]
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, KeyError):
         return None
