@@ -26,6 +26,7 @@ from cxr.webapp import static
 
 #: In the environment of every process of a demo and of what it starts: which demo it is.
 MARK = "CXR_CHAOS_FOLDER"
+EMULATOR = Path(".cxr", "emulator")
 #: No demo takes so long, however busy the machine is.
 LONGEST_S = 500.0
 #: What a run may end with: done, or one of the program's own ends (cxr.errors).
@@ -70,7 +71,7 @@ class Demo:
     @property
     def emulator(self) -> Path:
         """The state folder of its emulator."""
-        return self.folder / ".cxr" / "emulator"
+        return self.folder / EMULATOR
 
     def start(self) -> subprocess.Popen[str]:
         """Begin it in a process group of its own; both channels are one."""
@@ -104,9 +105,9 @@ class Demo:
         """Every living process of this demo: by what it inherited, or by its command line."""
         return [process for process in psutil.process_iter() if self._is_mine(process)]
 
-    def stop_emulator(self) -> None:
-        """What `cxr emulator stop` does."""
-        stop(self.emulator)
+    def stop_emulator(self, seen: Path | None = None) -> None:
+        """What `cxr emulator stop` does; `seen` is where this process sees the demo's folder, if not there."""
+        stop((seen or self.folder) / EMULATOR)
 
     def _is_mine(self, process: psutil.Process) -> bool:
         try:
@@ -276,21 +277,22 @@ def figures(folder: Path) -> list[dict[str, Any]]:
     return [{key: row[key] for key in kept} for row in document["rows"]]
 
 
-def check_ended_well(demo: Demo, ended: Ended, undisturbed: list[dict[str, Any]]) -> None:
-    """What holds after any demo that ended well, whatever happened on the way."""
+def check_ended_well(demo: Demo, ended: Ended, undisturbed: list[dict[str, Any]], seen: Path | None = None) -> None:
+    """What holds after any demo that ended well, whatever happened on the way. `seen`: as in `stop_emulator`."""
+    folder = seen or demo.folder
     assert ended.code == DONE, ended.said[-3000:]
     assert not is_raw(ended.said), ended.said[-3000:]
-    assert not differences(undisturbed, figures(demo.folder))
-    assert (demo.folder / "compare" / "report.html").stat().st_size > 0
+    assert not differences(undisturbed, figures(folder))
+    assert (folder / "compare" / "report.html").stat().st_size > 0
     if (static.FOLDER / static.BUILD_FILE).is_file():
-        assert (demo.folder / "page" / "index.html").is_file()
-    jobs = [job for job in Journal(demo.folder / ".cxr" / "jobs.jsonl").jobs() if job.kind != "import"]
+        assert (folder / "page" / "index.html").is_file()
+    jobs = [job for job in Journal(folder / ".cxr" / "jobs.jsonl").jobs() if job.kind != "import"]
     assert sorted((str(job.kind), job.state) for job in jobs if job.succeeded) == [
         ("automl", "SUCCEEDED"),
         ("custom", "SUCCEEDED"),
     ]
-    assert half_written(demo.folder) == []
-    demo.stop_emulator()
+    assert half_written(folder) == []
+    demo.stop_emulator(seen)
     psutil.wait_procs(demo.processes(), timeout=10)
     assert [one.cmdline() for one in demo.processes()] == []
 

@@ -1,0 +1,42 @@
+"""The demo while one request in twenty fails: refused for now, over the quota, or cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chaos_demo import Demo, Ended, check_ended_well, check_nothing_billed_twice
+
+from cxr.cloud.emulator.process import change_faults, ensure_running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def _one_in_twenty(seed: int) -> dict[str, Any]:
+    """A third each: 503 and 429 before the request is carried out, a connection cut when it has been."""
+    third = {"probability": 0.05 / 3}
+    return {
+        "rules": [
+            {"action": "status", "status": 503, "seed": seed, **third},
+            {"action": "status", "status": 429, "retry_after": 1, "seed": seed + 1, **third},
+            {"action": "reset", "after": True, "seed": seed + 2, **third},
+        ]
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2], ids=lambda seed: f"seed {seed}")
+def test_one_request_in_twenty_fails_and_the_demo_ends_well(
+    demo: Demo, undisturbed: tuple[Ended, list[dict[str, Any]]], seed: int
+) -> None:
+    # The same server that the demo would start: it takes the one that is there.
+    url = ensure_running(demo.emulator, max_running_jobs=1, stand_in_epochs=1)
+    change_faults(url, _one_in_twenty(seed))
+
+    ended = demo.run()
+    fired = [rule["fired"] for rule in change_faults(url)["rules"]] if ended.code else []
+    print(f"exit code {ended.code}, faults {fired}: {ended.said[-500:]}")
+    if ended.code != 0:
+        assert ended.is_clear, ended.said[-3000:]
+        ended = demo.run()
+    check_ended_well(demo, ended, undisturbed[1])
+    check_nothing_billed_twice(demo)
