@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from chaos_demo import Demo, Ended, figures
+from private_mounts import PrivateMounts
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,11 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     started.stop_emulator()
     for left in started.processes():
         left.kill()
+
+
+@pytest.fixture
+def mounts() -> Iterator[PrivateMounts]:
+    """Mounts that only this test's processes see."""
+    private = PrivateMounts()
+    yield private
+    private.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TOO_SMALL_KIB = (300, 2_600, 5_000, 7_000)
 LARGE_ENOUGH_KIB = 200_000
 FULL = ("No space left", "is full")
-
-
-@pytest.fixture
-def mounts() -> Iterator[PrivateMounts]:
-    """Mounts that only this test's processes see."""
-    private = PrivateMounts()
-    yield private
-    private.close()
 
 
 def test_a_full_disk_is_one_clear_line_and_making_room_is_enough(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 #: In the order in which the demo comes to write to them.
 PLACES = (".", ".cxr", ".cxr/cache", "runs", "compare", "page")
-
-
-@pytest.fixture
-def mounts() -> Iterator[PrivateMounts]:
-    """Mounts that only this test's processes see."""
-    private = PrivateMounts()
-    yield private
-    private.close()
 
 
 def test_a_read_only_place_is_one_clear_line_and_then_the_demo_goes_on(
