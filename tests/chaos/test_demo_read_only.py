@@ -31,7 +31,8 @@ def test_a_read_only_place_is_one_clear_line_and_then_the_demo_goes_on(
             ended = demo.run()
             mounts.writable_again(place)
             print(name, ended.code, ended.said[-400:])
-            assert (ended.code, ended.is_clear) == (3, True), ended.said[-3000:]
+            assert ended.code in {1, 3}, ended.said[-3000:]
+            assert ended.is_clear, ended.said[-3000:]
             assert str(place) in ended.said.splitlines()[-2], ended.said[-3000:]
         check_ended_well(demo, demo.run(), undisturbed[1])
         check_nothing_billed_twice(demo)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from chaos_demo import Demo, Ended, check_ended_well, check_nothing_billed_twice
 
 from cxr.cloud.emulator.process import change_faults, ensure_running
+
+#: One that is refused for good (a quota, say) ends with a line; the next goes on.
+MOST_RUNS = 3
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -26,17 +30,23 @@ def _one_in_twenty(seed: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", [1, 2], ids=lambda seed: f"seed {seed}")
 def test_one_request_in_twenty_fails_and_the_demo_ends_well(
-    demo: Demo, undisturbed: tuple[Ended, list[dict[str, Any]]], seed: int
+    tmp_path: Path, undisturbed: tuple[Ended, list[dict[str, Any]]], seed: int
 ) -> None:
+    demo = Demo(tmp_path / "demo", None, (), "--keep-emulator")
     # The same server that the demo would start: it takes the one that is there.
     url = ensure_running(demo.emulator, max_running_jobs=1, stand_in_epochs=1)
-    change_faults(url, _one_in_twenty(seed))
-
-    ended = demo.run()
-    fired = [rule["fired"] for rule in change_faults(url)["rules"]] if ended.code else []
-    print(f"exit code {ended.code}, faults {fired}: {ended.said[-500:]}")
-    if ended.code != 0:
-        assert ended.is_clear, ended.said[-3000:]
-        ended = demo.run()
-    check_ended_well(demo, ended, undisturbed[1])
-    check_nothing_billed_twice(demo)
+    try:
+        change_faults(url, _one_in_twenty(seed))
+        for _ in range(MOST_RUNS):
+            ended = demo.run()
+            print(f"exit code {ended.code}: {ended.said[-300:]}")
+            if ended.code == 0:
+                break
+            assert ended.is_clear, ended.said[-3000:]
+        fired = [rule["fired"] for rule in change_faults(url)["rules"]]
+        print(f"faults {fired}")
+        assert all(fired)
+        check_ended_well(demo, ended, undisturbed[1])
+        check_nothing_billed_twice(demo)
+    finally:
+        demo.stop_emulator()
