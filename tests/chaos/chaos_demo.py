@@ -24,6 +24,8 @@ from cxr.cloud.emulator.process import stop
 from cxr.cloud.journal import Journal
 from cxr.webapp import static
 
+#: How many times the demo is killed at random: `make test-slow` does it a few times, `make chaos` thirty.
+SEEDS = int(os.environ.get("CXR_CHAOS_SEEDS", "3"))
 #: In the environment of every process of a demo and of what it starts: which demo it is.
 MARK = "CXR_CHAOS_FOLDER"
 EMULATOR = Path(".cxr", "emulator")

@@ -37,6 +37,7 @@ def test_a_clock_that_is_set_changes_no_figure_and_bills_nothing_twice(
     demo = Demo(tmp_path / "demo", {"CXR_CHAOS_CLOCK": str(clock), "PYTHONPATH": path})
     try:
         ended = demo.run(lambda step: clock.write_text(str(WRONG_BY_S.get(step, 0))))
+        assert ended.code == 0, ended.said[-3000:]
         created = {job.created for job in Journal(demo.folder / ".cxr" / "jobs.jsonl").jobs()}
         assert len({moment[:13] for moment in created}) > 1, "the clock was never wrong"
         check_ended_well(demo, ended, undisturbed[1])

@@ -7,10 +7,8 @@ import random
 from typing import Any
 
 import pytest
-from chaos_demo import Demo, Ended, check_ended_well, check_nothing_billed_twice, killed_run, kills_of
+from chaos_demo import SEEDS, Demo, Ended, check_ended_well, check_nothing_billed_twice, killed_run, kills_of
 
-#: `make test-slow` runs a few, `make chaos` thirty.
-SEEDS = int(os.environ.get("CXR_CHAOS_SEEDS", "3"))
 FIRST_SEED = int(os.environ.get("CXR_CHAOS_FIRST_SEED", "0"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

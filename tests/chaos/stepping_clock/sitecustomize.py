@@ -6,46 +6,38 @@ of its own.
 
 from __future__ import annotations
 
-import datetime as module
+import ctypes
+import gc
 import os
 import time
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _FILE = os.environ.get("CXR_CHAOS_CLOCK", "")
-_now, _now_ns = time.time, time.time_ns
-_real = module.datetime
+_time, _time_ns = time.time, time.time_ns
 
 
 def _step_s() -> float:
     try:
-        with open(_FILE, encoding="ascii") as stream:  # noqa: PTH123 - before anything else is imported
+        with open(_FILE, encoding="ascii") as stream:  # noqa: PTH123 - pathlib would be one more import of everything
             return float(stream.read() or 0)
     except (OSError, ValueError):
         return 0.0
 
 
-class _AlsoReal(type):
-    """What C code makes is of the real class."""
+def _set_datetime() -> None:
+    """Change the methods of the class itself: compiled modules hold on to it."""
+    members = gc.get_referents(datetime.__dict__)[0]
+    real = members["now"].__get__(None, datetime)
 
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, _real)
+    def now(tz: tzinfo | None = None) -> datetime:
+        return real(tz) + timedelta(seconds=_step_s())
 
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, _real)
-
-
-class _Stepping(_real, metaclass=_AlsoReal):
-    @classmethod
-    def now(cls, tz: module.tzinfo | None = None) -> module.datetime:
-        return _real.now(tz) + module.timedelta(seconds=_step_s())
-
-    @classmethod
-    def utcnow(cls) -> module.datetime:
-        return _real.now(module.UTC).replace(tzinfo=None) + module.timedelta(seconds=_step_s())
+    members["now"] = staticmethod(now)
+    members["utcnow"] = staticmethod(lambda: now(UTC).replace(tzinfo=None))
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(datetime))
 
 
 if _FILE:
-    time.time = lambda: _now() + _step_s()
-    time.time_ns = lambda: _now_ns() + int(_step_s() * 1e9)
-    _Stepping.__name__ = _Stepping.__qualname__ = "datetime"
-    _Stepping.__module__ = "datetime"
-    module.datetime = _Stepping  # type: ignore[misc]
+    time.time = lambda: _time() + _step_s()
+    time.time_ns = lambda: _time_ns() + int(_step_s() * 1e9)
+    _set_datetime()

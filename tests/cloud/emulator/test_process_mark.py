@@ -44,11 +44,15 @@ def test_a_process_that_has_got_the_id_of_another_is_not_the_job(tmp_path: Path)
         mark_of(other.pid)
 
 
-def test_a_clock_set_back_leaves_no_attempt_waiting_for_its_wrapper(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hours", [-30, 30], ids=["set back", "set forward"])
+def test_a_clock_that_is_set_takes_no_time_from_a_wrapper_that_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
     write_atomically(tmp_path / LAUNCH, {})
+    moved = time.time() + hours * 3600
+    os.utime(tmp_path / LAUNCH, (moved, moved))
     assert attempts.state_of(tmp_path) is AttemptState.STARTING
-    later = time.time() + 3600
-    os.utime(tmp_path / LAUNCH, (later, later))
+    monkeypatch.setattr(attempts, "CLAIM_SECONDS", 0.0)
     # The server claims it, so that a wrapper that comes yet leaves; the next look says what became of it.
     attempts.state_of(tmp_path)
     assert attempts.state_of(tmp_path) is AttemptState.LOST

@@ -24,6 +24,10 @@ from cxr.cloud.emulator.jobs.runner import CLAIM, EXIT, LAUNCH, claim, write_ato
 #: How long a launched wrapper may take to claim its attempt.
 CLAIM_SECONDS = 30.0
 
+#: When this process first looked for an attempt's claim (monotonic seconds): the clock may be set meanwhile, and a file
+#: may have its time from another machine's.
+_first_looks: dict[Path, float] = {}
+
 #: What container_launch lays out for a replica to work with.
 BULKY = ("gcs", "packages", "site", "work")
 PRIMARY_TASK = "workerpool0-0"
@@ -96,8 +100,8 @@ def state_of(folder: Path) -> AttemptState:
         return AttemptState.ENDED
     who = _claimed(folder)
     if who is None:
-        # A clock that was set back must not leave it waiting for hours.
-        return AttemptState.STARTING if abs(_age_seconds(folder)) < CLAIM_SECONDS else _abandon(folder)
+        return AttemptState.STARTING if _waited_seconds(folder) < CLAIM_SECONDS else _abandon(folder)
+    _first_looks.pop(folder, None)
     if who.get("abandoned"):
         return AttemptState.LOST
     if _wrapper(who) is not None:
@@ -192,8 +196,7 @@ def _abandon(folder: Path) -> AttemptState:
     return AttemptState.LOST if claim(folder, {"abandoned": True}) else AttemptState.RUNNING
 
 
-def _age_seconds(folder: Path) -> float:
-    try:
-        return time.time() - (folder / LAUNCH).stat().st_mtime
-    except FileNotFoundError:
-        return CLAIM_SECONDS
+def _waited_seconds(folder: Path) -> float:
+    if not (folder / LAUNCH).exists():
+        return CLAIM_SECONDS  # the server died before there was anything to claim
+    return time.monotonic() - _first_looks.setdefault(folder, time.monotonic())
