@@ -14,9 +14,10 @@ BROWSER := $(VENV)/.looked-for-chromium
 DATA ?=
 WEIGHTS ?=
 ARGS ?=
+SEEDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help install web demo test test-slow lint format bench lock clean
+.PHONY: help install web demo test test-slow chaos lint format bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +57,9 @@ test: $(STAMP) $(WEB) $(BROWSER) ## The tests (minutes)
 
 test-slow: $(STAMP) $(WEB) $(BROWSER) ## The long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+chaos: $(STAMP) $(WEB) ## The demo, killed at random points [SEEDS=30], on full disks, with failing requests (an hour or more)
+	CXR_CHAOS_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/chaos $(ARGS)
 
 lint: $(STAMP) $(WEB_PACKAGES) ## Linter, formatter, strict types, import rules
 	@$(NPM) run --silent check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -11,7 +12,8 @@ from typer.core import TyperGroup
 
 from cxr.cli import baseline, cloud, compare, data, demo, emulator, export, web
 from cxr.cli.out import print_error
-from cxr.errors import CxrError, Fault, Interrupted, missing_package
+from cxr.errors import CxrError, Fault, Interrupted, NotAllowed, missing_package
+from cxr.files import is_full
 from cxr.version import __version__
 
 #: Top-level module -> the extra that brings it.
@@ -80,10 +82,9 @@ def main() -> None:
             raise
         print_error(error)
         sys.exit(error.exit_code)
-    except PermissionError as error:
-        _fail(_os_fault(error), 3, error)
     except OSError as error:
-        _fail(_os_fault(error), 1, error)
+        fault = _os_fault(error)
+        _fail(fault, fault.exit_code, error)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         if package in {"", "cxr"}:
@@ -95,9 +96,14 @@ def main() -> None:
         _fail(Fault(f"this is a bug in cxr: {said}", hint="CXR_DEBUG=1 shows where; please report it"), 1, error)
 
 
-def _os_fault(error: OSError) -> Fault:
-    where = f"{error.filename}: " if error.filename else ""
-    return Fault(f"{where}{error.strerror or error}")
+def _os_fault(error: OSError) -> CxrError:
+    said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    if is_full(error):
+        hint = "make room there (df shows which disk is full), then run the same command again"
+        return Fault(said, hint=hint)
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return NotAllowed(said, hint="choose a place that can be written (temporary files: set TMPDIR)")
+    return Fault(said)
 
 
 def _fail(shown: CxrError, code: int, cause: Exception) -> None:

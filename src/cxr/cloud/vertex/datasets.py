@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.jobs.waiting import ask
 from cxr.cloud.plans.launch import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.uploading import check_uploaded
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
@@ -16,7 +17,7 @@ from cxr.errors import CheckFailed
 from cxr.locks import only_one
 from cxr.manifests.import_files import import_rows
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google.errors import google_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 METADATA_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
 
@@ -40,7 +41,7 @@ def find_dataset(connection: Connection, manifest: Manifest) -> DatasetState | N
     """The newest dataset that carries this manifest's label, if any. One of another bucket or prefix is not taken: its
     images are there, and are deleted there."""
     client = dataset_client(connection)
-    with google_errors("list the datasets"):
+    with polling_errors("list the datasets"):
         found = client.list_datasets(
             request={
                 "parent": connection.parent,
@@ -81,7 +82,8 @@ def ensure_dataset(
     of the import are in the answer.
     """
     with only_one(journal.path.parent, import_id(connection, manifest)):
-        return _ensure(connection, journal, manifest, on_step)
+        # Every step of it finds what an earlier try has done.
+        return ask(lambda: _ensure(connection, journal, manifest, on_step))
 
 
 def _ensure(
@@ -105,7 +107,7 @@ def _ensure(
 
 
 def _items(connection: Connection, resource: str) -> int:
-    with google_errors("read the dataset"):
+    with polling_errors("read the dataset"):
         dataset = dataset_client(connection).get_dataset(name=resource, timeout=REQUEST_TIMEOUT_S)
     return int(dataset.data_item_count)
 

@@ -8,6 +8,7 @@ part, unless all are asked for.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -152,7 +153,7 @@ def _told(path: Path, doing: str = "write") -> Iterator[None]:
     except PermissionError as error:
         raise NotAllowed(f"no permission to {doing} the image cache {path.parent}", hint=OTHER_PLACE) from error
     except OSError as error:
-        raise Fault(
-            f"cannot {doing} the image cache {path.parent}: {error.strerror or error}",
-            hint=f"free some space, or {OTHER_PLACE}" if doing == "write" else OTHER_PLACE,
-        ) from error
+        message = f"cannot {doing} the image cache {path.parent}: {error.strerror or error}"
+        if error.errno == errno.EROFS:
+            raise NotAllowed(message, hint=OTHER_PLACE) from error
+        raise Fault(message, hint=f"free some space, or {OTHER_PLACE}" if doing == "write" else OTHER_PLACE) from error
