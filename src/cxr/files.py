@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import hashlib
 import os
 import re
@@ -45,6 +46,16 @@ def is_unfinished(name: str) -> bool:
 def _remove_unfinished() -> None:
     for path in list(_UNFINISHED):
         path.unlink(missing_ok=True)
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder, and what is missing above it, for this user alone: patients' images and what opens a cloud lie in
+    such. One that is there stays as it is. Raises what `mkdir` raises."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file", str(folder))
+    return folder
 
 
 def sha256_of_file(path: Path) -> str:

@@ -20,6 +20,7 @@ from cxr.cli.cloud.wait import wait_for
 from cxr.cli.out import Out
 from cxr.cli.transfer_line import transfer_line
 from cxr.errors import CheckFailed, InputError, JobFailed, NotAllowed, UsageError
+from cxr.files import private_folder
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -364,7 +365,7 @@ def _finish(
 def _locked(folder: Path) -> Iterator[None]:
     # Two demos in one folder would train everything twice and overwrite each other's files.
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise NotAllowed(

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from cxr.errors import Fault, NotAllowed, UsageError
+from cxr.files import private_folder
 
 POLL_SECONDS = 0.02
 DEADLINE_SECONDS = 60.0
@@ -75,7 +76,7 @@ class LocalServer:
         """
         arguments = [text for flag, value in options.items() if value is not None for text in (flag, str(value))]
         try:
-            state_dir.mkdir(parents=True, exist_ok=True)
+            private_folder(state_dir)
             with _starting(state_dir):
                 return self.running_url(state_dir) or self._start(state_dir, arguments, deadline_seconds)
         except PermissionError as error:

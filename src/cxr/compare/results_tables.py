@@ -7,7 +7,7 @@ import io
 import math
 
 from cxr.compare.estimates import Estimate
-from cxr.compare.markdown import code, plain_text, spreadsheet_text, table_line
+from cxr.compare.markdown import code, plain_text, table_line
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import naming, words
 from cxr.compare.report.cautions import thresholds_note
@@ -17,6 +17,7 @@ from cxr.compare.statistics.against_reference import AgainstReference
 from cxr.compare.statistics.differences import Difference
 from cxr.compare.statistics.intervals import proportions
 from cxr.compare.statistics.measures import WHOLE
+from cxr.spreadsheets import spreadsheet_text
 
 #: Of a CSV, every measure with its interval.
 ENDS = ("value", "low", "high")

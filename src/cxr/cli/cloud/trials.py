@@ -78,8 +78,10 @@ def _write(path: Path, columns: list[str], rows: list[list[object]]) -> None:
     import csv
 
     from cxr.files import atomic_path
+    from cxr.spreadsheets import spreadsheet_text
 
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        table: list[list[object]] = [[*columns], *rows]
+        for row in table:
+            writer.writerow([spreadsheet_text(cell) if isinstance(cell, str) else cell for cell in row])
