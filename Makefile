@@ -14,9 +14,10 @@ BROWSER := $(VENV)/.looked-for-chromium
 DATA ?=
 WEIGHTS ?=
 ARGS ?=
+MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help install web demo test test-slow lint format bench lock clean
+.PHONY: help install web demo test test-slow lint audit fuzz format bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,14 +60,20 @@ test-slow: $(STAMP) $(WEB) $(BROWSER) ## The long proofs
 
 lint: $(STAMP) $(WEB_PACKAGES) ## Linter, formatter, strict types, import rules
 	@$(NPM) run --silent check
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: $(STAMP) ## The dependencies: hashes, licences, withdrawn releases, known vulnerabilities [ARGS="--offline"]
+	@$(BIN)/python tools/audit.py $(ARGS)
+
+fuzz: $(STAMP) ## Worse and worse inputs for every reader [MINUTES=5]
+	$(BIN)/python tests/fuzz/long_run.py --minutes $(MINUTES) $(ARGS)
+
 format: $(STAMP) ## Format the code
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks tools
+	$(BIN)/ruff format src tests benchmarks tools
 
 bench: $(STAMP) ## Measurements, as ratios (benchmarks/long is for those that take hours and need a folder of X-rays)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
