@@ -72,7 +72,7 @@ def _manifest_header(data: bytes, place: Path) -> None:
 
 
 def _journal(data: bytes, place: Path) -> None:
-    from cxr.cloud.journal import Journal
+    from cxr.cloud.jobs.journal import Journal
 
     journal = Journal(_put(place, "jobs.jsonl", data))
     jobs = journal.jobs()
@@ -84,8 +84,8 @@ def _journal(data: bytes, place: Path) -> None:
 
 
 def _launch_plan(data: bytes, place: Path) -> None:
-    from cxr.cloud.plan_files import SAVED, read_plan
-    from cxr.cloud.plans import JobKind
+    from cxr.cloud.plans.files import SAVED, read_plan
+    from cxr.cloud.plans.launch import JobKind
     from cxr.errors import UsageError
 
     path = _put(place, "plan.json", data)
@@ -128,21 +128,21 @@ def _settings(data: bytes, place: Path) -> None:
 
 
 def _score_table(data: bytes, place: Path) -> None:
-    from cxr.compare.elsewhere import read_score_table
+    from cxr.compare.predictions.elsewhere import read_score_table
 
     table = read_score_table(_put(place, "scores.csv", data), CLASSES, CLASSES[1])
     assert all(0 <= score <= 1 for _, scores in table.rows.values() for score in scores)
 
 
 def _batch_answers(data: bytes, place: Path) -> None:
-    from cxr.compare.batch_answers import read_batch_answers
+    from cxr.compare.predictions.batch_answers import read_batch_answers
 
     table = read_batch_answers(str(_put(place, "predictions_00001.jsonl", data)), CLASSES, CLASSES[1], outputs=CLASSES)
     assert all(0 <= score <= 1 for _, scores in table.rows.values() for score in scores)
 
 
 def _patient_table(data: bytes, place: Path) -> None:
-    from cxr.manifests.patient_csv import read_patient_csv
+    from cxr.manifests.patients.table import read_patient_csv
 
     read_patient_csv(str(_put(place, "patients.csv", data))).read("test/NORMAL/a.jpeg")
 
@@ -154,7 +154,7 @@ def _figures(data: bytes, place: Path) -> None:
 
 
 def _prices(data: bytes, place: Path) -> None:
-    from cxr.cloud.prices import price_table
+    from cxr.cloud.prices.table import price_table
 
     price_table(_put(place, "prices.toml", data))
 
@@ -236,7 +236,7 @@ def _predictions_header(data: bytes, place: Path) -> None:
 
 
 def _predictions(rows: bytes, header: bytes, place: Path) -> None:
-    from cxr.compare.predictions import read_predictions
+    from cxr.compare.predictions.table import read_predictions
 
     _put(place, "predictions.csv", rows)
     _put(place, "predictions.json", header)
@@ -244,7 +244,7 @@ def _predictions(rows: bytes, header: bytes, place: Path) -> None:
 
 
 def _image(data: bytes, place: Path) -> None:
-    from cxr.manifests.image_file import Reading, read_image_file
+    from cxr.manifests.scan.image_file import Reading, read_image_file
 
     path = _put(place, "a.jpeg", data)
     with warnings.catch_warnings():

@@ -21,7 +21,7 @@ from cxr.importing.labels import MAX_LABEL_BYTES, labels_in_tflite
 from cxr.local_baseline.explain.overlay import original_pixels
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.models import keras_files
-from cxr.manifests.image_file import read_image_file
+from cxr.manifests.scan.image_file import read_image_file
 from cxr.manifests.shards.framing import MAX_PAYLOAD, masked_crc32c, read_frames
 
 CONTRACT = Preprocessing(8, 8, 1)

@@ -9,7 +9,7 @@ import pytest
 from cxr.documents import parse_json, parse_toml
 from cxr.errors import CxrError, InputError
 from cxr.manifests.manifest_file import read_manifest
-from cxr.manifests.patient_csv import read_patient_csv
+from cxr.manifests.patients.table import read_patient_csv
 from cxr.spreadsheets import spreadsheet_text
 
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"

@@ -14,7 +14,7 @@ from cxr.cloud.aws.local.application import Application
 from cxr.cloud.aws.local.control import Control
 from cxr.cloud.aws.local.jobs.work import JobRunner
 from cxr.cloud.aws.local.outcomes import Outcomes
-from cxr.cloud.local_server_life import HOST
+from cxr.cloud.local_servers.life import HOST
 from cxr.webapp.serve import LOOPBACK
 
 

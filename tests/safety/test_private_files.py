@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr.cloud.journal import Journal
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.plans.launch import JobKind
 from cxr.errors import InputError, UsageError
 from cxr.files import private_folder
 from cxr.local_baseline.images.row_file import only_one
@@ -35,7 +35,7 @@ def mode(path: Path) -> int:
 
 
 def journal_with_a_job(folder: Path) -> Journal:
-    from cxr.cloud.journal import Job
+    from cxr.cloud.jobs.journal import Job
 
     journal = Journal(folder / ".cxr" / "jobs.jsonl")
     job = Job("custom-1", JobKind.CUSTOM, Target.GCP, "p", "us-central1", "b", "cxr", "a" * 64, "f")

@@ -114,8 +114,8 @@ def test_a_limit_of_costs_is_not_kept_by_prices_that_came_with_the_folder(tmp_pa
 def test_a_saved_plan_cannot_name_an_endpoint(tmp_path: Path, key: str) -> None:
     """Of a plan's `where` five names are taken, and the place that they make is checked like any other."""
     from cxr.cli.cloud.train_steps import _settings_of
-    from cxr.cloud.plan_files import read_plan
-    from cxr.cloud.plans import JobKind
+    from cxr.cloud.plans.files import read_plan
+    from cxr.cloud.plans.launch import JobKind
 
     plan = {
         "schema": "cxr.cloud.plan", "schema_version": 1, "kind": "custom", "manifest_hash": "a" * 64, "request": {},

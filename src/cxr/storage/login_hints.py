@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cxr.storage import google_errors, s3_errors
+from cxr.storage.amazon.errors import LOGIN_HINT as AMAZON_HINT
+from cxr.storage.google.errors import LOGIN_HINT as GOOGLE_HINT
 
-LOGIN_HINTS: Final = frozenset({google_errors.LOGIN_HINT, s3_errors.LOGIN_HINT})
+LOGIN_HINTS: Final = frozenset({GOOGLE_HINT, AMAZON_HINT})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cxr.errors import NotAllowed, missing_package
-from cxr.storage.s3_errors import LOGIN_HINT, s3_errors
+from cxr.storage.amazon.errors import LOGIN_HINT, s3_errors
 
 
 def check_credentials() -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
 from cxr.local_baseline.images.preprocess import load_image
-from cxr.manifests.image_file import DECODE_ERRORS, FORMATS
+from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
-from cxr.manifests.image_file import DECODE_ERRORS, FORMATS, MAX_PIXELS
+from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS, MAX_PIXELS
 
 #: 16-bit grey is brought to 0..255 by this divisor (65535 / 255).
 SIXTEEN_BIT_DIVISOR = 257.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.errors import CxrError, NotAllowed, Unreachable
-from cxr.storage.google_errors import LOGIN_HINT
+from cxr.storage.google.errors import LOGIN_HINT
 
 #: `Permission 'storage.buckets.getIamPolicy' denied …`, `… does not have storage.buckets.get access to …`.
 _PERMISSION: Final = re.compile(
