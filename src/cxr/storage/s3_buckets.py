@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from cxr.errors import InputError, NotAllowed, NotFound
 from cxr.storage.aws_session import AwsPlace
-from cxr.storage.buckets import BucketState
+from cxr.storage.bucket_state import BucketState
 from cxr.storage.s3 import s3_client
 from cxr.storage.s3_errors import s3_errors
 from cxr.storage.transfer.haul import Haul
