@@ -10,15 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.aws.local.settings import ACCESS_KEY, SECRET_KEY
-from cxr.errors import missing_package
-
-try:
-    from cxr.cloud.local_server import DEADLINE_SECONDS, LocalServer
-except ModuleNotFoundError as error:  # what finds and stops processes; elsewhere it comes with another extra
-    raise missing_package(error.name or "psutil", "aws-local") from error
+from cxr.cloud.local_server import DEADLINE_SECONDS, LocalServer
 
 AWS_LOCAL = LocalServer(
     module="cxr.cloud.aws.local",
+    extra="aws-local",
     service="cxr-aws-local",
     control_path="/_aws_local",
     name="local stand-in for Amazon",
