@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cxr.cloud.aws.provider import AMAZON
 from cxr.doctor.findings import Finding, Level
 from cxr.doctor.private_files import readable_by_others
 from cxr.doctor.subject import Subject
-from cxr.settings import Target
 
 CHECK: Final = "amazon credentials"
 LOGIN: Final = "aws configure"
@@ -64,7 +64,7 @@ def _profile(subject: Subject) -> Iterator[Finding]:
     elif role := next((name for name in ROLES if subject.environment.get(name)), None):
         yield Finding(Level.OK, CHECK, f"found: a role, by {role}", facts={"source": role})
     else:
-        needed = subject.settings is not None and subject.settings.on is Target.AWS
+        needed = subject.works_on(AMAZON)
         words = "none found" + ("" if needed else "; only --on aws takes them")
         yield Finding(Level.PROBLEM if needed else Level.NOTE, CHECK, words, LOGIN)
 

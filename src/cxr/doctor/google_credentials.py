@@ -1,4 +1,4 @@
-"""Google's credentials, as Application Default Credentials are looked for: there or not, and where, never what they are.
+"""Google's credentials, as Application Default Credentials are looked for: whether and where, never what they are.
 
 Order: https://cloud.google.com/docs/authentication/application-default-credentials
 """
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cxr.cloud.vertex.provider import GOOGLE
 from cxr.doctor.findings import Finding, Level
 from cxr.doctor.private_files import readable_by_others
 from cxr.doctor.subject import Subject
-from cxr.settings import Target
 
 CHECK: Final = "google credentials"
 LOGIN: Final = "gcloud auth application-default login"
@@ -29,7 +29,7 @@ def google_credentials(subject: Subject) -> Iterator[Finding]:
         if named:
             yield Finding(Level.PROBLEM, CHECK, f"{VARIABLE} names {path}, which is no file", f"unset {VARIABLE}")
             return
-        needed = subject.settings is not None and subject.settings.on is Target.GCP
+        needed = subject.works_on(GOOGLE)
         words = "none found" + ("" if needed else "; only --on gcp takes them")
         yield Finding(Level.PROBLEM if needed else Level.NOTE, CHECK, words, LOGIN)
         return

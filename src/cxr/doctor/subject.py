@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cxr.cloud.provider import Provider
+from cxr.cloud.providers import provider_of
 from cxr.settings import Settings
 
 
@@ -37,6 +39,10 @@ class Subject:
     min_free_gb: float = 2.0
     now: Callable[[], datetime] = _now
     free_bytes: Callable[[Path], int] = _free_bytes
+
+    def works_on(self, cloud: Provider) -> bool:
+        """Whether that is the cloud where `cxr cloud` works with these settings."""
+        return self.settings is not None and provider_of(self.settings.on) is cloud
 
     @property
     def state_dir(self) -> Path:
