@@ -21,7 +21,7 @@ OLDEST_NODE: Final = 20
 def browser(subject: Subject) -> Iterator[Finding]:
     """A Chromium, and Playwright to steer it."""
     del subject
-    from cxr.compare.parity.chromium import INSTALL, find_chromium
+    from cxr.webapp.browser import INSTALL, find_chromium
 
     path = find_chromium()
     takes = "only `cxr export verify` takes one"
