@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
+from cxr.cli.completions import job_ids
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def trials(
-    job: Annotated[str, typer.Argument(help="A tuning job's id, or its beginning; see cxr cloud jobs.")],
+    job: Annotated[
+        str, typer.Argument(help="A tuning job's id, or its beginning; see cxr cloud jobs.", autocompletion=job_ids)
+    ],
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table here, too.")] = None,
     state_dir: StateDir = None,
     json: Json = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cxr.cli.baseline.common import CacheDir, Images, beside
+from cxr.cli.completions import export_commands, export_formats
 from cxr.cli.options import DEFAULT_MANIFEST, Json, Quiet
 from cxr.cli.out import Out
 from cxr.errors import Fault
@@ -24,10 +25,17 @@ REPRESENTATIVE = 200
 
 
 def export_command(
-    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder with bundle.json (Keras).")],
+    bundle_folder: Annotated[
+        Path,
+        typer.Argument(metavar="BUNDLE", help="A folder with bundle.json (Keras).", autocompletion=export_commands),
+    ],
     to: Annotated[
         str | None,
-        typer.Option("--to", help="Formats by commas, or all [default: saved-model,tflite,tfjs-uint16]."),
+        typer.Option(
+            "--to",
+            help="Formats by commas, or all [default: saved-model,tflite,tfjs-uint16].",
+            autocompletion=export_formats,
+        ),
     ] = None,
     out_folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the exports [default: BUNDLE-exports].")
