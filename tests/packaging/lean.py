@@ -16,11 +16,11 @@ from packaging.requirements import Requirement
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
-def lean_environment(folder: Path) -> Path:
-    """A virtual environment in `folder` with cxr (these sources) and its base closure; its Python."""
+def lean_environment(folder: Path, *extras: str) -> Path:
+    """A virtual environment in `folder` with cxr (these sources), what it always needs, and `extras`; its Python."""
     venv.create(folder, with_pip=False, symlinks=True)
     site = next(folder.glob("lib/python*/site-packages"))
-    for distribution in _closure("cxr", {}).values():
+    for distribution in _closure("cxr", ("", *extras), {}).values():
         _link(distribution, site)
     (site / "cxr-sources.pth").write_text(f"{SOURCES}\n", encoding="utf-8")
     return folder / "bin" / "python"
@@ -33,14 +33,16 @@ def bare_environment(python: Path) -> dict[str, str]:
     return kept | {"PATH": str(python.parent), "HOME": str(python.parent), "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def _closure(name: str, found: dict[str, metadata.Distribution]) -> dict[str, metadata.Distribution]:
+def _closure(
+    name: str, extras: tuple[str, ...], found: dict[str, metadata.Distribution]
+) -> dict[str, metadata.Distribution]:
     if name.lower() in found:
         return found
     distribution = found[name.lower()] = metadata.distribution(name)
     for line in distribution.requires or []:
         requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            _closure(requirement.name, found)
+        if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
+            _closure(requirement.name, ("", *requirement.extras), found)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import typer
-from commands_without_extras import CASES, Case
+from commands_without_extras import AMAZON, CASES, Case
 from lean import bare_environment, lean_environment
 from typer.core import TyperGroup
 
@@ -59,6 +59,30 @@ def test_every_command_is_among_the_cases() -> None:
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: " ".join(CASES[number].line))
 def test_what_a_command_says_without_extras(results: list[dict[str, Any]], number: int) -> None:
     assert_said(CASES[number], results[number]["code"], results[number]["err"])
+
+
+#: What commands load for Amazon, beside the code of its own; servers of this machine have extras of their own.
+FOR_AMAZON = ("preflight", "exporting", "uploading", "launching", "cleaning.removing", "waiting", "attaching")
+
+
+def test_amazon_needs_no_package_of_googles(tmp_path: Path) -> None:
+    python = lean_environment(tmp_path / "lean", "aws")
+    package = ROOT / "src" / "cxr" / "cloud" / "aws"
+    files = [path for path in sorted(package.rglob("*.py")) if "local" not in path.parts]
+    own = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__") for path in files]
+    modules = [*own, *(f"cxr.cloud.{name}" for name in FOR_AMAZON)]
+    code = f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
+    environment = bare_environment(python)
+    loaded = subprocess.run(
+        [str(python), "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    checked = subprocess.run(
+        [str(python), "-m", "cxr", "cloud", "check", *AMAZON.split()],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 3
+    assert "no AWS credentials were found" in checked.stderr
 
 
 def assert_said(case: Case, code: int, stderr: str) -> None:
