@@ -94,12 +94,20 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def installed(environment: Make, wheel: Path) -> Installed:
+def index(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skips where no package index can be reached."""
+    probed = pip(
+        Path(sys.executable), "download", "--no-deps", "--dest", str(tmp_path_factory.mktemp("probe")), "hatchling"
+    )
+    if probed.returncode:
+        pytest.skip("no package index can be reached from here")
+
+
+@pytest.fixture(scope="module")
+def installed(index: None, environment: Make, wheel: Path) -> Installed:
     """The wheel with what pip resolves for it, installed out of the folder that it was downloaded to."""
     python = environment("of-wheel")
     wheels = python.parents[2] / "wheels"
-    if pip(python, "download", "--no-deps", "--dest", str(wheels / "probe"), "hatchling").returncode:
-        pytest.skip("no package index can be reached from here")
     fetched = pip(python, "download", "--dest", str(wheels), str(wheel))
     assert fetched.returncode == 0, fetched.stderr
     done = pip(python, "install", "--no-index", "--find-links", str(wheels), "cxr")  # as docs/install.md has it
@@ -177,7 +185,7 @@ def test_the_source_distribution_installs_without_node(
 
 
 def test_pip_says_in_one_line_why_a_bare_checkout_gives_no_wheel(
-    environment: Make, installed: Installed, unpacked: Path, tmp_path: Path
+    index: None, environment: Make, unpacked: Path, tmp_path: Path
 ) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(unpacked, bare, ignore=shutil.ignore_patterns("tests", "static"))
