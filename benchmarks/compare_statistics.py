@@ -15,8 +15,8 @@ import time
 import numpy as np
 import sklearn.metrics as sk
 
-from cxr.compare.estimates import Draws
 from cxr.compare.statistics.against_reference import against_reference
+from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import Asked, Scored, measured_together
 
 DRAWS = 2_000

@@ -21,7 +21,7 @@ from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.recipes import CNN5, Augmentation
 from cxr.local_baseline.training.pipeline import TrainingData, training_batches
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.scan import scan_with_record
+from cxr.manifests.scan.folder import scan_with_record
 from training_peers.notebook import BATCH, folder_of_originals, generator
 from training_peers.turns import in_turns, report
 

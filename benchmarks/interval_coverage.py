@@ -14,11 +14,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cxr.compare.bootstrap import Cases, area_interval, bootstrap_draws, patient_numbers, percentile_interval
-from cxr.compare.estimates import Draws
-from cxr.compare.metrics import confusion_matrix, predicted_classes, threshold_metrics
-from cxr.compare.ranking import roc_auc
+from cxr.compare.metrics.confusion import confusion_matrix, predicted_classes, threshold_metrics
+from cxr.compare.metrics.ranking import roc_auc
+from cxr.compare.statistics.bootstrap import Cases, area_interval, bootstrap_draws, patient_numbers, percentile_interval
 from cxr.compare.statistics.differences import difference_of
+from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import WHOLE, Asked, Scored, measured_together
 from cxr.compare.statistics.paired_calls import paired_calls
 

@@ -18,9 +18,9 @@ import pandas as pd
 
 from cxr.manifests.check import check
 from cxr.manifests.import_files import ImportFormat, plan_import, write_import_files
-from cxr.manifests.listing import scan_listing
 from cxr.manifests.manifest_file import read_manifest, write_manifest
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.listing import scan_listing
+from cxr.manifests.splits.split import make_validation
 from cxr.storage import ObjectInfo
 
 IMAGES = 1_000_000

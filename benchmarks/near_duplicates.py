@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cxr.manifests.near_duplicates import (
+from cxr.manifests.duplicates.near import (
     MIN_CORRELATION,
     SIDE,
     candidate_pairs,
     find_near_duplicates,
     fitted_correlation,
 )
-from cxr.manifests.perceptual_hash import HEX_DIGITS, perceptual_hash, thumbnail
-from cxr.manifests.scan import scan_with_record
+from cxr.manifests.duplicates.perceptual_hash import HEX_DIGITS, perceptual_hash, thumbnail
+from cxr.manifests.scan.folder import scan_with_record
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 COPIED = 400

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan_with_record
-from cxr.manifests.scan_record import read_record, write_record
+from cxr.manifests.scan.folder import scan_with_record
+from cxr.manifests.scan.record import read_record, write_record
 
 ORIGINALS = Path(__file__).resolve().parents[2] / "shared" / "data" / "originals"
 FILES = 2000

@@ -22,12 +22,12 @@ import pandas as pd
 
 from cxr.bundle import Bundle, ModelFormat, read_bundle
 from cxr.compare.images import SplitImages
-from cxr.compare.predictions import KEY_COLUMNS, Predictions, PredictionsHeader, write_predictions
+from cxr.compare.predictions.scoring import BATCH_IMAGES, score_images
+from cxr.compare.predictions.table import KEY_COLUMNS, Predictions, PredictionsHeader, write_predictions
+from cxr.compare.predictions.unfinished import UnfinishedScores
 from cxr.compare.predictors import open_predictor
 from cxr.compare.predictors.encoded_images import png_file, service_signature
 from cxr.compare.predictors.tflite import _without_start_up_notes
-from cxr.compare.scoring import BATCH_IMAGES, score_images
-from cxr.compare.unfinished import UnfinishedScores
 from cxr.errors import CxrError
 from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.recipes import CNN5, FLAGSHIP

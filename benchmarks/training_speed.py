@@ -28,7 +28,7 @@ from cxr.local_baseline.recipes import CNN5, EarlyStopping
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.training.fitting import fit_stage
 from cxr.local_baseline.training.pipeline import TrainingData
-from cxr.manifests.scan import scan_with_record
+from cxr.manifests.scan.folder import scan_with_record
 from training_peers.notebook import BATCH, SIDE, five_block_net, folder_of_originals, generator
 from training_peers.turns import Turns, in_turns, report, seconds_of
 

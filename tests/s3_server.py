@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cxr.storage.s3 import S3Store, open_s3_store
+from cxr.storage.amazon.store import S3Store, open_s3_store
 
 
 @dataclass

@@ -20,8 +20,8 @@ import pytest
 from cxr.bundle import Bundle, Origin, read_bundle
 from cxr.cli.demo_steps import STEPS
 from cxr.cloud.emulator.process import stop
-from cxr.cloud.journal import Journal
-from cxr.cloud.trainer_job import HDF5_MAGIC
+from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.trainer.job import HDF5_MAGIC
 from cxr.manifests.manifest_file import read_manifest
 from cxr.webapp import static
 from cxr.webapp.page import read_page

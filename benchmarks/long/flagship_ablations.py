@@ -32,8 +32,8 @@ import pandas as pd
 
 from cxr.manifests.manifest import Manifest, new_manifest
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.scan import scan_with_record
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan_with_record
+from cxr.manifests.splits.split import make_validation
 
 SERIES = ("NORMAL2-IM", "IM")
 #: Share of each etiology's images, lowest patient numbers first, that is held out.

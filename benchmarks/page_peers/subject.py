@@ -18,8 +18,8 @@ from cxr.local_baseline.tensorflow_setup import load
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan_with_record
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan_with_record
+from cxr.manifests.splits.split import make_validation
 from cxr.webapp.gate import Gate
 
 DRAWN, SMALL_SIDE = 300, 224

@@ -25,7 +25,7 @@ from cxr.cli.main import app
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 
 REPOSITORY = "us-central1-docker.pkg.dev/my-project/cxr"
 EMAIL = "trainer@my-project.iam.gserviceaccount.com"

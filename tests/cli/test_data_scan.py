@@ -21,8 +21,8 @@ from PIL import Image
 
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
-from cxr.manifests.scan import scan
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.splits.split import make_validation
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -16,7 +16,7 @@ pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install
 from cxr.cloud.emulator.process import ensure_running, environment, running_url
 from cxr.manifests.manifest import ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
-from cxr.manifests.patients import patient_of
+from cxr.manifests.patients.keys import patient_of
 from cxr.settings import Settings
 from cxr.storage import open_store
 from cxr.storage.buckets import create_private_bucket

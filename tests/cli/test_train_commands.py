@@ -17,8 +17,8 @@ import pytest
 from cxr.cloud.emulator.process import ensure_running, stop
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.splits.split import make_validation
 
 Run = Callable[..., CompletedProcess[str]]
 TINY_STAND_IN = Path(__file__).parents[1] / "cloud" / "emulator" / "tiny_stand_in.py"

@@ -13,7 +13,7 @@ from job_site import STAND_IN, JobSite, Said, wait_until
 
 from cxr.cloud.connection import connect
 from cxr.cloud.emulator.process import ensure_running, stop
-from cxr.cloud.plans import place_label
+from cxr.cloud.plans.launch import place_label
 from cxr.cloud.vertex.clients import dataset_client, endpoint_client, job_client, model_client, pipeline_client
 from cxr.settings import Settings
 from cxr.storage.buckets import create_private_bucket

@@ -11,7 +11,7 @@ from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.gcs_host import GcsHost
 from cxr.cloud.hosting.plan import HostPlan, plan_page
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 
 REGION = "us-central1"
 

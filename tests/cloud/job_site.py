@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from cxr.cli.main import app
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Journal
+from cxr.cloud.jobs.journal import Journal
 from cxr.cloud.vertex.automl import TASK
 from cxr.cloud.vertex.clients import dataset_client, job_client, pipeline_client
 from cxr.cloud.vertex.datasets import METADATA_SCHEMA

@@ -20,15 +20,15 @@ from PIL import Image
 from cxr.cli.main import main
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
-from cxr.cloud.jobs import refresh
-from cxr.cloud.journal import Job, Journal
+from cxr.cloud.jobs.asking import refresh
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.jobs.waiting import poll
 from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 from cxr.cloud.vertex.launches import launch_automl
-from cxr.cloud.waiting import poll
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 from cxr.settings import Settings
 
 HERE = Path(__file__).parent

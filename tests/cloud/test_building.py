@@ -24,10 +24,11 @@ from cxr.cloud.building.records import BuildRecords
 from cxr.cloud.building.service import look_at_build, start_build
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
-from cxr.cloud.prices import price_table
-from cxr.cloud.trainer_job import PUBLIC_IMAGE
-from cxr.cloud.waiting import poll
-from cxr.cloud.wheel import WHEEL_NAME
+from cxr.cloud.jobs.waiting import poll
+from cxr.cloud.prices.table import price_table
+from cxr.cloud.trainer.job import PUBLIC_IMAGE
+from cxr.cloud.trainer.wheel import WHEEL_NAME
+from cxr.cloud.vertex.prices import GOOGLE
 from cxr.errors import UsageError
 from cxr.settings import Settings
 
@@ -59,7 +60,7 @@ def plan(where: Connection, files: dict[str, bytes] | None = None, **changes: An
         "base": PUBLIC_IMAGE,
         "machine": "e2-highcpu-8",
         "timeout_minutes": 30,
-        "prices": price_table(),
+        "prices": price_table(None, GOOGLE),
     }
     return plan_build(where, files or FILES, **{**wishes, **changes})
 

@@ -14,7 +14,7 @@ import pytest
 from clean_site import HASH, IMPORT, Place, cleaning_emulator, new_place
 from job_site import wait_until
 
-from cxr.cloud.storage_prices import automl_nodes_price, storage_price
+from cxr.cloud.prices.storage import automl_nodes_price, storage_price
 from cxr.settings import Settings
 
 FOREVER = "exec sleep 600"

@@ -10,13 +10,13 @@ import pytest
 from clean_site import HASH, IMPORT, Place, being_launched, cleaning_emulator, new_place
 from PIL import Image
 
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.uploading import put_manifest
 from cxr.cloud.vertex.datasets import find_dataset
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 from cxr.settings import Settings
 
 

@@ -14,26 +14,26 @@ from typing import Any
 import pytest
 import requests
 
-from cxr.cloud.attempts import latest_attempt
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import ensure_running, stop
-from cxr.cloud.jobs import cancel_job, refresh
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.offers import choose_hardware
-from cxr.cloud.trainer_job import CustomOptions, job_output_url
+from cxr.cloud.jobs.asking import cancel_job, refresh
+from cxr.cloud.jobs.attempts import latest_attempt
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.jobs.waiting import poll
+from cxr.cloud.trainer.job import CustomOptions, job_output_url
 from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 from cxr.cloud.vertex.clients import dataset_client, pipeline_client
 from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
 from cxr.cloud.vertex.launches import launch_automl, launch_custom
-from cxr.cloud.waiting import poll
+from cxr.cloud.vertex.offers import choose_hardware
 from cxr.errors import CheckFailed, InputError, NotAllowed, Unreachable, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.splits.split import make_validation
 from cxr.settings import Settings
 
 L4 = choose_hardware("g2-standard-4")

@@ -11,8 +11,8 @@ from service_site import LABELS, Site
 
 from cxr.bundle import ModelFormat, read_bundle
 from cxr.cloud.evaluating import confusion, curve
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.scores import Picture, Scores
 from cxr.cloud.serving import check_requests
 from cxr.errors import CheckFailed

@@ -25,8 +25,8 @@ from cxr.cloud.exporting.automl import bundle_info
 from cxr.cloud.exporting.cost import cost_of
 from cxr.cloud.exporting.formats import parse_formats
 from cxr.cloud.exporting.records import ExportRecord, ExportRecords
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.vertex.models import begin_export, get_model
 from cxr.cloud.vertex.outputs import best_trial
 from cxr.cloud.vertex.run_times import trial_hours

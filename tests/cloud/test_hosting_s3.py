@@ -23,8 +23,8 @@ from cxr.cloud.hosting.record import RECORD
 from cxr.cloud.hosting.removal import plan_removal
 from cxr.cloud.hosting.s3_host import STATEMENT, S3Host
 from cxr.errors import UsageError, VersionConflict
-from cxr.storage.aws_session import AwsPlace
-from cxr.storage.s3_buckets import ALL_BLOCKED
+from cxr.storage.amazon.buckets import ALL_BLOCKED
+from cxr.storage.amazon.session import AwsPlace
 from cxr.webapp.headers import cache_control, content_type
 from s3_server import moto_origin
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from cxr.cloud.failures.explaining import explain
 from cxr.cloud.failures.google import CAUSES
-from cxr.cloud.job_errors import explain
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.settings import Target
 
 DETAILS = {"machine": "g2-standard-4", "accelerator": "NVIDIA_L4", "gpus": 1, "timeout_hours": 2.0}

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from google.cloud.aiplatform_v1 import types
 
-from cxr.cloud.plans import JobKind
-from cxr.cloud.prices import price_table
-from cxr.cloud.seen import Seen
+from cxr.cloud.jobs.seen import Seen
+from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.prices.table import price_table
 from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, ResourceJobs, code_name
 from cxr.cloud.vertex.job_names import hourly_price, worst_hours
+from cxr.cloud.vertex.prices import GOOGLE
 
 NAME = "projects/1/locations/us-central1"
 
@@ -116,7 +117,7 @@ def test_machines_are_priced_when_they_are_all_the_same(
     spec = {"workerPoolSpecs": pools, "scheduling": {"timeout": timeout} if timeout else {}}
     seen = read(JobKind.CUSTOM, types.CustomJob.from_json(json.dumps({"jobSpec": spec})))
     assert details.items() <= seen.details.items()
-    assert hourly_price(price_table(), JobKind.CUSTOM, seen.details) == pytest.approx(usd, abs=1e-4)
+    assert hourly_price(price_table(None, GOOGLE), JobKind.CUSTOM, seen.details) == pytest.approx(usd, abs=1e-4)
     assert worst_hours(JobKind.CUSTOM, seen.details) == hours
     assert worst_hours(JobKind.TUNE, {**seen.details, "trials": 3}) == 3 * hours
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Journal
-from cxr.cloud.launching import Submitted, launch, next_attempt
-from cxr.cloud.plans import Cost, JobKind, LaunchPlan
-from cxr.cloud.prices import Price
+from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.jobs.launching import Submitted, launch, next_attempt
+from cxr.cloud.plans.launch import Cost, JobKind, LaunchPlan
+from cxr.cloud.prices.table import Price
 from cxr.errors import InputError, UsageError
 from cxr.settings import Target
 

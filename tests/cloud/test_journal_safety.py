@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.plans.launch import JobKind
 from cxr.settings import Target
 
 LAST = "ünïcode in an error: \N{SNOWMAN}"

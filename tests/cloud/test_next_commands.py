@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from cxr.cli.main import app
 from cxr.cloud.connection import connect
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.settings import Target
 
 REPOSITORY = "us-central1-docker.pkg.dev/my-project/cxr"

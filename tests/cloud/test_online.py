@@ -13,7 +13,7 @@ import pytest
 from service_site import Site, wait_until
 
 from cxr.bundle import ModelFormat, read_bundle
-from cxr.cloud.journal import Job
+from cxr.cloud.jobs.journal import Job
 from cxr.cloud.serving import ONLINE
 from cxr.cloud.signals import heard_as_ctrl_c
 from cxr.cloud.vertex.clients import endpoint_client

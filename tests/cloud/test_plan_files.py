@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.estimates import Expectation, like_before
-from cxr.cloud.journal import Job
-from cxr.cloud.offers import choose_hardware
-from cxr.cloud.plan_files import check_same, read_plan, write_plan
-from cxr.cloud.plans import Cost, JobKind, LaunchPlan
-from cxr.cloud.prices import Price
-from cxr.cloud.trainer_job import CustomOptions, TuneOptions, options_from
+from cxr.cloud.jobs.estimates import Expectation, like_before
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.files import check_same, read_plan, write_plan
+from cxr.cloud.plans.launch import Cost, JobKind, LaunchPlan
+from cxr.cloud.prices.table import Price
+from cxr.cloud.trainer.job import CustomOptions, TuneOptions, options_from
 from cxr.cloud.vertex.custom import RULES
+from cxr.cloud.vertex.offers import choose_hardware
 from cxr.cloud.vertex.tuning import study_spec, tune_options_from
 from cxr.errors import CheckFailed, CxrError, InputError, UsageError
 from cxr.settings import Target

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from cxr.cloud.connection import Connection, connect
-from cxr.cloud.offers import Hardware, choose_hardware
-from cxr.cloud.trainer_job import HDF5_MAGIC, CustomOptions
+from cxr.cloud.hardware import Hardware
+from cxr.cloud.trainer.job import HDF5_MAGIC, CustomOptions
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 from cxr.cloud.vertex.custom import plan_custom
+from cxr.cloud.vertex.offers import choose_hardware
 from cxr.errors import CxrError, InputError, NotAllowed, UsageError
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
 from cxr.settings import Settings, Target

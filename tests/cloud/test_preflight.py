@@ -20,17 +20,17 @@ from PIL import Image
 
 from cxr.cloud.connection import Connection, connect
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
-from cxr.cloud.offers import Hardware
+from cxr.cloud.hardware import Hardware
 from cxr.cloud.preflight import Finding, Level, Purpose, Subject, preflight, refuse_on_errors, subject_of
 from cxr.cloud.provider import AutoMLWishes, HardwareWishes
-from cxr.cloud.trainer_job import CustomOptions
+from cxr.cloud.trainer.job import CustomOptions
 from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manifest
 from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 from cxr.cloud.vertex.custom import plan_custom
 from cxr.errors import CheckFailed, NotAllowed, Unreachable
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 from cxr.settings import Settings
 
 L4 = "CustomModelTrainingL4GPUsPerProjectPerRegion"

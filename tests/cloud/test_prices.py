@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cxr.cli.main import app
-from cxr.cloud.offers import MACHINES, ModelType, choose_hardware
-from cxr.cloud.prices import age_in_days, price_table
+from cxr.cloud.prices.table import age_in_days, price_table
 from cxr.cloud.providers import provider_of
+from cxr.cloud.vertex.offers import MACHINES, ModelType, choose_hardware
+from cxr.cloud.vertex.prices import GOOGLE
 from cxr.errors import InputError, UsageError
 from cxr.settings import Target
 
@@ -20,7 +21,7 @@ DISK = 100 * 0.1955 / 730
 
 
 def test_every_machine_and_model_type_that_is_offered_has_a_price_with_date_and_source() -> None:
-    table = price_table()
+    table = price_table(None, GOOGLE)
     for model_type in ModelType:
         assert table.automl(model_type).at_most.source
     for name, machine in MACHINES.items():
@@ -31,7 +32,7 @@ def test_every_machine_and_model_type_that_is_offered_has_a_price_with_date_and_
 
 
 def test_gpus_that_are_attached_are_paid_for_each() -> None:
-    table = price_table()
+    table = price_table(None, GOOGLE)
     plain = table.hardware(choose_hardware("n1-standard-8")).at_most.usd_per_hour
     two = table.hardware(choose_hardware("n1-standard-8", accelerator="NVIDIA_TESLA_T4", gpus=2)).at_most.usd_per_hour
     assert two - plain == pytest.approx(2 * 0.4025)
@@ -39,7 +40,7 @@ def test_gpus_that_are_attached_are_paid_for_each() -> None:
 
 
 def test_replicas_and_spot_count_in_the_price_and_the_worst_case_knows_no_discount() -> None:
-    table = price_table()
+    table = price_table(None, GOOGLE)
     one = table.hardware(choose_hardware("g2-standard-4"))
     three = table.hardware(choose_hardware("g2-standard-4", replicas=3, spot=True))
     assert three.at_most.usd_per_hour == pytest.approx(3 * one.at_most.usd_per_hour)
@@ -72,7 +73,7 @@ def test_a_users_file_replaces_what_it_has_and_nothing_else(tmp_path: Path) -> N
     own.write_text(
         '[automl.cloud]\nusd_per_hour = 3.0\nread_on = "2026-11-21"\nsource = "our contract"\n[spot]\ndiscount = 0.7\n'
     )
-    table = price_table(own)
+    table = price_table(own, GOOGLE)
     assert table.automl(ModelType.CLOUD).at_most.usd_per_hour == 3.0
     assert table.automl(ModelType.MOBILE_VERSATILE).at_most.usd_per_hour == 18.0
     assert (table.spot_discount, table.origin) == (0.7, str(own))
@@ -96,12 +97,12 @@ def test_a_price_file_with_a_mistake_is_named(tmp_path: Path, text: str, words: 
     own = tmp_path / "prices.toml"
     own.write_text(text)
     with pytest.raises(InputError, match=words):
-        price_table(own)
+        price_table(own, GOOGLE)
 
 
 def test_a_price_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.toml"):
-        price_table(tmp_path / "absent.toml")
+        price_table(tmp_path / "absent.toml", GOOGLE)
 
 
 @pytest.mark.parametrize("on", list(Target))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.progress import clock_text, outlook, status_words
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.progress import clock_text, outlook, status_words
+from cxr.cloud.plans.launch import JobKind
 from cxr.settings import Target
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

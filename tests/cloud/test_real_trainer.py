@@ -17,8 +17,8 @@ from cxr.bundle import read_bundle
 from cxr.cloud.emulator.process import change_outcomes, clear_outcomes, ensure_running, stop
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.splits.split import make_validation
 
 Run = Callable[..., CompletedProcess[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -21,8 +21,8 @@ from cxr.cli.main import app
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.splits.split import make_validation
 
 TINY_STAND_IN = Path(__file__).parent / "emulator" / "tiny_stand_in.py"
 #: What the emulator's token endpoint gives.

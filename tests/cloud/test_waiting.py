@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from cxr.cloud.waiting import LONGEST_PAUSE_S, PATIENCE_S, pauses, poll
+from cxr.cloud.jobs.waiting import LONGEST_PAUSE_S, PATIENCE_S, pauses, poll
 from cxr.errors import Interrupted, Unreachable
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cxr.cloud.waiting import PATIENCE_S, poll_all
+from cxr.cloud.jobs.waiting import PATIENCE_S, poll_all
 from cxr.errors import Interrupted, Unreachable
 
 

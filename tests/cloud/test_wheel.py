@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from cxr.cloud.wheel import WHEEL_NAME, build_wheel
+from cxr.cloud.trainer.wheel import WHEEL_NAME, build_wheel
 
 
 def test_the_wheel_has_the_same_bytes_each_time() -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
 from cxr.compare.nouns import Draws, Row
-from cxr.compare.predictions import Predictions
-from cxr.compare.predictions_bundle import Answers, write_answers
+from cxr.compare.predictions.bundle import Answers, write_answers
+from cxr.compare.predictions.table import Predictions
 from cxr.compare.rows import model_row
 from cxr.compare.statistics.measures import measured_together, scored
 from cxr.local_baseline.tensorflow_setup import load

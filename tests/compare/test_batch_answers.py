@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr.cloud.emulator.process import ensure_running
-from cxr.compare.batch_answers import is_batch_answers, read_batch_answers
-from cxr.compare.elsewhere import probabilities_for
+from cxr.compare.predictions.batch_answers import is_batch_answers, read_batch_answers
+from cxr.compare.predictions.elsewhere import probabilities_for
 from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
 from cxr.settings import Settings

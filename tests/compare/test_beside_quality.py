@@ -16,13 +16,13 @@ from cxr.compare.comparison import compare
 from cxr.compare.context import floors_not_cleared, group_draws
 from cxr.compare.deployments import Deployment, deployments_of
 from cxr.compare.effort import Effort, effort_of
-from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.overlap import Overlap
 from cxr.compare.report import findings, render_report
 from cxr.compare.report.bands import PLACES, RECALLS, bands_of
 from cxr.compare.report.explorer import as_script_text, explorer_data
 from cxr.compare.report.pareto_plots import pareto_front
 from cxr.compare.statistics.against_reference import Difference, ReferenceComparison
+from cxr.compare.statistics.estimates import Draws, Estimate
 from cxr.compare.statistics.measures import Scored
 from cxr.compare.statistics.noninferiority import verdict
 from cxr.manifests.manifest import new_manifest

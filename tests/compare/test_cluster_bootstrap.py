@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr.compare import metrics
-from cxr.compare.bootstrap import Cases, Interval, bootstrap_draws, percentile_interval
-from cxr.compare.estimates import Draws
-from cxr.compare.ranking import roc_auc
+from cxr.compare.metrics import confusion as metrics
+from cxr.compare.metrics.ranking import roc_auc
+from cxr.compare.statistics.bootstrap import Cases, Interval, bootstrap_draws, percentile_interval
+from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import WHOLE, Scored, measured
 
 MEASURES = (*metrics.DECIDED, "auc")
@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
 
 def test_chunks_are_joined_to_the_number_of_draws_asked_for(monkeypatch):
     cases = drawn_cases(1, 40)
-    monkeypatch.setattr("cxr.compare.bootstrap.CHUNK_WEIGHTS", 7 * len(cases.truth))
+    monkeypatch.setattr("cxr.compare.statistics.bootstrap.CHUNK_WEIGHTS", 7 * len(cases.truth))
     assert all(values.shape == (100,) for values in bootstrap_draws(cases, draws=100).values())
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cxr.compare.comparison import compare
-from cxr.compare.predictions import predict, read_predictions
+from cxr.compare.predictions.table import predict, read_predictions
 from cxr.compare.report import words
-from cxr.compare.results import results
+from cxr.compare.results.document import results
 from cxr.compare.ruler import check_split
 from cxr.errors import InputError, RulerMismatch
 from cxr.manifests.manifest import new_manifest

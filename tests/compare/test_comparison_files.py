@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from scipy.stats import binomtest
 
-from cxr.compare.model_card import model_card
-from cxr.compare.results_tables import markdown_table
+from cxr.compare.results.model_card import model_card
+from cxr.compare.results.tables import markdown_table
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr.compare.ranking import roc_auc
+from cxr.compare.metrics.ranking import roc_auc
 from cxr.compare.statistics.delong import area_components, area_difference
 
 #: Albumin, total protein, K-G score and outcome of the 43 patients without a missing value of the

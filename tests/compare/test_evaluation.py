@@ -17,7 +17,7 @@ from cxr.compare.evaluation.judge import _shifts, evaluate
 from cxr.compare.evaluation.page import check_place, write_evaluation
 from cxr.compare.evaluation.words import choice_note, decision, shift_note
 from cxr.compare.nouns import Draws
-from cxr.compare.predictions import predict
+from cxr.compare.predictions.table import predict
 from cxr.compare.predictors import open_predictor
 from cxr.compare.question import Question
 from cxr.compare.statistics.measures import Measured

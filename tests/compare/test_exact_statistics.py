@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from cxr.compare.estimates import Estimate
+from cxr.compare.statistics.estimates import Estimate
 from cxr.compare.statistics.intervals import proportion, proportions
 from cxr.compare.statistics.mcnemar import mcnemar
 from cxr.compare.statistics.multiplicity import holm

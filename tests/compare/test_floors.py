@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cxr.compare.floors import BYTE_COUNT, MAJORITY, THUMBNAIL, lay_floors
-from cxr.compare.ranking import roc_auc
+from cxr.compare.metrics.ranking import roc_auc
 from cxr.manifests.manifest import ManifestHeader, new_manifest
 
 

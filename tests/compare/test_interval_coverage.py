@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.compare.bootstrap import area_difference_interval, area_interval, percentile_interval, reflected
-from cxr.compare.estimates import Draws, Estimate
+from cxr.compare.statistics.bootstrap import area_difference_interval, area_interval, percentile_interval, reflected
 from cxr.compare.statistics.differences import difference_of, recovered
+from cxr.compare.statistics.estimates import Draws, Estimate
 from cxr.compare.statistics.measures import WHOLE, Asked, measured_together
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "interval_coverage.py"

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxr.compare.bootstrap import percentile_interval
-from cxr.compare.estimates import Draws, Estimate
 from cxr.compare.report import findings, render_report, words
-from cxr.compare.results import results
-from cxr.compare.results_tables import markdown_table
+from cxr.compare.results.document import results
+from cxr.compare.results.tables import markdown_table
 from cxr.compare.statistics.against_reference import against_reference
+from cxr.compare.statistics.bootstrap import percentile_interval
 from cxr.compare.statistics.differences import difference_of
+from cxr.compare.statistics.estimates import Draws, Estimate
 from cxr.compare.statistics.measures import WHOLE, Asked, Scored, measured_together
 from cxr.compare.statistics.multiplicity import joint_level
 from cxr.compare.statistics.noninferiority import Verdict, verdict

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr.compare import metrics
-from cxr.compare.ranking import roc_auc
+from cxr.compare.metrics import confusion as metrics
+from cxr.compare.metrics.ranking import roc_auc
 
 #: Few distinct scores, so that ties are common.
 cases = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=40)

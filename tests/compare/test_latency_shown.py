@@ -10,7 +10,7 @@ import pytest
 
 from cxr.bundle import ModelFormat
 from cxr.compare.comparison import compare
-from cxr.compare.predictions import cached_predictions, predict, write_predictions
+from cxr.compare.predictions.table import cached_predictions, predict, write_predictions
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import sklearn.metrics as sk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cxr.compare.bootstrap import patient_numbers
-from cxr.compare.estimates import Draws
-from cxr.compare.metrics import predicted_classes
-from cxr.compare.probability_metrics import calibration_error, reliability, stated
-from cxr.compare.ranking import Ranking
+from cxr.compare.metrics.confusion import predicted_classes
+from cxr.compare.metrics.probabilities import calibration_error, reliability, stated
+from cxr.compare.metrics.ranking import Ranking
 from cxr.compare.statistics.against_reference import against_reference
+from cxr.compare.statistics.bootstrap import patient_numbers
 from cxr.compare.statistics.differences import bootstrap_p_value
+from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import HALF, ORACLE, WHOLE, Asked, Scored, measured_together, values_of
 
 ASKED = Asked(prevalence=0.1, sensitivity=0.9)
@@ -196,7 +196,7 @@ def test_blocks_of_weights_are_joined(monkeypatch):
     weights = np.random.default_rng(1).integers(0, 3, (11, len(cases.truth))).astype(float)
     ranking = Ranking(cases.is_positive, cases.score)
     whole = ranking(weights, sensitivity=0.9)
-    monkeypatch.setattr("cxr.compare.ranking.BLOCK_WEIGHTS", 2 * len(cases.truth))
+    monkeypatch.setattr("cxr.compare.metrics.ranking.BLOCK_WEIGHTS", 2 * len(cases.truth))
     parts = ranking(weights, sensitivity=0.9)
     assert np.array_equal(whole.auc, parts.auc)
     assert np.array_equal(whole.matrices, parts.matrices)

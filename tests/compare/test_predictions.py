@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cxr.compare.predictions import predict, read_predictions, write_predictions
+from cxr.compare.predictions.table import predict, read_predictions, write_predictions
 from cxr.errors import InputError, RulerMismatch
 
 
@@ -148,7 +148,7 @@ def test_edited_rows_are_refused(world, written, edit, reason):
 
 
 def test_rows_that_are_not_the_manifests_are_refused_even_when_the_hash_was_mended(world, predictions, tmp_path):
-    from cxr.compare.predictions import Predictions
+    from cxr.compare.predictions.table import Predictions
 
     write_predictions(Predictions(predictions.frame.iloc[:-1], predictions.header), tmp_path)
     with pytest.raises(InputError, match="does not list the 60 test images"):
@@ -156,7 +156,7 @@ def test_rows_that_are_not_the_manifests_are_refused_even_when_the_hash_was_mend
 
 
 def test_a_probability_outside_0_and_1_is_refused_with_its_row(world, predictions, tmp_path):
-    from cxr.compare.predictions import Predictions
+    from cxr.compare.predictions.table import Predictions
 
     frame = predictions.frame.copy()
     frame.loc[4, "p_NORMAL"] = 1.5

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr.bundle import ModelFormat, Origin, Threshold, read_bundle
-from cxr.compare.elsewhere import few_to_choose_on, probabilities_for, read_score_table, threshold_of
-from cxr.compare.predictions import predict
-from cxr.compare.predictions_bundle import Answers, write_answers
+from cxr.compare.predictions.bundle import Answers, write_answers
+from cxr.compare.predictions.elsewhere import few_to_choose_on, probabilities_for, read_score_table, threshold_of
+from cxr.compare.predictions.table import predict
 from cxr.errors import InputError
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
 

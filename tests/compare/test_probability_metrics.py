@@ -8,9 +8,9 @@ import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr.compare import probability_metrics as pm
-from cxr.compare.metrics import confusion_matrix, f1_score, precision
-from cxr.compare.ranking import Ranking
+from cxr.compare.metrics import probabilities as pm
+from cxr.compare.metrics.confusion import confusion_matrix, f1_score, precision
+from cxr.compare.metrics.ranking import Ranking
 
 CASES = st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.integers(0, 3)), min_size=3, max_size=50)
 

@@ -9,11 +9,11 @@ import re
 import numpy as np
 import pytest
 
-from cxr.compare.model_card import model_card
-from cxr.compare.ranking import roc_auc
+from cxr.compare.metrics.ranking import roc_auc
 from cxr.compare.report import findings, render_report, words
 from cxr.compare.report.class_table import MEAN_OF_CLASSES, class_blocks
-from cxr.compare.results_tables import csv_table, markdown_table
+from cxr.compare.results.model_card import model_card
+from cxr.compare.results.tables import csv_table, markdown_table
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import pytest
 
 from cxr.bundle import Calibration, ModelFormat, Origin
 from cxr.compare.comparison import compare
-from cxr.compare.estimates import Estimate
-from cxr.compare.model_card import model_card
 from cxr.compare.question import Question
 from cxr.compare.report import findings, render_report, words
 from cxr.compare.report.interval_plots import difference_plot
-from cxr.compare.results import results
-from cxr.compare.results_tables import markdown_table
+from cxr.compare.results.document import results
+from cxr.compare.results.model_card import model_card
+from cxr.compare.results.tables import markdown_table
+from cxr.compare.statistics.estimates import Estimate
 from cxr.manifests.manifest import SplitPolicy, new_manifest
 
 

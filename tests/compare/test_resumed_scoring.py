@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.compare.predictions import predict
-from cxr.compare.scoring import BATCH_IMAGES
-from cxr.compare.unfinished import KEPT_EVERY_S, SUFFIX, Keeper, UnfinishedScores, absent_batches
+from cxr.compare.predictions.scoring import BATCH_IMAGES
+from cxr.compare.predictions.table import predict
+from cxr.compare.predictions.unfinished import KEPT_EVERY_S, SUFFIX, Keeper, UnfinishedScores, absent_batches
 from cxr.errors import Interrupted
 
 IMAGES = 5 * BATCH_IMAGES + 7
@@ -22,7 +22,7 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from cxr.bundle import read_bundle
-from cxr.compare.predictions import predict
+from cxr.compare.predictions.table import predict
 from cxr.manifests.manifest_file import read_manifest
 
 bundle, manifest, cache = (Path(name) for name in sys.argv[1:])
@@ -143,7 +143,7 @@ def test_a_chunk_that_is_not_as_it_was_written_is_scored_again(judged, small, wh
 
 
 def test_chunks_of_other_versions_are_not_used(judged, small, whole, stopped, monkeypatch):
-    import cxr.compare.predictions as predictions
+    import cxr.compare.predictions.table as predictions
 
     _, manifest, bundle = small
     with monkeypatch.context() as later:

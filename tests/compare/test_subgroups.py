@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cxr.compare.metrics.ranking import roc_auc
 from cxr.compare.nouns import Draws
-from cxr.compare.ranking import roc_auc
 from cxr.compare.subgroups.groups import Group, groups_of
 from cxr.compare.subgroups.judge import MIN_PATIENTS, judge_groups, worst_group
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest

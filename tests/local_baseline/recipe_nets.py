@@ -19,7 +19,7 @@ from cxr.local_baseline.recipes import NO_WEIGHTS, RECIPES, Architecture, Recipe
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.training.supervision import FinerClasses
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 
 #: Sides of the input here: no more than these, since it is the layers that exports may get wrong.
 SIDES = {64: ("cnn5", "vgg16-frozen", "mobilenet-v2", "efficientnet-b0", "densenet121", "flagship", "edge")}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.judging.folds import Fold, make_folds
-from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import Manifest, ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
+from cxr.manifests.splits.groups import group_keys
 
 KINDS = (("NORMAL", "", "IM"), ("PNEUMONIA", "bacterial", "person-bacterial"), ("PNEUMONIA", "viral", "person-viral"))
 
@@ -159,7 +159,7 @@ def test_a_folds_manifest_can_be_written_and_read(tmp_path: Path) -> None:
 
 
 def test_a_block_of_the_full_release_is_a_fifth_of_every_counter(kermany_listing: Path) -> None:
-    from cxr.manifests.patient_names import patient_of
+    from cxr.manifests.patients.names import patient_of
 
     listing = pd.read_csv(kermany_listing, dtype=str, keep_default_na=False)
     who = [patient_of(name) for name in listing["file_name"]]

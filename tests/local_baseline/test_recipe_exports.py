@@ -19,7 +19,7 @@ from cxr.local_baseline.exports.nouns import Format
 from cxr.local_baseline.exports.registry import FORMATS, available
 from cxr.local_baseline.recipes import RECIPES, Architecture
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 from cxr.webapp import static
 
 #: Many layers: minutes each. CXR_ALL_RECIPES=1 has them tested too.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cxr.bundle import Bundle, ModelFormat, Origin, read_bundle
-from cxr.compare.predictions import predict
+from cxr.compare.predictions.table import predict
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.judging.operating_point import choose_operating_point

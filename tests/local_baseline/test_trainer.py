@@ -31,7 +31,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install "cxr[gcp]"')
     pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"')
     from cxr.cloud.emulator import process
-    from cxr.storage.gcs import gcs_client
+    from cxr.storage.google.store import gcs_client
 
     state = tmp_path_factory.mktemp("emulator")
     url = process.ensure_running(state)

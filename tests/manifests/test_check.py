@@ -11,7 +11,7 @@ from manifest_rows import manifest_of, row
 from cxr.errors import InputError, UsageError
 from cxr.manifests.check import RULES, CheckReport, Finding, check, check_acceptable
 from cxr.manifests.manifest import Manifest, ManifestHeader, Problem, new_manifest
-from cxr.manifests.problems import SCAN_RULES
+from cxr.manifests.scan.problems import SCAN_RULES
 
 Rows = list[dict[str, Any]]
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from manifest_rows import manifest_of, row
 
 from cxr.errors import InputError
-from cxr.manifests.duplicates import drop_duplicates
-from cxr.manifests.groups import group_keys
-from cxr.manifests.split import make_validation
+from cxr.manifests.duplicates.same import drop_duplicates
+from cxr.manifests.splits.groups import group_keys
+from cxr.manifests.splits.split import make_validation
 
 
 def test_patients_that_share_a_dropped_image_count_as_one() -> None:

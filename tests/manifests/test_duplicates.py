@@ -15,9 +15,7 @@ from manifest_pictures import make_folder, picture, put
 from manifest_rows import manifest_of, row
 from PIL import Image, ImageDraw
 
-from cxr.manifests.duplicates import drop_duplicates, duplicate_groups
-from cxr.manifests.manifest_file import read_manifest, write_manifest
-from cxr.manifests.near_duplicates import (
+from cxr.manifests.duplicates.near import (
     COARSE_BITS,
     FINE_BITS,
     MIN_CORRELATION,
@@ -27,9 +25,11 @@ from cxr.manifests.near_duplicates import (
     find_near_duplicates,
     fitted_correlation,
 )
-from cxr.manifests.perceptual_hash import HEX_DIGITS, coarse_and_fine, perceptual_hash, thumbnail
+from cxr.manifests.duplicates.perceptual_hash import HEX_DIGITS, coarse_and_fine, perceptual_hash, thumbnail
+from cxr.manifests.duplicates.same import drop_duplicates, duplicate_groups
+from cxr.manifests.manifest_file import read_manifest, write_manifest
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan, scan_with_record
+from cxr.manifests.scan.folder import scan, scan_with_record
 
 pytest.importorskip("imagehash", reason='needs the extra: pip install "cxr[data]"')
 
@@ -240,8 +240,8 @@ def test_only_the_closest_candidates_are_held_while_there_are_too_many(monkeypat
         held.append(len(keys))
         return partition(keys, most)
 
-    monkeypatch.setattr("cxr.manifests.near_duplicates.np.partition", watched)
-    monkeypatch.setattr("cxr.manifests.near_duplicates._PAIRS_AT_ONCE", 1000)
+    monkeypatch.setattr("cxr.manifests.duplicates.near.np.partition", watched)
+    monkeypatch.setattr("cxr.manifests.duplicates.near._PAIRS_AT_ONCE", 1000)
     left, right, complete = candidate_pairs(hashes, 500)
     assert not complete
     assert (left.tolist(), right.tolist()) == (whole[0][:500].tolist(), whole[1][:500].tolist())
@@ -275,7 +275,7 @@ def test_a_search_is_incomplete_until_every_candidate_could_be_read() -> None:
 def test_a_search_that_was_cut_off_is_not_made_again_but_what_it_could_not_read_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cxr.manifests.near_duplicates.MAX_CANDIDATES", 5)
+    monkeypatch.setattr("cxr.manifests.duplicates.near.MAX_CANDIDATES", 5)
     hashes, noise = _alike(6)
     first = find_near_duplicates(hashes, lambda sha: noise if sha != f"{5:064x}" else None)
     assert (first.complete, first.cut_off, len(first.verdicts)) == (False, False, 4)
@@ -283,7 +283,7 @@ def test_a_search_that_was_cut_off_is_not_made_again_but_what_it_could_not_read_
     assert (second.complete, second.cut_off, len(second.verdicts)) == (False, True, 5)
     assert find_near_duplicates(hashes, lambda sha: noise, second) is second
     exactly = dict(list(hashes.items())[:3])
-    monkeypatch.setattr("cxr.manifests.near_duplicates.MAX_CANDIDATES", 3)
+    monkeypatch.setattr("cxr.manifests.duplicates.near.MAX_CANDIDATES", 3)
     assert find_near_duplicates(exactly, lambda sha: noise).complete
 
 
@@ -359,7 +359,7 @@ def test_dropping_keeps_the_first_by_name_and_never_the_train_copy_before_the_te
 
 def test_without_imagehash_the_scan_says_so_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder(tmp_path, ["A/1.jpeg", "B/2.jpeg"])
-    monkeypatch.setattr("cxr.manifests.scan.can_hash", lambda: False)
+    monkeypatch.setattr("cxr.manifests.scan.folder.can_hash", lambda: False)
     manifest = scan(tmp_path)
     assert not manifest.header.near_duplicates
     notes = [found for found in manifest.header.problems if found.severity == "note"]

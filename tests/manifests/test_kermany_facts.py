@@ -13,10 +13,10 @@ from manifest_rows import manifest_of, row
 from scanned import Listed
 
 from cxr.manifests.check import check
-from cxr.manifests.listing import scan_listing
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.patients import PATTERNS, READINGS, overlaps, patient_of, patient_overlap, patient_reader
-from cxr.manifests.split import group_keys, make_validation
+from cxr.manifests.patients.keys import PATTERNS, READINGS, overlaps, patient_of, patient_overlap, patient_reader
+from cxr.manifests.scan.listing import scan_listing
+from cxr.manifests.splits.split import group_keys, make_validation
 from cxr.manifests.tasks import task_view
 from cxr.storage import ObjectInfo
 

@@ -15,14 +15,14 @@ from manifest_pictures import make_folder, picture, put
 from scanned import KAGGLE, Listed, rules_of
 
 from cxr.errors import InputError, NotAllowed, NotFound, Unreachable, UsageError
-from cxr.manifests.listing import scan_listing
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import read_manifest, write_manifest
-from cxr.manifests.problems import printable
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.scan.listing import scan_listing
+from cxr.manifests.scan.problems import printable
 from cxr.settings import Settings
 from cxr.storage import ObjectInfo, open_listing, open_store
-from cxr.storage.s3 import S3Listing
+from cxr.storage.amazon.store import S3Listing
 
 URL = "gs://bucket/xrays"
 

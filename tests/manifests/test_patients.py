@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scanned import Listed
 
 from cxr.errors import InputError, UsageError
-from cxr.manifests.listing import scan_listing
-from cxr.manifests.patients import READINGS, SPECS, overlaps, patient_of, patient_overlap, patient_reader
+from cxr.manifests.patients.keys import READINGS, SPECS, overlaps, patient_of, patient_overlap, patient_reader
+from cxr.manifests.scan.listing import scan_listing
 from cxr.storage import ObjectInfo
 
 

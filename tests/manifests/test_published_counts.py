@@ -12,7 +12,7 @@ from manifest_rows import manifest_of, row
 from cxr.manifests.check import Finding, check
 from cxr.manifests.check.published import KAGGLE, MENDELEY, PublishedSet, known_release
 from cxr.manifests.manifest import Manifest, Problem, SplitPolicy
-from cxr.manifests.patients import patient_of
+from cxr.manifests.patients.keys import patient_of
 
 Counts = Mapping[str, Mapping[str, int]]
 

@@ -11,8 +11,8 @@ import pytest
 from manifest_pictures import make_folder, picture, put
 
 from cxr.errors import InputError
-from cxr.manifests.scan import FILES_PER_TASK, Scan, scan, scan_with_record
-from cxr.manifests.scan_record import ScanRecord, read_record, record_path_of, write_record
+from cxr.manifests.scan.folder import FILES_PER_TASK, Scan, scan, scan_with_record
+from cxr.manifests.scan.record import ScanRecord, read_record, record_path_of, write_record
 
 NAMES = [f"{split}/{label}/person{n}_virus_{n}.jpeg" for split in ("train", "test") for label in "AB" for n in range(4)]
 

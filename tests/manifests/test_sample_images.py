@@ -12,11 +12,11 @@ from PIL import Image
 from cxr.errors import InputError, UsageError
 from cxr.manifests.check import check
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.patients import patient_of, patient_overlap
+from cxr.manifests.patients.keys import patient_of, patient_overlap
 from cxr.manifests.sample import draw_sample
 from cxr.manifests.sample.cast import cast
 from cxr.manifests.sample.draw import draw_image
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from manifest_pictures import make_folder, picture, put
 from scanned import KAGGLE, rules_of
 
 from cxr.errors import InputError, UsageError
-from cxr.manifests.image_file import Reading, read_image_file
-from cxr.manifests.layout import Place
-from cxr.manifests.scan import scan, scan_with_record
-from cxr.manifests.scan_record import ScanRecord, frame_of, row_of
-from cxr.manifests.tree import TreeFile
+from cxr.manifests.scan.folder import scan, scan_with_record
+from cxr.manifests.scan.image_file import Reading, read_image_file
+from cxr.manifests.scan.layout import Place
+from cxr.manifests.scan.record import ScanRecord, frame_of, row_of
+from cxr.manifests.scan.tree import TreeFile
 
 
 def test_the_kaggle_layout_gives_splits_labels_patients_and_etiologies(tmp_path: Path) -> None:

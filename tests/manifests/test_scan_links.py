@@ -8,7 +8,7 @@ import pytest
 from manifest_pictures import make_folder, picture, put
 from scanned import rules_of
 
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 
 
 def test_links_that_lead_to_themselves_are_reported(tmp_path: Path) -> None:

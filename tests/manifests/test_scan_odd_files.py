@@ -18,10 +18,10 @@ from manifest_pictures import make_folder, picture, put
 from PIL import ExifTags, Image, JpegImagePlugin
 from scanned import rules_of
 
-from cxr.manifests.image_file import MAGIC, Reading, read_image_file
 from cxr.manifests.manifest_file import read_manifest, write_manifest
-from cxr.manifests.problems import SCAN_RULES
-from cxr.manifests.scan import scan, scan_with_record
+from cxr.manifests.scan.folder import scan, scan_with_record
+from cxr.manifests.scan.image_file import MAGIC, Reading, read_image_file
+from cxr.manifests.scan.problems import SCAN_RULES
 
 ODD_FILES = {
     "train/A/empty.jpeg": (b"", "empty-file"),

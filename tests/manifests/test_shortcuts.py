@@ -14,7 +14,7 @@ from cxr.manifests.check import check
 from cxr.manifests.check.looks import Looks
 from cxr.manifests.check.shortcuts import ASPECT_RATIO, BYTE_COUNT, THUMBNAIL, Shortcut, auc, probe_shortcuts
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 
 pytest.importorskip("sklearn", reason="the probe of thumbnails needs the extra 'data'")
 

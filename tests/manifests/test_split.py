@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from manifest_rows import manifest_of, row
 
 from cxr.errors import InputError, UsageError
-from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import Manifest, SplitPolicy
-from cxr.manifests.split import keep_assignments, make_validation, split
+from cxr.manifests.splits.groups import group_keys
+from cxr.manifests.splits.split import keep_assignments, make_validation, split
 
 KINDS = (("NORMAL", ""), ("PNEUMONIA", "bacterial"), ("PNEUMONIA", "viral"))
 

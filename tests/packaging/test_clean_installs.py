@@ -17,7 +17,7 @@ import pytest
 from commands_without_extras import CASES
 from lean import bare_environment
 
-from cxr.cloud.wheel import build_wheel
+from cxr.cloud.trainer.wheel import build_wheel
 
 pytestmark = pytest.mark.slow
 

@@ -23,8 +23,8 @@ from PIL import Image
 from bundles import model_info
 from cxr.bundle import Bundle, BundleInfo, write_bundle
 from cxr.cli.main import main
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.plans.launch import JobKind
 from cxr.manifests.manifest_file import read_manifest
 from cxr.settings import Target
 

@@ -11,7 +11,7 @@ pytest.importorskip("boto3", reason='needs the extra: pip install "cxr[aws]"')
 from botocore.config import Config
 
 from cxr.errors import InputError
-from cxr.storage.aws_session import AwsPlace, _descriptions, aws_client, service_regions
+from cxr.storage.amazon.session import AwsPlace, _descriptions, aws_client, service_regions
 
 ORIGIN = "http://127.0.0.1:9"
 

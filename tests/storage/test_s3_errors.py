@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cxr.errors import CxrError, Fault, InputError, Interrupted, NotAllowed, NotFound, Unreachable, VersionConflict
+from cxr.storage.amazon.errors import retry_after
+from cxr.storage.amazon.store import S3Store, open_s3_store
 from cxr.storage.limits import Limits, Pace
-from cxr.storage.s3 import S3Store, open_s3_store
-from cxr.storage.s3_errors import retry_after
 from cxr.storage.store import ABSENT
 from s3_server import Answer, Middle, Request, error_answer
 

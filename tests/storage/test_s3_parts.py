@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cxr.errors import ChangedOnDisk, InputError, Interrupted, NotAllowed, NotFound, Unreachable, VersionConflict
+from cxr.storage.amazon.store import S3Store
+from cxr.storage.amazon.uploads import MAX_PARTS, part_bytes
 from cxr.storage.checksums import crc32c_of_bytes, crc32c_of_file
 from cxr.storage.limits import Limits, Pace
-from cxr.storage.s3 import S3Store
-from cxr.storage.s3_uploads import MAX_PARTS, part_bytes
 from cxr.storage.sessions import SessionRecords
 from cxr.storage.store import ABSENT, Digest
 from s3_server import S3, Answer, Request, error_answer, moto_origin, new_bucket

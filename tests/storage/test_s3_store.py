@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cxr.errors import ChangedOnDisk, Fault, InputError, NotFound, Unreachable, VersionConflict
+from cxr.storage.amazon.store import S3Listing, open_s3_store
 from cxr.storage.checksums import crc32c_of_bytes
 from cxr.storage.limits import Limits, Pace
-from cxr.storage.s3 import S3Listing, open_s3_store
 from cxr.storage.store import ABSENT, Digest
 from s3_server import S3, Answer, Request, moto_origin, new_bucket
 

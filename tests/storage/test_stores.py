@@ -198,7 +198,7 @@ def test_a_name_of_1024_bytes(local_cloud: Settings, tmp_path: Path) -> None:
 
 
 def test_an_object_has_its_content_type_and_no_acl(local_cloud: Settings, tmp_path: Path) -> None:
-    from cxr.storage.gcs import gcs_client
+    from cxr.storage.google.store import gcs_client
 
     connection = connect(local_cloud)
     place = {"endpoint": connection.endpoint, "project": connection.project}
@@ -214,7 +214,7 @@ def test_an_object_has_its_content_type_and_no_acl(local_cloud: Settings, tmp_pa
 
 
 def test_a_bucket_that_cxr_makes_is_private_and_in_its_region(local_cloud: Settings) -> None:
-    from cxr.storage.gcs import gcs_client
+    from cxr.storage.google.store import gcs_client
 
     connection = connect(local_cloud)
     name = f"made-{uuid.uuid4().hex[:8]}"

@@ -18,10 +18,10 @@ from certificates import self_signed
 from google.auth.credentials import AnonymousCredentials, Credentials
 
 from cxr.errors import NotAllowed, Unreachable, UsageError
-from cxr.storage.gcs import GcsStore
-from cxr.storage.google_errors import seconds_of, storage_errors
+from cxr.storage.google.errors import seconds_of, storage_errors
+from cxr.storage.google.store import GcsStore
+from cxr.storage.google.wire import Wire
 from cxr.storage.limits import Limits, Pace
-from cxr.storage.wire import Wire
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -28,7 +28,7 @@ def export_formats(incomplete: str) -> list[str]:
 
 def job_ids(incomplete: str) -> list[str]:
     """The jobs of this folder's journal, the newest first; none when it cannot be read."""
-    from cxr.cloud.journal import Journal
+    from cxr.cloud.jobs.journal import Journal
 
     try:
         jobs = Journal(load_settings().journal_path).jobs()

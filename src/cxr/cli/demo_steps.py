@@ -26,8 +26,8 @@ from cxr.settings import Settings, Target
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Job
-    from cxr.cloud.launching import Launch
+    from cxr.cloud.jobs.journal import Job
+    from cxr.cloud.jobs.launching import Launch
     from cxr.cloud.provider import LaunchOptions, Provider
     from cxr.compare.comparison import Comparison
     from cxr.manifests.manifest import Manifest
@@ -121,8 +121,8 @@ def run_demo(options: DemoOptions, out: Out) -> None:
 
 def _prepare_data(options: DemoOptions, out: Out, tell: _Teller) -> Manifest:
     from cxr.manifests.manifest_file import write_manifest
-    from cxr.manifests.scan import scan
-    from cxr.manifests.split import make_validation
+    from cxr.manifests.scan.folder import scan
+    from cxr.manifests.splits.split import make_validation
 
     tell.step(
         f"the data: {options.data}" if options.data else "the data: a synthetic set, drawn here (not real X-rays)"
@@ -151,7 +151,7 @@ def _synthetic_images(options: DemoOptions, out: Out) -> Path:
 def _show_check(manifest: Manifest, out: Out) -> None:
     from cxr.compare.ruler import check_split
     from cxr.manifests.check import check
-    from cxr.manifests.problems import SCAN_RULES
+    from cxr.manifests.scan.problems import SCAN_RULES
 
     header = manifest.header
     labels = manifest.classes
@@ -202,7 +202,7 @@ def _launch_jobs(
 
 
 def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
-    from cxr.cloud.attempts import latest_attempt
+    from cxr.cloud.jobs.attempts import latest_attempt
     from cxr.cloud.provider import AutoMLWishes
 
     tell.step("AutoML: the plan with its price, then the job")
@@ -219,9 +219,9 @@ def _launch_automl(options: DemoOptions, connection: Connection, manifest: Manif
 
 
 def _launch_gpu_job(options: DemoOptions, connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> Job:
-    from cxr.cloud.attempts import latest_attempt
+    from cxr.cloud.jobs.attempts import latest_attempt
     from cxr.cloud.provider import HardwareWishes
-    from cxr.cloud.trainer_job import CustomOptions
+    from cxr.cloud.trainer.job import CustomOptions
 
     tell.step("a GPU job: the same trainer that runs here, sent as a wheel")
     journal = open_journal(options.settings)
@@ -347,7 +347,7 @@ def _build_page(options: DemoOptions, baseline: Bundle, manifest: Manifest, out:
 def _finish(
     options: DemoOptions, comparison: Comparison, page: Path | None, manifest: Manifest, out: Out, tell: _Teller
 ) -> None:
-    from cxr.compare.results import results
+    from cxr.compare.results.document import results
 
     payload = {
         "folder": str(options.folder),

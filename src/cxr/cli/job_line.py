@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from cxr.cli.out import Out, printable
 
 if TYPE_CHECKING:
-    from cxr.cloud.journal import Job
+    from cxr.cloud.jobs.journal import Job
 
 _REDRAW_S: Final = 1.0
 
@@ -40,7 +40,7 @@ class JobLine:
 
     def seen(self, job: Job) -> None:
         """An answer: told when it is news."""
-        from cxr.cloud.progress import status_words, work_words
+        from cxr.cloud.jobs.progress import status_words, work_words
 
         self._jobs[job.id] = job
         back = self._trouble.pop(job.id, None) is not None
@@ -85,7 +85,7 @@ class JobLine:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def _text(self) -> str:
-        from cxr.cloud.progress import status_words
+        from cxr.cloud.jobs.progress import status_words
 
         now = datetime.now(UTC)
         running = [job for job in self._jobs.values() if not job.finished]

@@ -13,28 +13,28 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cxr.cloud.seen import LOGS_SINCE
+from cxr.cloud.jobs.seen import LOGS_SINCE
 from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
     from cxr.cloud.cleaning.leftovers import Leftover
     from cxr.cloud.connection import Connection
-    from cxr.cloud.estimates import Expectation
+    from cxr.cloud.hardware import Hardware
     from cxr.cloud.hosting.host import Host
     from cxr.cloud.hosting.servers import PageServers
-    from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.launching import Launch, Submitted
-    from cxr.cloud.offers import Hardware
-    from cxr.cloud.plans import JobKind, LaunchPlan
+    from cxr.cloud.jobs.estimates import Expectation
+    from cxr.cloud.jobs.journal import Job, Journal
+    from cxr.cloud.jobs.launching import Launch, Submitted
+    from cxr.cloud.jobs.seen import JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
+    from cxr.cloud.plans.launch import JobKind, LaunchPlan
     from cxr.cloud.preflight.findings import Finding
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
-    from cxr.cloud.prices import PriceList, PriceTable
+    from cxr.cloud.prices.table import PriceList, PriceTable
     from cxr.cloud.scores import Scores
-    from cxr.cloud.seen import JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
-    from cxr.cloud.trainer_job import CustomOptions, TuneOptions
+    from cxr.cloud.trainer.job import CustomOptions, TuneOptions
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
     from cxr.settings import Settings

@@ -15,16 +15,16 @@ from functools import partial
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.launching import teller
-from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
-from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.jobs.launching import teller
+from cxr.cloud.jobs.waiting import pauses, poll
+from cxr.cloud.plans.launch import PLACE_LABEL, manifest_label, place_label
+from cxr.cloud.prices.predictions import ONLINE_NODE_HOUR
 from cxr.cloud.scores import Picture, Scores
 from cxr.cloud.signals import heard_as_ctrl_c
 from cxr.cloud.vertex import endpoints
 from cxr.cloud.vertex.clients import endpoint_client
 from cxr.cloud.vertex.long_running import Operation, look_at_operation, wait_by_name
-from cxr.cloud.waiting import pauses, poll
 from cxr.errors import CheckFailed, CxrError, Fault, InputError, JobFailed, NotFound, Unreachable, UsageError
 from cxr.locks import only_one
 

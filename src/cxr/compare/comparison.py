@@ -10,24 +10,24 @@ from functools import partial
 from pathlib import Path
 
 from cxr.bundle import Bundle, ModelFormat
-from cxr.compare.bootstrap import DRAWS, LEVEL, SEED
 from cxr.compare.context import with_context
 from cxr.compare.floors import FLOOR_NAMES, Floors, lay_floors
 from cxr.compare.mistakes import mistakes_of
 from cxr.compare.nouns import Comparison, Draws, Provenance, Row, predictions_folder
 from cxr.compare.overlap import overlap_with
-from cxr.compare.predictions import Predictions, cached_predictions, predict, write_predictions
+from cxr.compare.predictions.scoring import try_models
+from cxr.compare.predictions.table import Predictions, cached_predictions, predict, write_predictions
+from cxr.compare.predictions.versions import installed_versions, machine
 from cxr.compare.question import Question, check_question, reference_model
 from cxr.compare.report import check_report_packages
+from cxr.compare.results.writing import write_all
 from cxr.compare.rows import floor_row, model_row
 from cxr.compare.ruler import check_ruler
-from cxr.compare.scoring import try_models
 from cxr.compare.statistics.against_reference import ReferenceComparison, against_reference
+from cxr.compare.statistics.bootstrap import DRAWS, LEVEL, SEED
 from cxr.compare.statistics.measures import Scored, measured_together, scored
 from cxr.compare.subgroups.groups import Groups, groups_of
 from cxr.compare.testset import describe_test_set
-from cxr.compare.versions import installed_versions, machine
-from cxr.compare.writing import write_all
 from cxr.errors import NotAllowed, UsageError
 from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest

@@ -10,8 +10,8 @@ import numpy as np
 
 from cxr.compare.deployments import deployments_of
 from cxr.compare.effort import effort_of
-from cxr.compare.estimates import Draws
 from cxr.compare.nouns import Row
+from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import Scored
 from cxr.compare.subgroups.groups import Group
 from cxr.compare.subgroups.judge import judge_groups

@@ -15,7 +15,7 @@ import numpy as np
 
 from cxr.bundle import Preprocessing
 from cxr.compare.images import split_images
-from cxr.compare.metrics import Floats, Ints
+from cxr.compare.metrics.confusion import Floats, Ints
 from cxr.errors import InputError, missing_package
 from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest

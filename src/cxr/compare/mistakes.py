@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr.bundle import Bundle, ModelFormat
-from cxr.compare.metrics import predicted_classes
-from cxr.compare.predictions import Predictions
+from cxr.compare.metrics.confusion import predicted_classes
+from cxr.compare.predictions.table import Predictions
 from cxr.errors import CxrError
 from cxr.local_baseline.images.cache import Progress, images_root
 from cxr.local_baseline.images.image_source import reader

@@ -11,12 +11,12 @@ from pathlib import Path
 from cxr.bundle import Bundle, Threshold
 from cxr.compare.deployments import Deployment
 from cxr.compare.effort import Effort
-from cxr.compare.estimates import Draws, Estimate
-from cxr.compare.metrics import Ints, RocCurve
+from cxr.compare.metrics.confusion import Ints, RocCurve
 from cxr.compare.mistakes import ModelMistakes
 from cxr.compare.overlap import Overlap
-from cxr.compare.predictions import Predictions
+from cxr.compare.predictions.table import Predictions
 from cxr.compare.statistics.against_reference import ReferenceComparison
+from cxr.compare.statistics.estimates import Draws, Estimate
 from cxr.compare.statistics.intervals import Proportion
 from cxr.compare.subgroups.judge import GroupResult, worst_group
 from cxr.compare.testset import TestSet

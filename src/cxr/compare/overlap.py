@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cxr.manifests.check.leaks import content_key
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.patients import UNKNOWN_PREFIX
+from cxr.manifests.patients.keys import UNKNOWN_PREFIX
 
 LEARNED_FROM = ("train", "validation")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.bundle import Bundle, Origin
-from cxr.compare.metrics import DECIDED
+from cxr.compare.metrics.confusion import DECIDED
 from cxr.compare.statistics.against_reference import DEFAULT_MARGIN, DEFAULT_MARGIN_MEASURE
 from cxr.compare.statistics.measures import Asked
 from cxr.errors import UsageError

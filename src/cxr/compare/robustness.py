@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from cxr.bundle import Bundle, ModelFormat
-from cxr.compare.bootstrap import Cases, bootstrap_draws, percentile_interval
 from cxr.compare.images import split_images
-from cxr.compare.metrics import (
+from cxr.compare.metrics.confusion import (
     Floats,
     accuracy,
     confusion_matrix,
@@ -26,10 +25,11 @@ from cxr.compare.metrics import (
     sensitivity,
     specificity,
 )
+from cxr.compare.metrics.ranking import roc_auc
 from cxr.compare.nouns import Draws, Estimate
 from cxr.compare.predictors import open_predictor
-from cxr.compare.ranking import roc_auc
 from cxr.compare.ruler import check_ruler
+from cxr.compare.statistics.bootstrap import Cases, bootstrap_draws, percentile_interval
 from cxr.errors import InputError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.images.cache import Progress

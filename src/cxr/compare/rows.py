@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from cxr.bundle import Bundle, ModelFormat, Origin
 from cxr.compare.floors import Floor
-from cxr.compare.metrics import DECIDED, confusion_matrix, predicted_classes, roc_curve
+from cxr.compare.metrics.confusion import DECIDED, confusion_matrix, predicted_classes, roc_curve
 from cxr.compare.nouns import ClassReport, Estimate, JudgedPoint, PointName, Row, RowKind
-from cxr.compare.predictions import Predictions
+from cxr.compare.predictions.table import Predictions
 from cxr.compare.statistics.intervals import proportions
 from cxr.compare.statistics.measures import HALF, HALF_THRESHOLD, ORACLE, WHOLE, Measured, Scored
 from cxr.compare.titles import STAND_IN

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cxr.manifests.manifest import SPLITS, Manifest, SplitPolicy
-from cxr.manifests.patients import UNKNOWN_PREFIX
+from cxr.manifests.patients.keys import UNKNOWN_PREFIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cxr.cloud.journal import Journal
+from cxr.cloud.jobs.journal import Journal
 from cxr.doctor.findings import Finding, Level
 from cxr.doctor.subject import Subject
 from cxr.errors import CxrError

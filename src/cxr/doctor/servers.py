@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from cxr.cloud.aws.local.process import AWS_LOCAL
 from cxr.cloud.emulator.process import EMULATOR
-from cxr.cloud.local_server import LocalServer, ServerFiles, is_locked
+from cxr.cloud.local_servers.process import LocalServer, ServerFiles, is_locked
 from cxr.doctor.findings import Finding, Level
 from cxr.doctor.subject import Subject
 from cxr.settings import Settings

@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from cxr.manifests.manifest import COLUMNS, Manifest, SplitPolicy
-from cxr.manifests.split import describe
+from cxr.manifests.splits.split import describe
 
 #: What a manifest's header says of how it was made; its other fields follow from the rows or the place.
 HEADER_FIELDS: Final = ("patient_key", "split_policy", "decoded", "near_duplicates")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxr.errors import UsageError
-from cxr.storage.aws_session import AwsPlace
+from cxr.storage.amazon.session import AwsPlace
 from cxr.storage.limits import Limits
 from cxr.storage.retrying import Patience, Retrier, RetryingStore
 from cxr.storage.sessions import SessionRecords
@@ -51,13 +51,13 @@ def _open(
 ) -> Store:
     # The SDKs are only imported when a bucket is asked for: they take a third to half a second.
     if url.startswith("gs://"):
-        from cxr.storage.gcs import open_gcs_store
+        from cxr.storage.google.store import open_gcs_store
 
         return open_gcs_store(
             url, endpoint=endpoint, project=project, workers=workers, limits=limits, sessions=sessions
         )
     if url.startswith("s3://"):
-        from cxr.storage.s3 import open_s3_store
+        from cxr.storage.amazon.store import open_s3_store
 
         return open_s3_store(url, place=aws, workers=workers, limits=limits, sessions=sessions)
     if "://" in url:

@@ -8,8 +8,8 @@ from google.api_core import exceptions as api
 
 from cxr.errors import InputError, NotAllowed
 from cxr.storage.bucket_state import BucketState
-from cxr.storage.gcs import gcs_client
-from cxr.storage.google_errors import storage_errors
+from cxr.storage.google.errors import storage_errors
+from cxr.storage.google.store import gcs_client
 from cxr.storage.transfer.haul import Haul
 
 

@@ -17,16 +17,16 @@ from PIL import Image
 
 from cxr.errors import InputError, NotAllowed
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.scan import scan
-from cxr.storage.aws_session import AwsPlace
-from cxr.storage.buckets import BucketState
-from cxr.storage.s3_buckets import (
+from cxr.manifests.scan.folder import scan
+from cxr.storage.amazon.buckets import (
     ALL_BLOCKED,
     create_private_s3_bucket,
     find_s3_bucket,
     region_of,
     shows_everybody,
 )
+from cxr.storage.amazon.session import AwsPlace
+from cxr.storage.buckets import BucketState
 from s3_server import Middle, Request
 
 IMAGES = 12

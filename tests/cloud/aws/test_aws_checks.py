@@ -34,10 +34,10 @@ from cxr.cloud.uploading import destination_of, plan_manifest_upload, send_manif
 from cxr.errors import NotAllowed
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.scan import scan
+from cxr.manifests.scan.folder import scan
 from cxr.settings import Target
-from cxr.storage.aws_session import LOCAL_KEYS
-from cxr.storage.s3_buckets import ALL_BLOCKED
+from cxr.storage.amazon.buckets import ALL_BLOCKED
+from cxr.storage.amazon.session import LOCAL_KEYS
 from s3_server import Answer, Middle
 
 EC2_TYPE = HardwareWishes(machine="g4dn.xlarge", engine="ec2", spot=False)

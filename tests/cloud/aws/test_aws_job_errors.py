@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from cxr.cloud.failures.amazon import CAUSES
-from cxr.cloud.job_errors import explain
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.failures.explaining import explain
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.settings import Target
 
 DETAILS = {"machine": "ml.g4dn.xlarge", "gpus": 1, "timeout_hours": 2.0}

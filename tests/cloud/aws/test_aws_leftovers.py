@@ -24,8 +24,8 @@ from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Scope, Sort
 from cxr.cloud.cleaning.places import same_thing
 from cxr.cloud.cleaning.removing import Removal, remove_all
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.plans import JobKind, place_label
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.plans.launch import JobKind, place_label
 from cxr.errors import Fault, NotFound
 from cxr.settings import Target
 from s3_server import Middle

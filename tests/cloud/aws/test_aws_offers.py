@@ -24,7 +24,7 @@ from cxr.cloud.aws.offers import (
     training_seconds,
 )
 from cxr.cloud.aws.quotas import ec2_quota, training_quota
-from cxr.cloud.estimates import ASSUMED_IMAGES_PER_SECOND
+from cxr.cloud.jobs.estimates import ASSUMED_IMAGES_PER_SECOND
 from cxr.errors import UsageError
 from s3_server import moto_origin
 

@@ -9,10 +9,10 @@ import pytest
 
 from cxr.cloud.aws.offers import AUTOPILOT, MACHINES, PAGE_MACHINES, Engine, choose_hardware
 from cxr.cloud.aws.prices import AMAZON, autopilot_price
-from cxr.cloud.offers import choose_hardware as choose_google
-from cxr.cloud.prices import age_in_days, price_table, quoted_key
+from cxr.cloud.prices.storage import GB, storage_price
+from cxr.cloud.prices.table import age_in_days, price_table, quoted_key
 from cxr.cloud.providers import provider_of
-from cxr.cloud.storage_prices import GB, storage_price
+from cxr.cloud.vertex.offers import choose_hardware as choose_google
 from cxr.errors import InputError, UsageError
 from cxr.settings import Target
 

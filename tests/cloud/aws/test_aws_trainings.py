@@ -17,9 +17,9 @@ from cxr.cloud.aws.sagemaker.requests import limits
 from cxr.cloud.aws.sagemaker.tuning import parameter_ranges, submit_tune
 from cxr.cloud.aws.trainings import plan_custom, plan_tune
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import Seen
-from cxr.cloud.trainer_job import CustomOptions, TuneOptions
+from cxr.cloud.jobs.seen import Seen
+from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.trainer.job import CustomOptions, TuneOptions
 from cxr.errors import UsageError
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
 from cxr.settings import Target

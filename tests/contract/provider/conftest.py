@@ -25,12 +25,12 @@ from provider_place import CLOUDS, start
 from provider_site import Site
 
 from cxr.cloud.connection import connect
-from cxr.cloud.journal import Job
+from cxr.cloud.jobs.journal import Job
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.splits.split import make_validation
 from cxr.settings import Settings, Target, load_settings
 
 REAL = os.environ.get("CXR_CONTRACT_ON", "")

@@ -20,15 +20,15 @@ from provider_place import SOURCE, Cloud
 from relay import lead_to
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.jobs import refresh
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.launching import Launch
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.jobs.asking import refresh
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.jobs.launching import Launch
+from cxr.cloud.jobs.seen import RUN_LABEL, Seen
+from cxr.cloud.jobs.waiting import poll
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.provider import HardwareWishes, LaunchOptions, Provider
-from cxr.cloud.seen import RUN_LABEL, Seen
-from cxr.cloud.trainer_job import CustomOptions, TuneOptions
+from cxr.cloud.trainer.job import CustomOptions, TuneOptions
 from cxr.cloud.uploading import ManifestUpload, destination_of, plan_manifest_upload, send_manifest
-from cxr.cloud.waiting import poll
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.settings import Settings

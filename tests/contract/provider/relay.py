@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cxr.cloud.local_server import ServerFiles
+from cxr.cloud.local_servers.process import ServerFiles
 
 Chooses = Callable[[str, str, Mapping[str, str]], bool]
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect"})

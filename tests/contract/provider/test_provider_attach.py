@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from provider_site import Site
 
-from cxr.cloud.attaching import attach, attach_all
-from cxr.cloud.journal import Job, Journal
+from cxr.cloud.jobs.attaching import attach, attach_all
+from cxr.cloud.jobs.journal import Job, Journal
 from cxr.errors import NotFound, RulerMismatch, UsageError
 
 

@@ -10,10 +10,10 @@ from provider_site import Site
 
 from cxr.bundle import ModelFormat, Origin, read_bundle
 from cxr.cli.cloud.verifying import OneImageScorer
-from cxr.cloud.attempts import newest_attempt
 from cxr.cloud.exporting.bringing import ExportOptions, export_job
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.attempts import newest_attempt
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.provider import AutoMLWishes, Feature, LaunchOptions
 from cxr.errors import UsageError
 

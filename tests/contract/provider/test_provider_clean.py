@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from provider_site import ENDLESS, Site
 
-from cxr.cloud.attempts import latest_attempt
 from cxr.cloud.cleaning.finding import find_leftovers
 from cxr.cloud.cleaning.leftovers import CleanPlan, ImageChoice, Leftover, Scope, Sort
 from cxr.cloud.cleaning.removing import Removal, remove_all
-from cxr.cloud.jobs import cancel_job
-from cxr.cloud.journal import Job
+from cxr.cloud.jobs.asking import cancel_job
+from cxr.cloud.jobs.attempts import latest_attempt
+from cxr.cloud.jobs.journal import Job
 
 
 def leftovers(site: Site, *, images: bool = False) -> CleanPlan:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from provider_site import ENDLESS, FAILS, Site, wait_until
 
-from cxr.cloud.attempts import latest_attempt
-from cxr.cloud.job_errors import explain
-from cxr.cloud.jobs import cancel_job
-from cxr.cloud.journal import Job, Journal
+from cxr.cloud.failures.explaining import explain
+from cxr.cloud.jobs.asking import cancel_job
+from cxr.cloud.jobs.attempts import latest_attempt
+from cxr.cloud.jobs.journal import Job, Journal
 
 TRAIN = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--yes", "--json", "--seed")
 

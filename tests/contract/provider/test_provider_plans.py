@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from provider_site import SPACE, Site
 
-from cxr.cloud.plan_files import check_same, read_plan, write_plan
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.plans.files import check_same, read_plan, write_plan
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.provider import AutoMLWishes
-from cxr.cloud.trainer_job import TuneOptions
+from cxr.cloud.trainer.job import TuneOptions
 from cxr.errors import CheckFailed, UsageError
 
 KINDS = [JobKind.CUSTOM, JobKind.TUNE, JobKind.AUTOML]

@@ -11,7 +11,7 @@ from provider_site import Site
 from cxr.bundle import read_bundle
 from cxr.cli.cloud.verifying import OneImageScorer
 from cxr.cloud.exporting.bringing import ExportOptions, export_job
-from cxr.cloud.journal import Job
+from cxr.cloud.jobs.journal import Job
 from cxr.errors import RulerMismatch, UsageError
 
 

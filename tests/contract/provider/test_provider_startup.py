@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from provider_site import Site
 
-from cxr.cloud.journal import Job
+from cxr.cloud.jobs.journal import Job
 
 HEAVY = {
     "boto3",
@@ -49,5 +49,5 @@ def test_the_list_of_jobs_loads_no_sdk(site: Site, trained: Job) -> None:
     )
     assert trained.id in done.stdout
     modules = loaded(done.stderr)
-    assert "cxr.cloud.journal" in modules
+    assert "cxr.cloud.jobs.journal" in modules
     assert not modules & HEAVY

@@ -11,9 +11,9 @@ import pytest
 from provider_site import SLOW, Site, wait_until
 from relay import Relay, lead_to, relay_to
 
-from cxr.cloud.attaching import attach_all, unanswered_jobs
-from cxr.cloud.attempts import latest_attempt
-from cxr.cloud.journal import Journal
+from cxr.cloud.jobs.attaching import attach_all, unanswered_jobs
+from cxr.cloud.jobs.attempts import latest_attempt
+from cxr.cloud.jobs.journal import Journal
 
 TRAIN = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--yes", "--seed")
 

@@ -10,8 +10,8 @@ from provider_site import Site
 from cxr.bundle import read_bundle
 from cxr.cli.cloud.verifying import OneImageScorer
 from cxr.cloud.exporting.bringing import ExportOptions, export_job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import TRIAL_HOURS
+from cxr.cloud.jobs.seen import TRIAL_HOURS
+from cxr.cloud.plans.launch import JobKind
 
 
 def test_the_best_of_two_trials_comes_home(site: Site, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from provider_site import Site
 
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.seen import RUN_LABEL
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.run import preflight
 from cxr.cloud.preflight.subject import Purpose, Subject
-from cxr.cloud.seen import RUN_LABEL
 from cxr.cloud.uploading import destination_of, plan_manifest_upload
 from cxr.errors import InputError, UsageError
 

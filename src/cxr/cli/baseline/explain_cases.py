@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def cases_of_files(bundle: Bundle, paths: Sequence[Path], manifest_path: Path) -> list[Case]:
     """Score files. Their truth is what the manifest says of the same bytes, else their folder's name where that is a
     class."""
-    from cxr.compare.metrics import predicted_classes
+    from cxr.compare.metrics.confusion import predicted_classes
     from cxr.compare.predictors import open_predictor
     from cxr.local_baseline.explain.explaining import read_case_file
     from cxr.local_baseline.explain.nouns import Case
@@ -55,7 +55,7 @@ def cases_of_mistakes(
 ) -> list[Case]:
     """The mistakes on a split, the one with the largest probability of the wrong class first."""
     from cxr.compare.mistakes import surest_mistakes
-    from cxr.compare.predictions import predict
+    from cxr.compare.predictions.table import predict
     from cxr.local_baseline.explain.nouns import Case
     from cxr.local_baseline.images.cache import images_root
     from cxr.local_baseline.images.image_source import reader

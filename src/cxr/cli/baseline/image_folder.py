@@ -12,7 +12,7 @@ from cxr.errors import CxrError, InputError
 
 if TYPE_CHECKING:
     from cxr.manifests.manifest import Manifest
-    from cxr.manifests.scan_record import ScanRecord
+    from cxr.manifests.scan.record import ScanRecord
 
 #: Decides who validates, whatever the training's seed: trainings of several seeds are judged by the same patients.
 SPLIT_SEED = 7
@@ -27,9 +27,9 @@ def manifest_of_folder(out: Out, folder: Path, state_dir: Path, *, is_judged: bo
     images.
     """
     from cxr.manifests.manifest_file import read_manifest, write_manifest
-    from cxr.manifests.scan import scan_with_record
-    from cxr.manifests.scan_record import read_record, record_path_of, write_record
-    from cxr.manifests.split import make_validation
+    from cxr.manifests.scan.folder import scan_with_record
+    from cxr.manifests.scan.record import read_record, record_path_of, write_record
+    from cxr.manifests.splits.split import make_validation
 
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}", hint="--data DIR with train/<label>/… and test/<label>/…")

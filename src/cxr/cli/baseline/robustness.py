@@ -37,9 +37,9 @@ def robustness_command(
     Example: cxr baseline robustness runs/cnn5 runs/flagship --manifest manifest.csv
     """
     from cxr.bundle import read_bundle
-    from cxr.compare.bootstrap import DRAWS, SEED
     from cxr.compare.nouns import Draws
     from cxr.compare.robustness import robustness, robustness_csv, tuned_note
+    from cxr.compare.statistics.bootstrap import DRAWS, SEED
     from cxr.local_baseline.images.corruptions import find_corruptions
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import view_for

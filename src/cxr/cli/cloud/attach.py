@@ -15,9 +15,9 @@ from cxr.cli.out import Out
 from cxr.errors import CxrError, UsageError
 
 if TYPE_CHECKING:
-    from cxr.cloud.journal import Journal
-    from cxr.cloud.prices import PriceTable
-    from cxr.cloud.seen import Attached
+    from cxr.cloud.jobs.journal import Journal
+    from cxr.cloud.jobs.seen import Attached
+    from cxr.cloud.prices.table import PriceTable
     from cxr.settings import Settings
 
 
@@ -49,7 +49,7 @@ def attach(
 
     Example: cxr cloud attach projects/my-project/locations/us-central1/customJobs/1234567890
     """
-    from cxr.cloud.attaching import attach as attach_one
+    from cxr.cloud.jobs.attaching import attach as attach_one
     from cxr.cloud.providers import provider_of
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
@@ -78,7 +78,7 @@ def _attach_all(
     settings: Settings, journal: Journal, manifest_hash: str, prices: PriceTable, out: Out
 ) -> list[Attached]:
     """What is found here, and wherever a job of the journal was to be launched."""
-    from cxr.cloud.attaching import attach_all, unanswered_jobs
+    from cxr.cloud.jobs.attaching import attach_all, unanswered_jobs
 
     here = open_connection(settings, out)
     found = attach_all(here, journal, manifest_hash=manifest_hash, prices=prices)

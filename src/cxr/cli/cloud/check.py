@@ -31,7 +31,7 @@ from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
-    from cxr.cloud.plans import LaunchPlan
+    from cxr.cloud.plans.launch import LaunchPlan
     from cxr.cloud.preflight import Finding, Subject
     from cxr.manifests.manifest import Manifest
     from cxr.storage.transfer.haul import Haul

@@ -14,8 +14,8 @@ from cxr.errors import CxrError, InputError, UsageError
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
-    from cxr.cloud.plan_files import SavedPlan
-    from cxr.cloud.plans import JobKind
+    from cxr.cloud.plans.files import SavedPlan
+    from cxr.cloud.plans.launch import JobKind
     from cxr.cloud.preflight import Finding, Subject
 
 #: Options that go together with --plan: they say nothing about the job.
@@ -40,8 +40,8 @@ def with_manifest(subject: Subject, path: Path | None) -> tuple[Subject, list[Fi
 def planned_subject(path: Path, kind: str | None, settings: Settings) -> tuple[Settings, Subject, list[Finding]]:
     """The place and the subject of a saved launch plan. Raises InputError for a file that is none or is not whole,
     UsageError for the plan of another kind than `kind`."""
-    from cxr.cloud.plan_files import read_plan
-    from cxr.cloud.plans import JobKind
+    from cxr.cloud.plans.files import read_plan
+    from cxr.cloud.plans.launch import JobKind
     from cxr.cloud.preflight import Finding, Level, subject_of
 
     if kind is not None and kind not in set(JobKind):
@@ -80,7 +80,7 @@ def check_plan_alone(ctx: typer.Context) -> None:
 
 
 def _kind_of(path: Path) -> JobKind:
-    from cxr.cloud.plans import JobKind
+    from cxr.cloud.plans.launch import JobKind
 
     try:
         return JobKind(json.loads(path.read_bytes())["kind"])

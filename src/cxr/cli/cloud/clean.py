@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cxr.cloud.cleaning.leftovers import CleanPlan, ImageChoice, Leftover, Scope
     from cxr.cloud.cleaning.removing import Removal
     from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Job, Journal
+    from cxr.cloud.jobs.journal import Job, Journal
 
 OfManifest = Annotated[
     Path | None, typer.Option("--manifest", "-m", metavar="FILE", help="All that this manifest's runs left.")
@@ -117,7 +117,7 @@ def _place(named: list[Job], settings: Settings, out: Out) -> Connection:
 
 def _scope(named: list[Job], manifest: Path | None, everything: bool, images: bool) -> tuple[Scope, ImageChoice | None]:
     from cxr.cloud.cleaning.leftovers import ImageChoice, Scope
-    from cxr.cloud.plans import manifest_label
+    from cxr.cloud.plans.launch import manifest_label
 
     if manifest is None:
         choice = ImageChoice() if images else None
@@ -232,7 +232,7 @@ def _explain_attached(named: list[Job], plan: CleanPlan, connection: Connection,
 
 def _run_on_service(connection: Connection, job: Job) -> str | None:
     """The run that the job's own label names, "" without one; None when the service does not know the job."""
-    from cxr.cloud.seen import RUN_LABEL
+    from cxr.cloud.jobs.seen import RUN_LABEL
 
     try:
         return connection.provider.look(connection, job.kind, job.resource).labels.get(RUN_LABEL, "")

@@ -16,7 +16,7 @@ from cxr.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Job, Journal
+    from cxr.cloud.jobs.journal import Job, Journal
     from cxr.storage import Listing
 
 #: A command on a job inside a sentence: up to a comma, a semicolon or the end.
@@ -90,7 +90,7 @@ def open_place(url: str, flags: CloudFlags, out: Out) -> Listing:
 
 def open_journal(settings: Settings) -> Journal:
     """The journal of this working folder; what in it cannot be read is told."""
-    from cxr.cloud.journal import Journal
+    from cxr.cloud.jobs.journal import Journal
 
     journal = Journal(settings.journal_path)
     for problem in journal.problems:

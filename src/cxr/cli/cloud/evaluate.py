@@ -73,7 +73,7 @@ def evaluate(
     Example: cxr cloud evaluate automl-1a2b3c --predict batch --manifest manifest.csv --max-cost 10
     """
     from cxr.cli.cloud import evaluation_steps, predict_steps
-    from cxr.cloud.jobs import refresh
+    from cxr.cloud.jobs.asking import refresh
     from cxr.cloud.provider import Feature, check_offered
 
     out, flags = Out(json=json, quiet=quiet), CloudFlags(state_dir=state_dir)

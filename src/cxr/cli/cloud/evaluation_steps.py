@@ -12,7 +12,7 @@ from cxr.errors import JobFailed, UsageError
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.evaluating import Confusion, CurvePoint
-    from cxr.cloud.journal import Job
+    from cxr.cloud.jobs.journal import Job
 
 
 def check_has_model(job: Job) -> None:

@@ -19,7 +19,7 @@ from cxr.errors import Interrupted
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.exporting.bringing import Exported, ExportOptions
-    from cxr.cloud.journal import Job
+    from cxr.cloud.jobs.journal import Job
 
 #: The folder of the state directory in which exports are remembered.
 RECORDS = "exports"
@@ -74,7 +74,7 @@ def export(
     Example: cxr cloud export automl-1a2b3c --to tflite,tf-js,saved-model --out runs/automl
     """
     from cxr.cloud.exporting import export_job, parse_formats
-    from cxr.cloud.jobs import refresh
+    from cxr.cloud.jobs.asking import refresh
     from cxr.cloud.provider import Feature, check_offered
 
     out = Out(json=json, quiet=quiet)

@@ -46,7 +46,7 @@ def run_image(out: Out, flags: CloudFlags, wishes: ImageWishes) -> None:
     if not wishes.build and wishes.out_dir is None:
         raise UsageError("there is nothing to do", hint="--out DIR writes the Dockerfile, --build builds it")
     from cxr.cloud.building.context import build_context, write_context
-    from cxr.cloud.trainer_job import PUBLIC_IMAGE
+    from cxr.cloud.trainer.job import PUBLIC_IMAGE
 
     files = build_context(wishes.base or PUBLIC_IMAGE)
     written: list[Path] = []
@@ -104,7 +104,6 @@ def _start(out: Out, flags: CloudFlags, plan: BuildPlan, wishes: ImageWishes, fi
 
 def _plan(where: Connection, prices: str | None, wishes: ImageWishes, files: dict[str, bytes]) -> BuildPlan:
     from cxr.cloud.building.plan import plan_build
-    from cxr.cloud.prices import price_table
 
     return plan_build(
         where,
@@ -115,7 +114,7 @@ def _plan(where: Connection, prices: str | None, wishes: ImageWishes, files: dic
         base=wishes.base or "",
         machine=wishes.machine,
         timeout_minutes=wishes.timeout_minutes,
-        prices=price_table(Path(prices) if prices else None),
+        prices=where.provider.price_table(Path(prices) if prices else None),
     )
 
 
@@ -178,7 +177,7 @@ def _follow(
 
 def _until_ended(out: Out, where: Connection, records: BuildRecords, record: BuildRecord, again: str) -> BuildRecord:
     from cxr.cloud.building.service import look_at_build
-    from cxr.cloud.waiting import poll
+    from cxr.cloud.jobs.waiting import poll
 
     seen = {"state": ""}
 

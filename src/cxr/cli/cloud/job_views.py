@@ -14,8 +14,8 @@ from cxr.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cxr.cloud.job_errors import Explanation
-    from cxr.cloud.journal import Job
+    from cxr.cloud.failures.explaining import Explanation
+    from cxr.cloud.jobs.journal import Job
 
 
 def settings_of(state_dir: Path | None) -> Settings:
@@ -25,8 +25,8 @@ def settings_of(state_dir: Path | None) -> Settings:
 
 def as_json(job: Job) -> dict[str, Any]:
     """A job with its outlook, and why it failed. `cost_usd` is by the price table, also where nothing is billed."""
-    from cxr.cloud.job_errors import explain
-    from cxr.cloud.progress import outlook
+    from cxr.cloud.failures.explaining import explain
+    from cxr.cloud.jobs.progress import outlook
 
     seen = outlook(job, datetime.now(UTC))
     failed = explain(job) if job.finished and not job.succeeded else None
@@ -43,7 +43,7 @@ def as_json(job: Job) -> dict[str, Any]:
 
 def rows_of(job: Job) -> list[tuple[str, str]]:
     """What is known of one job, for people."""
-    from cxr.cloud.progress import status_words
+    from cxr.cloud.jobs.progress import status_words
 
     plain = [
         ("kind", str(job.kind)),
@@ -81,7 +81,7 @@ def failure_text(job: Job, explanation: Explanation) -> str:
 def explained(job: Job, settings: Settings, out: Out, *, lines: int = 0, quiet_words: bool = False) -> Explanation:
     """Tell why a job failed, with the last `lines` of its log where they say more; with `quiet_words` only the log,
     because the caller raises the words."""
-    from cxr.cloud.job_errors import explain
+    from cxr.cloud.failures.explaining import explain
 
     explanation = explain(job)
     # The commands of the words work where this command worked.

@@ -15,7 +15,7 @@ from cxr.cli.out import Out
 from cxr.errors import CxrError
 
 if TYPE_CHECKING:
-    from cxr.cloud.journal import Job, Journal
+    from cxr.cloud.jobs.journal import Job, Journal
     from cxr.settings import Settings
 
 JobId = Annotated[str, typer.Argument(help="A job's id, or its beginning; see cxr cloud jobs.", autocompletion=job_ids)]
@@ -55,7 +55,7 @@ def status(job: JobId, state_dir: StateDir = None, json: Json = False, quiet: Qu
 
     Example: cxr cloud status automl-1a2b3c
     """
-    from cxr.cloud.jobs import note_epoch, refresh
+    from cxr.cloud.jobs.asking import note_epoch, refresh
 
     out = Out(json=json, quiet=quiet)
     settings = settings_of(state_dir)
@@ -80,7 +80,7 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
 
     Example: cxr cloud cancel custom-1a2b3c --yes
     """
-    from cxr.cloud.jobs import cancel_job, refresh, unanswered
+    from cxr.cloud.jobs.asking import cancel_job, refresh, unanswered
 
     out = Out(json=json, quiet=quiet)
     settings = settings_of(state_dir)
@@ -102,7 +102,7 @@ def cancel(job: JobId, state_dir: StateDir = None, yes: Yes = False, json: Json 
 
 
 def _refreshed(job: Job, journal: Journal, settings: Settings, out: Out) -> Job:
-    from cxr.cloud.jobs import refresh
+    from cxr.cloud.jobs.asking import refresh
 
     if job.finished or not job.resource:
         return job
@@ -114,7 +114,7 @@ def _refreshed(job: Job, journal: Journal, settings: Settings, out: Out) -> Job:
 
 
 def _row(job: Job) -> tuple[object, ...]:
-    from cxr.cloud.progress import outlook
+    from cxr.cloud.jobs.progress import outlook
 
     seen = outlook(job, datetime.now(UTC))
     so_far = f"{seen.cost_usd:,.2f}" if seen.cost_usd is not None else "-"

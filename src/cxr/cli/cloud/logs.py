@@ -17,8 +17,8 @@ from cxr.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Job, Journal
-    from cxr.cloud.seen import LogLine
+    from cxr.cloud.jobs.journal import Job, Journal
+    from cxr.cloud.jobs.seen import LogLine
 
 #: Longest pause between two readings of a followed log; Cloud Logging permits 60 a minute to a project.
 FOLLOW_PAUSE_S = 5.0
@@ -55,7 +55,7 @@ def logs(
 
 
 def _follow(reader: _Reader, job: Job) -> Job:
-    from cxr.cloud.waiting import poll
+    from cxr.cloud.jobs.waiting import poll
 
     try:
         ended = poll(lambda: reader.step(job.id), lambda now: now.finished, longest_pause_s=FOLLOW_PAUSE_S)
@@ -77,7 +77,7 @@ class _Reader:
         self.lines: list[dict[str, Any]] = []
 
     def step(self, job_id: str) -> Job:
-        from cxr.cloud.jobs import refresh
+        from cxr.cloud.jobs.asking import refresh
 
         job = refresh(self._connection, self._journal, self._journal.find(job_id))
         if not job.finished:
@@ -85,7 +85,7 @@ class _Reader:
         return job
 
     def read(self, job: Job) -> None:
-        from cxr.cloud.seen import LOGS_SINCE
+        from cxr.cloud.jobs.seen import LOGS_SINCE
 
         where, since = self._connection, self._since or LOGS_SINCE
         try:

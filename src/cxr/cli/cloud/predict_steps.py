@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.cli.cloud.service_predictions import Answered
     from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Job, Journal
+    from cxr.cloud.jobs.journal import Job, Journal
+    from cxr.cloud.jobs.seen import PredictingModel
     from cxr.cloud.scores import Scores
-    from cxr.cloud.seen import PredictingModel
     from cxr.cloud.serving import Served
     from cxr.manifests.manifest import Manifest
 
@@ -99,8 +99,8 @@ class Predicting:
 
     def _batch(self, manifest: Manifest, model: PredictingModel) -> None:
         from cxr.cli.cloud.common import open_journal
-        from cxr.cloud.attempts import latest_attempt, newest_attempt
-        from cxr.cloud.launching import launch, teller
+        from cxr.cloud.jobs.attempts import latest_attempt, newest_attempt
+        from cxr.cloud.jobs.launching import launch, teller
         from cxr.cloud.scores import SPLIT
         from cxr.cloud.uploading import check_split_uploaded
 
@@ -148,7 +148,7 @@ class Predicting:
     def _online(self, manifest: Manifest, model: PredictingModel) -> None:
         from cxr.cli.cloud.pictures import place_of
         from cxr.cloud import serving
-        from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR, online_estimate
+        from cxr.cloud.prices.predictions import ONLINE_NODE_HOUR, online_estimate
         from cxr.cloud.scores import pictures_of
 
         out, connection = self.out, self.connection
@@ -201,7 +201,7 @@ class Predicting:
         """Score while there is an endpoint. The answers are paid for: they come home before it is told that the
         endpoint could not be removed."""
         from cxr.cloud import serving
-        from cxr.cloud.prediction_prices import ONLINE_NODE_HOUR
+        from cxr.cloud.prices.predictions import ONLINE_NODE_HOUR
 
         out, price, since = self.out, ONLINE_NODE_HOUR.usd_per_hour, time.monotonic()
         scores: Scores | None = None

@@ -35,7 +35,7 @@ def prices(
     from datetime import date
     from pathlib import Path
 
-    from cxr.cloud.prices import age_in_days
+    from cxr.cloud.prices.table import age_in_days
     from cxr.cloud.providers import provider_of
 
     out = Out(json=json, quiet=quiet)

@@ -54,7 +54,7 @@ from cxr.cli.out import Out
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
-    from cxr.cloud.trainer_job import CustomOptions
+    from cxr.cloud.trainer.job import CustomOptions
 
 app = typer.Typer(
     help="Launch a training or tuning job; its cost is shown first."
@@ -207,7 +207,7 @@ def tune(
     """
     from cxr.cli.cloud.train_makers import chosen_recipe, trial_settings, tune_maker
     from cxr.cloud.provider import LaunchOptions
-    from cxr.cloud.trainer_job import TuneOptions
+    from cxr.cloud.trainer.job import TuneOptions
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(on, project, region, bucket, prefix, state_dir, prices)
@@ -239,7 +239,7 @@ def _wishes(
 def _custom_options(where: Connection, given: dict[str, Any], timeout_hours: float) -> CustomOptions:
     from cxr.cli.cloud.train_makers import check_recipe, chosen_recipe
     from cxr.cloud.provider import HardwareWishes
-    from cxr.cloud.trainer_job import CustomOptions
+    from cxr.cloud.trainer.job import CustomOptions
 
     chosen = chosen_recipe(given["recipe"], given["weights"])
     overrides = (*chosen.overrides, *(given["overrides"] or ()))

@@ -10,10 +10,10 @@ from typing import Any
 from cxr.cli.cloud.train_options import planned_epochs
 from cxr.cli.cloud.train_steps import Context, Maker
 from cxr.cloud.connection import Connection
-from cxr.cloud.estimates import like_before
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.jobs.estimates import like_before
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.provider import AutoMLWishes, LaunchOptions
-from cxr.cloud.trainer_job import WEIGHTS_WORDS, CustomOptions, TuneOptions
+from cxr.cloud.trainer.job import WEIGHTS_WORDS, CustomOptions, TuneOptions
 from cxr.errors import UsageError
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
 from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS, apply_overrides, fixed_in, parse_overrides

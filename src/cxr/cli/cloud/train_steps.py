@@ -17,11 +17,11 @@ from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Journal
-    from cxr.cloud.launching import Launch
-    from cxr.cloud.plan_files import SavedPlan
-    from cxr.cloud.plans import JobKind, LaunchPlan
-    from cxr.cloud.prices import PriceTable
+    from cxr.cloud.jobs.journal import Journal
+    from cxr.cloud.jobs.launching import Launch
+    from cxr.cloud.plans.files import SavedPlan
+    from cxr.cloud.plans.launch import JobKind, LaunchPlan
+    from cxr.cloud.prices.table import PriceTable
     from cxr.cloud.provider import LaunchOptions
     from cxr.manifests.manifest import Manifest
 
@@ -66,8 +66,8 @@ def plan_and_launch(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Ma
 
 def _plan_only(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, manifest: Path) -> None:
     from cxr.cloud.connection import resolve
-    from cxr.cloud.launching import next_attempt
-    from cxr.cloud.plan_files import plan_document, write_plan
+    from cxr.cloud.jobs.launching import next_attempt
+    from cxr.cloud.plans.files import plan_document, write_plan
 
     settings = flags.settings()
     connection = resolve(settings)
@@ -85,8 +85,8 @@ def _plan_only(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, 
 
 
 def _launch_now(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, manifest: Path) -> None:
-    from cxr.cloud.attempts import latest_attempt
     from cxr.cloud.connection import resolve
+    from cxr.cloud.jobs.attempts import latest_attempt
 
     settings = flags.settings()
     options = maker.options(resolve(settings))
@@ -97,7 +97,7 @@ def _launch_now(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker,
 
 
 def _apply(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, path: Path) -> None:
-    from cxr.cloud.plan_files import check_same, read_plan
+    from cxr.cloud.plans.files import check_same, read_plan
 
     saved = read_plan(path, maker.kind)
     settings = _settings_of(saved, flags.settings())

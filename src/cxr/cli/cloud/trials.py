@@ -15,7 +15,7 @@ from cxr.cli.out import Out
 from cxr.errors import UsageError
 
 if TYPE_CHECKING:
-    from cxr.cloud.seen import Trial
+    from cxr.cloud.jobs.seen import Trial
 
 
 def trials(
@@ -31,9 +31,9 @@ def trials(
 
     Example: cxr cloud trials tune-1a2b3c --csv trials.csv
     """
-    from cxr.cloud.jobs import unanswered
-    from cxr.cloud.plans import JobKind
-    from cxr.cloud.trainer_job import METRIC
+    from cxr.cloud.jobs.asking import unanswered
+    from cxr.cloud.plans.launch import JobKind
+    from cxr.cloud.trainer.job import METRIC
 
     out = Out(json=json, quiet=quiet)
     flags = CloudFlags(state_dir=state_dir)

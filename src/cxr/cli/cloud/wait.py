@@ -21,7 +21,7 @@ from cxr.settings import Settings
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
-    from cxr.cloud.journal import Job, Journal
+    from cxr.cloud.jobs.journal import Job, Journal
 
 #: The longest pause between polls: of Google, and of the emulator on this machine.
 LONGEST_PAUSE_S = 15.0
@@ -90,7 +90,7 @@ def wait_for_all(jobs: Sequence[Job], settings: Settings, out: Out, *, timeout_s
     Raises Interrupted on Ctrl-C or after `timeout_s` and NotAllowed when the service refuses (credentials that have
     run out), both with the command that goes on. The jobs go on anyway, and all that was seen is in the journal.
     """
-    from cxr.cloud.progress import status_words
+    from cxr.cloud.jobs.progress import status_words
 
     waiting = [job for job in jobs if not job.finished]
     for job in jobs:
@@ -115,8 +115,8 @@ def wait_for_all(jobs: Sequence[Job], settings: Settings, out: Out, *, timeout_s
 def _poll(
     jobs: Sequence[Job], waiting: Sequence[Job], settings: Settings, out: Out, timeout_s: float | None
 ) -> list[Job]:
-    from cxr.cloud.journal import Journal
-    from cxr.cloud.waiting import poll_all
+    from cxr.cloud.jobs.journal import Journal
+    from cxr.cloud.jobs.waiting import poll_all
 
     journal = Journal(settings.journal_path)
     places = {job.id: connection_of(job, settings, out) for job in waiting}
@@ -137,7 +137,7 @@ def _poll(
 
 
 def _looker(journal: Journal, places: dict[str, Connection]) -> Callable[[str], Job]:
-    from cxr.cloud.jobs import note_epoch, refresh
+    from cxr.cloud.jobs.asking import note_epoch, refresh
 
     asked: dict[str, float] = {}
 
@@ -176,7 +176,7 @@ def _command(settings: Settings, command: str) -> str:
 
 
 def _unfinished(jobs: Sequence[Job], settings: Settings, out: Out) -> list[Job]:
-    from cxr.cloud.jobs import finding_command
+    from cxr.cloud.jobs.asking import finding_command
 
     # A launch that died before the service answered has no name to ask by; it must not keep the others waiting.
     for one in jobs:

@@ -67,7 +67,7 @@ def compare_command(
     from cxr.bundle import read_bundle
     from cxr.compare.comparison import compare as compare_bundles
     from cxr.compare.question import Question
-    from cxr.compare.results import results
+    from cxr.compare.results.document import results
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import view_for
     from cxr.settings import load_settings

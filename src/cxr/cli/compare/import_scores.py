@@ -15,8 +15,8 @@ from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
-    from cxr.compare.elsewhere import ScoreTable
-    from cxr.compare.predictions_bundle import Answers
+    from cxr.compare.predictions.bundle import Answers
+    from cxr.compare.predictions.elsewhere import ScoreTable
     from cxr.manifests.manifest import Manifest
 
 SPLIT = "test"
@@ -70,8 +70,8 @@ def import_command(
     Example: cxr compare import answers/prediction-resnet50-2026 --name resnet50 --outputs NORMAL,PNEUMONIA
     """
     from cxr.bundle import Origin
-    from cxr.compare.elsewhere import probabilities_for, threshold_of
-    from cxr.compare.predictions_bundle import Answers, write_answers
+    from cxr.compare.predictions.bundle import Answers, write_answers
+    from cxr.compare.predictions.elsewhere import probabilities_for, threshold_of
     from cxr.compare.ruler import check_split
     from cxr.manifests.manifest_file import read_manifest
     from cxr.manifests.tasks import task_view
@@ -100,8 +100,8 @@ def import_command(
 
 
 def _table(scores: str, manifest: Manifest, outputs: str | None) -> ScoreTable:
-    from cxr.compare.batch_answers import is_batch_answers, read_batch_answers
-    from cxr.compare.elsewhere import read_score_table
+    from cxr.compare.predictions.batch_answers import is_batch_answers, read_batch_answers
+    from cxr.compare.predictions.elsewhere import read_score_table
 
     if is_batch_answers(scores):
         named = [each.strip() for each in (outputs or "").split(",") if each.strip()]
@@ -126,7 +126,7 @@ def _last_part(place: str) -> str:
 
 
 def _tell(out: Out, bundle: Bundle, answers: Answers, manifest: Manifest, manifest_path: Path) -> None:
-    from cxr.compare.elsewhere import few_to_choose_on
+    from cxr.compare.predictions.elsewhere import few_to_choose_on
 
     info, point = bundle.info, bundle.info.threshold
     images = len(answers.probabilities)

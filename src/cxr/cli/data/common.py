@@ -56,7 +56,7 @@ def policy_fields(policy: SplitPolicy) -> dict[str, object]:
 def check_not_manifest(target: Path, manifest_path: Path) -> None:
     """Raises UsageError when writing `target` would overwrite the manifest or what lies beside it."""
     from cxr.manifests.manifest_file import sidecar_of
-    from cxr.manifests.scan_record import record_path_of
+    from cxr.manifests.scan.record import record_path_of
 
     for kept in (manifest_path, sidecar_of(manifest_path), record_path_of(manifest_path)):
         if target.resolve() == kept.resolve():

@@ -16,7 +16,7 @@ from cxr.errors import Fault, InputError, NotAllowed
 
 if TYPE_CHECKING:
     from cxr.manifests.manifest import Manifest
-    from cxr.manifests.scan_record import ScanRecord
+    from cxr.manifests.scan.record import ScanRecord
 
 #: Problems shown in full before the rest is only counted.
 SHOWN_PROBLEMS = 10
@@ -71,7 +71,7 @@ def scan_command(
 
     Example: cxr data scan chest_xray --out manifest.csv
     """
-    from cxr.manifests.duplicates import drop_duplicates as without_duplicates
+    from cxr.manifests.duplicates.same import drop_duplicates as without_duplicates
     from cxr.manifests.manifest_file import check_name, write_manifest
 
     out = Out(as_json, quiet)
@@ -103,15 +103,15 @@ def _tell(manifest: Manifest, out_path: Path, told: dict[str, object], out: Out)
 def _scan(request: _Request, out: Out) -> tuple[Manifest, int]:
     """The manifest, and how many files were not read because the record knew them."""
     if "://" in request.place:
-        from cxr.manifests.listing import scan_listing
-        from cxr.manifests.patients import patient_reader
+        from cxr.manifests.patients.keys import patient_reader
+        from cxr.manifests.scan.listing import scan_listing
 
         patient_reader(request.patient_key)  # a wrong key is told before the place is opened
         listing = open_place(request.place, request.flags, out)
         with out.progress("list") as advance:
             return scan_listing(listing, patient_key=request.patient_key, on_progress=advance), 0
-    from cxr.manifests.scan import scan_with_record
-    from cxr.manifests.scan_record import read_record, record_path_of, write_record
+    from cxr.manifests.scan.folder import scan_with_record
+    from cxr.manifests.scan.record import read_record, record_path_of, write_record
 
     record_path = record_path_of(request.out_path)
     record, why_not = (None, "") if request.fresh else read_record(record_path)
@@ -170,7 +170,7 @@ def _earlier_split(out_path: Path) -> Manifest | None:
 def _keep_split(manifest: Manifest, earlier: Manifest | None, out: Out) -> tuple[Manifest, dict[str, object]]:
     """The manifest under the earlier one's split, and what became of its images, as --json says it."""
     from cxr.manifests.diff import diff_manifests
-    from cxr.manifests.split import keep_assignments
+    from cxr.manifests.splits.split import keep_assignments
 
     if earlier is None:
         return manifest, {"split_kept": False}

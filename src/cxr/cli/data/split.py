@@ -55,7 +55,7 @@ def split_command(
     Example: cxr data split --validation 0.1 --seed 7
     """
     from cxr.manifests.manifest_file import check_name, read_manifest, write_manifest
-    from cxr.manifests.split import split
+    from cxr.manifests.splits.split import split
 
     out = Out(as_json, quiet)
     policy = _policy(validation, folds, resplit, keep_official=keep_official, seed=seed)

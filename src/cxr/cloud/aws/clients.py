@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from cxr.cloud.connection import Connection
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, missing_package
-from cxr.storage.aws_session import AwsPlace, aws_client
+from cxr.storage.amazon.errors import translate
+from cxr.storage.amazon.session import AwsPlace, aws_client
 from cxr.storage.login_hints import AMAZON_LOGIN
-from cxr.storage.s3_errors import translate
 
 #: Seconds for one question; a connection that is not made after the first never will be.
 CONNECT_S, READ_S = 5.0, 30.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cxr.errors import NotAllowed, missing_package
+from cxr.storage.amazon.errors import s3_errors
 from cxr.storage.login_hints import AMAZON_LOGIN
-from cxr.storage.s3_errors import s3_errors
 
 
 def check_credentials() -> None:

@@ -15,9 +15,9 @@ from cxr.cloud.aws.prices import autopilot_price
 from cxr.cloud.aws.sagemaker import custom, job_kinds
 from cxr.cloud.aws.sagemaker.facts import TRIAL_OF
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import RUN_LABEL, JobName, Seen
+from cxr.cloud.jobs.seen import RUN_LABEL, JobName, Seen
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
+from cxr.cloud.prices.table import PriceTable
 from cxr.errors import UsageError
 
 

@@ -15,9 +15,9 @@ from cxr.cloud.aws.sagemaker.job_kinds import name_of, tags_of
 from cxr.cloud.cleaning.found import Hunt
 from cxr.cloud.cleaning.leftovers import Leftover, Sort
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import MANIFEST_LABEL, RUN_LABEL
+from cxr.cloud.jobs.seen import MANIFEST_LABEL, RUN_LABEL
+from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.prices.table import PriceTable
 from cxr.errors import Fault, NotAllowed, NotFound
 
 ENDPOINT_BASIS = "what the machines of an endpoint cost is not in the table"

@@ -19,10 +19,10 @@ from cxr.cloud.aws.sagemaker.facts import trial_number
 from cxr.cloud.aws.sagemaker.job_kinds import name_of
 from cxr.cloud.aws.sagemaker.tuning import trial_summaries
 from cxr.cloud.connection import Connection
-from cxr.cloud.jobs import unanswered
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import LOGS_SINCE, LogLine
+from cxr.cloud.jobs.asking import unanswered
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import LOGS_SINCE, LogLine
+from cxr.cloud.plans.launch import JobKind
 from cxr.errors import NotFound, UsageError
 
 TRAINING_GROUP: Final = "/aws/sagemaker/TrainingJobs"

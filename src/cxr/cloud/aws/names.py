@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.seen import JobName, Seen
+from cxr.cloud.jobs.seen import JobName, Seen
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.errors import UsageError
 
 #: What all names begin with: listings can be narrowed by it, where tags cannot be asked for.

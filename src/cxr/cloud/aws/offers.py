@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cxr.cloud import offers
-from cxr.cloud.offers import Hardware, Machine
+from cxr.cloud import hardware
+from cxr.cloud.hardware import Hardware, Machine
 from cxr.errors import UsageError
-from cxr.storage.aws_session import service_regions
+from cxr.storage.amazon.session import service_regions
 
 
 class Engine(StrEnum):
@@ -117,14 +117,14 @@ def choose_hardware(
         raise UsageError(
             f"{replicas} replicas on EC2: a job there is one instance", hint="--engine sagemaker, or --replicas 1"
         )
-    return offers.choose_hardware(
+    return hardware.choose_hardware(
         machine,
+        MACHINES[which],
         gpus=gpus,
         accelerator=accelerator,
         replicas=replicas,
         spot=spot,
         disk_gb=disk_gb,
-        machines=MACHINES[which],
     )
 
 

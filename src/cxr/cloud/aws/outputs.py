@@ -8,9 +8,9 @@ from cxr.cloud.aws.names import parse_arn
 from cxr.cloud.aws.sagemaker.job_kinds import describe, name_of
 from cxr.cloud.aws.sagemaker.tuning import best_trial, trial_summaries
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import NODE_HOURS, TRIAL_HOURS, WALL_HOURS, ModelOutput, RunTime
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import NODE_HOURS, TRIAL_HOURS, WALL_HOURS, ModelOutput, RunTime
+from cxr.cloud.plans.launch import JobKind
 from cxr.errors import Fault, NotFound
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cxr.cloud.aws.offers import AUTOPILOT, ML, choose_hardware
-from cxr.cloud.offers import Hardware
-from cxr.cloud.prices import HOURS_A_MONTH, Charge, HourlyPrice, Price, PriceList, PriceTable
+from cxr.cloud.hardware import Hardware
+from cxr.cloud.prices.table import HOURS_A_MONTH, Charge, HourlyPrice, Price, PriceList, PriceTable
 
 #: Entries of the price table for the volumes: of a training job, and of an EC2 instance.
 ML_STORAGE = "ml-storage"

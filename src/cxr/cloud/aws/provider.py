@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from cxr.cloud.aws.provider_place import AmazonPlace
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.jobs.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.provider import Say
-from cxr.cloud.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
     from cxr.cloud.cleaning.leftovers import Leftover
-    from cxr.cloud.journal import Job
-    from cxr.cloud.launching import Submitted
+    from cxr.cloud.jobs.journal import Job
+    from cxr.cloud.jobs.launching import Submitted
     from cxr.cloud.preflight.findings import Finding
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
-    from cxr.cloud.prices import PriceTable
+    from cxr.cloud.prices.table import PriceTable
     from cxr.cloud.scores import Scores
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest

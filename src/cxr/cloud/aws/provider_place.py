@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cxr.cloud.aws.names import is_region
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, required
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, ServerWishes
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
-    from cxr.cloud.estimates import Expectation
+    from cxr.cloud.hardware import Hardware
     from cxr.cloud.hosting.host import Host
     from cxr.cloud.hosting.servers import PageServers
-    from cxr.cloud.journal import Journal
-    from cxr.cloud.launching import Launch
-    from cxr.cloud.offers import Hardware
-    from cxr.cloud.prices import PriceList, PriceTable
-    from cxr.cloud.trainer_job import CustomOptions, TuneOptions
+    from cxr.cloud.jobs.estimates import Expectation
+    from cxr.cloud.jobs.journal import Journal
+    from cxr.cloud.jobs.launching import Launch
+    from cxr.cloud.prices.table import PriceList, PriceTable
+    from cxr.cloud.trainer.job import CustomOptions, TuneOptions
     from cxr.manifests.manifest import Manifest
     from cxr.storage.bucket_state import BucketState
     from cxr.storage.transfer.haul import Haul
@@ -159,21 +159,21 @@ class AmazonPlace:
     def find_bucket(self, connection: Connection, haul: Haul | None = None) -> BucketState:
         """See Provider."""
         from cxr.cloud.aws.clients import place_of
-        from cxr.storage.s3_buckets import find_s3_bucket
+        from cxr.storage.amazon.buckets import find_s3_bucket
 
         return find_s3_bucket(connection.bucket, place=place_of(connection), haul=haul)
 
     def create_bucket(self, connection: Connection, haul: Haul | None = None) -> None:
         """See Provider."""
         from cxr.cloud.aws.clients import place_of
-        from cxr.storage.s3_buckets import create_private_s3_bucket
+        from cxr.storage.amazon.buckets import create_private_s3_bucket
 
         create_private_s3_bucket(connection.bucket, region=connection.region, place=place_of(connection), haul=haul)
 
     def bucket_is_public(self, connection: Connection, bucket: BucketState) -> bool:
         """See Provider."""
         from cxr.cloud.aws.clients import place_of
-        from cxr.storage.s3_buckets import shows_everybody
+        from cxr.storage.amazon.buckets import shows_everybody
 
         return shows_everybody(bucket.name, place=place_of(connection))
 
@@ -201,7 +201,7 @@ class AmazonPlace:
 
     def price_table(self, override: Path | None = None) -> PriceTable:
         """See Provider."""
-        from cxr.cloud.prices import price_table
+        from cxr.cloud.prices.table import price_table
 
         return price_table(override, self.prices)
 
@@ -236,7 +236,7 @@ class AmazonPlace:
         """See Provider."""
         from cxr.cloud.aws.images import training_image
         from cxr.cloud.aws.offers import Engine
-        from cxr.cloud.trainer_job import PUBLIC_IMAGE
+        from cxr.cloud.trainer.job import PUBLIC_IMAGE
 
         if self.engine(wishes) == Engine.EC2:
             return PUBLIC_IMAGE

@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cxr.cloud import trainer_plans
 from cxr.cloud.aws.ec2 import engine as ec2
 from cxr.cloud.aws.offers import Engine, choose_hardware
 from cxr.cloud.aws.sagemaker import autopilot, custom, tuning
 from cxr.cloud.aws.sagemaker.requests import check_role
 from cxr.cloud.connection import Connection
-from cxr.cloud.estimates import Expectation
-from cxr.cloud.journal import Journal
-from cxr.cloud.launching import Launch, Submitted
-from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.prices import PriceTable
+from cxr.cloud.jobs.estimates import Expectation
+from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.jobs.launching import Launch, Submitted
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
+from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.provider import LaunchOptions, Say
-from cxr.cloud.trainer_job import CustomOptions, TuneOptions, options_from
-from cxr.cloud.trainer_launch import launch_trainer
-from cxr.cloud.trainer_plans import TrainerRules
+from cxr.cloud.trainer import plans as trainer_plans
+from cxr.cloud.trainer.job import CustomOptions, TuneOptions, options_from
+from cxr.cloud.trainer.launch import launch_trainer
+from cxr.cloud.trainer.plans import TrainerRules
 from cxr.errors import UsageError
 from cxr.manifests.manifest import Manifest
 

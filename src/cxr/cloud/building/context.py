@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cxr.cloud.trainer_job import PUBLIC_IMAGE
-from cxr.cloud.wheel import WHEEL_NAME, build_wheel
+from cxr.cloud.trainer.job import PUBLIC_IMAGE
+from cxr.cloud.trainer.wheel import WHEEL_NAME, build_wheel
 from cxr.errors import UsageError
 from cxr.files import write_bytes_atomically
 from cxr.version import __version__

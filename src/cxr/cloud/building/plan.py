@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cxr.cloud.building.context import digest_of
 from cxr.cloud.connection import Connection
-from cxr.cloud.prices import Price, PriceTable
+from cxr.cloud.prices.table import Price, PriceTable
 from cxr.errors import UsageError
 
 #: As they are called in the price table -> Cloud Build's own names (BuildOptions.MachineType).

@@ -11,7 +11,7 @@ from cxr.cloud.vertex.preflight.clients import REQUEST_TIMEOUT_S, build_client
 from cxr.errors import UsageError
 from cxr.locks import only_one
 from cxr.storage.buckets import create_private_bucket
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 #: The builder with Docker in it (https://cloud.google.com/build/docs/cloud-builders).
 DOCKER: Final = "gcr.io/cloud-builders/docker"

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from cxr.cloud.cleaning.leftovers import JOB_SORTS, Leftover, Sort
 from cxr.cloud.cleaning.places import Places, Where, is_at, is_here, places_of, same_thing, short_of
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.plans import JobKind, manifest_label
-from cxr.cloud.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.plans.launch import JobKind, manifest_label
 from cxr.errors import NotFound
 
 #: How long a launch that got no answer counts as one that may still be made.

@@ -14,9 +14,9 @@ from cxr.cloud.cleaning.found import SORT_OF, Hunt, run_of, start_hunt
 from cxr.cloud.cleaning.leftovers import CleanPlan, ImageChoice, Leftover, Scope
 from cxr.cloud.cleaning.objects import find_objects
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Journal
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import ENDED, MANIFEST_LABEL
+from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL
+from cxr.cloud.prices.table import PriceTable
 
 
 def find_leftovers(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from cxr.cloud.cleaning.leftovers import Scope, Sort
 from cxr.cloud.cleaning.places import Places, Where, is_at, is_here, places_of
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job, Journal
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.jobs.journal import Job, Journal
+from cxr.cloud.jobs.seen import MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.plans.launch import JobKind
 
 SORT_OF = {
     JobKind.AUTOML: Sort.AUTOML,

@@ -13,7 +13,7 @@ from cxr.cloud.cleaning.at_work import RUN
 from cxr.cloud.cleaning.found import Hunt
 from cxr.cloud.cleaning.leftovers import ImageChoice, Leftover, Scope, Sort
 from cxr.cloud.connection import Connection
-from cxr.cloud.storage_prices import storage_price
+from cxr.cloud.prices.storage import storage_price
 from cxr.errors import InputError, NotFound
 from cxr.storage import ObjectInfo
 from cxr.storage.retrying import RetryingStore

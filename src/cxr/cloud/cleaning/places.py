@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import PLACE_LABEL, place_label
-from cxr.cloud.seen import RUN_LABEL
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import RUN_LABEL
+from cxr.cloud.plans.launch import PLACE_LABEL, place_label
 
 
 class Where(Enum):

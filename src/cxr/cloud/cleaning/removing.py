@@ -12,8 +12,8 @@ from functools import partial
 from cxr.cloud.cleaning.at_work import AtWork, read_at_work
 from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Sort
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import SUCCEEDED, Journal
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import SUCCEEDED, Journal
+from cxr.cloud.plans.launch import JobKind
 from cxr.errors import CxrError, NotAllowed, NotFound, VersionConflict
 from cxr.storage import ObjectInfo
 from cxr.storage.login_hints import LOGIN_HINTS

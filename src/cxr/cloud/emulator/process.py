@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cxr.cloud.local_server import DEADLINE_SECONDS, LocalServer
+from cxr.cloud.local_servers.process import DEADLINE_SECONDS, LocalServer
 
 EMULATOR = LocalServer(
     module="cxr.cloud.emulator",

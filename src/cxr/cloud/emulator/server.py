@@ -13,8 +13,8 @@ from cxr.cloud.emulator.app import Application
 from cxr.cloud.emulator.process import EMULATOR
 from cxr.cloud.emulator.services import Services
 from cxr.cloud.emulator.settings import EmulatorSettings
-from cxr.cloud.local_server import ServerFiles
-from cxr.cloud.local_server_life import HOST, bound_socket, logging_to, say_ready, sole_server
+from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, say_ready, sole_server
+from cxr.cloud.local_servers.process import ServerFiles
 
 #: Connections that wait to be taken.
 BACKLOG = 2048

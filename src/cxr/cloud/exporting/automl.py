@@ -17,8 +17,8 @@ from cxr.cloud.exporting.provenance import job_provenance
 from cxr.cloud.exporting.records import ExportRecords
 from cxr.cloud.exporting.structure import broken, check_structure, model_file
 from cxr.cloud.exporting.verification import Scorer, Verification, verify_formats
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import manifest_label
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import manifest_label
 from cxr.cloud.vertex.models import ServiceModel, get_model
 from cxr.cloud.vertex.pipelines import model_of
 from cxr.errors import InputError, MissingPackage, RulerMismatch

@@ -11,8 +11,8 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.exporting.formats import DEFAULT_FORMATS, ExportFormat, parse_formats
 from cxr.cloud.exporting.trained import trained_bundle
 from cxr.cloud.exporting.verification import Scorer, Verification
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.provider import Feature, check_offered
 from cxr.errors import JobFailed, RulerMismatch, UsageError
 from cxr.folders import check_own_files, check_replaceable, replaced_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
+from cxr.cloud.jobs.journal import Job
 
 
 def cost_of(connection: Connection, job: Job) -> dict[str, Any]:

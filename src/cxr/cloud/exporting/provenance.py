@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr.cloud.journal import Job
+from cxr.cloud.jobs.journal import Job
 
 
 def job_provenance(job: Job) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.exporting.cost import cost_of
 from cxr.cloud.exporting.provenance import job_provenance
 from cxr.cloud.exporting.verification import Verification, verify_bundle
-from cxr.cloud.journal import Job
-from cxr.cloud.seen import ModelOutput
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import ModelOutput
 from cxr.errors import Fault, InputError, RulerMismatch
 from cxr.storage.transfer.download import download_all
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from cxr.cloud.failures.cause import CONTAINERS, Cause, CauseTable
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 
 QUOTA_PAGE: Final = "https://{region}.console.aws.amazon.com/servicequotas/home/services/{service}/quotas"
 

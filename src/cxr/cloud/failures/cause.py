@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 
 #: Kinds of job that run the own trainer in a container.
 CONTAINERS: Final = (JobKind.CUSTOM, JobKind.TUNE)

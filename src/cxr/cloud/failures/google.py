@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from cxr.cloud.failures.cause import CONTAINERS, Cause, CauseTable
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 
 QUOTA_PAGE: Final = "https://console.cloud.google.com/iam-admin/quotas?project={project}"
 _AGENT: Final = "service-PROJECT_NUMBER@gcp-sa-aiplatform.iam.gserviceaccount.com"

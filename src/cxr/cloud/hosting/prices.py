@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxr.cloud.storage_prices import GB, storage_price
+from cxr.cloud.prices.storage import GB, storage_price
 
 SOURCE = "the pricing pages of Cloud Storage and S3"
 READ_ON = "2026-11-21"

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
 from cxr.errors import Fault, InputError, NotAllowed, NotFound, VersionConflict
-from cxr.storage.aws_session import AwsPlace
-from cxr.storage.s3 import s3_client
-from cxr.storage.s3_buckets import ALL_BLOCKED, FIRST_REGION, region_of
-from cxr.storage.s3_errors import s3_errors
-from cxr.storage.s3_objects import etag_of, precondition
+from cxr.storage.amazon.buckets import ALL_BLOCKED, FIRST_REGION, region_of
+from cxr.storage.amazon.errors import s3_errors
+from cxr.storage.amazon.objects import etag_of, precondition
+from cxr.storage.amazon.session import AwsPlace
+from cxr.storage.amazon.store import s3_client
 from cxr.storage.transfer.haul import Haul
 
 STATEMENT = "CxrPublicPage"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from cxr.cloud.plan_documents import PlanSchema
+from cxr.cloud.plans.documents import PlanSchema
 from cxr.errors import CheckFailed, InputError
 from cxr.files import write_text_atomically
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from cxr.cloud.prices import Price
+from cxr.cloud.prices.table import Price
 from cxr.errors import UsageError
 
 #: Hours after which a machine ends by itself, unless said otherwise, and at most: a month, so that one that is

@@ -19,7 +19,7 @@ from cxr.cloud.hosting.record import RECORD
 from cxr.cloud.hosting.removal import RemovalPlan, plan_removal
 from cxr.cloud.hosting.served import server_files
 from cxr.cloud.hosting.servers import HTTP_ONLY, PageServer, PageServers, ServerOptions, check_hours
-from cxr.cloud.prices import HOURS_A_MONTH, Price
+from cxr.cloud.prices.table import HOURS_A_MONTH, Price
 from cxr.errors import NotFound
 
 #: So long a launch that was not answered may still turn up.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.cloud.prices import Price
+from cxr.cloud.prices.table import Price
 
 
 def price_finding(most: Price, hours: float, here: str) -> Finding:

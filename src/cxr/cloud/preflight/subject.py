@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from cxr.cloud.plans import JobKind
-from cxr.cloud.prices import PriceTable
+from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.provider import AutoMLWishes, HardwareWishes
 from cxr.manifests.manifest import Manifest
 

@@ -6,10 +6,10 @@ import shlex
 from functools import cached_property
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.offers import Hardware
+from cxr.cloud.hardware import Hardware
 from cxr.cloud.place_flags import place_flags
 from cxr.cloud.preflight.subject import Subject
-from cxr.cloud.prices import PriceTable
+from cxr.cloud.prices.table import PriceTable
 from cxr.storage.bucket_state import BucketState
 from cxr.storage.transfer.haul import Haul
 

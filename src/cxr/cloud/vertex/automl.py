@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.launching import Submitted
-from cxr.cloud.offers import AUTOML_REGIONS, AutoMLOffer, automl_offer
-from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prices import PriceTable, price_table
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
+from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.provider import AutoMLWishes
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
 from cxr.cloud.vertex.datasets import check_labels, dataset_display_name
 from cxr.cloud.vertex.found import find_launched
 from cxr.cloud.vertex.imports import import_file_name
+from cxr.cloud.vertex.offers import AUTOML_REGIONS, AutoMLOffer, automl_offer
 from cxr.errors import CheckFailed, InputError, UsageError
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/automl_image_classification_1.0.0.yaml"
 ML_USE = "labels.aiplatform.googleapis.com/ml_use"
@@ -92,7 +92,7 @@ def plan_automl(
     check_labels(connection, manifest)
     _check_splits(manifest)
     hours = request["budget_milli_node_hours"] / 1000
-    price = (prices or price_table()).automl(offer.model_type)
+    price = (prices or connection.provider.price_table()).automl(offer.model_type)
     dataset = dataset_display_name(manifest)
     return LaunchPlan(
         kind=JobKind.AUTOML,

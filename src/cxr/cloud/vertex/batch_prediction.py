@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prediction_prices import BATCH_NODE_HOUR, WORST_FACTOR, batch_estimate
-from cxr.cloud.prices import HourlyPrice
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
+from cxr.cloud.prices.predictions import BATCH_NODE_HOUR, WORST_FACTOR, batch_estimate
+from cxr.cloud.prices.table import HourlyPrice
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.found import find_launched
 from cxr.errors import CheckFailed, Fault, InputError
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 INSTANCES_FILE = "instances.jsonl"
 #: The largest image that the service takes in a batch (Vertex AI, prepare image data).

@@ -51,8 +51,8 @@ def _client(name: str, connection: Connection) -> Any:
         from google.cloud import aiplatform_v1
     except ImportError as error:
         raise missing_package("google-cloud-aiplatform", "gcp") from error
-    from cxr.storage.google_credentials import local_credentials
-    from cxr.storage.google_errors import google_errors
+    from cxr.storage.google.credentials import local_credentials
+    from cxr.storage.google.errors import google_errors
 
     with google_errors("open Vertex AI"):
         return getattr(aiplatform_v1, name)(

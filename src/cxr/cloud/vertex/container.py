@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import WEIGHTS_WORDS, CustomOptions, job_output_url, trainer_arguments
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import WEIGHTS_WORDS, CustomOptions, job_output_url, trainer_arguments
+from cxr.cloud.trainer.wheel import WHEEL_NAME, build_wheel
 from cxr.cloud.uploading import put_manifest
-from cxr.cloud.wheel import WHEEL_NAME, build_wheel
 from cxr.manifests.manifest import Manifest
 
 #: What the container runs. Its first argument is the wheel (under /gcs, the service's own mount of Cloud Storage), the

@@ -11,7 +11,7 @@ def check_credentials() -> None:
         import google.auth
     except ImportError as error:
         raise missing_package("google-cloud-aiplatform", "gcp") from error
-    from cxr.storage.google_errors import google_errors
+    from cxr.storage.google.errors import google_errors
 
     with google_errors("find Google credentials"):
         google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cxr.cloud import trainer_plans
 from cxr.cloud.connection import Connection
-from cxr.cloud.estimates import Expectation
-from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.trainer_job import CustomOptions
-from cxr.cloud.trainer_plans import TrainerRules
+from cxr.cloud.jobs.estimates import Expectation
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.prices.table import PriceTable
+from cxr.cloud.trainer import plans as trainer_plans
+from cxr.cloud.trainer.job import CustomOptions
+from cxr.cloud.trainer.plans import TrainerRules
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.container import job_spec, send_inputs
 from cxr.cloud.vertex.found import find_launched
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 #: Scheduling (restarts), CustomJobSpec (timeout: 7 days) and HyperparameterTuningJob (trials) of the service.
 RULES = TrainerRules(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Journal
-from cxr.cloud.plans import PLACE_LABEL, manifest_label, place_label
+from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.plans.launch import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.uploading import check_uploaded
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.imports import import_id, run_import
@@ -16,7 +16,7 @@ from cxr.errors import CheckFailed
 from cxr.locks import only_one
 from cxr.manifests.import_files import import_rows
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 METADATA_SCHEMA = "gs://google-cloud-aiplatform/schema/dataset/metadata/image_1.0.0.yaml"
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.prediction_prices import ONLINE_NODES
+from cxr.cloud.prices.predictions import ONLINE_NODES
 from cxr.cloud.scores import Picture
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, endpoint_client, prediction_client
 from cxr.cloud.vertex.long_running import Operation, operation_of
 from cxr.errors import CheckFailed, CxrError, NotFound
-from cxr.storage.google_errors import google_errors, polling_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 #: The largest online request (Vertex AI quotas). Images travel in base64, which is a third longer than they are.
 LARGEST_REQUEST_BYTES = 1_500_000

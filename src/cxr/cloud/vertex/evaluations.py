@@ -9,7 +9,7 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, model_client
 from cxr.errors import NotFound
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 #: The dimension by which image classification is sliced: the label (ModelEvaluationSlice.Slice).
 LABEL_DIMENSION = "annotationSpec"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import SUCCEEDED, WITHOUT_RESULT
-from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.jobs.journal import SUCCEEDED, WITHOUT_RESULT
+from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.vertex.job_kinds import SERVICES
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 
 def find_launched(plan: LaunchPlan) -> Seen | None:

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import SUCCEEDED, Job, Journal
-from cxr.cloud.plans import JobKind, manifest_label
+from cxr.cloud.jobs.journal import SUCCEEDED, Job, Journal
+from cxr.cloud.plans.launch import JobKind, manifest_label
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import Interrupted, JobFailed, NotFound
 from cxr.manifests.import_files import ImportFormat, import_text
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 IMPORT_SCHEMA = (
     "gs://google-cloud-aiplatform/schema/dataset/ioformat/image_classification_single_label_io_format_1.0.0.yaml"

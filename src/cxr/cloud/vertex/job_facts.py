@@ -1,7 +1,7 @@
 """What the service's resources tell of a job beyond its state: progress, what was asked for, what came of it.
 
 Each function gives a subset of the fields `model`, `output_url`, `dataset`, `progress` and `details` of a Seen job.
-`progress` and `details` hold JSON values only, because they go into the journal; keys as in `cxr.cloud.progress`.
+`progress` and `details` hold JSON values only, because they go into the journal; keys as in `cxr.cloud.jobs.progress`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxr.cloud.offers import AUTOML_OFFERS
+from cxr.cloud.vertex.offers import AUTOML_OFFERS
 
 #: The service lists at most this many partial failures itself.
 MOST_FAILURES = 20

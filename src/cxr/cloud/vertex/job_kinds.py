@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import Seen
+from cxr.cloud.jobs.seen import Seen
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.vertex import job_facts
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client, job_client, pipeline_client
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.offers import Hardware, ModelType
-from cxr.cloud.plans import JobKind
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import JobName, Seen
+from cxr.cloud.hardware import Hardware
+from cxr.cloud.jobs.seen import JobName, Seen
+from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.vertex.custom import RULES
 from cxr.cloud.vertex.job_facts import DEFAULT_DISK_GB
 from cxr.cloud.vertex.job_kinds import KIND_OF
+from cxr.cloud.vertex.offers import ModelType
 from cxr.errors import UsageError
 
 _NAME = re.compile(r"(?:projects/([^/]+)/locations/([^/]+)/)?(?:.+/)?([A-Za-z]+)/([^/]+)")

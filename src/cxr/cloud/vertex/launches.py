@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cxr.cloud.attempts import adopted
-from cxr.cloud.journal import Journal
-from cxr.cloud.launching import Launch, Submitted, launch, teller
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import CustomOptions, TuneOptions
-from cxr.cloud.trainer_launch import launch_trainer
+from cxr.cloud.jobs.attempts import adopted
+from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.jobs.launching import Launch, Submitted, launch, teller
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import CustomOptions, TuneOptions
+from cxr.cloud.trainer.launch import launch_trainer
 from cxr.cloud.vertex.automl import submit_automl
 from cxr.cloud.vertex.custom import submit_custom
 from cxr.cloud.vertex.datasets import DatasetState, check_complete, ensure_dataset

@@ -10,12 +10,12 @@ from cxr.cloud.cleaning.found import Hunt
 from cxr.cloud.cleaning.leftovers import Leftover, Sort
 from cxr.cloud.cleaning.places import Where, short_of
 from cxr.cloud.connection import Connection
-from cxr.cloud.offers import Hardware
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import MANIFEST_LABEL, RUN_LABEL
-from cxr.cloud.storage_prices import MonthlyPrice, automl_nodes_price, machines_price
+from cxr.cloud.hardware import Hardware
+from cxr.cloud.jobs.seen import MANIFEST_LABEL, RUN_LABEL
+from cxr.cloud.prices.storage import MonthlyPrice, automl_nodes_price, machines_price
+from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client, endpoint_client, model_client
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 
 def leftovers(hunt: Hunt, prices: PriceTable, *, keep_models: bool) -> list[Leftover]:

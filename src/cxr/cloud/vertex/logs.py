@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.jobs import unanswered
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import LOGS_SINCE, LogLine
+from cxr.cloud.jobs.asking import unanswered
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import LOGS_SINCE, LogLine
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.errors import UsageError, missing_package
-from cxr.storage.google_credentials import local_credentials
-from cxr.storage.google_errors import polling_errors
+from cxr.storage.google.credentials import local_credentials
+from cxr.storage.google.errors import polling_errors
 
 #: Where the service says which trial of a tuning job wrote an entry.
 TRIAL_LABEL = "ml.googleapis.com/trial_id"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cxr.cloud.waiting import poll
+from cxr.cloud.jobs.waiting import poll
 from cxr.errors import JobFailed
-from cxr.storage.google_errors import polling_errors
+from cxr.storage.google.errors import polling_errors
 
 OPERATION_TIMEOUT_S = 2 * 3600.0
 

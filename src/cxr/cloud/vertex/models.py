@@ -8,7 +8,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, model_client
 from cxr.cloud.vertex.long_running import Operation, operation_of
 from cxr.errors import NotFound
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 #: The format in which batches name their images.
 BATCH_FORMAT = "jsonl"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cxr.cloud.waiting import poll
+from cxr.cloud.jobs.waiting import poll
 from cxr.errors import JobFailed
-from cxr.storage.google_errors import google_errors, polling_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 OPERATION_TIMEOUT_S = 2 * 3600.0
 

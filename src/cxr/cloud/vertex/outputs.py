@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import ModelOutput
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import ModelOutput
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.errors import Fault, JobFailed
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 
 def model_output(connection: Connection, job: Job) -> ModelOutput:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
 from cxr.errors import Fault, UsageError
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 
 def model_of(connection: Connection, job: Job) -> str:

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.jobs.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.provider import Say
-from cxr.cloud.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 from cxr.cloud.vertex.provider_place import VertexPlace
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
     from cxr.cloud.cleaning.leftovers import Leftover
-    from cxr.cloud.journal import Job
-    from cxr.cloud.launching import Submitted
+    from cxr.cloud.jobs.journal import Job
+    from cxr.cloud.jobs.launching import Submitted
     from cxr.cloud.preflight.findings import Finding
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
-    from cxr.cloud.prices import PriceTable
+    from cxr.cloud.prices.table import PriceTable
     from cxr.cloud.scores import Scores
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
@@ -46,7 +46,7 @@ class Vertex(VertexPlace):
     def look(self, connection: Connection, kind: JobKind, resource: str) -> Seen:
         """See Provider."""
         from cxr.cloud.vertex.job_kinds import SERVICES
-        from cxr.storage.google_errors import polling_errors
+        from cxr.storage.google.errors import polling_errors
 
         with polling_errors(f"ask for {resource}"):
             return SERVICES[kind].get(connection, resource)
@@ -54,7 +54,7 @@ class Vertex(VertexPlace):
     def cancel(self, connection: Connection, kind: JobKind, resource: str) -> None:
         """See Provider."""
         from cxr.cloud.vertex.job_kinds import SERVICES
-        from cxr.storage.google_errors import google_errors
+        from cxr.storage.google.errors import google_errors
 
         with google_errors(f"cancel {resource}"):
             SERVICES[kind].cancel(connection, resource)

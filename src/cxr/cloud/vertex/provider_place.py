@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, is_region, required
-from cxr.cloud.plans import JobKind, LaunchPlan
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, ServerWishes
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
-    from cxr.cloud.estimates import Expectation
+    from cxr.cloud.hardware import Hardware
     from cxr.cloud.hosting.host import Host
     from cxr.cloud.hosting.servers import PageServers
-    from cxr.cloud.journal import Journal
-    from cxr.cloud.launching import Launch
-    from cxr.cloud.offers import Hardware
-    from cxr.cloud.prices import PriceList, PriceTable
-    from cxr.cloud.trainer_job import CustomOptions, TuneOptions
+    from cxr.cloud.jobs.estimates import Expectation
+    from cxr.cloud.jobs.journal import Journal
+    from cxr.cloud.jobs.launching import Launch
+    from cxr.cloud.prices.table import PriceList, PriceTable
+    from cxr.cloud.trainer.job import CustomOptions, TuneOptions
     from cxr.manifests.manifest import Manifest
     from cxr.storage.bucket_state import BucketState
     from cxr.storage.transfer.haul import Haul
@@ -175,19 +175,19 @@ class VertexPlace:
     @property
     def prices(self) -> PriceList:
         """See Provider."""
-        from cxr.cloud.prices import GOOGLE
+        from cxr.cloud.vertex.prices import GOOGLE
 
         return GOOGLE
 
     def price_table(self, override: Path | None = None) -> PriceTable:
         """See Provider."""
-        from cxr.cloud.prices import price_table
+        from cxr.cloud.prices.table import price_table
 
         return price_table(override, self.prices)
 
     def hardware(self, wishes: HardwareWishes) -> Hardware:
         """See Provider."""
-        from cxr.cloud.offers import choose_hardware
+        from cxr.cloud.vertex.offers import choose_hardware
 
         if wishes.engine:
             raise UsageError(f"Google has one engine, not {wishes.engine!r}", hint="leave --engine out, or --on aws")
@@ -206,7 +206,7 @@ class VertexPlace:
 
     def image(self, connection: Connection, hardware: Hardware, wishes: HardwareWishes) -> str:
         """See Provider. The service's own prebuilt images are past their end."""
-        from cxr.cloud.trainer_job import PUBLIC_IMAGE
+        from cxr.cloud.trainer.job import PUBLIC_IMAGE
 
         return PUBLIC_IMAGE
 
@@ -259,9 +259,9 @@ class VertexPlace:
 
     def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
         """See Provider."""
-        from cxr.cloud.offers import choose_hardware
-        from cxr.cloud.trainer_job import options_from
+        from cxr.cloud.trainer.job import options_from
         from cxr.cloud.vertex.automl import automl_options_from
+        from cxr.cloud.vertex.offers import choose_hardware
         from cxr.cloud.vertex.tuning import tune_options_from
 
         if kind is JobKind.AUTOML:

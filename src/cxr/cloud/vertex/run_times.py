@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import NODE_HOURS, TRIAL_HOURS, WALL_HOURS, RunTime
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import NODE_HOURS, TRIAL_HOURS, WALL_HOURS, RunTime
+from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client, pipeline_client
 from cxr.errors import NotFound
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 
 def automl_run_time(connection: Connection, job: Job) -> RunTime:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cxr.cloud import trainer_plans
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.launching import Submitted
-from cxr.cloud.offers import choose_hardware
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import Trial
-from cxr.cloud.trainer_job import METRIC, SpaceParameter, TuneOptions, job_output_url, options_from
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.jobs.seen import Trial
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.prices.table import PriceTable
+from cxr.cloud.trainer import plans as trainer_plans
+from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions, job_output_url, options_from
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.container import job_spec, send_inputs
 from cxr.cloud.vertex.custom import RULES
 from cxr.cloud.vertex.found import find_launched
+from cxr.cloud.vertex.offers import choose_hardware
 from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 
 
 def tune_options_from(request: Any, weights: str) -> TuneOptions:

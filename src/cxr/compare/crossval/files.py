@@ -8,10 +8,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from cxr.compare.bootstrap import LEVEL, METHOD
 from cxr.compare.crossval.nouns import CrossValidation, FoldResult
-from cxr.compare.results import plain_values
-from cxr.compare.versions import installed_versions
+from cxr.compare.predictions.versions import installed_versions
+from cxr.compare.results.document import plain_values
+from cxr.compare.statistics.bootstrap import LEVEL, METHOD
 from cxr.files import write_text_atomically
 
 DOCUMENT_FILE = "crossval.json"

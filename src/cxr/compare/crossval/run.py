@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from cxr.bundle import BUNDLE_FILE, Bundle, read_bundle
-from cxr.compare.bootstrap import DRAWS, SEED
 from cxr.compare.crossval.files import write_crossval
 from cxr.compare.crossval.nouns import (
     BINARY_MEASURES,
@@ -21,7 +20,8 @@ from cxr.compare.crossval.nouns import (
     Spread,
 )
 from cxr.compare.nouns import Draws
-from cxr.compare.predictions import predict
+from cxr.compare.predictions.table import predict
+from cxr.compare.statistics.bootstrap import DRAWS, SEED
 from cxr.compare.statistics.measures import WHOLE, Scored, measured, scored, values_of
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.images.cache import Progress, cached_images
@@ -29,7 +29,7 @@ from cxr.local_baseline.judging.folds import Fold
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.train import finished_bundle
 from cxr.manifests.manifest_file import write_manifest
-from cxr.manifests.split import POOL
+from cxr.manifests.splits.split import POOL
 
 MANIFESTS_FOLDER = "manifests"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.bundle import Bundle
-from cxr.compare.predictions import predict
+from cxr.compare.predictions.table import predict
 from cxr.compare.ruler import check_ruler
 from cxr.errors import UsageError
 from cxr.local_baseline.images.cache import Progress

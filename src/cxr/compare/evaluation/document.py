@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cxr.compare.bootstrap import LEVEL, METHOD
 from cxr.compare.evaluation.nouns import Evaluation
-from cxr.compare.results import plain_values
-from cxr.compare.versions import installed_versions, machine
+from cxr.compare.predictions.versions import installed_versions, machine
+from cxr.compare.results.document import plain_values
+from cxr.compare.statistics.bootstrap import LEVEL, METHOD
 from cxr.files import write_text_atomically
 
 SCHEMA = "cxr.baseline.evaluation"

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cxr.bundle import Bundle
-from cxr.compare.bootstrap import DRAWS, SEED, percentile_interval
 from cxr.compare.evaluation.nouns import (
     Calibratedness,
     EtiologyRecall,
@@ -16,10 +15,8 @@ from cxr.compare.evaluation.nouns import (
     Shift,
     SplitPoint,
 )
-from cxr.compare.metrics import Floats, confusion_matrix, roc_curve
-from cxr.compare.nouns import Draws, Estimate
-from cxr.compare.predictions import Predictions, predict
-from cxr.compare.probability_metrics import (
+from cxr.compare.metrics.confusion import Floats, confusion_matrix, roc_curve
+from cxr.compare.metrics.probabilities import (
     calibration_error,
     log_losses,
     precision_recall_curve,
@@ -27,8 +24,11 @@ from cxr.compare.probability_metrics import (
     squared_errors,
     stated,
 )
+from cxr.compare.nouns import Draws, Estimate
+from cxr.compare.predictions.table import Predictions, predict
 from cxr.compare.rows import class_reports
 from cxr.compare.ruler import check_ruler, check_split
+from cxr.compare.statistics.bootstrap import DRAWS, SEED, percentile_interval
 from cxr.compare.statistics.measures import WHOLE, Measured, Scored, measured, scored
 from cxr.errors import InputError
 from cxr.local_baseline.images.cache import Progress

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cxr.bundle import Bundle
-from cxr.compare.metrics import Ints, RocCurve
+from cxr.compare.metrics.confusion import Ints, RocCurve
+from cxr.compare.metrics.probabilities import PrecisionRecallCurve, ReliabilityBin
 from cxr.compare.nouns import ClassReport, Draws, Estimate
-from cxr.compare.predictions import Predictions
-from cxr.compare.probability_metrics import PrecisionRecallCurve, ReliabilityBin
+from cxr.compare.predictions.table import Predictions
 from cxr.manifests.manifest import Manifest
 
 

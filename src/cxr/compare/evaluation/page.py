@@ -9,7 +9,7 @@ from cxr.bundle import BUNDLE_FILE
 from cxr.compare.evaluation import words
 from cxr.compare.evaluation.document import write_document
 from cxr.compare.evaluation.nouns import Evaluation
-from cxr.compare.predictions import write_predictions
+from cxr.compare.predictions.table import write_predictions
 from cxr.compare.report.page import STYLE, check_report_packages
 from cxr.compare.report.words import DISCLAIMER, STAND_IN_CAVEAT
 from cxr.errors import UsageError

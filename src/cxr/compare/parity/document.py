@@ -9,8 +9,8 @@ from typing import Any
 
 from cxr.bundle import Bundle
 from cxr.compare.parity.nouns import SCHEMA, SCHEMA_VERSION, VERIFICATION_FILE, FormatCheck, Verdict, Verification
-from cxr.compare.results import plain_values
-from cxr.compare.versions import installed_versions, machine
+from cxr.compare.predictions.versions import installed_versions, machine
+from cxr.compare.results.document import plain_values
 from cxr.errors import CheckFailed
 from cxr.files import write_text_atomically
 

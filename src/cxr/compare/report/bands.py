@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.compare.bootstrap import LEVEL, patient_numbers, resample
-from cxr.compare.estimates import Draws
-from cxr.compare.metrics import Floats
+from cxr.compare.metrics.confusion import Floats
+from cxr.compare.statistics.bootstrap import LEVEL, patient_numbers, resample
+from cxr.compare.statistics.estimates import Draws
 from cxr.compare.statistics.measures import Scored
 
 #: Resamples of a band, at most: a line in a picture needs fewer than a number.

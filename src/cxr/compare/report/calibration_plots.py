@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cxr.compare.metrics.probabilities import reliability, stated
 from cxr.compare.nouns import Row
-from cxr.compare.probability_metrics import reliability, stated
 from cxr.compare.report.drawing import DIAGONAL, Plot, colour_of, framed, label_axes, unit_square
 from cxr.compare.report.svg import MUTED, inline_svg
 from cxr.compare.report.words import decimal

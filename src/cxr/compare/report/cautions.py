@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from cxr.compare.metrics import DECIDED
+from cxr.compare.metrics.confusion import DECIDED
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report.naming import has_many_classes, title
 from cxr.compare.titles import TITLES

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cxr.compare.estimates import Estimate
 from cxr.compare.nouns import ClassReport, Comparison, Row
 from cxr.compare.report import words
 from cxr.compare.report.naming import has_many_classes
+from cxr.compare.statistics.estimates import Estimate
 
 MEAN_OF_CLASSES = "mean of the classes"
 #: What is told of each class, with the measure of all classes that is its mean (None: there is none).

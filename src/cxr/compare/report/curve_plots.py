@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from cxr.compare.metrics import Floats
+from cxr.compare.metrics.confusion import Floats
+from cxr.compare.metrics.probabilities import PrecisionRecallCurve
 from cxr.compare.nouns import Row
-from cxr.compare.probability_metrics import PrecisionRecallCurve
 from cxr.compare.report.bands import Band, Bands
 from cxr.compare.report.drawing import (
     BAND_OPACITY,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr.compare.metrics import Floats
+from cxr.compare.metrics.confusion import Floats
 from cxr.compare.statistics.measures import Scored
 
 #: Steps of the slider: even ones in probability, and even ones in images, so that scores that crowd at one end do not

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from cxr.bundle import ModelFormat, Origin
 from cxr.compare.effort import Effort
-from cxr.compare.estimates import Estimate
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import naming, words
 from cxr.compare.report.cautions import calibrated_here, calibrated_here_alert, chosen_here, chosen_here_alert
 from cxr.compare.statistics.against_reference import AgainstReference, ReferenceComparison
+from cxr.compare.statistics.estimates import Estimate
 from cxr.compare.statistics.measures import WHOLE
 from cxr.compare.statistics.noninferiority import FEWEST_PATIENTS, LOWER_IS_BETTER, Verdict
 from cxr.compare.titles import TITLES

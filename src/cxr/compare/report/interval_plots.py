@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from cxr.compare.estimates import Estimate
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import naming
 from cxr.compare.report.drawing import Plot, colour_of, described, framed, name_above
 from cxr.compare.report.svg import INK, MUTED, PANEL, inline_svg
 from cxr.compare.report.words import SHARES, difference, shown
 from cxr.compare.statistics.against_reference import ReferenceComparison
+from cxr.compare.statistics.estimates import Estimate
 from cxr.compare.statistics.measures import WHOLE
 
 WIDTH_INCHES, FOOT_INCHES, LINE_INCHES = 4.3, 0.32, 0.42

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cxr.compare.metrics.probabilities import precision_recall_curve
 from cxr.compare.nouns import Comparison, Row
-from cxr.compare.probability_metrics import precision_recall_curve
 from cxr.compare.report.bands import bands_of
 from cxr.compare.report.calibration_plots import calibration_plot
 from cxr.compare.report.curve_plots import precision_recall_plot, roc_plot

@@ -10,10 +10,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.bootstrap import LEVEL, patient_numbers
-from cxr.compare.estimates import Estimate
+from cxr.compare.statistics.bootstrap import LEVEL, patient_numbers
 from cxr.compare.statistics.delong import AreaDifference, area_components, area_difference
 from cxr.compare.statistics.differences import Difference, difference_of, differences_of
+from cxr.compare.statistics.estimates import Estimate
 from cxr.compare.statistics.mcnemar import ClusteredMcNemar, McNemar
 from cxr.compare.statistics.measures import WHOLE, Measured, Name, Scored
 from cxr.compare.statistics.multiplicity import holm, joint_level

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.metrics import Bools, Floats
+from cxr.compare.metrics.confusion import Bools, Floats
 
 #: The standard normal distribution's 97.5 % point: 95 % intervals.
 Z_95 = 1.959963984540054

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cxr.compare.bootstrap import LEVEL, area_difference_interval, percentile_interval
-from cxr.compare.estimates import Estimate
-from cxr.compare.metrics import Floats
+from cxr.compare.metrics.confusion import Floats
+from cxr.compare.statistics.bootstrap import LEVEL, area_difference_interval, percentile_interval
+from cxr.compare.statistics.estimates import Estimate
 from cxr.compare.statistics.measures import INFLATED, WHOLE, Measured, Name
 from cxr.compare.statistics.noninferiority import FEWEST_PATIENTS
 from cxr.compare.statistics.paired_shares import PairedShares

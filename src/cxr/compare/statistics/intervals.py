@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxr.compare.metrics import Ints
+from cxr.compare.metrics.confusion import Ints
 
 LEVEL = 0.95
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.metrics import Bools, Floats, Ints
+from cxr.compare.metrics.confusion import Bools, Floats, Ints
 
 #: Where more images than this are told apart, the normal distribution stands for the exact one.
 MOST_EXACT = 10_000

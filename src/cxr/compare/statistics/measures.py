@@ -9,17 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.bootstrap import (
-    LEVEL,
-    OnDraws,
-    area_interval,
-    patient_numbers,
-    percentile_interval,
-    reflected,
-    resample,
-)
-from cxr.compare.estimates import Draws, Estimate
-from cxr.compare.metrics import (
+from cxr.compare.metrics.confusion import (
     Bools,
     Floats,
     Ints,
@@ -31,8 +21,18 @@ from cxr.compare.metrics import (
     sensitivity,
     threshold_metrics,
 )
-from cxr.compare.probability_metrics import BINS, bin_numbers, log_losses, squared_errors, stated
-from cxr.compare.ranking import Ranking
+from cxr.compare.metrics.probabilities import BINS, bin_numbers, log_losses, squared_errors, stated
+from cxr.compare.metrics.ranking import Ranking
+from cxr.compare.statistics.bootstrap import (
+    LEVEL,
+    OnDraws,
+    area_interval,
+    patient_numbers,
+    percentile_interval,
+    reflected,
+    resample,
+)
+from cxr.compare.statistics.estimates import Draws, Estimate
 from cxr.manifests.manifest import Manifest
 
 #: (measure, what of: WHOLE, a class, label/etiology, or another operating point).

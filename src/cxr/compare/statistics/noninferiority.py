@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from enum import StrEnum
 
-from cxr.compare.estimates import Estimate
+from cxr.compare.statistics.estimates import Estimate
 
 #: The measures of which less is better.
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})

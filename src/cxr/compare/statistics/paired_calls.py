@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.metrics import Bools
+from cxr.compare.metrics.confusion import Bools
 from cxr.compare.statistics.mcnemar import ClusteredMcNemar, McNemar, mcnemar, mcnemar_over_patients
 from cxr.compare.statistics.measures import Scored
 from cxr.compare.statistics.paired_shares import PairedShares, paired_shares

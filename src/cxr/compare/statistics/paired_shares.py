@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.compare.metrics import Bools
+from cxr.compare.metrics.confusion import Bools
 
 LEVEL = 0.95
 #: Halvings of the span of a difference (2) until its end is found to 10^-12.

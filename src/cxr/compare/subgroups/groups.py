@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxr.compare.metrics import Bools, Floats
+from cxr.compare.metrics.confusion import Bools, Floats
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.patient_names import counter_of
+from cxr.manifests.patients.names import counter_of
 
 #: Numbers are cut into thirds; fewer distinct values than that make no group.
 PARTS = 3

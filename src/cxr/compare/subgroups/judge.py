@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr.compare.bootstrap import area_interval, patient_numbers, percentile_interval, resample
-from cxr.compare.estimates import Draws, Estimate
-from cxr.compare.metrics import Bools, Floats, ratio
-from cxr.compare.ranking import Ranking
+from cxr.compare.metrics.confusion import Bools, Floats, ratio
+from cxr.compare.metrics.ranking import Ranking
+from cxr.compare.statistics.bootstrap import area_interval, patient_numbers, percentile_interval, resample
+from cxr.compare.statistics.estimates import Draws, Estimate
 from cxr.compare.subgroups.groups import Group
 
 #: Patients of either side that a group must have to be called the worst: with fewer, luck decides. An image whose

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from cxr.errors import InputError, UsageError
-from cxr.manifests.assignment import Side, assign
-from cxr.manifests.groups import KEY_PREFIX, group_keys
 from cxr.manifests.manifest import Manifest, SplitPolicy, new_manifest
-from cxr.manifests.patient_names import counter_of
-from cxr.manifests.split import MAX_FOLDS, POOL
+from cxr.manifests.patients.names import counter_of
+from cxr.manifests.splits.assignment import Side, assign
+from cxr.manifests.splits.groups import KEY_PREFIX, group_keys
+from cxr.manifests.splits.split import MAX_FOLDS, POOL
 
 #: Share of the images outside the held-out fold that choose epoch, temperature and threshold.
 INNER_VALIDATION: Final = 0.1

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cxr.manifests.check.nouns import Hits, Rule, counted
 from cxr.manifests.manifest import SPLITS, Manifest
-from cxr.manifests.patients import READINGS, WHY_TWO_READINGS, Overlap, overlaps, patient_of
+from cxr.manifests.patients.keys import READINGS, WHY_TWO_READINGS, Overlap, overlaps, patient_of
 
 _SPLIT_AGAIN: Final = "make a grouped split: cxr data split"
 #: Only these names are read differently by the readings: all others need not be parsed.

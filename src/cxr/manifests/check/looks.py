@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from cxr.manifests.image_file import DECODE_ERRORS, FORMATS
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.progress import Progress, silent
+from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS
 
 THUMBNAIL_SIDE: Final = 32
 GREY_BINS: Final = 64

@@ -9,7 +9,7 @@ from typing import Final
 
 from cxr.manifests.check.shortcuts import ShortcutProbe
 from cxr.manifests.manifest import Manifest, Severity
-from cxr.manifests.patients import Overlap
+from cxr.manifests.patients.keys import Overlap
 
 __all__ = ["SEVERITIES", "CheckReport", "Finding", "Hits", "Rule", "Severity", "counted"]
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from cxr.manifests.check.nouns import EXAMPLES, Finding, Hits, Rule
 from cxr.manifests.manifest import Manifest, Severity
-from cxr.manifests.problems import SCAN_RULES
+from cxr.manifests.scan.problems import SCAN_RULES
 
 #: The scan says so, too, where it knows why.
 _NEAR_DUPLICATES_UNKNOWN: Final = "near-duplicates-unknown"

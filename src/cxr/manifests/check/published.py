@@ -9,7 +9,7 @@ from typing import Final
 
 from cxr.manifests.check.nouns import Hits, Rule, counted
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.patients import PATTERNS
+from cxr.manifests.patients.keys import PATTERNS
 
 Counts = Mapping[str, Mapping[str, int]]
 

@@ -12,7 +12,7 @@ from cxr.manifests.check.looks import Looks
 from cxr.manifests.check.nouns import SEVERITIES, CheckReport, Finding, Rule, Severity, counted, first_paths
 from cxr.manifests.check.shortcuts import ShortcutProbe, probe_shortcuts
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.problems import SCAN_RULES
+from cxr.manifests.scan.problems import SCAN_RULES
 
 RULES: Final[tuple[Rule, ...]] = (
     *label_rules.RULES,

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cxr.manifests.check.looks import THUMBNAIL_SIDE, Looks
-from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import Manifest
+from cxr.manifests.splits.groups import group_keys
 
 FOLDS: Final = 5
 #: Images of the positive class, and of the rest, below which test does not judge: by luck alone 2 against 2 are told

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from cxr.manifests.check.nouns import Hits, Rule, counted
-from cxr.manifests.groups import group_keys
 from cxr.manifests.manifest import SPLITS, Manifest
+from cxr.manifests.splits.groups import group_keys
 
 #: Below this one image is worth more than two percentage points.
 MIN_JUDGING_IMAGES: Final = 50

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.manifests.dicom.problems import dicom_problem
-from cxr.manifests.image_file import DICOM_MAGIC, DICOM_MAGIC_AT, MAX_BYTES
-from cxr.manifests.layout import Layout, find_layout, is_junk_file, place_of
 from cxr.manifests.manifest import Problem
-from cxr.manifests.problems import printable
-from cxr.manifests.walk import walk_files
+from cxr.manifests.scan.image_file import DICOM_MAGIC, DICOM_MAGIC_AT, MAX_BYTES
+from cxr.manifests.scan.layout import Layout, find_layout, is_junk_file, place_of
+from cxr.manifests.scan.problems import printable
+from cxr.manifests.scan.walk import walk_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pydicom.valuerep import VR
 
 from cxr.manifests.dicom.patient_words import PatientWords
 from cxr.manifests.dicom.problems import DICOM_ERRORS
-from cxr.manifests.image_file import MAX_BYTES
+from cxr.manifests.scan.image_file import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

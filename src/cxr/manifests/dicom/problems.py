@@ -8,9 +8,9 @@ from typing import Final, Literal
 from PIL import Image
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from cxr.manifests.image_file import DECODE_ERRORS
 from cxr.manifests.manifest import Problem
-from cxr.manifests.problems import printable
+from cxr.manifests.scan.image_file import DECODE_ERRORS
+from cxr.manifests.scan.problems import printable
 
 
 @dataclass(frozen=True, slots=True)

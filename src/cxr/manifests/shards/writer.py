@@ -19,8 +19,8 @@ from PIL import Image
 
 from cxr.errors import InputError
 from cxr.files import atomic_path
-from cxr.manifests.image_file import DECODE_ERRORS
 from cxr.manifests.progress import Progress, silent
+from cxr.manifests.scan.image_file import DECODE_ERRORS
 from cxr.manifests.shards.folder import (
     check_free_space,
     finished_shards,

@@ -17,11 +17,11 @@ from cxr.cloud.aws.ec2.engine import submit
 from cxr.cloud.aws.offers import Engine, choose_hardware
 from cxr.cloud.aws.trainings import plan_custom
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.launching import Submitted
-from cxr.cloud.offers import Hardware
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import CustomOptions
+from cxr.cloud.hardware import Hardware
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import CustomOptions
 from cxr.manifests.manifest import BLANK_ROW, Manifest, ManifestHeader, new_manifest
 from cxr.settings import Target
 from s3_server import moto_origin

@@ -19,8 +19,8 @@ from typing import Any
 from ec2_site import Site
 
 from cxr.cloud.aws.ec2.user_data import Surroundings, user_data
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import CustomOptions
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import CustomOptions
 
 CORE = ("bash", "sh", "cat", "cp", "mkdir", "touch", "timeout")
 _HEAD = f"#!{sys.executable} -IS\nimport os, signal, subprocess, sys, time\nfrom pathlib import Path\n"

@@ -28,7 +28,7 @@ from cxr.cloud.aws.prices import AMAZON
 from cxr.cloud.hosting.s3_host import S3Host
 from cxr.cloud.hosting.servers import PageServer, ServerOptions
 from cxr.cloud.hosting.serving import ServingPlan, plan_serving, serve_page
-from cxr.cloud.prices import price_table
+from cxr.cloud.prices.table import price_table
 
 OFFICE = "203.0.113.7/32"
 OPTIONS = ServerOptions("t3.micro", 24.0, (OFFICE,))

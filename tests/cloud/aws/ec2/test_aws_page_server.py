@@ -24,8 +24,8 @@ from cxr.cloud.hosting.access import networks_of
 from cxr.cloud.hosting.record import read_record
 from cxr.cloud.hosting.servers import check_hours
 from cxr.cloud.hosting.serving import end_serving, plan_ending
-from cxr.cloud.plans import JobKind
-from cxr.cloud.prices import price_table
+from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.prices.table import price_table
 from cxr.errors import NotFound, UsageError
 
 

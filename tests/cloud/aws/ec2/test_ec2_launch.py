@@ -15,8 +15,8 @@ from cxr.cloud.aws.ec2.machine_images import USUAL, MachineImage, find_machine_i
 from cxr.cloud.aws.ec2.network import GROUP_NAME, no_inbound_group
 from cxr.cloud.aws.trainings import plan_custom
 from cxr.cloud.connection import Connection
-from cxr.cloud.trainer_job import HDF5_MAGIC, PUBLIC_IMAGE, CustomOptions
-from cxr.cloud.wheel import WHEEL_NAME
+from cxr.cloud.trainer.job import HDF5_MAGIC, PUBLIC_IMAGE, CustomOptions
+from cxr.cloud.trainer.wheel import WHEEL_NAME
 from cxr.errors import InputError, NotFound, UsageError
 from cxr.settings import Target
 

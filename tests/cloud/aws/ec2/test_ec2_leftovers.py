@@ -14,8 +14,8 @@ from cxr.cloud.aws.prices import AMAZON
 from cxr.cloud.cleaning.found import Found, Hunt
 from cxr.cloud.cleaning.leftovers import ORDER, Leftover, Scope, Sort
 from cxr.cloud.cleaning.places import places_of
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.prices import price_table
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.prices.table import price_table
 from cxr.errors import NotFound
 
 PRICES = price_table(None, AMAZON)

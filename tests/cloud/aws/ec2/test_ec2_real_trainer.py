@@ -15,8 +15,8 @@ from cxr.bundle import read_bundle
 from cxr.cloud.aws.ec2 import engine
 from cxr.cloud.aws.trainings import plan_custom
 from cxr.manifests.sample import draw_sample
-from cxr.manifests.scan import scan
-from cxr.manifests.split import make_validation
+from cxr.manifests.scan.folder import scan
+from cxr.manifests.splits.split import make_validation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 #: The container's python3: what pip would install is there already.

@@ -12,8 +12,8 @@ from cxr.cloud.aws.ec2 import engine
 from cxr.cloud.aws.ec2.machines import Machine, describe, note_launch
 from cxr.cloud.aws.ec2.states import TAKEN_BACK, seen_of
 from cxr.cloud.aws.trainings import plan_custom
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.seen import WALL_HOURS
+from cxr.cloud.jobs.seen import WALL_HOURS
+from cxr.cloud.plans.launch import LaunchPlan
 from cxr.errors import InputError, NotFound
 
 

@@ -18,8 +18,8 @@ from machine_sandbox import Sandbox, make_sandbox
 
 from cxr.cloud.aws.ec2.machines import exit_record
 from cxr.cloud.aws.ec2.user_data import MAXIMUM_BYTES, user_data
-from cxr.cloud.trainer_job import CustomOptions
-from cxr.cloud.wheel import WHEEL_NAME
+from cxr.cloud.trainer.job import CustomOptions
+from cxr.cloud.trainer.wheel import WHEEL_NAME
 from cxr.errors import UsageError
 
 #: The container's python3: pip first, then the trainer, of which BODY is the work.

@@ -15,11 +15,11 @@ from cxr.cloud.aws.ec2.rules import profile_of
 from cxr.cloud.aws.ec2.states import find_launched
 from cxr.cloud.aws.ec2.user_data import user_data
 from cxr.cloud.aws.names import service_name, tags_of
-from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import WEIGHTS_WORDS, CustomOptions, job_output_url
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import WEIGHTS_WORDS, CustomOptions, job_output_url
+from cxr.cloud.trainer.wheel import WHEEL_NAME, build_wheel
 from cxr.cloud.uploading import put_manifest
-from cxr.cloud.wheel import WHEEL_NAME, build_wheel
 from cxr.errors import Fault
 from cxr.manifests.manifest import Manifest
 

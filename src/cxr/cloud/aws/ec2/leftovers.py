@@ -23,10 +23,10 @@ from cxr.cloud.aws.prices import GP3
 from cxr.cloud.cleaning.found import Hunt
 from cxr.cloud.cleaning.leftovers import Leftover, Sort
 from cxr.cloud.connection import Connection
-from cxr.cloud.offers import Hardware
-from cxr.cloud.prices import PriceTable
-from cxr.cloud.seen import MANIFEST_LABEL, RUN_LABEL
-from cxr.cloud.storage_prices import MonthlyPrice, machines_price
+from cxr.cloud.hardware import Hardware
+from cxr.cloud.jobs.seen import MANIFEST_LABEL, RUN_LABEL
+from cxr.cloud.prices.storage import MonthlyPrice, machines_price
+from cxr.cloud.prices.table import PriceTable
 from cxr.errors import Unreachable
 
 #: How often (seconds), and how many times, it is asked whether a machine has ended.

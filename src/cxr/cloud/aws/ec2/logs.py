@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from cxr.cloud.aws.ec2.machines import describe
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.seen import LOGS_SINCE, LogLine
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import LOGS_SINCE, LogLine
 from cxr.errors import NotFound
 
 LOG_FILE = "logs/trainer.log"

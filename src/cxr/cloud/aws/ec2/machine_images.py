@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cxr.cloud.aws.clients import aws_errors, client
 from cxr.cloud.connection import Connection
-from cxr.cloud.trainer_job import PUBLIC_IMAGE, CustomOptions
+from cxr.cloud.trainer.job import PUBLIC_IMAGE, CustomOptions
 from cxr.errors import NotFound, UsageError
 
 #: What a machine image's name begins with, where a container's image may be asked for, too.

@@ -17,7 +17,7 @@ from typing import Any, Final
 from cxr.cloud.aws.clients import aws_errors, client
 from cxr.cloud.aws.names import labels_of, parse_arn, partition_of
 from cxr.cloud.connection import Connection
-from cxr.cloud.seen import RUN_LABEL
+from cxr.cloud.jobs.seen import RUN_LABEL
 from cxr.errors import NotFound, UsageError
 from cxr.storage.retrying import RetryingStore
 

@@ -13,9 +13,9 @@ from cxr.cloud.aws.prices import page_machine_price
 from cxr.cloud.cleaning.found import Hunt
 from cxr.cloud.cleaning.leftovers import Leftover, Sort
 from cxr.cloud.connection import Connection
-from cxr.cloud.prices import HOURS_A_MONTH, PriceTable
-from cxr.cloud.seen import RUN_LABEL
-from cxr.cloud.storage_prices import MonthlyPrice
+from cxr.cloud.jobs.seen import RUN_LABEL
+from cxr.cloud.prices.storage import MonthlyPrice
+from cxr.cloud.prices.table import HOURS_A_MONTH, PriceTable
 from cxr.errors import UsageError
 
 

@@ -19,9 +19,9 @@ from cxr.cloud.aws.offers import PAGE_MACHINES, Engine
 from cxr.cloud.aws.prices import page_machine_price
 from cxr.cloud.connection import Connection
 from cxr.cloud.hosting.servers import PageServer, ServerOptions
-from cxr.cloud.plans import PLACE_LABEL, place_label
-from cxr.cloud.prices import Price, PriceTable
-from cxr.cloud.seen import RUN_LABEL
+from cxr.cloud.jobs.seen import RUN_LABEL
+from cxr.cloud.plans.launch import PLACE_LABEL, place_label
+from cxr.cloud.prices.table import Price, PriceTable
 from cxr.errors import Fault, Unreachable, UsageError
 
 #: GB (2^30 bytes) of the machine's disk, at least: the image is 8, the page less than 1.

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from cxr.cloud.aws.ec2.machine_images import AMI_PREFIX, container_of, image_words
 from cxr.cloud.connection import Connection
-from cxr.cloud.trainer_job import CustomOptions
-from cxr.cloud.trainer_plans import TrainerRules
+from cxr.cloud.trainer.job import CustomOptions
+from cxr.cloud.trainer.plans import TrainerRules
 from cxr.errors import UsageError
 
 #: Minutes that the machine may live beyond the timeout, which is the trainer's: to start, to fetch the container's

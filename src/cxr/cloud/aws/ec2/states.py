@@ -22,10 +22,10 @@ from cxr.cloud.aws.ec2.machines import (
 from cxr.cloud.aws.ec2.rules import hard_stop_minutes
 from cxr.cloud.aws.offers import Engine
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import SUCCEEDED, WITHOUT_RESULT, Job
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, WALL_HOURS, ModelOutput, RunTime, Seen
-from cxr.cloud.trainer_job import job_output_url
+from cxr.cloud.jobs.journal import SUCCEEDED, WITHOUT_RESULT, Job
+from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, WALL_HOURS, ModelOutput, RunTime, Seen
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import job_output_url
 from cxr.errors import InputError, NotFound
 
 #: StateReason of an instance that Amazon took back (API_StateReason).

@@ -10,9 +10,9 @@ from typing import Final
 
 from cxr.cloud.aws.ec2.machine_images import container_of
 from cxr.cloud.aws.ec2.rules import hard_stop_minutes
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import WEIGHTS_WORDS, CustomOptions, job_output_url, trainer_arguments
-from cxr.cloud.wheel import WHEEL_NAME
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import WEIGHTS_WORDS, CustomOptions, job_output_url, trainer_arguments
+from cxr.cloud.trainer.wheel import WHEEL_NAME
 from cxr.errors import UsageError
 
 #: Bytes of user data before they are encoded (Amazon EC2 User Guide, "Run commands when you launch an EC2 instance with

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.aws.local.settings import ACCESS_KEY, SECRET_KEY
-from cxr.cloud.local_server import DEADLINE_SECONDS, LocalServer
+from cxr.cloud.local_servers.process import DEADLINE_SECONDS, LocalServer
 
 AWS_LOCAL = LocalServer(
     module="cxr.cloud.aws.local",

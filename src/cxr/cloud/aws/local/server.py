@@ -27,8 +27,8 @@ from cxr.cloud.aws.local.moto_state import MotoState
 from cxr.cloud.aws.local.outcomes import Outcomes
 from cxr.cloud.aws.local.process import AWS_LOCAL, environment
 from cxr.cloud.aws.local.settings import DEFAULT_REGION, LocalSettings
-from cxr.cloud.local_server import ServerFiles
-from cxr.cloud.local_server_life import HOST, bound_socket, logging_to, say_ready, sole_server
+from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, say_ready, sole_server
+from cxr.cloud.local_servers.process import ServerFiles
 
 log = logging.getLogger(__name__)
 #: How long jobs may take to end when the server does.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cxr.cloud.aws.preflight.survey import AccountSurvey
 from cxr.cloud.preflight.buckets import not_made
 from cxr.cloud.preflight.findings import Finding, Level
-from cxr.storage.s3_buckets import ALL_BLOCKED
+from cxr.storage.amazon.buckets import ALL_BLOCKED
 
 
 def is_private(survey: AccountSurvey) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from cxr.cloud.aws.trainings import ENGINES
 from cxr.cloud.preflight.costs import price_finding
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose
-from cxr.cloud.trainer_plans import TrainerRules
+from cxr.cloud.trainer.plans import TrainerRules
 from cxr.errors import InputError, NotAllowed, UsageError
 from cxr.manifests.check.nouns import counted
 

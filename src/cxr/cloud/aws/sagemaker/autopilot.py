@@ -20,11 +20,11 @@ from cxr.cloud.aws.sagemaker.custom import find_launched
 from cxr.cloud.aws.sagemaker.job_kinds import find
 from cxr.cloud.aws.sagemaker.requests import check_role
 from cxr.cloud.connection import Connection
-from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prices import PriceTable
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
+from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.provider import AutoMLWishes
-from cxr.cloud.trainer_job import check_trainable, job_output_url
+from cxr.cloud.trainer.job import check_trainable, job_output_url
 from cxr.errors import InputError, UsageError
 from cxr.manifests.manifest import Manifest
 

@@ -10,11 +10,11 @@ from cxr.cloud.aws.names import service_name, tags_of
 from cxr.cloud.aws.offers import MAXIMUM_SECONDS
 from cxr.cloud.aws.sagemaker import requests
 from cxr.cloud.aws.sagemaker.job_kinds import find
-from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.seen import Seen
-from cxr.cloud.trainer_job import CustomOptions, job_output_url
-from cxr.cloud.trainer_plans import TrainerRules
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.jobs.seen import Seen
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
+from cxr.cloud.trainer.job import CustomOptions, job_output_url
+from cxr.cloud.trainer.plans import TrainerRules
 from cxr.errors import NotAllowed, NotFound
 from cxr.manifests.manifest import Manifest
 

@@ -1,7 +1,7 @@
 """What SageMaker's descriptions tell of a job: state, times, where it writes, what was asked for, how far it is.
 
 Each function reads one description (Describe… of the API) and the job's tags. `progress` and `details` hold JSON values
-only, because they go into the journal; keys as in `cxr.cloud.progress` and in the requests of plans.
+only, because they go into the journal; keys as in `cxr.cloud.jobs.progress` and in the requests of plans.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxr.cloud.aws.sagemaker.states import TIMEOUTS, moment, state_of
-from cxr.cloud.seen import Seen
+from cxr.cloud.jobs.seen import Seen
 
 #: A trial's tag-like fact: the tuning job that has launched it.
 TRIAL_OF = "trial_of"

@@ -10,8 +10,8 @@ from cxr.cloud.aws.clients import aws_errors, client
 from cxr.cloud.aws.names import PREFIX, labels_of, parse_arn
 from cxr.cloud.aws.sagemaker import facts
 from cxr.cloud.connection import Connection
-from cxr.cloud.plans import JobKind
-from cxr.cloud.seen import Seen
+from cxr.cloud.jobs.seen import Seen
+from cxr.cloud.plans.launch import JobKind
 
 _UNFINISHED = ("InProgress", "Stopping")
 

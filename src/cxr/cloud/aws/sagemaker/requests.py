@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from cxr.cloud.aws.offers import MAXIMUM_WAIT_SECONDS, training_seconds
 from cxr.cloud.connection import Connection
-from cxr.cloud.offers import Hardware
-from cxr.cloud.plans import LaunchPlan
-from cxr.cloud.trainer_job import METRIC, WEIGHTS_WORDS, CustomOptions, job_output_url
+from cxr.cloud.hardware import Hardware
+from cxr.cloud.plans.launch import LaunchPlan
+from cxr.cloud.trainer.job import METRIC, WEIGHTS_WORDS, CustomOptions, job_output_url
+from cxr.cloud.trainer.wheel import WHEEL_NAME, build_wheel
 from cxr.cloud.uploading import put_manifest
-from cxr.cloud.wheel import WHEEL_NAME, build_wheel
 from cxr.errors import NotAllowed, UsageError
 from cxr.manifests.manifest import Manifest
 

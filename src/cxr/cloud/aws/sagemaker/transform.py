@@ -19,12 +19,12 @@ from cxr.cloud.aws.sagemaker.custom import find_launched
 from cxr.cloud.aws.sagemaker.job_kinds import describe, find, name_of
 from cxr.cloud.aws.sagemaker.requests import check_role
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prediction_prices import WORST_FACTOR, batch_estimate
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.jobs.seen import PredictingModel
+from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
+from cxr.cloud.prices.predictions import WORST_FACTOR, batch_estimate
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
-from cxr.cloud.seen import PredictingModel
 from cxr.errors import CheckFailed, Fault, InputError, JobFailed
 from cxr.manifests.manifest import Manifest
 

@@ -14,11 +14,11 @@ from cxr.cloud.aws.sagemaker.facts import number, trial_number
 from cxr.cloud.aws.sagemaker.job_kinds import find, name_of
 from cxr.cloud.aws.sagemaker.states import moment, state_of
 from cxr.cloud.connection import Connection
-from cxr.cloud.journal import Job
-from cxr.cloud.launching import Submitted
-from cxr.cloud.plans import JobKind, LaunchPlan
-from cxr.cloud.seen import Trial
-from cxr.cloud.trainer_job import METRIC, SpaceParameter, TuneOptions, job_output_url, options_from
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.launching import Submitted
+from cxr.cloud.jobs.seen import Trial
+from cxr.cloud.plans.launch import JobKind, LaunchPlan
+from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions, job_output_url, options_from
 from cxr.errors import InputError, JobFailed, NotAllowed, UsageError
 from cxr.manifests.manifest import Manifest
 

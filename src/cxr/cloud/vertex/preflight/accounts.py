@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from cxr.cloud.connection import Connection
 from cxr.errors import NotAllowed, missing_package
-from cxr.storage.google_credentials import local_credentials
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.credentials import local_credentials
+from cxr.storage.google.errors import google_errors
 from cxr.storage.login_hints import GOOGLE_LOGIN
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)

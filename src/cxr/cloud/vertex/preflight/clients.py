@@ -8,8 +8,8 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.vertex.preflight.accounts import Account
 from cxr.errors import missing_package
-from cxr.storage.google_credentials import local_credentials
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.credentials import local_credentials
+from cxr.storage.google.errors import google_errors
 
 #: Seconds for one question.
 REQUEST_TIMEOUT_S = 20.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from cxr.cloud.offers import AUTOML_REGIONS, ModelType
 from cxr.cloud.preflight.costs import price_finding
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import Purpose, Subject
 from cxr.cloud.vertex.automl import automl_options
 from cxr.cloud.vertex.custom import RULES
+from cxr.cloud.vertex.offers import AUTOML_REGIONS, ModelType
 from cxr.cloud.vertex.preflight.refusals import finding_of
 from cxr.cloud.vertex.preflight.survey import VERTEX, ProjectSurvey
 from cxr.errors import NotAllowed, NotFound, UsageError

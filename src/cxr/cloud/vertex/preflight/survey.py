@@ -19,7 +19,7 @@ from cxr.cloud.vertex.preflight.clients import (
 )
 from cxr.errors import NotAllowed
 from cxr.storage.buckets import bucket_policy
-from cxr.storage.google_errors import google_errors
+from cxr.storage.google.errors import google_errors
 from cxr.storage.transfer.haul import Haul
 
 VERTEX = "aiplatform.googleapis.com"

@@ -13,8 +13,8 @@ import pandas as pd
 from PIL import Image
 
 from cxr.manifests.check.looks import grey
-from cxr.manifests.image_file import DECODE_ERRORS, FORMATS
 from cxr.manifests.manifest import SPLITS, Manifest
+from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS
 
 SAMPLES: Final = 6
 #: Labels on the sheet, the most frequent first.

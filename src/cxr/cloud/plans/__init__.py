@@ -1,0 +1,1 @@
+"""The Plan noun for launches, and saved plans."""

@@ -1,0 +1,1 @@
+"""What a cloud charges: tables with date and source."""

@@ -1,0 +1,1 @@
+"""A job of the own trainer, whichever cloud runs it."""

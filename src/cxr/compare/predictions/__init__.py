@@ -1,0 +1,1 @@
+"""The Predictions noun: made by scoring, or brought from elsewhere."""

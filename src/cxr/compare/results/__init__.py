@@ -1,0 +1,1 @@
+"""What a comparison leaves in its folder beside the report."""

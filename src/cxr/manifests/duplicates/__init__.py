@@ -1,0 +1,1 @@
+"""Which images are one and the same, and which nearly."""

@@ -1,0 +1,1 @@
+"""From files or a listing to rows."""
