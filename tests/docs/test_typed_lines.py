@@ -24,9 +24,7 @@ def test_the_command_lines_of_a_page_are_known(page: Path) -> None:
 
 
 def test_lines_are_found_in_fences_and_indented() -> None:
-    text = (
-        "# T\n\n```sh\ncxr demo   # all\nls\n$ cxr data scan x \\\n  --out y\n```\n\n    cxr web serve\n\nprose\n"
-    )
+    text = "# T\n\n```sh\ncxr demo   # all\nls\n$ cxr data scan x \\\n  --out y\n```\n\n    cxr web serve\n\nprose\n"
     assert list(typed_lines(text)) == [(4, "cxr demo   # all"), (7, "cxr data scan x --out y"), (10, "cxr web serve")]
 
 
