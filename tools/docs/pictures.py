@@ -172,18 +172,31 @@ def report_picture(browser: Any, report: Path, target: Path) -> None:
     page.close()
 
 
-def page_picture(browser: Any, folder: Path, films: list[Path], target: Path, scheme: str) -> None:
-    """The page of a demo with some of its test images read."""
+def page_picture(browser: Any, folder: Path, films: list[Path], target: Path) -> None:
+    """A page with some test images read."""
     from cxr.webapp.serve import serving
 
     with serving(folder) as server:
-        page = browser.new_page(viewport={"width": 1180, "height": 1000}, color_scheme=scheme)
+        page = browser.new_page(viewport={"width": 1180, "height": 1000}, color_scheme="light")
         page.goto(server.url)
         page.locator("html[data-state=ready]").wait_for(state="attached")
         page.set_input_files("#files", [str(film) for film in films])
         page.locator("#status", has_text=f"{len(films)} images scored").wait_for()
         page.screenshot(path=target, full_page=True)
         page.close()
+
+
+def page_with_maps(demo: Path) -> Path:
+    """A page of the same data whose net can say where it looks: the demo's own baseline cannot."""
+    page = demo / "page-edge"
+    if not (page / "index.html").is_file():
+        data = ["--manifest", "manifest.csv"]
+        for words in (
+            ["baseline", "train", "--recipe", "edge", *data],
+            ["web", "build", "runs/edge", "page-edge", *data],
+        ):
+            subprocess.run([sys.executable, "-m", "cxr", *words], cwd=demo, check=True)
+    return page
 
 
 def films(demo: Path) -> list[Path]:
@@ -199,9 +212,10 @@ def main() -> None:
     demo = parser.parse_args().demo
     IMAGES.mkdir(exist_ok=True)
     terminal_picture(run_demo(demo), IMAGES / "demo.svg")
+    page = page_with_maps(demo)
     with _browser() as browser:
         report_picture(browser, demo / "compare" / "report.html", IMAGES / "report.png")
-        page_picture(browser, demo / "page", films(demo), IMAGES / "page.png", "light")
+        page_picture(browser, page, films(demo), IMAGES / "page.png")
     for path in sorted(IMAGES.iterdir()):
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
