@@ -26,11 +26,13 @@ _PATH = re.compile(r"`(?P<path>\.?[\w-][\w./-]*(?:/|\.(?:csv|json|jsonl|html|tfl
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading, its shell blocks (the reason why one is not typed, or None), and the files that its prose names."""
+    """A heading, its shell blocks (with the reason why one is not typed, or None), the files that its prose names, and
+    the lines that it shows as printed (blocks of text with a title)."""
 
     title: str
     blocks: tuple[tuple[str, str | None], ...]
     named: tuple[str, ...]
+    shown: tuple[str, ...]
 
 
 def sections() -> list[Section]:
@@ -38,16 +40,18 @@ def sections() -> list[Section]:
     found = []
     for part in re.split(r"^(?=## )", TUTORIAL.read_text(encoding="utf-8"), flags=re.MULTILINE):
         lines = part.splitlines()
-        blocks, inside = [], set()
+        blocks, inside, shown = [], set(), []
         for block in fenced_blocks(part):
             inside |= set(range(block.line, block.line + len(block.lines) + 2))
             reason = NOT_TYPED.fullmatch(lines[block.line - 2])
             if block.language == "sh":
                 blocks.append(("\n".join(block.lines), reason["why"] if reason else None))
+            elif block.words.startswith("title="):
+                shown += block.lines
         prose = "\n".join(line for number, line in enumerate(lines, 1) if number not in inside)
         typed = any(why is None for _, why in blocks)
         named = tuple(match["path"] for match in _PATH.finditer(prose)) if typed else ()
-        found.append(Section(lines[0], tuple(blocks), named))
+        found.append(Section(lines[0], tuple(blocks), named, tuple(shown)))
     return found
 
 
@@ -80,20 +84,22 @@ def test_every_command_of_the_tutorial_works_in_order(tmp_path: Path) -> None:
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     try:
         for section in sections():
+            printed: list[str] = []
             for text, why in section.blocks:
                 if why is None:
-                    type_in(text, folder, environment)
+                    printed += type_in(text, folder, environment).splitlines()
                 if "cxr data sample" in text:
                     as_kaggle_packs_it(folder / "chest_xray")
             missing = [name for name in section.named if not (folder / name).exists()]
             assert missing == [], section.title
+            assert [line for line in section.shown if line not in printed] == [], section.title
     finally:
         stop(folder / ".cxr" / "emulator")
     assert (folder / "manifest.csv").read_text().count("\n") == 161, "the second copy of the download was counted"
 
 
-def type_in(text: str, folder: Path, environment: dict[str, str]) -> None:
-    """Each command of a block in turn; one that fails ends the test with what it said."""
+def type_in(text: str, folder: Path, environment: dict[str, str]) -> str:
+    """Each command of a block in turn, and what they said; one that fails ends the test with it."""
     typed = subprocess.run(
         ["bash", "-eux", "-o", "pipefail", "-c", text],
         cwd=folder,
@@ -107,3 +113,4 @@ def type_in(text: str, folder: Path, environment: dict[str, str]) -> None:
     )
     print(typed.stdout)
     assert typed.returncode == 0, typed.stdout[-3000:]
+    return typed.stdout
