@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,29 @@ def test_what_a_browser_would_load_from_another_host_is_found(
 ) -> None:
     (tmp_path / name).write_text(text)
     assert bool(list(build_site.foreign_assets(tmp_path))) is found
+
+
+@pytest.fixture
+def small_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Home\n\n[there](web.md#here)\n")
+    (tmp_path / "docs" / "web.md").write_text("# Page\n\n## Here\n\nwords\n")
+    build = tmp_path / "build"
+    for name, value in {"ROOT": tmp_path, "DOCS": tmp_path / "docs", "BUILD": build, "SITE": build / "site"}.items():
+        monkeypatch.setattr(build_site, name, value)
+    return tmp_path
+
+
+def test_a_site_is_built_with_its_warning_and_loads_nothing_from_elsewhere(small_project: Path) -> None:
+    build_site.build()
+    page = (build_site.SITE / "web.html").read_text(encoding="utf-8")
+    assert build_site.FOOTER in page
+    assert page.count('name="__palette"') == 2, "light and dark"
+    assert list(build_site.foreign_assets(build_site.SITE)) == []
+
+
+@pytest.mark.parametrize("target", ["web.md#there", "wbe.md"], ids=["anchor", "page"])
+def test_a_dead_link_fails_the_build(small_project: Path, target: str) -> None:
+    (small_project / "docs" / "index.md").write_text(f"# Home\n\n[there]({target})\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        build_site.build()

@@ -84,8 +84,8 @@ def pages(program: typer.Typer = app) -> dict[str, str]:
 
 
 def _page(name: str, entry: Any, commands: list[Command]) -> str:
-    about = (entry.help or "").strip() if isinstance(entry, TyperGroup) else "One command that shows all the others."
-    parts = [f"# Commands of cxr {name}", _escape(about)]
+    group = isinstance(entry, TyperGroup)
+    parts = [f"# Commands of cxr {name}", _escape((entry.help or "").strip())] if group else [f"# The command {name}"]
     parts += [section for command in commands for section in _sections(command)]
     parts += ["## Exit codes", _exit_codes()]
     return "\n\n".join([*parts, _made_by()]) + "\n"
