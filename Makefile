@@ -16,7 +16,7 @@ WEIGHTS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install web demo test test-slow docs reference pictures lint format bench lock clean
+.PHONY: help install web demo test test-slow lint format bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,15 +57,6 @@ test: $(STAMP) $(WEB) $(BROWSER) ## The tests (minutes)
 test-slow: $(STAMP) $(WEB) $(BROWSER) ## The long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-docs: $(STAMP) ## The documentation as a site in build/site; dead links and anchors fail
-	$(BIN)/python tools/docs/build_site.py
-
-reference: $(STAMP) ## Renew docs/reference from the program
-	$(BIN)/python tools/docs/reference.py
-
-pictures: $(STAMP) $(WEB) $(BROWSER) ## Renew docs/img from a demo [ARGS="--demo FOLDER"]
-	$(BIN)/python tools/docs/pictures.py $(ARGS)
-
 lint: $(STAMP) $(WEB_PACKAGES) ## Linter, formatter, strict types, import rules
 	@$(NPM) run --silent check
 	$(BIN)/ruff check src tests benchmarks tools
@@ -79,6 +70,16 @@ format: $(STAMP) ## Format the code
 
 bench: $(STAMP) ## Measurements, as ratios (benchmarks/long is for those that take hours and need a folder of X-rays)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+.PHONY: docs reference pictures
+docs: $(STAMP) ## The documentation as a site in build/site; dead links and anchors fail
+	$(BIN)/python tools/docs/build_site.py
+
+reference: $(STAMP) ## Renew docs/reference from the program
+	$(BIN)/python tools/docs/reference.py
+
+pictures: $(STAMP) $(WEB) $(BROWSER) ## Renew docs/img from a demo [ARGS="--demo FOLDER"]
+	$(BIN)/python tools/docs/pictures.py $(ARGS)
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
