@@ -65,6 +65,7 @@ NAV: dict[str, tuple[str, ...]] = {
         "invariants/index.md",
         "invariants/",
         "threat-model.md",
+        "faults.md",
         "scale.md",
         "benchmarks.md",
         "contributing.md",
