@@ -54,7 +54,8 @@ def trials(
         _write(csv, columns, rows)
         out.say(f"wrote {csv}")
     if all_trials and all_trials[0].value is not None:
-        out.say(f"the best trial's model is a bundle when {found.id} has ended")
+        when = "" if found.finished else f" when {found.id} has ended"
+        out.say(f"the best trial's model becomes a bundle{when}")
         out.hint(flags.follow_up(f"cxr cloud {'export' if found.finished else 'wait'} {found.id}"))
     out.result("cloud.trials", {"job": found.id, "metric": METRIC, "trials": [asdict(trial) for trial in all_trials]})
 

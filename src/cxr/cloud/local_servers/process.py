@@ -199,7 +199,7 @@ def _record(files: ServerFiles) -> _Record | None:
 
 
 def is_locked(path: Path) -> bool:
-    # The server holds this lock for as long as it lives, however it ends.
+    """Whether a server lives that holds this lock: it does so for as long as it lives, however it ends."""
     try:
         with path.open("r+") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
