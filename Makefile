@@ -78,9 +78,19 @@ format: $(STAMP) ## Format the code
 bench: $(STAMP) ## Measurements, as ratios (benchmarks/long is for those that take hours and need a folder of X-rays)
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+.PHONY: docs reference pictures
+docs: $(STAMP) ## The documentation as a site in build/site; dead links and anchors fail
+	$(BIN)/python tools/docs/build_site.py
+
+reference: $(STAMP) ## Renew docs/reference from the program
+	$(BIN)/python tools/docs/reference.py
+
+pictures: $(STAMP) $(WEB) $(BROWSER) ## Renew docs/img from a demo [ARGS="--demo FOLDER"]
+	$(BIN)/python tools/docs/pictures.py $(ARGS)
+
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 
 clean: ## Remove the virtual environment, web files, caches and demo folders
-	rm -rf $(VENV) webapp/node_modules webapp/build src/cxr/webapp/static artefacts cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build webapp/node_modules webapp/build src/cxr/webapp/static artefacts cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -48,14 +48,14 @@ def test_brier_and_log_loss_are_scikit_learns(classes: int) -> None:
     truth = generator.integers(0, classes, 80)
     weights = generator.integers(0, 4, 80).astype(np.float64)
     labels = list(range(classes))
-    brier = pm.weighted_mean(pm.squared_errors(probabilities, truth), weights)
+    brier = np.average(pm.squared_errors(probabilities, truth), weights=weights)
     expected = (
         sk.brier_score_loss(truth == 1, probabilities[:, 1], sample_weight=weights)
         if classes == 2
         else (np.square(probabilities - np.eye(classes)[truth]).sum(axis=1) * weights).sum() / weights.sum()
     )
     assert brier == pytest.approx(expected)
-    loss = pm.weighted_mean(pm.log_losses(probabilities, truth), weights)
+    loss = np.average(pm.log_losses(probabilities, truth), weights=weights)
     assert loss == pytest.approx(sk.log_loss(truth, probabilities, sample_weight=weights, labels=labels))
 
 

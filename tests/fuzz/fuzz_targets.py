@@ -155,8 +155,9 @@ def _figures(data: bytes, place: Path) -> None:
 
 def _prices(data: bytes, place: Path) -> None:
     from cxr.cloud.prices.table import price_table
+    from cxr.cloud.vertex.prices import GOOGLE
 
-    price_table(_put(place, "prices.toml", data))
+    price_table(_put(place, "prices.toml", data), GOOGLE)
 
 
 def _recipe(data: bytes, place: Path) -> None:

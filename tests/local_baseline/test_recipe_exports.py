@@ -16,7 +16,7 @@ from cxr.compare.parity.layer_order import unfoldable
 from cxr.compare.parity.nouns import FormatCheck, Verdict
 from cxr.compare.parity.verify import CANNOT_RUN
 from cxr.local_baseline.exports.nouns import Format
-from cxr.local_baseline.exports.registry import FORMATS, available
+from cxr.local_baseline.exports.registry import FORMATS, lacking
 from cxr.local_baseline.recipes import RECIPES, Architecture
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.scan.folder import scan
@@ -81,7 +81,7 @@ def test_they_do_of_real_xrays(name: str, real: Manifest, cache_dir: Path, tmp_p
 def runnable_here() -> list[Format]:
     """All formats that can be run on some machine; skips where a package or the built page is missing: none of them may
     be left out in silence."""
-    missing = [form.name for form in RUNNABLE if form not in available(RUNNABLE)]
+    missing = [form.name for form in RUNNABLE if lacking(form)]
     if missing:
         pytest.skip(f"the extra export is not installed, for {', '.join(missing)}")
     if not (static.FOLDER / static.BUILD_FILE).is_file():

@@ -114,8 +114,9 @@ def test_images_are_opened_in_the_formats_of_radiographs_only() -> None:
 def test_json_and_toml_from_files_are_read_where_deep_nesting_is_an_error() -> None:
     """What a process of ours has just written may be read as it is; the emulators have a reader of their own."""
     own = {
-        "documents.py", "cloud/local_servers/process.py", "cloud/plans/files.py", "cloud/hosting/saved.py", "webapp/static.py",
-        "webapp/headers.py", "cloud/hosting/page_server.py", "compare/parity/process.py", "cli/baseline/train_steps.py",
+        "documents.py", "cloud/local_servers/process.py", "cloud/plans/files.py", "cloud/hosting/saved.py",
+        "webapp/static.py", "webapp/headers.py",
+        "cloud/hosting/page_server.py", "compare/parity/process.py", "cli/baseline/train_steps.py",
         "compare/predictors/tfjs_model.py", "local_baseline/edge_items.py", "local_baseline/edge_scorer.py",
         "local_baseline/platform_environment.py", "local_baseline/training/distribution.py",
     }  # fmt: skip

@@ -14,15 +14,24 @@ class Place(Protocol):
     """What a job, a build's record and a connection have in common."""
 
     @property
-    def on(self) -> Target: ...
+    def on(self) -> Target:
+        """Which cloud, or which rehearsal of one."""
+
     @property
-    def project(self) -> str: ...
+    def project(self) -> str:
+        """Google's project or Amazon's account."""
+
     @property
-    def region(self) -> str: ...
+    def region(self) -> str:
+        """The region that the work runs in."""
+
     @property
-    def bucket(self) -> str: ...
+    def bucket(self) -> str:
+        """The bucket, without gs:// or s3://."""
+
     @property
-    def prefix(self) -> str: ...
+    def prefix(self) -> str:
+        """The folder in the bucket ("" for none)."""
 
 
 def place_flags(place: Place, state_dir: Path | None = None) -> str:

@@ -36,10 +36,12 @@ def picture(height: int, width: int, seed: int, *, levels: int = 256) -> Pixels:
 
 
 def grey(height: int, width: int, seed: int) -> Image.Image:
+    """A grey picture of height x width pixels (8 bits)."""
     return Image.fromarray(picture(height, width, seed).astype(np.uint8))
 
 
 def colour(height: int, width: int, seed: int, bands: int = 3, mode: str = "RGB") -> Image.Image:
+    """A picture whose bands differ (8 bits each)."""
     planes = [picture(height, width, seed + band) for band in range(bands)]
     return Image.frombytes(mode, (width, height), np.dstack(planes).astype(np.uint8).tobytes())
 
@@ -51,6 +53,7 @@ def foreign_profile() -> bytes:
 
 
 def turned_and_profiled() -> dict[str, Any]:
+    """Options of a JPEG that says it is to be turned and has a profile of its own."""
     exif = Image.Exif()
     exif[ORIENTATION] = TURNED
     return {"exif": exif, "icc_profile": foreign_profile()}
@@ -101,6 +104,7 @@ def with_gamma(png: bytes) -> bytes:
 
 
 def main() -> None:
+    """Draw what is missing, and write the expected pixels of all."""
     FOLDER.mkdir(exist_ok=True)
     for name, (draw, options) in IMAGES.items():
         path = FOLDER / name

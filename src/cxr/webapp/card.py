@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Bundle, Origin
@@ -64,11 +63,6 @@ def metrics_of(document: Mapping[str, Any]) -> Metrics:
         figures.append(Figure(name, estimate["value"], low, high, share))
     images, patients, split = document["images"], document["patients"], document["split"]
     return Metrics(f"On the {split} split: {images:,} images of {patients:,} patients.", tuple(figures))
-
-
-def evaluation_beside(bundle_folder: Path) -> Path:
-    """Where `cxr baseline evaluate` writes by default."""
-    return bundle_folder.parent / f"{bundle_folder.resolve().name}-evaluation" / "evaluation.json"
 
 
 def _is_number(value: object) -> bool:

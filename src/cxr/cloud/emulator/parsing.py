@@ -77,24 +77,30 @@ class Parser:
         return True
 
     def on_url(self, url: bytes) -> None:
+        """A piece of the request's target."""
         if self._is_head:
             self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """A header: one that comes again is joined by a comma (RFC 9110, 5.3)."""
         if self._is_head:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             self._headers[key] = f"{self._headers[key]},{text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
+        """The end of the head: whether the connection stays open is known now."""
         if self._is_head:
             self._keep_alive = self._http.should_keep_alive()  # behind the end of the message it is always true
 
     def on_body(self, body: bytes) -> None:
+        """A piece of the body, freed of its chunks."""
         if self._body is not None and not self.is_complete:
             self._body.append(body)
 
     def on_message_complete(self) -> None:
+        """The end of the request."""
         self.is_complete = True
 
     def on_message_begin(self) -> None:
+        """The first byte of a request: behind a complete one it is the next, sent ahead."""
         self.has_more = self.is_complete

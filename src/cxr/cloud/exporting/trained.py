@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from cxr.archives import unpack_tar
 from cxr.bundle import read_bundle, write_bundle
 from cxr.cloud.connection import Connection
-from cxr.cloud.exporting.automl import job_provenance
 from cxr.cloud.exporting.cost import cost_of
+from cxr.cloud.exporting.provenance import job_provenance
 from cxr.cloud.exporting.verification import Verification, verify_bundle
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.seen import ModelOutput

@@ -61,14 +61,12 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line: ISO time, text, which trial of a tuning job wrote it ("" for others), the service's id of the entry,
-    and whether it went to stderr."""
+    """One line: ISO time, text, which trial of a tuning job wrote it ("" for others), the service's id of the entry."""
 
     at: str
     text: str
     trial: str = ""
     entry: str = ""
-    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

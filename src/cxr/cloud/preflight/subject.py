@@ -54,9 +54,12 @@ class Planned(Protocol):
     """What a launch's plan and a saved one have in common."""
 
     @property
-    def kind(self) -> JobKind: ...
+    def kind(self) -> JobKind:
+        """What would run."""
+
     @property
-    def request(self) -> Mapping[str, Any]: ...
+    def request(self) -> Mapping[str, Any]:
+        """What the provider is asked for, by the launch plan's own keys."""
 
 
 def subject_of(plan: Planned, manifest: Manifest | None) -> Subject | None:

@@ -112,7 +112,7 @@ def _line(entry: Any, trials: dict[str, str]) -> LogLine:
     at = entry.timestamp.isoformat(timespec="milliseconds") if entry.timestamp else ""
     number = str((entry.resource.labels or {}).get("job_id", "")) if entry.resource else ""
     trial = str((entry.labels or {}).get(TRIAL_LABEL, "")) or trials.get(number, "")
-    return LogLine(at, text.rstrip("\n"), trial, str(entry.insert_id or ""), entry.severity == "ERROR")
+    return LogLine(at, text.rstrip("\n"), trial, str(entry.insert_id or ""))
 
 
 def _trials_by_job(connection: Connection, job: Job) -> dict[str, str]:

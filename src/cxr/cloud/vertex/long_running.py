@@ -26,10 +26,6 @@ class Operation:
         """Its metadata as a message of the SDK's type `kind`, None when it holds another."""
         return _unpacked(self.raw.metadata, kind)
 
-    def response_as(self, kind: Any) -> Any:
-        """Its response, in the same way."""
-        return _unpacked(self.raw.response, kind)
-
 
 def operation_of(raw: Any) -> Operation:
     """What a google.longrunning.Operation message says."""

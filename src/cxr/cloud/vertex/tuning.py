@@ -91,11 +91,6 @@ def read_trials(connection: Connection, job: Job) -> list[Trial]:
     return sorted((_trial(trial) for trial in found.trials), key=_rank)
 
 
-def trial_model_url(job: Job, trial: Trial) -> str:
-    """Where a trial's bundle lies: the service gives each trial a folder of its own."""
-    return f"{job.output_url or job_folder(job)}/{trial.id}/model"
-
-
 def job_folder(job: Job) -> str:
     """The folder of a job in its bucket, for one that was found again."""
     return f"gs://{job.bucket}/{job.prefix}".rstrip("/") + f"/jobs/{job.id}"

@@ -60,11 +60,6 @@ def log_losses(probabilities: Floats, truth: Ints) -> Floats:
     return np.asarray(-np.log(np.clip(of_truth, FLOOR, 1.0)), dtype=np.float64)
 
 
-def weighted_mean(values: Floats, weights: Floats) -> Floats:
-    """Mean of values [N] by weights [..., N]."""
-    return ratio(weights @ values, weights.sum(axis=-1))
-
-
 def stated(probabilities: Floats, truth: Ints, positive: int) -> tuple[Floats, Bools]:
     """What probabilities [N, K] stated of each case, and whether it came true: [N] each. Two classes: the positive
     class's probability; more: that of the most probable class."""

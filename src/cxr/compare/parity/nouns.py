@@ -148,11 +148,6 @@ class FormatCheck:
         runtime = self.runtime.value if self.runtime else "not run"
         return f"{runtime}, {self.signature}" if self.signature else runtime
 
-    @property
-    def ships(self) -> bool:
-        """Whether the format may be shipped."""
-        return self.verdict in {Verdict.PASSED, Verdict.GOLDEN_ONLY, Verdict.ALLOWED}
-
 
 @dataclass(frozen=True, slots=True)
 class Verification:

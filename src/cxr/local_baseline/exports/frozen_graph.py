@@ -10,7 +10,8 @@ from cxr.local_baseline.tensorflow_setup import load
 
 INPUT_NAME = "image"
 #: The outputs of a model, in this order: one or two of them.
-SCORES_NAME, MAPS_NAME = OUTPUT_NAMES = ("scores", "maps")
+SCORES_NAME = "scores"
+OUTPUT_NAMES = (SCORES_NAME, "maps")
 #: Twice: what one pass folds opens the way for the next. Not `arithmetic`: it makes sums of sums (AddN), between which
 #: and a convolution there is nothing left to fuse.
 OPTIMIZERS = ("pruning", "constfold", "dependency") * 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -105,8 +104,3 @@ def lacking(form: Format) -> MissingPackage | None:
         if find_spec(package) is None:
             return missing_package(package, "train" if package in TRAIN else form.extra)
     return None
-
-
-def available(formats: Sequence[Format]) -> list[Format]:
-    """Those formats whose packages are there."""
-    return [form for form in formats if lacking(form) is None]

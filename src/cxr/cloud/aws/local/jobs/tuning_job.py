@@ -42,7 +42,6 @@ class Trial:
     name: str
     tuned: Mapping[str, str]
     work: TrainingJob
-    is_stopped: bool = False
 
 
 class TuningJob(Work):
