@@ -48,6 +48,16 @@ def _remove_unfinished() -> None:
         path.unlink(missing_ok=True)
 
 
+def private_folder(folder: Path) -> Path:
+    """Make a folder, and what is missing above it, for this user alone: patients' images and what opens a cloud lie in
+    such. One that is there stays as it is. Raises what `mkdir` raises."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file", str(folder))
+    return folder
+
+
 def sha256_of_file(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     digest = hashlib.sha256()

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cxr.bundle import BUNDLE_FILE, read_bundle
+from cxr.bundle import BUNDLE_FILE, DESKTOP_FILES, read_bundle
 from cxr.errors import Fault, InputError, NotAllowed, UsageError
 from cxr.files import unwritable
 
 PART_SUFFIX = ".part"
-#: What desktops leave in every folder that somebody looks at.
-DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from cxr.cloud.vertex.clients import dataset_client, pipeline_client
 from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
 from cxr.cloud.vertex.launches import launch_automl, launch_custom
+from cxr.cloud.vertex.offers import choose_hardware
 from cxr.errors import CheckFailed, Fault, InputError, NotAllowed, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest

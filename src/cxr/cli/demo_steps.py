@@ -21,6 +21,8 @@ from cxr.cli.demo_server import kept_running
 from cxr.cli.out import Out
 from cxr.cli.transfer_line import transfer_line
 from cxr.errors import CheckFailed, InputError, JobFailed, NotAllowed, UsageError
+from cxr.extras import require_extras
+from cxr.files import private_folder
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 STEPS = 10
 BASELINE_RECIPE = "cnn5"
+#: What the steps take in the end, beside what the server of this machine takes.
+EXTRAS = ("train", "litert", "report")
 #: The emulator trains one job at a time here: the baseline is trained beside it, on the same cores.
 EMULATOR_JOBS = 1
 #: Rules of the check that are only warnings elsewhere; the demo sends the data to AutoML.
@@ -95,6 +99,8 @@ def run_demo(options: DemoOptions, out: Out) -> None:
         raise InputError(
             f"there is no folder {options.data}", hint="cxr demo --data DIR, or cxr demo for synthetic images"
         )
+    # Said before the first step, not minutes later in the middle.
+    require_extras("gcp" if options.on is Target.EMULATOR else "aws-local", *EXTRAS)
     tell = _Teller(out)
     with _locked(options.folder):
         out.say(f"everything goes to {options.folder} (run the same command again to go on after an interruption)")
@@ -371,7 +377,7 @@ def _finish(
 def _locked(folder: Path) -> Iterator[None]:
     # Two demos in one folder would train everything twice and overwrite each other's files.
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise NotAllowed(

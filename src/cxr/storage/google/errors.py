@@ -15,8 +15,8 @@ from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption
 
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, VersionConflict
+from cxr.storage.login_hints import GOOGLE_LOGIN
 
-LOGIN_HINT: Final = "gcloud auth application-default login (or set GOOGLE_APPLICATION_CREDENTIALS)"
 _DISK_FULL: Final = 507
 #: What may be tried again, beside 5xx (https://cloud.google.com/storage/docs/retry-strategy).
 TRANSIENT_STATUS: Final = frozenset({408, 429})
@@ -78,15 +78,15 @@ def translate(error: Exception, what: str) -> CxrError:
     match error:
         case auth.InvalidOperation():
             # An answer of 401 to somebody who has no credentials to renew, as on the emulator.
-            return NotAllowed(f"{what}: not signed in, or not any more", hint=LOGIN_HINT)
+            return NotAllowed(f"{what}: not signed in, or not any more", hint=GOOGLE_LOGIN)
         case auth.DefaultCredentialsError():
-            return NotAllowed("no Google credentials were found", hint=LOGIN_HINT)
+            return NotAllowed("no Google credentials were found", hint=GOOGLE_LOGIN)
         case auth.RefreshError() if error.retryable:
             return Unreachable(f"{what}: the sign-in service could not be reached: {said}", hint=_AGAIN)
         case auth.RefreshError():
-            return NotAllowed(f"the Google credentials were refused: {said}", hint=LOGIN_HINT)
+            return NotAllowed(f"the Google credentials were refused: {said}", hint=GOOGLE_LOGIN)
         case api.Unauthorized():
-            return NotAllowed(f"{what}: not signed in: {said}", hint=LOGIN_HINT)
+            return NotAllowed(f"{what}: not signed in: {said}", hint=GOOGLE_LOGIN)
         case api.Forbidden():
             return NotAllowed(f"{what}: {said}", hint="ask for the role that this needs, or try another --project")
         case api.TooManyRequests() if _PER_MINUTE in said:
