@@ -14,9 +14,11 @@ BROWSER := $(VENV)/.looked-for-chromium
 DATA ?=
 WEIGHTS ?=
 ARGS ?=
+MINUTES ?= 5
+SEEDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help install web demo test test-slow lint format bench lock clean
+.PHONY: help install web demo test test-slow chaos lint audit fuzz format docs reference pictures bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,23 +59,41 @@ test: $(STAMP) $(WEB) $(BROWSER) ## The tests (minutes)
 test-slow: $(STAMP) $(WEB) $(BROWSER) ## The long proofs
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+chaos: $(STAMP) $(WEB) ## The demo, killed at random points [SEEDS=30], on full disks, with failing requests (an hour or more)
+	CXR_CHAOS_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/chaos $(ARGS)
+
 lint: $(STAMP) $(WEB_PACKAGES) ## Linter, formatter, strict types, import rules
 	@$(NPM) run --silent check
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: $(STAMP) ## The dependencies: hashes, licences, withdrawn releases, known vulnerabilities [ARGS="--offline"]
+	@$(BIN)/python tools/audit.py $(ARGS)
+
+fuzz: $(STAMP) ## Worse and worse inputs for every reader [MINUTES=5]
+	$(BIN)/python tests/fuzz/long_run.py --minutes $(MINUTES) $(ARGS)
+
 format: $(STAMP) ## Format the code
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks tools
+	$(BIN)/ruff format src tests benchmarks tools
 
 bench: $(STAMP) $(WEB) $(BROWSER) ## Measurements against peers, written to docs/benchmarks.md (half an hour; benchmarks/long is outside)
 	$(BIN)/python benchmarks $(ARGS)
+
+docs: $(STAMP) ## The documentation as a site in build/site; dead links and anchors fail
+	$(BIN)/python tools/docs/build_site.py
+
+reference: $(STAMP) ## Renew docs/reference from the program
+	$(BIN)/python tools/docs/reference.py
+
+pictures: $(STAMP) $(WEB) $(BROWSER) ## Renew docs/img from a demo [ARGS="--demo FOLDER"]
+	$(BIN)/python tools/docs/pictures.py $(ARGS)
 
 lock: ## Renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 
 clean: ## Remove the virtual environment, web files, caches and demo folders
-	rm -rf $(VENV) webapp/node_modules webapp/build src/cxr/webapp/static build artefacts cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build webapp/node_modules webapp/build src/cxr/webapp/static artefacts cxr-demo cxr-demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

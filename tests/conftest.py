@@ -40,7 +40,8 @@ def browser() -> Iterator[Any]:
         without_browser("playwright is not installed: make install")
     from playwright import sync_api
 
-    from cxr.compare.parity.chromium import FLAGS, find_chromium  # as verification starts it
+    from cxr.compare.parity.chromium import FLAGS  # as verification starts it
+    from cxr.webapp.browser import find_chromium
 
     path = find_chromium()
     if path is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from cxr.errors import CxrError, Fault
-from cxr.files import atomic_path, sha256_of_file, write_text_atomically
+from cxr.files import atomic_path, sha256_of_file, unwritable, write_text_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -47,3 +48,13 @@ def test_sha256_of_a_known_text(tmp_path: Path) -> None:
     # FIPS 180-2, appendix B.1
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256_of_file(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_a_full_disk_says_where_to_make_room(tmp_path: Path) -> None:
+    error = unwritable(tmp_path / "not" / "yet" / "there", OSError(errno.ENOSPC, "No space left on device"))
+    assert (error.exit_code, error.hint) == (1, f"make room on the disk of {tmp_path}, then run the same command again")
+
+
+def test_a_read_only_disk_is_not_allowed(tmp_path: Path) -> None:
+    error = unwritable(tmp_path / "x", OSError(errno.EROFS, "Read-only file system"))
+    assert (error.exit_code, "Read-only" in error.message, bool(error.hint)) == (3, True, True)

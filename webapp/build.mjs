@@ -4,7 +4,8 @@
  *   node build.mjs            into ../src/cxr/webapp/static: verify/, page/, wasm/ (of all of them), verify-node.mjs,
  *                             build.json with the sizes of all files, as `engine` the scripts that are loaded
  *                             before a first image is scored, as `page_wasm` where a page has the folder wasm/, as `page_on_demand`
- *                             the page's files that few machines need
+ *                             the page's files that few machines need, as `sources` the digest of what all was built from
+ *                             (hatch_build.py packs no page that is not of the sources beside it)
  *   node build.mjs --tests    the tests into build/tests, for `node --test`
  *
  * The folder is made beside its final place and renamed: a build that fails leaves the old one.
@@ -20,6 +21,8 @@ import { gzipSync } from "node:zlib";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const STATIC = join(HERE, "..", "src", "cxr", "webapp", "static");
+/** What the built files are made of; hatch_build.py has the same list and the same digest. */
+const SOURCES = ["webapp/build.mjs", "webapp/package-lock.json", "webapp/tsconfig.json", "src/cxr/webapp/headers.json"];
 const WASM = join(HERE, "node_modules", "@tensorflow", "tfjs-backend-wasm", "dist");
 const WASM_FILES = ["tfjs-backend-wasm.wasm", "tfjs-backend-wasm-simd.wasm"];
 
@@ -168,6 +171,18 @@ async function onDemand(outputs) {
   return [...engines.map(([path]) => `assets/${basename(path)}`), `${await pageWasm()}${WASM_FILES[0]}`].sort();
 }
 
+/** SHA-256 over the sources: for each, in the order of their paths, `path NUL sha256 LF`. */
+async function digestOfSources() {
+  const entries = await readdir(join(HERE, "src"), { recursive: true, withFileTypes: true });
+  const below = entries.filter((entry) => entry.isFile()).map((entry) => relative(join(HERE, ".."), join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+  const hash = createHash("sha256");
+  for (const path of [...SOURCES, ...below].sort()) {
+    const content = createHash("sha256").update(await readFile(join(HERE, "..", path))).digest("hex");
+    hash.update(`${path}\0${content}\n`);
+  }
+  return hash.digest("hex");
+}
+
 async function summary(folder) {
   const files = {};
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -178,7 +193,8 @@ async function summary(folder) {
   }
   const tfjs = createRequire(import.meta.url)("@tensorflow/tfjs-core/package.json").version;
   const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { schema_version: 1, versions: { tfjs }, engine: engineFiles, page_wasm: await pageWasm(), page_on_demand: pageOnDemand, files: sorted };
+  const sources = await digestOfSources();
+  return { schema_version: 1, sources, versions: { tfjs }, engine: engineFiles, page_wasm: await pageWasm(), page_on_demand: pageOnDemand, files: sorted };
 }
 
 async function buildTests() {

@@ -42,10 +42,12 @@ def read_records(path: Path) -> dict[str, Record]:
 
 
 def render_page(records: Mapping[str, Record], suite: Sequence[Benchmark] = SUITE) -> str:
-    """The page: what is in `records`, in the order of the suite."""
+    """The page: what is in `records`, in the order of the suite, and which benchmarks have none."""
     present = [(benchmark, records[benchmark.script]) for benchmark in suite if benchmark.script in records]
     parts = [HEAD, _machines([record for _, record in present]), _overview(present)]
-    parts += [_section(benchmark, record) for benchmark, record in present]
+    for benchmark in suite:
+        record = records.get(benchmark.script)
+        parts.append(_section(benchmark, record) if record else _nothing_yet(benchmark))
     return "\n".join(parts)
 
 
@@ -95,6 +97,10 @@ def _section(benchmark: Benchmark, record: Record) -> str:
     lines += [f"- Not measured: {name}: {reason}." for name, reason in record.absent.items()]
     lines += [f"- {note}" for note in record.notes]
     return "\n".join(lines + ([""] if record.absent or record.notes else []))
+
+
+def _nothing_yet(benchmark: Benchmark) -> str:
+    return f"## {benchmark.title}\n\n{benchmark.about}\n\n    {benchmark.command}\n\nNo record yet.\n"
 
 
 def _anchor(title: str) -> str:

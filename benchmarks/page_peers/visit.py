@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr.compare.parity.chromium import FLAGS, find_chromium
+from cxr.compare.parity.chromium import FLAGS
+from cxr.webapp.browser import find_chromium
 from page_peers.pages import Contestant
 from page_peers.server import Traffic
 from page_peers.subject import Pictures

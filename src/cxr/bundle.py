@@ -15,10 +15,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from cxr.bundle_rules import check_document, check_inside
+from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.files import sha256_of_file, write_text_atomically
 
 BUNDLE_FILE = "bundle.json"
+#: What desktops leave in every folder that somebody looks at.
+DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 SCHEMA_VERSION = 1
 RESIZE = "antialiased-triangle"
 
@@ -238,7 +242,7 @@ def read_bundle(folder: Path, *, verify: bool = True) -> Bundle:
     bundle.json, unknown schema version, or (with `verify`) a file that is missing or has changed."""
     path = folder / BUNDLE_FILE
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{folder} is not a bundle: it has no {BUNDLE_FILE}",
@@ -257,6 +261,7 @@ def _info_from(raw: Any, path: Path) -> BundleInfo:
         found = raw.get("schema_version") if isinstance(raw, dict) else None
         raise InputError(f"{path}: schema version {found!r}, this program reads {SCHEMA_VERSION}")
     try:
+        check_document(raw)
         return BundleInfo(
             **{
                 **raw,
@@ -269,19 +274,34 @@ def _info_from(raw: Any, path: Path) -> BundleInfo:
                 "files": tuple(BundleFile(**file) for file in raw["files"]),
             }
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is not a bundle description: {error}") from error
 
 
 def _verify_files(folder: Path, info: BundleInfo) -> None:
+    try:
+        for name in (*(file.path for file in info.files), info.model_path):
+            check_inside(folder, name)
+    except ValueError as error:
+        raise InputError(f"{folder} is not to be trusted: {error}", hint="copy the file itself into it") from error
     for file in info.files:
         path = folder / file.path
         if not path.is_file():
             raise InputError(f"the bundle {folder} lacks its file {file.path}")
         if path.stat().st_size != file.size or sha256_of_file(path) != file.sha256:
             raise InputError(f"the bundle's file {path} has changed since the bundle was written")
-    if not (folder / info.model_path).exists():
+    model = folder / info.model_path
+    if not model.exists():
         raise InputError(f"the bundle {folder} lacks its model {info.model_path}")
+    _check_no_others(folder, model, {file.path for file in info.files})
+
+
+def _check_no_others(folder: Path, model: Path, listed: set[str]) -> None:
+    """A model that is a folder is read whole: what is in it and is not listed would be part of it."""
+    for path in sorted(model.rglob("*")) if model.is_dir() else [model]:
+        name = path.relative_to(folder).as_posix()
+        if name not in listed and path.name not in DESKTOP_FILES and (path.is_symlink() or not path.is_dir()):
+            raise InputError(f"the bundle {folder} does not list {name}, which lies in its model")
 
 
 def _shallow(info: BundleInfo) -> dict[str, Any]:

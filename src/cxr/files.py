@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cxr.errors import Fault, NotAllowed
+from cxr.errors import CxrError, Fault, NotAllowed
 
 CHUNK_BYTES = 1 << 20
 
@@ -47,6 +48,16 @@ def _remove_unfinished() -> None:
         path.unlink(missing_ok=True)
 
 
+def private_folder(folder: Path) -> Path:
+    """Make a folder, and what is missing above it, for this user alone: patients' images and what opens a cloud lie in
+    such. One that is there stays as it is. Raises what `mkdir` raises."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file", str(folder))
+    return folder
+
+
 def sha256_of_file(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     digest = hashlib.sha256()
@@ -68,12 +79,8 @@ def atomic_path(path: Path, *, mode: int = 0o666, exclusive: bool = False) -> It
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_beginning(path.name)}.cxr-", suffix=".part")
         os.close(handle)
-    except PermissionError as error:
-        raise NotAllowed(
-            f"no permission to write {path}", hint="choose another place or change its permissions"
-        ) from error
     except OSError as error:
-        raise Fault(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
     temporary = Path(name)
     _UNFINISHED.add(temporary)
     try:
@@ -86,10 +93,32 @@ def atomic_path(path: Path, *, mode: int = 0o666, exclusive: bool = False) -> It
     except FileExistsError:
         raise
     except OSError as error:
-        raise Fault(f"cannot write {path}: {error.strerror or error}") from error
+        raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
         _UNFINISHED.discard(temporary)
+
+
+def unwritable(path: Path, error: OSError) -> CxrError:
+    """The error for a file or folder that the system did not let be written: which, why, and what to do about it."""
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return NotAllowed(f"no permission to write {path}", hint="choose another place or change its permissions")
+    message = f"cannot write {path}: {error.strerror or error}"
+    if is_full(error):
+        return Fault(message, hint=f"make room on the disk of {_nearest(path)}, then run the same command again")
+    if error.errno == errno.EROFS:
+        return NotAllowed(message, hint="choose a place that can be written, then run the same command again")
+    return Fault(message)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk or a quota is used up."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _nearest(path: Path) -> Path:
+    """The folder of a path, or what there is of the way to it."""
+    return next((folder for folder in path.absolute().parents if folder.is_dir()), path)
 
 
 def _beginning(name: str) -> str:

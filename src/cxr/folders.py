@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cxr.bundle import BUNDLE_FILE, read_bundle
+from cxr.bundle import BUNDLE_FILE, DESKTOP_FILES, read_bundle
 from cxr.errors import Fault, InputError, NotAllowed, UsageError
+from cxr.files import unwritable
 
 PART_SUFFIX = ".part"
-#: What desktops leave in every folder that somebody looks at.
-DESKTOP_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @contextmanager
@@ -33,7 +32,7 @@ def replaced_folder(folder: Path, *, marker: str = BUNDLE_FILE) -> Iterator[Path
     except PermissionError as error:
         raise NotAllowed(f"no permission to write {folder}", hint="choose another place with --out") from error
     except OSError as error:
-        raise Fault(f"cannot write {folder}: {error.strerror or error}") from error
+        raise unwritable(folder, error) from error
     try:
         yield part
         _swap(part, folder)

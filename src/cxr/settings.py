@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
+from cxr.documents import parse_toml
 from cxr.errors import InputError, UsageError
 
 CONFIG_NAME = "cxr.toml"
@@ -84,6 +85,7 @@ def _known_keys() -> set[str]:
 
 def _from_file(path: Path, *, required: bool) -> dict[str, str]:
     try:
+        _check_owner(path)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         if required:
@@ -92,7 +94,7 @@ def _from_file(path: Path, *, required: bool) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     try:
-        table = tomllib.loads(text)
+        table = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
     unknown = sorted(set(table) - _known_keys())
@@ -104,6 +106,17 @@ def _from_file(path: Path, *, required: bool) -> dict[str, str]:
     if wrong:
         raise UsageError(f"{path}: {wrong[0]!r} must be a text in quotes")
     return dict(table)
+
+
+def _check_owner(path: Path) -> None:
+    """A file of another user's, found in a folder that many may write to, says where images are sent and what is
+    billed. Root works in everybody's folders, and files of root's are as good as one's own."""
+    owner = path.stat().st_uid
+    if os.geteuid() and owner not in {0, os.geteuid()}:
+        raise InputError(
+            f"{path} belongs to another user (number {owner}) and is not obeyed",
+            hint="read it, then take it over: cp it, or change its owner",
+        )
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:

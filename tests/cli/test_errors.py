@@ -87,7 +87,7 @@ def test_a_bug_shows_its_traceback_only_when_asked(run_cxr: Run) -> None:
 def test_no_jobs_is_an_empty_list_and_not_an_error(run_cxr: Run) -> None:
     shown = run_cxr("cloud", "jobs", "--json")
     assert shown.returncode == 0
-    assert json.loads(shown.stdout) == {"schema": "cxr.cloud.jobs.asking", "schema_version": 1, "jobs": []}
+    assert json.loads(shown.stdout) == {"schema": "cxr.cloud.jobs", "schema_version": 1, "jobs": []}
 
 
 def test_a_plan_for_google_needs_no_account_and_no_server(run_cxr: Run, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import typer
@@ -13,6 +14,7 @@ from typer.core import TyperGroup
 
 from cxr.cli.default_group import DefaultGroup
 from cxr.cli.main import app
+from cxr.version import __version__
 
 
 def _commands(group: TyperGroup, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -25,6 +27,16 @@ def _commands(group: TyperGroup, path: tuple[str, ...]) -> Iterator[tuple[tuple[
             yield (*path, name), command
 
 
+def _groups(group: TyperGroup, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], TyperGroup]]:
+    """All groups but those that are a command themselves: their help is that command's."""
+    if not isinstance(group, DefaultGroup):
+        yield path, group
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _groups(command, (*path, name))
+
+
+GROUPS = dict(_groups(typer.main.get_group(app), ()))
 COMMANDS = dict(_commands(typer.main.get_group(app), ()))
 
 
@@ -37,10 +49,20 @@ def test_help_has_an_example_and_the_common_options(path: tuple[str, ...]) -> No
     assert all(getattr(p, "help", None) for p in command.params if p.name != "help")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("path", GROUPS, ids=lambda path: " ".join(path) or "cxr")
+def test_a_group_says_what_it_is_for_with_an_example(path: tuple[str, ...]) -> None:
+    group = GROUPS[path]
+    said = " ".join((group.help or "").split())
+    assert f"Example: {' '.join(('cxr', *path))} " in said
+    example = said.partition(f"Example: {' '.join(('cxr', *path))} ")[2].split()[0]
+    assert example in group.commands
+    assert all(command.help for command in group.commands.values())
+
+
 def test_the_map_of_commands_is_complete() -> None:
     shown = {" ".join(path) for path in COMMANDS}
     assert shown >= {
-        "demo", "compare", "export",
+        "demo", "doctor", "compare", "export",
         "data scan", "data check", "data split", "data sample", "data import-file",
         "data shard", "data import-dicom", "data diff",
         "cloud check", "cloud image", "emulator project",
@@ -68,3 +90,22 @@ def test_help_returns_within_its_cpu_budget() -> None:
 def test_python_dash_m_and_version() -> None:
     shown = subprocess.run([sys.executable, "-m", "cxr", "--version"], check=True, capture_output=True, text=True)
     assert shown.stdout.startswith("cxr ")
+
+
+def test_the_version_as_json_says_what_a_report_of_a_bug_needs(typed: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = typed("--version", "--json")
+    told = json.loads(out)
+    assert (code, err, told["schema"], told["schema_version"]) == (0, "", "cxr.version", 1)
+    assert told["version"] == __version__
+    assert told["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    assert told["platform"]
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=told["location"]
+    )
+    assert told["commit"] == (head.stdout.strip() if head.returncode == 0 else "")
+
+
+def test_json_and_no_command_is_a_usage_error(typed: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = typed("--json")
+    assert (code, out) == (2, "")
+    assert "cxr --version --json" in err

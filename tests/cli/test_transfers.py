@@ -246,6 +246,18 @@ def test_names_are_printed_without_what_a_terminal_obeys(run_cxr: Run, folder: P
     assert "\x1b" not in told.stderr + told.stdout
 
 
+def test_a_manifest_is_where_all_of_its_images_are_and_nowhere_else(run_cxr: Run, folder: Path) -> None:
+    torn = next((folder / "images").rglob("*.jpeg"))
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:-1] + b"?")
+    assert run_cxr("cloud", "upload", "--to", "disk", "--yes").returncode == 2
+    assert len(files_of(folder / "disk" / "images")) == 39
+    assert not list((folder / "disk").glob("manifest*"))
+    torn.write_bytes(whole)
+    assert run_cxr("cloud", "upload", "--to", "disk", "--yes").returncode == 0
+    assert sorted(path.name for path in (folder / "disk").glob("manifest*")) == ["manifest.csv", "manifest.json"]
+
+
 def test_several_changed_files_are_told_to_be_scanned_again(run_cxr: Run, folder: Path) -> None:
     for path in sorted((folder / "images").rglob("*.*"))[:2]:
         path.write_bytes(path.read_bytes()[:-1] + b"?")

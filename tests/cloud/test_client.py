@@ -28,7 +28,7 @@ from cxr.cloud.vertex.custom import plan_custom
 from cxr.cloud.vertex.datasets import check_uploaded, ensure_dataset, find_dataset
 from cxr.cloud.vertex.launches import launch_automl, launch_custom
 from cxr.cloud.vertex.offers import choose_hardware
-from cxr.errors import CheckFailed, InputError, NotAllowed, Unreachable, UsageError
+from cxr.errors import CheckFailed, Fault, InputError, NotAllowed, UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.sample import draw_sample
@@ -231,21 +231,25 @@ def test_an_answer_that_never_came_launches_nothing_twice(
     cancel_job(uploaded, launched.job)
 
 
+@pytest.mark.parametrize("died", [False, True], ids=["the answer was lost", "the program died, too"])
 def test_an_import_that_the_journal_never_heard_of_is_waited_for(
-    uploaded: Connection, manifest: Manifest, journal: Journal
+    uploaded: Connection, manifest: Manifest, journal: Journal, died: bool
 ) -> None:
-    # As when the program died between the service's answer and the journal: the operation is found below the dataset.
-    other = make_validation(manifest, seed=21)
+    # The operation is found below the dataset.
+    other = make_validation(manifest, seed=22 if died else 21)
     lost = {"operation": "aiplatform.datasets.import", "action": "status", "status": 503, "after": True, "times": 1}
-    _faults(uploaded, lost)
+    deaf = {"method": "GET", "path": r"/operations($|\?)", "action": "status", "status": 501}
+    _faults(uploaded, lost, *([deaf] if died else []))
     try:
-        with pytest.raises(Unreachable):
-            ensure_dataset(uploaded, journal, other, on_step=silent)
+        if died:
+            with pytest.raises(Fault):
+                ensure_dataset(uploaded, journal, other, on_step=silent)
+            (intended,) = journal.jobs()
+            assert (intended.state, intended.resource) == ("INTENDED", "")
+            _faults(uploaded)
+        made = ensure_dataset(uploaded, journal, other, on_step=silent)
     finally:
         _faults(uploaded)
-    (intended,) = journal.jobs()
-    assert (intended.state, intended.resource) == ("INTENDED", "")
-    made = ensure_dataset(uploaded, journal, other, on_step=silent)
     assert made.complete
     operations = dataset_client(uploaded).transport.operations_client.list_operations(made.resource, "")
     assert sum("ImportData" in operation.metadata.type_url for operation in operations) == 1

@@ -27,6 +27,7 @@ from cxr.cloud.exporting.formats import parse_formats
 from cxr.cloud.exporting.records import ExportRecord, ExportRecords
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.vertex.clients import pipeline_client
 from cxr.cloud.vertex.models import begin_export, get_model
 from cxr.cloud.vertex.outputs import best_trial
 from cxr.cloud.vertex.run_times import trial_hours
@@ -43,6 +44,22 @@ def exported(site: Site, job: Job, format_id: str) -> list[str]:
     """The times at which a format has been exported."""
     names = [info.name for info in site.connection.store(f"exports/{job.id}").list()]
     return sorted({name.split("/")[2] for name in names if name.split("/")[1] == format_id})
+
+
+def test_the_pipeline_that_was_sent_has_the_budget_and_the_manifests_split(site: Site, job: Job) -> None:
+    from google.protobuf import json_format
+
+    pipeline = pipeline_client(site.connection).get_training_pipeline(name=job.resource)
+    assert dict(json_format.MessageToDict(pipeline._pb.training_task_inputs))["budgetMilliNodeHours"] == 1000
+    config = pipeline.input_data_config
+    assert "filter_split" in config  # a fraction split, and none, divide at random
+    ml_use = "labels.aiplatform.googleapis.com/ml_use"
+    split = config.filter_split
+    assert (split.training_filter, split.validation_filter, split.test_filter) == (
+        f"{ml_use}=training",
+        f"{ml_use}=validation",
+        f"{ml_use}=test",
+    )
 
 
 def test_every_format_is_checked_and_scored_and_comes_with_its_contract(site: Site, job: Job) -> None:

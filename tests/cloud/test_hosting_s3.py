@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,7 +27,7 @@ from cxr.errors import UsageError, VersionConflict
 from cxr.storage.amazon.buckets import ALL_BLOCKED
 from cxr.storage.amazon.session import AwsPlace
 from cxr.webapp.headers import cache_control, content_type
-from s3_server import moto_origin
+from s3_server import Answer, Middle, Request, error_answer, moto_origin
 
 PLAIN = Headers("text/plain", "no-cache")
 REGION = "eu-central-1"
@@ -199,24 +200,37 @@ def test_what_changes_while_the_user_is_asked_keeps_it_blocked(
 def test_amazon_is_asked_whether_a_policy_is_public(
     monkeypatch: pytest.MonkeyPatch, grant: dict[str, Any], said: bool | None, public: bool
 ) -> None:
-    from botocore.stub import Stubber
+    def amazon(request: Request) -> Answer:
+        """What Amazon says of a bucket with that policy; a policy's status only to who may ask."""
+        hosts.add(urlsplit(request.path).hostname)
+        asked.append(next(iter(request.query)))
+        status = f"<PolicyStatus><IsPublic>{str(said).lower()}</IsPublic></PolicyStatus>".encode()
+        answers = {
+            "location": Answer(body=f"<LocationConstraint>{REGION}</LocationConstraint>".encode()),
+            "publicAccessBlock": error_answer(404, "NoSuchPublicAccessBlockConfiguration"),
+            "website": error_answer(404, "NoSuchWebsiteConfiguration"),
+            "policy": Answer(body=json.dumps({"Statement": [grant]}).encode()),
+            "policyStatus": error_answer(403, "AccessDenied") if said is None else Answer(body=status),
+        }
+        return answers[asked[-1]]
 
+    asked: list[str] = []
+    hosts: set[str | None] = set()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "nobody")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("NO_PROXY", "no_proxy", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    # Amazon's own address, without TLS, by a proxy: the client is the real one, and the proxy is Amazon.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://s3.{REGION}.amazonaws.com")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    host = S3Host("my-page")
-    with Stubber(host._client) as answers:
-        answers.add_response("get_bucket_location", {"LocationConstraint": REGION})
-        answers.add_client_error("get_public_access_block", "NoSuchPublicAccessBlockConfiguration", "", 404)
-        answers.add_client_error("get_bucket_website", "NoSuchWebsiteConfiguration", "", 404)
-        answers.add_response("get_bucket_policy", {"Policy": json.dumps({"Statement": [grant]})})
-        if said is None:
-            answers.add_client_error("get_bucket_policy_status", "AccessDenied", "", 403)
-        else:
-            answers.add_response("get_bucket_policy_status", {"PolicyStatus": {"IsPublic": said}})
-        found = host.look()
-        answers.assert_no_pending_responses()
+    middle = Middle(None)
+    middle.before = amazon
+    monkeypatch.setenv("HTTP_PROXY", middle.url)
+    monkeypatch.setenv("http_proxy", middle.url)
+    with middle.running():
+        found = S3Host("my-page").look()
+    assert hosts == {f"s3.{REGION}.amazonaws.com"}
+    assert asked == ["location", "publicAccessBlock", "website", "policy", "policyStatus"]
     assert found is not None
     assert found.public == public
 

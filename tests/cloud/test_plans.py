@@ -53,6 +53,12 @@ def test_a_gpu_job_costs_at_most_its_timeout() -> None:
     assert plan.cost.worst_usd == pytest.approx(3 * (0.8129 + DISK))
 
 
+@pytest.mark.parametrize("image", ["", "not an image", "HTTP://registry/x", "x\nRUN rm"])
+def test_what_is_no_image_is_refused_before_a_machine_is_waited_for(image: str) -> None:
+    with pytest.raises(UsageError, match="is no image"):
+        plan_custom(GOOGLE, make_manifest(), CustomOptions("cnn5", L4, image=image))
+
+
 def test_the_emulator_bills_nothing_and_says_what_google_would() -> None:
     local = replace(GOOGLE, on=Target.EMULATOR, endpoint="http://127.0.0.1:1")
     plan = plan_automl(local, make_manifest(), AutoMLOptions("mobile-versatile", 1))

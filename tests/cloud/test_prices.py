@@ -118,3 +118,10 @@ def test_the_command_shows_the_prices_of_the_place_it_is_asked_for(
     assert {(row["kind"], row["name"]): row["usd"] for row in data["prices"]} == {
         key: price.usd_per_hour for key, price in table.entries.items()
     }
+
+
+def test_old_prices_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = {old: CliRunner().invoke(app, ["cloud", "prices", "--old-days", old]).output for old in ("1", "100000")}
+    assert "read more than 1 days ago: " in words["1"]
+    assert "days ago" not in words["100000"]

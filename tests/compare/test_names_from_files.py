@@ -12,9 +12,10 @@ import pytest
 from cxr.compare.comparison import _distinct_names
 from cxr.compare.floors import BYTE_COUNT, FLOOR_NAMES, MAJORITY
 from cxr.compare.results.document import results
-from cxr.compare.results.markdown import code, plain_text, spreadsheet_text
+from cxr.compare.results.markdown import code, plain_text
 from cxr.compare.results.model_card import model_card
 from cxr.compare.results.tables import csv_table, markdown_table
+from cxr.spreadsheets import spreadsheet_text
 
 
 @pytest.mark.parametrize(

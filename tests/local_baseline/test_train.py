@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,6 +77,16 @@ def test_the_model_gives_probabilities_of_pixels(small_bundle: Bundle, small_req
     scores = model(np.asarray(images[:5], np.float32)).numpy()
     assert scores.shape == (5, 1)
     assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_a_training_does_not_open_the_test_images(
+    make_manifest: Callable[..., Manifest], tmp_path: Path, cache_dir: Path
+) -> None:
+    manifest = make_manifest(tmp_path / "xrays")
+    shutil.rmtree(tmp_path / "xrays" / "test")
+    images = str(manifest.root)
+    request = TrainRequest(manifest, images, "dense", tmp_path / "run", cache_dir, epochs=1, name="dense")
+    assert train(request, silent).info.manifest_hash == manifest.hash
 
 
 def test_the_same_request_again_returns_the_bundle_untouched(small_bundle: Bundle, small_request: TrainRequest) -> None:

@@ -6,10 +6,11 @@ import io
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
-from cxr.errors import InputError, UsageError
+from cxr.errors import Fault, InputError, UsageError
 from cxr.manifests.check import check
 from cxr.manifests.manifest import Manifest
 from cxr.manifests.patients.keys import patient_of, patient_overlap
@@ -105,6 +106,15 @@ def test_a_thumbnail_classifier_learns_something_but_does_not_solve_it(drawn: Ma
 def _thumbnail(path: Path) -> np.ndarray:
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         return np.asarray(image.resize((32, 32), Image.Resampling.BOX), dtype=np.float64).ravel() / 255
+
+
+def test_a_worker_that_is_killed_is_a_fault_that_says_so(tmp_path: Path) -> None:
+    def kill_one(done: int, total: int, note: str) -> None:
+        workers = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+        workers[0].kill()
+
+    with pytest.raises(Fault, match="was killed"):
+        draw_sample(tmp_path, images=320, on_progress=kill_one)
 
 
 def test_too_few_images_are_a_usage_error(tmp_path: Path) -> None:

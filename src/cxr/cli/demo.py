@@ -12,6 +12,10 @@ from cxr.cli.out import Out
 from cxr.errors import UsageError
 from cxr.settings import Target
 
+#: Sizes of the synthetic set, and recipes of the GPU job: of a demo, and of a quick one.
+IMAGES, QUICK_IMAGES = 640, 80
+GPU_RECIPE, QUICK_GPU_RECIPE = "mobilenet-v2", "cnn3"
+
 
 def demo(
     data: Annotated[
@@ -21,10 +25,18 @@ def demo(
         Path | None,
         typer.Option("--out", help="Where everything goes [default: cxr-demo, or cxr-demo-NAME of the data]."),
     ] = None,
-    images: Annotated[int, typer.Option("--images", min=80, help="Size of the synthetic set.")] = 640,
+    images: Annotated[
+        int | None, typer.Option("--images", min=80, help=f"Size of the synthetic set [default: {IMAGES}].")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Epochs of every training, if not the recipes' own.")
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="A look in a minute: 80 images, one epoch, a small GPU recipe; figures that mean nothing."
+        ),
+    ] = False,
     weights: Annotated[
         str, typer.Option("--weights", help="Backbone of the GPU job's recipe: none, imagenet or a .h5 file.")
     ] = "none",
@@ -50,8 +62,9 @@ def demo(
     options = DemoOptions(
         folder=folder or Path(name),
         data=data,
-        images=images,
-        epochs=epochs,
+        images=images or (QUICK_IMAGES if quick else IMAGES),
+        epochs=epochs or (1 if quick else None),
+        gpu_recipe=QUICK_GPU_RECIPE if quick else GPU_RECIPE,
         weights=weights,
         seed=seed,
         keep_emulator=keep_emulator,

@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 
 from cxr.cli.cloud.common import open_journal, show_plan
 from cxr.cli.cloud.wait import wait_for
+from cxr.cli.demo_server import kept_running
 from cxr.cli.out import Out
 from cxr.cli.transfer_line import transfer_line
 from cxr.errors import CheckFailed, InputError, JobFailed, NotAllowed, UsageError
+from cxr.extras import require_extras
+from cxr.files import private_folder
 from cxr.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -27,13 +30,14 @@ if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.jobs.journal import Job
     from cxr.cloud.jobs.launching import Launch
-    from cxr.cloud.provider import LaunchOptions, Provider
+    from cxr.cloud.provider import LaunchOptions, Provider, ServerWishes
     from cxr.compare.comparison import Comparison
     from cxr.manifests.manifest import Manifest
 
 STEPS = 10
 BASELINE_RECIPE = "cnn5"
-GPU_RECIPE = "mobilenet-v2"
+#: What the steps take in the end, beside what the server of this machine takes.
+EXTRAS = ("train", "litert", "report")
 #: The emulator trains one job at a time here: the baseline is trained beside it, on the same cores.
 EMULATOR_JOBS = 1
 #: Rules of the check that are only warnings elsewhere; the demo sends the data to AutoML.
@@ -48,6 +52,7 @@ class DemoOptions:
     data: Path | None
     images: int
     epochs: int | None
+    gpu_recipe: str
     weights: str
     seed: int
     keep_emulator: bool
@@ -94,16 +99,19 @@ def run_demo(options: DemoOptions, out: Out) -> None:
         raise InputError(
             f"there is no folder {options.data}", hint="cxr demo --data DIR, or cxr demo for synthetic images"
         )
+    # Said before the first step, not minutes later in the middle.
+    require_extras("gcp" if options.on is Target.EMULATOR else "aws-local", *EXTRAS)
     tell = _Teller(out)
     with _locked(options.folder):
         out.say(f"everything goes to {options.folder} (run the same command again to go on after an interruption)")
         manifest = _prepare_data(options, out, tell)
         connection = _start_emulator(options, out, tell)
         try:
-            _upload(connection, manifest, out, tell)
-            launched = _launch_jobs(options, connection, manifest, out, tell)
-            baseline = _train_baseline(options, manifest, out, tell)
-            bundles = [_bring_home(options, job, out, tell) for job in launched]
+            with kept_running(options.provider, options.settings, _wishes(options), out.say):
+                _upload(connection, manifest, out, tell)
+                launched = _launch_jobs(options, connection, manifest, out, tell)
+                baseline = _train_baseline(options, manifest, out, tell)
+                bundles = [_bring_home(options, job, out, tell) for job in launched]
         finally:
             # After an interruption the emulator goes on with its jobs, as a cloud would, and ends by itself when idle.
             unfinished = any(job.resource and not job.finished for job in open_journal(options.settings).jobs())
@@ -166,12 +174,17 @@ def _show_check(manifest: Manifest, out: Out) -> None:
 
 def _start_emulator(options: DemoOptions, out: Out, tell: _Teller) -> Connection:
     from cxr.cloud.connection import connect
-    from cxr.cloud.provider import ServerWishes
 
     tell.step(f"{options.provider.server_words}, on this machine")
-    url = options.provider.start_server(options.settings, ServerWishes(EMULATOR_JOBS, options.epochs))
+    url = options.provider.start_server(options.settings, _wishes(options))
     out.say(f"  {url}")
     return connect(options.settings)
+
+
+def _wishes(options: DemoOptions) -> ServerWishes:
+    from cxr.cloud.provider import ServerWishes
+
+    return ServerWishes(EMULATOR_JOBS, options.epochs)
 
 
 def _upload(connection: Connection, manifest: Manifest, out: Out, tell: _Teller) -> None:
@@ -223,7 +236,7 @@ def _launch_gpu_job(options: DemoOptions, connection: Connection, manifest: Mani
     provider, wishes = connection.provider, HardwareWishes()
     hardware = provider.hardware(wishes)
     job_options = CustomOptions(
-        GPU_RECIPE,
+        options.gpu_recipe,
         hardware,
         epochs=options.epochs,
         seed=options.seed,
@@ -364,7 +377,7 @@ def _finish(
 def _locked(folder: Path) -> Iterator[None]:
     # Two demos in one folder would train everything twice and overwrite each other's files.
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise NotAllowed(

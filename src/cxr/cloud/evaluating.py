@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.vertex.evaluations import LABEL_DIMENSION, Evaluation
+from cxr.documents import parse_json
 from cxr.errors import CheckFailed, UsageError
 from cxr.files import atomic_path
 from cxr.folders import check_writable
+from cxr.spreadsheets import spreadsheet_text
 
 RAW_FILE, CURVE_FILE, CONFUSION_FILE, SLICES_FILE = "evaluation.json", "metrics.csv", "confusion.csv", "slices.csv"
 #: The threshold whose row is shown: the service's default.
@@ -50,7 +52,7 @@ class Confusion:
 def curve(metrics: Mapping[str, Any]) -> list[CurvePoint]:
     """The precision-recall curve, by rising threshold. The service leaves zeros out, a threshold of 0 among them."""
     points = []
-    for one in metrics.get("confidenceMetrics") or []:
+    for one in _tables(metrics.get("confidenceMetrics"), "confidenceMetrics"):
         precision, recall = _number(one.get("precision", 0)), _number(one.get("recall", 0))
         f1 = one.get("f1Score")
         if f1 is None:
@@ -67,9 +69,10 @@ def shown_point(points: Sequence[CurvePoint]) -> CurvePoint | None:
 def confusion(metrics: Mapping[str, Any]) -> Confusion:
     """The confusion matrix (empty when the service sent none). Raises CheckFailed for one that does not fit its
     labels."""
-    matrix = metrics.get("confusionMatrix") or {}
-    labels = tuple(str(one.get("displayName", one.get("id", ""))) for one in matrix.get("annotationSpecs") or [])
-    rows = tuple(tuple(_count(count) for count in _counts(row)) for row in matrix.get("rows") or [])
+    (matrix,) = _tables([metrics.get("confusionMatrix") or {}], "confusionMatrix")
+    specs = _tables(matrix.get("annotationSpecs"), "annotationSpecs")
+    labels = tuple(str(one.get("displayName", one.get("id", ""))) for one in specs)
+    rows = tuple(tuple(_count(count) for count in _counts(row)) for row in _list(matrix.get("rows"), "rows"))
     if rows and not len(rows) == len(labels) == min(map(len, rows)) == max(map(len, rows)):
         raise CheckFailed(
             f"the service's confusion matrix has {len(rows)} rows of {', '.join(str(len(row)) for row in rows)} counts "
@@ -130,7 +133,7 @@ def check_figures_place(folder: Path, job_id: str) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
-        there = json.loads((folder / RAW_FILE).read_text(encoding="utf-8"))
+        there = parse_json((folder / RAW_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         there = None
     if not isinstance(there, dict) or there.get("job") != job_id:
@@ -139,10 +142,23 @@ def check_figures_place(folder: Path, job_id: str) -> None:
         )
 
 
+def _tables(value: Any, name: str) -> Sequence[Mapping[str, Any]]:
+    found = _list(value, name)
+    if not all(isinstance(one, Mapping) for one in found):
+        raise CheckFailed(f"the service's evaluation has {name} that are none")
+    return found
+
+
+def _list(value: Any, name: str) -> Sequence[Any]:
+    if value is not None and not isinstance(value, list | tuple):
+        raise CheckFailed(f"the service's evaluation has {name} that are none")
+    return value or ()
+
+
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise CheckFailed(f"the service's evaluation has {value!r} where a number belongs") from None
 
 
@@ -154,10 +170,11 @@ def _count(value: Any) -> int:
 
 
 def _counts(row: Any) -> Sequence[Any]:
-    return list(row.get("dataItemCounts", []) if isinstance(row, Mapping) else row)
+    return _list(row.get("dataItemCounts", []) if isinstance(row, Mapping) else row, "rows")
 
 
 def _csv(rows: Table) -> str:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
+    cells = ([spreadsheet_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(stream, lineterminator="\n").writerows(cells)
     return stream.getvalue()

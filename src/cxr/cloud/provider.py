@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
     from cxr.settings import Settings
-    from cxr.storage.buckets import BucketState
+    from cxr.storage.bucket_state import BucketState
     from cxr.storage.transfer.haul import Haul
 
 Say = Callable[[str], None]

@@ -13,10 +13,7 @@ from cxr.cloud.connection import Connection
 from cxr.errors import CxrError, InputError, Interrupted, UsageError, VersionConflict
 from cxr.manifests.manifest import Manifest, canonical_csv
 from cxr.storage import Digest, ObjectInfo
-from cxr.storage.buckets import (
-    BucketState,
-    end_lists_command,
-)
+from cxr.storage.bucket_state import BucketState, end_lists_command
 from cxr.storage.checksums import digest_of_bytes
 from cxr.storage.retrying import RetryingStore
 from cxr.storage.store import ABSENT

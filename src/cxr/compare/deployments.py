@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from cxr.bundle import Bundle
 from cxr.compare.parity.nouns import SCHEMA, SCHEMA_VERSION, VERIFICATION_FILE
+from cxr.documents import parse_json
 
 #: Where `cxr export` writes by default: beside the bundle.
 EXPORTS_SUFFIX = "-exports"
@@ -31,7 +31,7 @@ def deployments_of(bundle: Bundle) -> tuple[Deployment, ...]:
     folder = bundle.folder.resolve()
     path = folder.parent / f"{folder.name}{EXPORTS_SUFFIX}" / VERIFICATION_FILE
     try:
-        document: Any = json.loads(path.read_text(encoding="utf-8"))
+        document: Any = parse_json(path.read_text(encoding="utf-8"))
         if (document["schema"], document["schema_version"]) != (SCHEMA, SCHEMA_VERSION):
             return ()
         if document["source"]["hash"] != bundle.hash:

@@ -5,13 +5,13 @@ Source: the format of tfjs-converter: model.json with the graph and a manifest o
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.importing.members import member
 
@@ -32,13 +32,16 @@ class GraphModel:
     def input_shape(self) -> list[int] | None:
         """The shape of the only placeholder, -1 for what is open; None when there is not one, or without a shape."""
         found = [node for node in self.nodes.values() if node.get("op") == "Placeholder"]
-        return node_shape(found[0]) if len(found) == 1 else None
+        try:
+            return node_shape(found[0]) if len(found) == 1 else None
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            return None
 
 
 def is_layers_model(folder: Path) -> bool:
     """Whether model.json is a layers model: Keras layers to be built, and no graph."""
     try:
-        document = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+        document = parse_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
         return document.get("format") == "layers-model" or "node" not in document["modelTopology"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -48,12 +51,12 @@ def read_graph_model(folder: Path) -> GraphModel:
     """Raises InputError for what is no graph model, or not whole, or has weights outside its folder; the message
     goes on behind `it is broken: `."""
     try:
-        document = json.loads(member(folder, MODEL_FILE).read_text(encoding="utf-8"))
+        document = parse_json(member(folder, MODEL_FILE).read_text(encoding="utf-8"))
         nodes = {node["name"]: node for node in document["modelTopology"]["node"]}
         manifest = document["weightsManifest"]
         wanted = sum(_weight_bytes(weight) for group in manifest for weight in group["weights"])
         paths = tuple(path for group in manifest for path in group["paths"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{MODEL_FILE} is no graph model ({type(error).__name__}: {error})") from error
     absent = [path for path in paths if not member(folder, path).is_file()]
     if absent:

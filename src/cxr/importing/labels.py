@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 DICTIONARY, LABEL_FILE = "dict.txt", "labels.txt"
+#: A longer list is none of labels: what is packed may be small and unpack without end.
+MAX_LABEL_BYTES = 1 << 20
+#: What reading a damaged or an encrypted archive raises, found by fuzzing.
+UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 _NUMBERED = re.compile(r"(\d+)\s+(\S.*)")
 
 Labels = tuple[str, ...]
@@ -34,8 +39,12 @@ def labels_in_tflite(model: Path) -> Labels:
     try:
         with zipfile.ZipFile(model) as archive:
             texts = [name for name in archive.namelist() if name.endswith(".txt")]
-            return lines_of(archive.read(texts[0])) if texts else ()
-    except zipfile.BadZipFile:
+            if not texts:
+                return ()
+            with archive.open(texts[0]) as stream:
+                data = stream.read(MAX_LABEL_BYTES + 1)
+            return lines_of(data) if len(data) <= MAX_LABEL_BYTES else ()
+    except UNREADABLE_ZIP:
         return ()
 
 

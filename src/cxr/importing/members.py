@@ -10,6 +10,9 @@ from pathlib import Path, PureWindowsPath
 
 from cxr.errors import InputError
 
+#: Of a name between two slashes (NAME_MAX of Linux, macOS and, in UTF-16 units, Windows).
+MAX_PART_BYTES = 255
+MAX_PATH_BYTES = 1024
 _COPY = "a link may lead to any file of this machine: put a copy of what is meant in its place (cp -rL)"
 
 
@@ -39,5 +42,7 @@ def check_tree(folder: Path) -> None:
 
 
 def _is_inside(name: str) -> bool:
-    strange = not name or "\\" in name or "\0" in name
-    return not strange and not PureWindowsPath(name).anchor and ".." not in name.split("/")
+    strange = not name or "\\" in name or "\0" in name or len(name.encode()) > MAX_PATH_BYTES
+    if strange or PureWindowsPath(name).anchor:
+        return False
+    return all(part != ".." and len(part.encode()) <= MAX_PART_BYTES for part in name.split("/"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from cxr.bundle import BUNDLE_FILE, ModelFormat, Preprocessing
+from cxr.documents import parse_json
 from cxr.errors import InputError, UsageError
 from cxr.importing.contracts import AUTOML_PREPROCESSING, TEACHABLE_PREPROCESSING
 from cxr.importing.graph_model import MODEL_FILE, is_layers_model, read_graph_model
@@ -128,7 +128,7 @@ def _graph(model: Path) -> Found:
 def _layers_refusal(model: Path) -> InputError:
     hint = "export it as TFLite or as a Keras file, and import that"
     try:
-        document = json.loads((model / "metadata.json").read_text(encoding="utf-8"))
+        document = parse_json((model / "metadata.json").read_text(encoding="utf-8"))
         if "teachablemachine" in str(document.get("packageName", "")) or "tmVersion" in document:
             hint = "in Teachable Machine: Export Model, TensorFlow Lite, Floating point; import the folder in that zip"
     except (OSError, ValueError, AttributeError):

@@ -7,7 +7,6 @@ gs://BUCKET/cxr/manifest.csv --recipe cnn5
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
+from cxr.documents import parse_json
 from cxr.errors import CxrError, InputError, UsageError
 from cxr.local_baseline.entry import run_process
 from cxr.local_baseline.images.cache import images_root
@@ -169,7 +169,7 @@ def _is_done(output: str, mark: str) -> bool:
     if "://" not in output:
         return finished_bundle(Path(output), mark) is not None
     try:
-        described = json.loads(open_store(output).get_bytes(BUNDLE_FILE))
+        described = parse_json(open_store(output).get_bytes(BUNDLE_FILE))
     except InputError:
         return False
     return bool(described.get("provenance", {}).get("fingerprint") == mark)

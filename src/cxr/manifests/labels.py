@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.files import write_text_atomically
 
@@ -114,10 +115,10 @@ def write_label_mapping(mapping: LabelMapping, path: Path) -> None:
 def read_label_mapping(path: Path) -> LabelMapping:
     """Read `labels.json`. Raises InputError when it is absent, or is something else."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"there is no file {path}", hint="it is written by: cxr data import-file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     spellings = raw.get("spellings") if isinstance(raw, dict) and raw.get("schema") == _SCHEMA else None
     if not isinstance(spellings, dict) or not all(isinstance(spelling, str) for spelling in spellings.values()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import warnings
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxr.documents import parse_json
 from cxr.errors import InputError, UsageError
 from cxr.files import atomic_path, write_text_atomically
 from cxr.manifests.manifest import (
@@ -110,8 +110,8 @@ def check_name(path: Path) -> None:
 
 def _is_header(path: Path) -> bool:
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        raw = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
     return isinstance(raw, dict) and {"schema_version", "content_hash", "root"} <= set(raw)
 
@@ -128,6 +128,9 @@ def _pending_of(path: Path) -> Path:
 def _read_rows(path: Path) -> tuple[bytes, pd.DataFrame]:
     try:
         data = path.read_bytes()
+        # pandas' time grows with the square of the columns: a line of a million of them would keep it for hours.
+        if data.partition(b"\n")[0].count(b",") >= 2 * len(COLUMNS):
+            raise _not_the_columns(path)
         with warnings.catch_warnings():
             # A row with too many fields is cut, with a warning; the row rules or the hash name it.
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
@@ -138,12 +141,16 @@ def _read_rows(path: Path) -> tuple[bytes, pd.DataFrame]:
         said = " ".join(str(error).split())
         raise InputError(f"cannot read the manifest {path}: {said}", hint=_SCAN_AGAIN) from error
     if list(frame.columns) != list(COLUMNS):
-        raise InputError(f"{path} does not have the columns of a manifest: {', '.join(COLUMNS)}", hint=_SCAN_AGAIN)
+        raise _not_the_columns(path)
     frame = _typed(frame, path)
     bad = first_bad_row(frame)
     if bad is not None:
         raise InputError(f"{path}, row {bad.row + 2}: {bad.message}", hint=_correct(path))
     return data, frame
+
+
+def _not_the_columns(path: Path) -> InputError:
+    return InputError(f"{path} does not have the columns of a manifest: {', '.join(COLUMNS)}", hint=_SCAN_AGAIN)
 
 
 def _typed(frame: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.manifests.manifest import SCHEMA_VERSION, ManifestHeader, PolicyName, Problem, Severity, SplitPolicy
 
@@ -36,10 +37,10 @@ def header_text(header: ManifestHeader) -> str:
 def read_header(path: Path) -> ManifestHeader:
     """Read a sidecar. Raises InputError when it is absent, of another schema, or has a value that no header has."""
     try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        raw: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"there is no manifest {path}", hint="make one with: cxr data scan DIR") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {' '.join(str(error).split())}", hint=_SCAN_AGAIN) from error
     if not isinstance(raw, dict) or "schema_version" not in raw:
         raise InputError(f"{path} is not the header of a manifest", hint=_SCAN_AGAIN)

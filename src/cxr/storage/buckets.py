@@ -1,31 +1,16 @@
-"""Buckets: found, or made private in the job's region."""
+"""Buckets of Cloud Storage: found, or made private in the job's region."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from google.api_core import exceptions as api
 
 from cxr.errors import InputError, NotAllowed
+from cxr.storage.bucket_state import BucketState
 from cxr.storage.google.errors import storage_errors
 from cxr.storage.google.store import gcs_client
 from cxr.storage.transfer.haul import Haul
-
-#: Members of an access policy who are nobody in particular.
-EVERYBODY: Final = frozenset({"allUsers", "allAuthenticatedUsers"})
-
-
-@dataclass(frozen=True, slots=True)
-class BucketState:
-    """A bucket as found: its location in lower case, or None when it does not exist; whether it is `private`, that is,
-    prevents public access by enforcement, and has `uniform` access; the number of the project that it belongs to."""
-
-    name: str
-    location: str | None
-    private: bool = True
-    uniform: bool = True
-    project_number: str = ""
 
 
 def find_bucket(name: str, *, endpoint: str | None, project: str | None, haul: Haul | None = None) -> BucketState:
@@ -57,12 +42,6 @@ def bucket_policy(name: str, *, endpoint: str | None, project: str | None) -> li
     with storage_errors(f"read the access policy of gs://{name}"):
         policy = client.bucket(name).get_iam_policy(requested_policy_version=3, retry=None)
     return [dict(binding) for binding in policy.bindings]
-
-
-def end_lists_command(name: str) -> str:
-    """The command that makes a bucket's access uniform: access lists of the bucket, of single objects and of what is
-    sent to it (default object ACLs) may name everybody, and count for nothing then."""
-    return f"gcloud storage buckets update gs://{name} --uniform-bucket-level-access"
 
 
 def create_private_bucket(

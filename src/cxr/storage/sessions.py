@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from cxr.files import atomic_path
+from cxr.documents import parse_json
+from cxr.files import atomic_path, private_folder
 from cxr.storage.store import Digest
 
 #: Cloud Storage ends a session after a week (https://cloud.google.com/storage/docs/resumable-uploads); one day less.
@@ -38,7 +39,7 @@ class SessionRecords:
         if self._folder is None:
             return self._memory.get(key)
         try:
-            record = json.loads(self._path(key).read_text(encoding="utf-8"))
+            record = parse_json(self._path(key).read_text(encoding="utf-8"))
             # The clock may have been set back meanwhile. Whether the session lives, the service knows anyway.
             fresh = abs(time.time() - float(record["begun"])) < SESSION_LIFE_S
             return str(record["session"]) if fresh else None
@@ -50,7 +51,7 @@ class SessionRecords:
         self._memory[key] = session
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._folder)
         with atomic_path(self._path(key), mode=0o600) as temporary:
             temporary.write_text(json.dumps({"session": session, "begun": time.time()}), encoding="utf-8")
 

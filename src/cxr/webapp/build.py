@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Bundle, ModelFormat
+from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.files import sha256_of_file
 from cxr.folders import replaced_folder
@@ -143,7 +144,7 @@ def _known_file(prefixes: bytes) -> str:
 
 def _has_maps(model: Path) -> bool:
     try:
-        document = json.loads((model / "model.json").read_text(encoding="utf-8"))
+        document = parse_json((model / "model.json").read_text(encoding="utf-8"))
         return MAPS_OUTPUT in document["signature"]["outputs"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"cannot read {model / 'model.json'}: {error}") from error

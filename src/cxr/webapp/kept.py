@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 
+from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.webapp.headers import INDEX
 from cxr.webapp.page import read_page
@@ -43,7 +43,7 @@ def _kept(worker: Path) -> set[str]:
         first = worker.read_text(encoding="utf-8").partition("\n")[0]
         if not first.startswith(_LIST):
             raise ValueError("it does not begin with a list of files")
-        names = json.loads(first.removeprefix(_LIST).rstrip().rstrip(";"))["files"]
+        names = parse_json(first.removeprefix(_LIST).rstrip().rstrip(";"))["files"]
         if not all(isinstance(name, str) and _is_inside(name) for name in names):
             raise ValueError("it names files that are not in the page")
     except (OSError, ValueError, KeyError, TypeError) as error:

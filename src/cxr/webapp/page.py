@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr.documents import parse_json
 from cxr.errors import InputError
 
 PAGE_FILE = "page.json"
@@ -97,7 +98,7 @@ def read_page(folder: Path) -> Mapping[str, Any]:
     """page.json of a built page, as plain values. Raises InputError when there is none or it is of another version."""
     path = folder / PAGE_FILE
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{folder} is not a page: it has no {PAGE_FILE}", hint="make one: cxr web build BUNDLE OUT"

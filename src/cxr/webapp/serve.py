@@ -20,6 +20,8 @@ from cxr.errors import Fault
 from cxr.webapp.headers import COMPRESSED, INDEX, headers_for
 
 LOOPBACK = "127.0.0.1"
+#: What a browser on this machine calls it.
+NAMES = (LOOPBACK, "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,13 @@ class PageHandler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
-        name = unquote(urlsplit(self.path).path).lstrip("/") or INDEX
-        path = (self.root / name).resolve()
-        if not path.is_relative_to(self.root) or not path.is_file():
+        if not _is_loopback(self.headers.get("Host", "")):
+            # A page elsewhere may let its own name point here (DNS rebinding): it would be this page's origin.
+            text = b"this server answers to localhost only\n"
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, {"Content-Type": "text/plain"}, text, with_body=with_body)
+            return
+        path = self._file()
+        if path is None:
             self._send(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"not found\n", with_body=with_body)
             return
         headers = headers_for(path.relative_to(self.root).as_posix())
@@ -98,6 +104,14 @@ class PageHandler(BaseHTTPRequestHandler):
             self._send_not_modified(headers)
         else:
             self._send(HTTPStatus.OK, headers, body, with_body=with_body)
+
+    def _file(self) -> Path | None:
+        """The file that is asked for; None for one that is not there, not below the page's folder, or no name."""
+        try:
+            path = (self.root / (unquote(urlsplit(self.path).path).lstrip("/") or INDEX)).resolve()
+            return path if path.is_relative_to(self.root) and path.is_file() else None
+        except (OSError, ValueError):  # too long, or with a NUL
+            return None
 
     def _has(self, tag: str) -> bool:
         """Whether the browser says that it has this content (If-None-Match, RFC 9110 13.1.2)."""
@@ -122,6 +136,11 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: who looks at the page sees what it does."""
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a Host header is this machine's own; a program that sends none is no browser."""
+    return not host or (host.rpartition(":")[0] or host) in NAMES
 
 
 @lru_cache(maxsize=256)

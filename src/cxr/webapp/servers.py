@@ -36,7 +36,7 @@ def server_files(server: Server, names: Sequence[str]) -> dict[str, str]:
     return makers[server](names)
 
 
-def nginx_configuration(*, root: str = NGINX_ROOT, port: int = PORT, scratch: str = "/tmp") -> str:
+def nginx_configuration(*, root: str = NGINX_ROOT, port: int = PORT, scratch: str = "/tmp") -> str:  # noqa: S108  (of a container)
     """A whole nginx.conf, for a server that runs without privileges and writes to `scratch` only."""
     types, plain = _nginx_types()
     packed = [kind for kind in _kinds() if kind != "text/html"]  # text/html is always packed

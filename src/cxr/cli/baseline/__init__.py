@@ -7,7 +7,7 @@ import typer
 from cxr.cli.baseline import crossval, evaluate, explain, recipes, robustness, train, tune
 
 app = typer.Typer(
-    help="Train and judge models on this machine.",
+    help="Train and judge models on this machine.\n\nExample: cxr baseline train --recipe cnn5 --out runs/cnn5",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from cxr.cli.completions import recipe_names
 from cxr.cli.options import DEFAULT_MANIFEST
 
 RecipeOption = Annotated[
-    str, typer.Option("--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.")
+    str,
+    typer.Option(
+        "--recipe", "-r", help="A name (see `cxr baseline recipes`) or a .toml file.", autocompletion=recipe_names
+    ),
 ]
 ManifestOption = Annotated[
     Path | None, typer.Option("--manifest", "-m", help=f"The manifest to work on [default: {DEFAULT_MANIFEST}].")

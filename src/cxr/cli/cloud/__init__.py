@@ -27,7 +27,8 @@ from cxr.cli.cloud.kept_flags import PlacedGroup
 
 app = typer.Typer(
     cls=PlacedGroup,
-    help="Work on Google Cloud or Amazon (--on), or on what stands for them on this machine (the default).",
+    help="Work on Google Cloud or Amazon (--on), or on what stands for them on this machine (the default)."
+    "\n\nExample: cxr cloud check",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

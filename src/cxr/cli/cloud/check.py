@@ -24,6 +24,7 @@ from cxr.cli.cloud.train_options import (
     Replicas,
     Spot,
 )
+from cxr.cli.findings_table import Row, show_findings
 from cxr.cli.options import DEFAULT_MANIFEST, Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
@@ -155,11 +156,10 @@ def _tell(out: Out, connection: Connection, subject: Subject, findings: Sequence
     from cxr.cloud.preflight.findings import counted
 
     title = f"check for {subject.purpose} on {connection.place}, {connection.provider.scope(connection)}"
-    out.table(("level", "check", "found"), [(one.level, one.check, one.words) for one in findings], title=title)
-    following = [one for one in findings if one.next and one.level in {Level.ERROR, Level.WARNING}]
-    if following:
-        out.text("")
-        out.table(("for", "next"), [(one.check, one.next) for one in following])
+    wanting = {Level.ERROR, Level.WARNING}
+    show_findings(
+        out, title, [Row(one.level, one.check, one.words, one.next if one.level in wanting else "") for one in findings]
+    )
     errors, warnings = counted(findings, Level.ERROR), counted(findings, Level.WARNING)
     out.result(
         "cloud.check",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cxr.cli.options import DEFAULT_MANIFEST
+from cxr.documents import parse_json
 from cxr.errors import CxrError, InputError, UsageError
 from cxr.settings import Settings, Target
 
@@ -83,8 +83,8 @@ def _kind_of(path: Path) -> JobKind:
     from cxr.cloud.plans.launch import JobKind
 
     try:
-        return JobKind(json.loads(path.read_bytes())["kind"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return JobKind(parse_json(path.read_bytes())["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
         return JobKind.CUSTOM  # whoever reads it next says what is wrong with it
 
 

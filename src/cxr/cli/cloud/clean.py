@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, open_connection, open_journal
+from cxr.cli.completions import job_ids
 from cxr.cli.options import Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir, Yes
 from cxr.cli.out import Out
 from cxr.errors import Fault, NotFound, UsageError
@@ -36,7 +37,9 @@ MOST_FAILURES = 20
 
 
 def clean(
-    job: Annotated[list[str] | None, typer.Argument(help="Jobs whose leftovers go; see cxr cloud jobs.")] = None,
+    job: Annotated[
+        list[str] | None, typer.Argument(help="Jobs whose leftovers go; see cxr cloud jobs.", autocompletion=job_ids)
+    ] = None,
     manifest: OfManifest = None,
     everything: Everything = False,
     keep_models: KeepModels = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr.cli.out import Out
-from cxr.errors import CxrError
+from cxr.errors import CxrError, NotAllowed
 from cxr.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -59,6 +60,18 @@ def hints_for(flags: CloudFlags) -> Iterator[None]:
         if error.hint and "--state-dir" not in error.hint:
             error.hint = _JOB_COMMAND.sub(lambda found: flags.follow_up(found.group()), error.hint)
         raise
+
+
+def check_price_file(flags: CloudFlags, max_cost: float | None) -> None:
+    """Raises NotAllowed when --max-cost would be kept by prices out of a file that nobody but cxr.toml names: it may
+    have come with the folder, and say that a machine costs nothing."""
+    if max_cost is None or flags.prices or os.environ.get("CXR_PRICES"):
+        return
+    if prices := flags.settings().prices:
+        raise NotAllowed(
+            f"--max-cost {max_cost:g} cannot be kept by the prices in {prices}, which only cxr.toml names",
+            hint=f"read them, then name them yourself: --prices {shlex.quote(prices)}",
+        )
 
 
 def open_connection(settings: Settings, out: Out) -> Connection:

@@ -50,6 +50,10 @@ def dataset(
     from cxr.cloud.provider import Feature, check_offered
     from cxr.cloud.providers import provider_of
     from cxr.cloud.uploading import check_uploaded
+
+    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
+    # Asked before Google's SDK is loaded: a cloud without datasets needs none.
+    check_offered(provider_of(flags.settings().on), Feature.DATASETS)
     from cxr.cloud.vertex.datasets import (
         check_complete,
         check_labels,
@@ -59,9 +63,7 @@ def dataset(
     )
     from cxr.manifests.manifest_file import read_manifest
 
-    out, flags = Out(json=json, quiet=quiet), CloudFlags(on, project, region, bucket, prefix, state_dir)
     read = read_manifest(manifest)
-    check_offered(provider_of(flags.settings().on), Feature.DATASETS)
     connection = open_connection(flags.settings(), out)
     check_labels(connection, read)
     found = find_dataset(connection, read)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, hints_for, open_journal
+from cxr.cli.completions import job_ids
 from cxr.cli.options import Json, Quiet, StateDir, Yes
 from cxr.cli.out import Out
 from cxr.errors import UsageError
@@ -43,7 +44,12 @@ PlanOnly = Annotated[bool, typer.Option("--dry-run", help="Show what --predict w
 
 
 def evaluate(
-    job: Annotated[str, typer.Argument(help="A finished AutoML job's id, or its beginning; see cxr cloud jobs.")],
+    job: Annotated[
+        str,
+        typer.Argument(
+            help="A finished AutoML job's id, or its beginning; see cxr cloud jobs.", autocompletion=job_ids
+        ),
+    ],
     folder: OutFolder = None,
     predict: Predict = None,
     manifest: TrainedOn = None,

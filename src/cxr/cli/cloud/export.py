@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, hints_for, open_journal, show_plan
+from cxr.cli.completions import job_ids
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import Interrupted
@@ -50,7 +51,9 @@ class _Wishes:
 
 
 def export(
-    job: Annotated[str, typer.Argument(help="A finished job's id, or its beginning; see cxr cloud jobs.")],
+    job: Annotated[
+        str, typer.Argument(help="A finished job's id, or its beginning; see cxr cloud jobs.", autocompletion=job_ids)
+    ],
     to: FormatNames = "tflite,tf-js",
     folder: Annotated[Path | None, typer.Option("--out", help="Folder of the bundle [default: runs/JOB].")] = None,
     manifest: Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
 from cxr.cli.cloud.job_views import as_json, explained, rows_of, settings_of
+from cxr.cli.completions import job_ids
 from cxr.cli.options import Json, Quiet, StateDir, Yes
 from cxr.cli.out import Out
 from cxr.errors import CxrError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cxr.cloud.jobs.journal import Job, Journal
     from cxr.settings import Settings
 
-JobId = Annotated[str, typer.Argument(help="A job's id, or its beginning; see cxr cloud jobs.")]
+JobId = Annotated[str, typer.Argument(help="A job's id, or its beginning; see cxr cloud jobs.", autocompletion=job_ids)]
 
 
 def jobs(

@@ -12,7 +12,7 @@ from cxr.cli.cloud.common import connection_of, open_journal
 from cxr.cli.cloud.job_views import settings_of
 from cxr.cli.cloud.jobs import JobId
 from cxr.cli.options import Json, Quiet, StateDir
-from cxr.cli.out import Out, printable
+from cxr.cli.out import Out
 from cxr.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
@@ -102,5 +102,5 @@ class _Reader:
 
     def _show(self, line: LogLine) -> None:
         trial = f"[trial {line.trial}] " if line.trial else ""
-        self._out.text(f"{line.at}  {trial}{printable(line.text)}")
+        self._out.text(f"{line.at}  {trial}{line.text}")
         self.lines.append({key: value for key, value in asdict(line).items() if key != "entry"})

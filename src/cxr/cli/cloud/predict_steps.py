@@ -247,7 +247,7 @@ class Predicting:
         batch: Job | None = None,
     ) -> Answered:
         from cxr.cli.cloud.service_predictions import Answered
-        from cxr.cloud.exporting.automl import job_provenance
+        from cxr.cloud.exporting.provenance import job_provenance
 
         stand_in, billed = model.stand_in, self.connection.billed
         actual = None if hours is None else round(hours * usd_per_hour, 4)

@@ -36,6 +36,7 @@ from cxr.cli.cloud.train_options import (
     check_apply_alone,
 )
 from cxr.cli.cloud.train_steps import plan_and_launch
+from cxr.cli.completions import recipe_names
 from cxr.cli.options import (
     DEFAULT_MANIFEST,
     Bucket,
@@ -56,7 +57,10 @@ if TYPE_CHECKING:
     from cxr.cloud.trainer.job import CustomOptions
 
 app = typer.Typer(
-    help="Launch a training or tuning job; its cost is shown first.", no_args_is_help=True, rich_markup_mode=None
+    help="Launch a training or tuning job; its cost is shown first."
+    "\n\nExample: cxr cloud train custom --recipe mobilenet-v2 --spot --plan",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -105,7 +109,9 @@ def automl(
 def custom(
     ctx: typer.Context,
     manifest: ManifestPath = DEFAULT_MANIFEST,
-    recipe: Annotated[str, typer.Option("--recipe", help="What to train; see cxr baseline recipes.")] = "mobilenet-v2",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="What to train; see cxr baseline recipes.", autocompletion=recipe_names)
+    ] = "mobilenet-v2",
     engine: Engine = None,
     machine: Machine = None,
     gpus: Gpus = None,
@@ -158,7 +164,9 @@ def custom(
 def tune(
     ctx: typer.Context,
     manifest: ManifestPath = DEFAULT_MANIFEST,
-    recipe: Annotated[str, typer.Option("--recipe", help="What to tune; see cxr baseline recipes.")] = "mobilenet-v2",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="What to tune; see cxr baseline recipes.", autocompletion=recipe_names)
+    ] = "mobilenet-v2",
     space: Annotated[
         Path | None, typer.Option("--space", metavar="FILE", help="Search space (TOML) [default: the recipe's own].")
     ] = None,

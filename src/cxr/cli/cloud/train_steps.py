@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr.cli.cloud.check import check_launch
-from cxr.cli.cloud.common import CloudFlags, open_connection, open_journal, show_plan
+from cxr.cli.cloud.common import CloudFlags, check_price_file, open_connection, open_journal, show_plan
 from cxr.cli.cloud.train_options import LaunchWishes
 from cxr.cli.out import Out
 from cxr.errors import InputError, JobFailed, NotAllowed, UsageError
@@ -74,6 +74,7 @@ def _plan_only(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, 
     context = _context(settings, connection, manifest)
     plan = next_attempt(context.journal, maker.plan(context, maker.options(connection), 1), again=wishes.again)
     _show(out, plan)
+    check_price_file(flags, wishes.max_cost)
     _check_cost(plan, wishes.max_cost)
     inputs = {"manifest": str(manifest.resolve()), **maker.inputs()}
     if wishes.save_to is not None:
@@ -116,6 +117,7 @@ def _launch(
     out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, context: Context, plan: LaunchPlan, options: Any
 ) -> None:
     _show(out, plan)
+    check_price_file(flags, wishes.max_cost)
     _check_cost(plan, wishes.max_cost)
     known = context.journal.get(plan.job_id)
     if not (known and known.resource):

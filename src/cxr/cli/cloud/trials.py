@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
+from cxr.cli.completions import job_ids
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
 from cxr.errors import UsageError
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def trials(
-    job: Annotated[str, typer.Argument(help="A tuning job's id, or its beginning; see cxr cloud jobs.")],
+    job: Annotated[
+        str, typer.Argument(help="A tuning job's id, or its beginning; see cxr cloud jobs.", autocompletion=job_ids)
+    ],
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table here, too.")] = None,
     state_dir: StateDir = None,
     json: Json = False,
@@ -51,7 +54,8 @@ def trials(
         _write(csv, columns, rows)
         out.say(f"wrote {csv}")
     if all_trials and all_trials[0].value is not None:
-        out.say(f"the best trial's model is a bundle when {found.id} has ended")
+        when = "" if found.finished else f" when {found.id} has ended"
+        out.say(f"the best trial's model becomes a bundle{when}")
         out.hint(flags.follow_up(f"cxr cloud {'export' if found.finished else 'wait'} {found.id}"))
     out.result("cloud.trials", {"job": found.id, "metric": METRIC, "trials": [asdict(trial) for trial in all_trials]})
 
@@ -78,8 +82,10 @@ def _write(path: Path, columns: list[str], rows: list[list[object]]) -> None:
     import csv
 
     from cxr.files import atomic_path
+    from cxr.spreadsheets import spreadsheet_text
 
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        table: list[list[object]] = [[*columns], *rows]
+        for row in table:
+            writer.writerow([spreadsheet_text(cell) if isinstance(cell, str) else cell for cell in row])

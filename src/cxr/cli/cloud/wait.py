@@ -12,10 +12,11 @@ import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, open_journal
 from cxr.cli.cloud.job_views import as_json, explained, failure_text
+from cxr.cli.completions import job_ids
 from cxr.cli.job_line import JobLine, job_line
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
-from cxr.errors import CxrError, Interrupted, JobFailed, NotAllowed
+from cxr.errors import CxrError, Interrupted, JobFailed, NotAllowed, Unreachable
 from cxr.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ LAST_LINES = 10
 
 
 def wait(
-    job: Annotated[list[str] | None, typer.Argument(help="Job ids; all unfinished ones when left out.")] = None,
+    job: Annotated[
+        list[str] | None, typer.Argument(help="Job ids; all unfinished ones when left out.", autocompletion=job_ids)
+    ] = None,
     timeout_minutes: Annotated[float | None, typer.Option("--timeout-minutes", help="Stop waiting after this.")] = None,
     state_dir: StateDir = None,
     json: Json = False,
@@ -117,7 +120,7 @@ def _poll(
 
     journal = Journal(settings.journal_path)
     places = {job.id: connection_of(job, settings, out) for job in waiting}
-    look = _looker(journal, places)
+    look = _looker(journal, places, lambda job: connection_of(job, settings, out))
     longest = LONGEST_PAUSE_S if any(place.billed for place in places.values()) else LONGEST_LOCAL_PAUSE_S
     with job_line(out, waiting) as line:
         ended = poll_all(
@@ -133,13 +136,21 @@ def _poll(
     return [ended.get(job.id, job) for job in jobs]
 
 
-def _looker(journal: Journal, places: dict[str, Connection]) -> Callable[[str], Job]:
+def _looker(
+    journal: Journal, places: dict[str, Connection], connect: Callable[[Job], Connection]
+) -> Callable[[str], Job]:
     from cxr.cloud.jobs.asking import note_epoch, refresh
 
     asked: dict[str, float] = {}
 
     def look(job_id: str) -> Job:
-        job = refresh(places[job_id], journal, journal.find(job_id))
+        known = journal.find(job_id)
+        try:
+            job = refresh(places[job_id], journal, known)
+        except Unreachable:
+            if not places[job_id].billed:
+                places[job_id] = connect(known)  # a server of this machine may have died: it is started again
+            raise
         due = time.monotonic() - asked.get(job_id, 0.0) >= EPOCH_EVERY_S
         if job.kind == "custom" and job.state == "RUNNING" and due:
             asked[job_id] = time.monotonic()

@@ -7,7 +7,8 @@ import typer
 from cxr.cli.data import check, diff, import_dicom, import_file, sample, scan, shard, split
 
 app = typer.Typer(
-    help="Scan, check, split and compare manifests of X-rays; write import files and shards; import DICOM.",
+    help="Scan, check, split and compare manifests of X-rays; write import files and shards; import DICOM."
+    "\n\nExample: cxr data scan chest_xray",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

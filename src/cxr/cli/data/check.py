@@ -12,6 +12,7 @@ from cxr.cli.data.common import check_not_manifest, manifest_flag, print_counts,
 from cxr.cli.data.findings import print_findings, print_shortcuts, verdict
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
+from cxr.documents import parse_json
 from cxr.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -90,13 +91,12 @@ def _resealed(path: Path, out: Out) -> Manifest:
 
 def _sealed_hash(path: Path) -> str:
     """The hash in the sidecar, empty where it cannot be read: `reseal` says why."""
-    import json
 
     from cxr.manifests.manifest_file import sidecar_of
 
     try:
-        return str(json.loads(sidecar_of(path).read_text(encoding="utf-8"))["content_hash"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return str(parse_json(sidecar_of(path).read_text(encoding="utf-8"))["content_hash"])
+    except (OSError, ValueError, LookupError, TypeError):
         return ""
 
 

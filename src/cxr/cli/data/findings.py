@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from cxr.cli.out import Out
+from cxr.cli.out import Out, printable
 
 if TYPE_CHECKING:
     from cxr.manifests.check import CheckReport, Finding
@@ -50,10 +50,10 @@ def _print_finding(out: Out, finding: Finding, paint: _Paint) -> None:
     indent = " " * _INDENT
     severity = paint(f"{finding.severity}:".ljust(_INDENT), _COLOURS[finding.severity])
     rule = paint(f"[{finding.rule}{', accepted' if finding.accepted else ''}]", _DIM)
-    out.text(f"{severity}{paint.wrapped(finding.message, _INDENT)} {rule}")
+    out.text(f"{severity}{paint.wrapped(finding.message, _INDENT)} {rule}", styled=True)
     if finding.examples:
-        out.text(f"{indent}e.g. {paint.wrapped(', '.join(finding.examples), _INDENT + 5)}")
-    out.text(f"{indent}{paint('fix:', _BOLD)} {paint.wrapped(finding.fix, _INDENT + 5)}")
+        out.text(f"{indent}e.g. {paint.wrapped(', '.join(finding.examples), _INDENT + 5)}", styled=True)
+    out.text(f"{indent}{paint('fix:', _BOLD)} {paint.wrapped(finding.fix, _INDENT + 5)}", styled=True)
 
 
 class _Paint:
@@ -70,6 +70,7 @@ class _Paint:
 
     def wrapped(self, text: str, indent: int) -> str:
         """Broken at words so that the text stays in its column; in one line where a program reads it."""
+        text = printable(text)
         if not self._is_terminal:
             return text
         import shutil

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cxr.cli.baseline.common import CacheDir, Images, beside
+from cxr.cli.completions import export_commands, export_formats
 from cxr.cli.options import DEFAULT_MANIFEST, Json, Quiet
 from cxr.cli.out import Out
 from cxr.errors import Fault
@@ -23,12 +24,23 @@ if TYPE_CHECKING:
 REPRESENTATIVE = 200
 
 
+KerasBundle = Annotated[
+    Path,
+    typer.Argument(metavar="BUNDLE", help="A folder with bundle.json (Keras).", autocompletion=export_commands),
+]
+FormatNames = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        help="Formats by commas, or all [default: saved-model,tflite,tfjs-uint16].",
+        autocompletion=export_formats,
+    ),
+]
+
+
 def export_command(
-    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder with bundle.json (Keras).")],
-    to: Annotated[
-        str | None,
-        typer.Option("--to", help="Formats by commas, or all [default: saved-model,tflite,tfjs-uint16]."),
-    ] = None,
+    bundle_folder: KerasBundle,
+    to: FormatNames = None,
     out_folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the exports [default: BUNDLE-exports].")
     ] = None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr.cli.baseline.common import beside
 from cxr.cli.out import Advance, Out
+from cxr.documents import parse_json
 from cxr.errors import InputError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _evaluation(out: Out, source: Bundle, path: Path | None) -> dict[str, Any] |
         out.say(f"note: the page has no figures: cxr baseline evaluate {source.folder} makes them")
         return None
     try:
-        document = json.loads(found.read_text(encoding="utf-8"))
+        document = parse_json(found.read_text(encoding="utf-8"))
         judged = document["bundle"]["hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot read the evaluation {found}: {error}") from error

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from cxr.cloud.connection import Connection
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, missing_package
-from cxr.storage.amazon.errors import LOGIN_HINT, translate
+from cxr.storage.amazon.errors import translate
 from cxr.storage.amazon.session import AwsPlace, aws_client
+from cxr.storage.login_hints import AMAZON_LOGIN
 
 #: Seconds for one question; a connection that is not made after the first never will be.
 CONNECT_S, READ_S = 5.0, 30.0
@@ -85,7 +86,7 @@ def _translated(error: Exception, what: str) -> CxrError:
     answer = error.response.get("Error", {})
     code, said = str(answer.get("Code", "")), " ".join(str(answer.get("Message", error)).split())[:400]
     if code in _LOGIN_CODES:
-        return NotAllowed(f"{what}: the AWS credentials were refused: {said}", hint=LOGIN_HINT)
+        return NotAllowed(f"{what}: the AWS credentials were refused: {said}", hint=AMAZON_LOGIN)
     if code in _DENIED_CODES:
         return NotAllowed(
             f"{what}: {said}", hint=f"ask for the permission {_permission(error, said)}, or use another AWS_PROFILE"

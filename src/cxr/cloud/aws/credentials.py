@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cxr.errors import NotAllowed, missing_package
-from cxr.storage.amazon.errors import LOGIN_HINT, s3_errors
+from cxr.storage.amazon.errors import s3_errors
+from cxr.storage.login_hints import AMAZON_LOGIN
 
 
 def check_credentials() -> None:
@@ -16,4 +17,4 @@ def check_credentials() -> None:
     with s3_errors("find AWS credentials"):
         found = boto3.session.Session().get_credentials()
     if found is None:
-        raise NotAllowed("no AWS credentials were found", hint=LOGIN_HINT)
+        raise NotAllowed("no AWS credentials were found", hint=AMAZON_LOGIN)

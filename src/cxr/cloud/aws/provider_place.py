@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cxr.cloud.prices.table import PriceList, PriceTable
     from cxr.cloud.trainer.job import CustomOptions, TuneOptions
     from cxr.manifests.manifest import Manifest
-    from cxr.storage.buckets import BucketState
+    from cxr.storage.bucket_state import BucketState
     from cxr.storage.transfer.haul import Haul
 
 #: The account, role and machine's profile that the server on this machine is shown; it checks none of them.

@@ -5,21 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cxr.cloud.trainer.job import PUBLIC_IMAGE
+from cxr.cloud.trainer.job import PUBLIC_IMAGE, check_image
 from cxr.cloud.trainer.wheel import WHEEL_NAME, build_wheel
-from cxr.errors import UsageError
 from cxr.files import write_bytes_atomically
 from cxr.version import __version__
 
 DOCKERFILE: Final = "Dockerfile"
-#: An image's name as Docker takes it: registry, path, tag or digest, nothing that a Dockerfile would read otherwise.
-_BASE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]*")
 _TEXT: Final = """\
 # The trainer of cxr {version} in a container: cxr cloud train custom --image URI
 FROM {base}
@@ -37,8 +33,7 @@ ENTRYPOINT ["python3", "-m", "cxr.local_baseline.trainer"]
 
 def build_context(base: str = PUBLIC_IMAGE) -> dict[str, bytes]:
     """The files of the context by name. Raises UsageError for what is no image's name."""
-    if not _BASE.fullmatch(base):
-        raise UsageError(f"{base!r} is no image", hint=f"an image looks like {PUBLIC_IMAGE}")
+    check_image(base)
     text = _TEXT.format(version=__version__, base=base, wheel=WHEEL_NAME)
     return {DOCKERFILE: text.encode(), WHEEL_NAME: build_wheel()}
 

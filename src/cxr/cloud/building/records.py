@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.building.plan import BuildPlan
+from cxr.documents import parse_json
 from cxr.errors import InputError, UsageError
 from cxr.files import write_text_atomically
 from cxr.settings import Target
@@ -102,7 +103,7 @@ class BuildRecords:
 
 def _read(path: Path) -> BuildRecord:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
         known = {one.name for one in fields(BuildRecord)}
         kept = {name: value for name, value in values.items() if name in known}
         return BuildRecord(**{**kept, "on": Target(values["on"])})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,6 +13,7 @@ from cxr.cloud.cleaning.found import Hunt
 from cxr.cloud.cleaning.leftovers import ImageChoice, Leftover, Scope, Sort
 from cxr.cloud.connection import Connection
 from cxr.cloud.prices.storage import storage_price
+from cxr.documents import parse_json
 from cxr.errors import InputError, NotFound
 from cxr.storage import ObjectInfo
 from cxr.storage.retrying import RetryingStore
@@ -101,7 +101,7 @@ def _paths_in_bucket(store: RetryingStore) -> tuple[frozenset[str], str]:
 
 def _header_is_of(store: RetryingStore, manifest: str) -> bool:
     try:
-        return str(json.loads(store.get_bytes("manifest.json"))["content_hash"]).startswith(manifest)
+        return str(parse_json(store.get_bytes("manifest.json"))["content_hash"]).startswith(manifest)
     except (NotFound, ValueError, KeyError, TypeError):
         return False
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.cleaning.leftovers import CleanPlan, Leftover, Sort
+from cxr.documents import parse_json
 from cxr.errors import InputError, UsageError
 from cxr.files import atomic_path
 from cxr.storage import ObjectInfo
@@ -36,8 +37,8 @@ def _is_clean_plan(path: Path) -> bool:
         if not path.is_file():
             return False
         with path.open("rb") as stream:
-            header = json.loads(stream.readline(MAXIMUM_HEADER_BYTES))
-    except (OSError, ValueError, RecursionError):
+            header = parse_json(stream.readline(MAXIMUM_HEADER_BYTES))
+    except (OSError, ValueError):
         return False
     return isinstance(header, dict) and header.get("schema") == SCHEMA
 
@@ -46,7 +47,7 @@ def read_clean_plan(path: Path) -> CleanPlan:
     """Read a saved plan. Raises InputError when it is none, or not whole."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        entries = [json.loads(line) for line in lines]
+        entries = [parse_json(line) for line in lines]
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the plan {path}: {error}") from error
     header = entries[0] if entries and isinstance(entries[0], dict) else {}
@@ -57,7 +58,7 @@ def read_clean_plan(path: Path) -> CleanPlan:
         if len(leftovers) != header["leftovers"]:
             raise ValueError(f"{len(leftovers)} of {header['leftovers']} leftovers are there")
         return CleanPlan(dict(header["where"]), str(header["scope"]), leftovers, tuple(header["notes"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is not a whole clean-up plan: {error!r}", hint="make the plan anew") from error
 
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from cxr.cloud.emulator.answers import send_faulty, send_streamed, send_whole
 from cxr.cloud.emulator.connection import Connection, Exchange
 from cxr.cloud.emulator.control import PREFIX, RequestCounts, control, refusal, refused_client
-from cxr.cloud.emulator.errors import ApiError, failure, fault_response
+from cxr.cloud.emulator.errors import ApiError, failed, failure, fault_response
 from cxr.cloud.emulator.faults import INSTRUCTIONS_HEADER, Fault, FaultError, Faults, Subject, instructed
 from cxr.cloud.emulator.http import Body, FileSlice, Request, Response, decoded_target, parse_query
 from cxr.cloud.emulator.incoming import BEGINNING_BYTES, damage
@@ -168,7 +168,7 @@ class Application:
             self._end(exchange)
             return
         if exchange.body.failed:
-            note.refused = note.refused or failure(503, note.operation, "The body could not be stored.")
+            note.refused = note.refused or failure(507, note.operation, "The body could not be stored.")
         if note.undecided and complete:
             self._decide(exchange, exchange.body.beginning(), last=True)
         if complete and note.fault is not None and self._breaks_before(exchange, note.fault):
@@ -323,9 +323,9 @@ class Application:
             response = error.response()
             log.info("%s %s -> %d %s", request.method, request.raw_path, response.status, error)
             return response
-        except Exception:
+        except Exception as error:
             log.exception("%s %s failed", request.method, request.raw_path)
-            return failure(500, operation, "The emulator failed; see its server.log.")
+            return failed(error, operation, self.spool_dir.parent)
 
     def _answer(self, exchange: Exchange, response: Response) -> None:
         exchange.note.is_working = False

@@ -7,12 +7,15 @@ error model (https://cloud.google.com/apis/design/errors).
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 from cxr.cloud.emulator.http import Response, json_response
+from cxr.files import is_full
 
 
 class ApiError(Exception):
@@ -101,6 +104,27 @@ def failure(status: int, operation: str, message: str) -> Response:
         return StorageError(status, _REASONS.get(status, "backendError"), message).response()
     error = {"code": status, "message": message, "status": _RPC_STATUS.get(status, "UNKNOWN")}
     return json_response({"error": error}, status=status)
+
+
+def failed(error: Exception, operation: str, state_dir: Path) -> Response:
+    """The answer when the emulator itself could not: 507, which nobody asks again, when its disk is full."""
+    if is_disk_full(error):
+        return failure(507, operation, f"The disk of the emulator's folder {state_dir} is full.")
+    return failure(500, operation, "The emulator failed; see its server.log.")
+
+
+def internal(error: Exception) -> RpcError:
+    """Why a job or an operation failed when the emulator itself could not."""
+    if is_disk_full(error):
+        return RpcError(Code.INTERNAL, "The disk of the emulator's folder is full: No space left on device.")
+    return RpcError(Code.INTERNAL, "The emulator failed; see its server.log.")
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether files or the database cannot grow any more."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return is_full(error)
 
 
 def fault_response(status: int, retry_after: int | None, operation: str) -> Response:

@@ -208,7 +208,7 @@ def _number(fields: Mapping[str, Any], name: str, where: str) -> float | None:
     value = fields.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
         raise FaultError(f"{where}.{name}: a number that is not negative is needed, not {value!r}")
     return float(value)
 

@@ -10,6 +10,7 @@ from cxr.cloud.local_servers.process import DEADLINE_SECONDS, LocalServer
 
 EMULATOR = LocalServer(
     module="cxr.cloud.emulator",
+    extra="gcp",
     service="cxr-emulator",
     control_path="/_emulator",
     name="emulator",

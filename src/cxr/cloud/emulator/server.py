@@ -15,6 +15,7 @@ from cxr.cloud.emulator.services import Services
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, say_ready, sole_server
 from cxr.cloud.local_servers.process import ServerFiles
+from cxr.files import private_folder
 
 #: Connections that wait to be taken.
 BACKLOG = 2048
@@ -29,7 +30,7 @@ def serve(settings: EmulatorSettings, on_ready: Callable[[str], None]) -> None:
     Raises Fault when the port is taken, UsageError when another server works on the same state folder.
     """
     settings = replace(settings, state_dir=settings.state_dir.resolve())
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.state_dir)
     files = ServerFiles(settings.state_dir)
     with (
         sole_server(EMULATOR, files),

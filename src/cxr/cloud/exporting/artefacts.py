@@ -5,10 +5,12 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.exporting.formats import ExportFormat, our_names
 from cxr.cloud.exporting.records import ExportRecord, ExportRecords
+from cxr.cloud.jobs.waiting import ask
 from cxr.cloud.vertex.clients import model_client
 from cxr.cloud.vertex.long_running import wait_by_name
 from cxr.cloud.vertex.models import ServiceModel, begin_export, exported_url
@@ -63,7 +65,8 @@ def collect(
             if not again and _known(connection, model, one, destination, records):
                 found.add(one.name)
                 continue
-            operation = begin_export(connection, model, one.service_id, destination)
+            # Asked twice, it is written twice, which costs nothing.
+            operation = ask(partial(begin_export, connection, model, one.service_id, destination))
             records.put(one.name, ExportRecord(model.resource, operation.name, exported_url(operation)))
             say(f"exporting {one.name}")
     return tuple(_awaited(connection, model, one, records, found=one.name in found, say=say) for one in wanted)

@@ -13,6 +13,7 @@ from cxr.cloud.exporting.artefacts import Artefact, collect
 from cxr.cloud.exporting.cost import cost_of
 from cxr.cloud.exporting.formats import ExportFormat, preprocessing_of, scored_format
 from cxr.cloud.exporting.labels import agreed_labels
+from cxr.cloud.exporting.provenance import job_provenance
 from cxr.cloud.exporting.records import ExportRecords
 from cxr.cloud.exporting.structure import broken, check_structure, model_file
 from cxr.cloud.exporting.verification import Scorer, Verification, verify_formats
@@ -146,8 +147,3 @@ def _provenance(job: Job, model: ServiceModel, artefacts: tuple[Artefact, ...]) 
         # What each file wants to be fed; `preprocessing` says what holds for the one that is scored.
         **{one.format.name: dict(one.format.contract) for one in artefacts},
     }
-
-
-def job_provenance(job: Job) -> dict[str, Any]:
-    """Which job made it, where and when."""
-    return {"job": job.id, "resource": job.resource, "on": str(job.on), "launched": job.created, "ended": job.ended}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cxr.bundle import Bundle, read_bundle
 from cxr.cloud.connection import Connection
-from cxr.cloud.exporting.automl import automl_bundle
 from cxr.cloud.exporting.formats import DEFAULT_FORMATS, ExportFormat, parse_formats
 from cxr.cloud.exporting.trained import trained_bundle
 from cxr.cloud.exporting.verification import Scorer, Verification
@@ -79,6 +78,9 @@ def export_job(
         if job.kind is JobKind.AUTOML:
             if len(known) < WHOLE_HASH:
                 raise unknown_manifest(job)
+            # Its service is asked by Google's SDK; a job on Amazon is brought home without.
+            from cxr.cloud.exporting.automl import automl_bundle
+
             verified = automl_bundle(connection, job, staging, options, known, on_progress, say)
         else:
             verified = (trained_bundle(connection, job, staging, options, known, on_progress),)

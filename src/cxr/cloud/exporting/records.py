@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cxr.documents import parse_json
 from cxr.files import write_text_atomically
 
 
@@ -55,7 +56,7 @@ class ExportRecords:
     def _read(self) -> dict[str, object]:
         # A record that cannot be read costs an export, not the user's patience.
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
+            known = parse_json(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}

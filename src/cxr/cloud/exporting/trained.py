@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from cxr.archives import unpack_tar
 from cxr.bundle import read_bundle, write_bundle
 from cxr.cloud.connection import Connection
-from cxr.cloud.exporting.automl import job_provenance
 from cxr.cloud.exporting.cost import cost_of
+from cxr.cloud.exporting.provenance import job_provenance
 from cxr.cloud.exporting.verification import Verification, verify_bundle
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.seen import ModelOutput
@@ -71,11 +71,7 @@ def _fetch(
         archive = Path(scratch) / name
         connection.open(place).get_file(name, archive)
         on_progress(1, 2, f"unpacking {name}")
-        try:
-            with tarfile.open(archive) as packed:
-                # What a job wrote is somebody else's archive: nothing may land outside of the folder.
-                packed.extractall(folder, filter="data")
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise InputError(f"{output.url} cannot be unpacked: {error}") from error
+        # What a job wrote is somebody else's archive.
+        unpack_tar(archive, folder, name=output.url)
     on_progress(2, 2, "")
     return any(folder.iterdir())

@@ -17,7 +17,8 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
 from cxr.errors import NotAllowed, NotFound, VersionConflict
-from cxr.storage.buckets import EVERYBODY, create_private_bucket, end_lists_command
+from cxr.storage.bucket_state import EVERYBODY, end_lists_command
+from cxr.storage.buckets import create_private_bucket
 from cxr.storage.google.errors import storage_errors
 from cxr.storage.google.store import gcs_client, generation_of
 from cxr.storage.transfer.haul import Haul

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cxr.documents import parse_json
 from cxr.errors import InputError
 
 RECORD = "hosted.json"
@@ -32,7 +33,7 @@ class Record:
 def read_record(data: bytes, place: str) -> Record:
     """Raises InputError for what is no record, or one of another version."""
     try:
-        raw = json.loads(data)
+        raw = parse_json(data)
         if (raw["schema"], raw["schema_version"]) != (SCHEMA, SCHEMA_VERSION):
             raise ValueError(f"schema {raw['schema']!r}, version {raw['schema_version']!r}")
         files = tuple(raw["files"])

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cxr.cloud.hosting.files import Headers
 from cxr.cloud.hosting.host import Address, FoundBucket, StoredObject
+from cxr.documents import parse_json
 from cxr.errors import Fault, InputError, NotAllowed, NotFound, VersionConflict
 from cxr.storage.amazon.buckets import ALL_BLOCKED, FIRST_REGION, region_of
 from cxr.storage.amazon.errors import s3_errors
@@ -252,7 +253,7 @@ class S3Host:
         if found is None:
             return {"Version": "2012-10-17", "Statement": []}
         try:
-            policy: dict[str, Any] = json.loads(found)
+            policy: dict[str, Any] = parse_json(found)
             statements = policy["Statement"]
         except (ValueError, KeyError, TypeError) as error:
             raise Fault(f"the access policy of {self.url} cannot be read: {error}") from error

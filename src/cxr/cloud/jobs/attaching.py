@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -14,6 +13,7 @@ from cxr.cloud.jobs.journal import Job, Journal
 from cxr.cloud.jobs.seen import MANIFEST_LABEL, RUN_LABEL, Attached, JobName, Seen, resource_tail
 from cxr.cloud.plans.launch import JobKind, manifest_label
 from cxr.cloud.prices.table import PriceTable
+from cxr.documents import parse_json
 from cxr.errors import CxrError, RulerMismatch, UsageError
 
 
@@ -150,7 +150,7 @@ def _stored_hashes(where: Connection, seen: Seen) -> Iterator[str]:
         if not url.startswith(f"{where.provider.scheme}://"):
             continue
         try:
-            header: Any = json.loads(where.open(url).get_bytes("manifest.json"))
+            header: Any = parse_json(where.open(url).get_bytes("manifest.json"))
             yield str(header["content_hash"])
         except (CxrError, ValueError, KeyError, TypeError):
             continue  # not there, or nothing of ours: the label's beginning has to do

@@ -7,9 +7,11 @@ problem, and kept. The file is its owner's alone and never holds a credential.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -18,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
+from cxr.documents import parse_json
 from cxr.errors import InputError, NotAllowed, UsageError
+from cxr.files import private_folder
 from cxr.settings import Target
 
 #: States in which a job has ended and left nothing. GONE is ours: the service no longer knows the name.
@@ -26,6 +30,8 @@ WITHOUT_RESULT = frozenset({"FAILED", "CANCELLED", "EXPIRED", "GONE"})
 SUCCEEDED = "SUCCEEDED"
 #: Resource names, errors and the bucket's name are nobody else's business on a shared machine.
 PRIVATE = 0o600
+#: Ids become names of files and labels of clouds, and stand in commands: the plan's own, and resources' last parts.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 #: A field's annotation -> what its values in the journal are.
 _TYPES = {"str": str, "float": int | float, "bool": bool, "dict[str, Any]": dict}
 
@@ -189,7 +195,7 @@ class Journal:
         *whole, last = text.split("\n")
         for number, line in enumerate([*whole, last], 1):
             try:
-                entry = json.loads(line) if line.strip() else None
+                entry = parse_json(line) if line.strip() else None
             except ValueError:
                 if number > len(whole):
                     continue  # a torn last line: its writer died before anything depended on it
@@ -207,10 +213,15 @@ class Journal:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
+            private_folder(self.path.parent)
+            # A link would lead what is written into any file of the user: none is followed.
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE)
         except PermissionError as error:
             raise NotAllowed(f"no permission to write the job journal {self.path}") from error
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise InputError(f"the job journal {self.path} is a link", hint="put the file itself there") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
@@ -241,7 +252,7 @@ def _mend_last_line(descriptor: int, size: int) -> None:
     text = os.pread(descriptor, size, 0)
     start = text.rfind(b"\n") + 1
     try:
-        json.loads(text[start:])
+        parse_json(text[start:])
     except ValueError:
         os.ftruncate(descriptor, start)
     else:
@@ -254,6 +265,8 @@ def _job_from(values: dict[str, Any]) -> Job:
     missing = [name for name in _NEEDED if name not in kept]
     if missing:
         raise InputError(f"{told} is incomplete, {', '.join(missing)} missing")
+    if not _ID.fullmatch(kept["id"]):
+        raise InputError(f"{told} has an id that is none")
     wrong = [name for name, value in kept.items() if not isinstance(value, _TYPES.get(str(_FIELDS[name].type), object))]
     if wrong:
         raise InputError(f"{told} is damaged, {wrong[0]} is {kept[wrong[0]]!r}")

@@ -15,6 +15,8 @@ LONGEST_PAUSE_S = 15.0
 GROWTH = 1.3
 #: How long a service may be out of reach before the wait is given up.
 PATIENCE_S = 600.0
+#: The same for a question that somebody sits before.
+QUESTION_PATIENCE_S = 20.0
 #: The longest Retry-After that is obeyed to the letter.
 LONGEST_RETRY_S = 120.0
 
@@ -53,6 +55,12 @@ def poll(
         clock=clock,
     )
     return seen[""]
+
+
+def ask(question: Callable[[], T]) -> T:
+    """The answer to a question that may be asked twice, asked again for `QUESTION_PATIENCE_S` while the service is out
+    of reach."""
+    return poll(question, lambda _: True, patience_s=QUESTION_PATIENCE_S)
 
 
 def poll_all(

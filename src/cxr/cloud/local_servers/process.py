@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-
 from cxr.errors import Fault, NotAllowed, UsageError
+from cxr.extras import require_extras
+from cxr.files import private_folder
 
 POLL_SECONDS = 0.02
 DEADLINE_SECONDS = 60.0
@@ -55,10 +55,12 @@ class ServerFiles:
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """A kind of server: the module that is run, what it calls itself, its folder of control URLs, and the words for
-    people: its name after "the", the commands that start it and say how it is, and the page about it."""
+    """A kind of server: the module that is run and the extra with all it takes, what it calls itself, its folder of
+    control URLs, and the words for people: its name after "the", the commands that start it and say how it is, and the
+    page about it."""
 
     module: str
+    extra: str
     service: str
     control_path: str
     name: str
@@ -70,12 +72,15 @@ class LocalServer:
         """The URL of the server that works on `state_dir`, started detached with `options` (None: left out) when there
         is none.
 
-        Two callers at once start one server. Raises Fault (port in use, no answer before the deadline, or whatever
-        made the new process end) and NotAllowed when the folder cannot be written.
+        Two callers at once start one server. Raises Fault (port in use, no answer before the deadline, or whatever made
+        the new process end), NotAllowed when the folder cannot be written, and MissingPackage, before anything is
+        written, when its extra is not installed.
         """
+        if self.running_url(state_dir) is None:
+            require_extras(self.extra)
         arguments = [text for flag, value in options.items() if value is not None for text in (flag, str(value))]
         try:
-            state_dir.mkdir(parents=True, exist_ok=True)
+            private_folder(state_dir)
             with _starting(state_dir):
                 return self.running_url(state_dir) or self._start(state_dir, arguments, deadline_seconds)
         except PermissionError as error:
@@ -131,6 +136,8 @@ class LocalServer:
         record = _record(files)
         if record is None:
             return False
+        import psutil  # comes with the extras that have servers; who only asks whether one runs does without
+
         try:
             process = psutil.Process(record.pid)
             process.terminate()
@@ -183,7 +190,7 @@ class _Record:
 
 
 def _record(files: ServerFiles) -> _Record | None:
-    if not _is_locked(files.lock_file):
+    if not is_locked(files.lock_file):
         return None
     try:
         raw = json.loads(files.server_file.read_text(encoding="utf-8"))
@@ -192,8 +199,8 @@ def _record(files: ServerFiles) -> _Record | None:
         return None
 
 
-def _is_locked(path: Path) -> bool:
-    # The server holds this lock for as long as it lives, however it ends.
+def is_locked(path: Path) -> bool:
+    """Whether a server lives that holds this lock: it does so for as long as it lives, however it ends."""
     try:
         with path.open("r+") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr.documents import parse_json
 from cxr.errors import InputError, UsageError
 
 
@@ -29,8 +29,8 @@ class PlanSchema:
         if not path.exists():
             return
         try:
-            document = json.loads(path.read_bytes()) if path.stat().st_size <= self.maximum_bytes else None
-        except (OSError, ValueError, RecursionError):
+            document = parse_json(path.read_bytes()) if path.stat().st_size <= self.maximum_bytes else None
+        except (OSError, ValueError):
             document = None
         if not isinstance(document, dict) or document.get("schema") != self.schema:
             raise UsageError(f"{path} is there and is no {self.words}", hint="choose another name for the plan")
@@ -40,10 +40,10 @@ class PlanSchema:
         for one of another version."""
         try:
             raw = path.read_bytes()
-            document = json.loads(raw) if len(raw) <= self.maximum_bytes else None
+            document = parse_json(raw) if len(raw) <= self.maximum_bytes else None
         except OSError as error:
             raise InputError(f"cannot read the plan {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise InputError(f"{path} is not JSON: {error}") from error
         if not isinstance(document, dict) or document.get("schema") != self.schema:
             raise InputError(f"{path} is not a saved {self.words}", hint=f"save one: {save}")

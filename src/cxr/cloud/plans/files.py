@@ -110,7 +110,7 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _amount(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
         raise ValueError("a cost must be a number")
     return float(value)
 

@@ -10,7 +10,7 @@ from cxr.cloud.hardware import Hardware
 from cxr.cloud.place_flags import place_flags
 from cxr.cloud.preflight.subject import Subject
 from cxr.cloud.prices.table import PriceTable
-from cxr.storage.buckets import BucketState
+from cxr.storage.bucket_state import BucketState
 from cxr.storage.transfer.haul import Haul
 
 

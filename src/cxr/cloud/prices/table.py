@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.cloud.hardware import Hardware
+from cxr.documents import parse_toml
 from cxr.errors import InputError, UsageError
 
 #: Hours in an average month, as the price pages of Google and Amazon count them.
@@ -156,7 +157,7 @@ def age_in_days(price: Price, today: date) -> int:
 
 def _read(text: str, where: str, base: PriceTable) -> PriceTable:
     try:
-        document = tomllib.loads(text)
+        document = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where} is not valid TOML: {error}") from error
     unknown = sorted(set(document) - {*_KINDS, "spot"})

@@ -6,6 +6,7 @@ The trainer is the project's own wheel, started in a public TensorFlow image.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,14 @@ from cxr.cloud.hardware import Hardware
 from cxr.cloud.jobs.estimates import Work
 from cxr.cloud.plans.launch import LaunchPlan
 from cxr.cloud.trainer.wheel import WHEEL_NAME, build_wheel
-from cxr.errors import InputError
+from cxr.errors import InputError, UsageError
 from cxr.files import sha256_of_file
 from cxr.manifests.manifest import Manifest
 
 #: A public image of the TensorFlow version that the project pins.
 PUBLIC_IMAGE = "docker.io/tensorflow/tensorflow:2.21.0-gpu"
+#: An image's name as Docker takes it: registry, path, tag or digest. EC2's machine images (ami-…) fit, too.
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._:/@-]*")
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 #: Words for weights that are no file.
 WEIGHTS_WORDS = frozenset({"none", "imagenet"})
@@ -49,7 +52,9 @@ class CustomOptions:
     engine: str = ""
 
     def request(self) -> dict[str, Any]:
-        """What decides the job, for a plan. Raises InputError for a weights file that cannot be used."""
+        """What decides the job, for a plan. Raises InputError for a weights file that cannot be used, UsageError for
+        what is no image's name."""
+        check_image(self.image)
         hardware = self.hardware
         return {
             "recipe": self.recipe,
@@ -134,6 +139,12 @@ class TuneOptions:
             "parallel": self.parallel,
             "space": [dict(parameter) for parameter in self.space],
         }
+
+
+def check_image(image: str) -> None:
+    """Raises UsageError for what is no image's name: a job would wait for its machine and then fail to pull it."""
+    if not _IMAGE.fullmatch(image):
+        raise UsageError(f"{image!r} is no image", hint=f"an image looks like {PUBLIC_IMAGE}")
 
 
 def check_trainable(manifest: Manifest) -> None:

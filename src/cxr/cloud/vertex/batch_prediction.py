@@ -15,6 +15,7 @@ from cxr.cloud.prices.table import HourlyPrice
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.found import find_launched
+from cxr.documents import parse_json
 from cxr.errors import CheckFailed, Fault, InputError
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google.errors import google_errors
@@ -165,7 +166,7 @@ def _lines(connection: Connection, directory: str) -> Iterator[tuple[str, dict[s
             raise CheckFailed(f"{directory}/{name} is not UTF-8", hint="predict it anew: --again") from error
         for number, text in enumerate(lines, 1):
             try:
-                line = json.loads(text) if text.strip() else None
+                line = parse_json(text) if text.strip() else None
             except ValueError as error:
                 raise Fault(f"{directory}/{name}, line {number} is not JSON") from error
             if isinstance(line, dict):

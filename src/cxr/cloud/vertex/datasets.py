@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import Journal
+from cxr.cloud.jobs.waiting import ask
 from cxr.cloud.plans.launch import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.uploading import check_uploaded
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
@@ -16,7 +17,7 @@ from cxr.errors import CheckFailed, InputError
 from cxr.locks import only_one
 from cxr.manifests.import_files import plan_import
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google.errors import google_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 #: https://cloud.google.com/vertex-ai/docs/image-data/classification/prepare-data
 MAX_IMAGES = 1_000_000
@@ -42,7 +43,7 @@ def find_dataset(connection: Connection, manifest: Manifest) -> DatasetState | N
     """The newest dataset that carries this manifest's label, if any. One of another bucket or prefix is not taken: its
     images are there, and are deleted there."""
     client = dataset_client(connection)
-    with google_errors("list the datasets"):
+    with polling_errors("list the datasets"):
         found = client.list_datasets(
             request={
                 "parent": connection.parent,
@@ -97,7 +98,8 @@ def ensure_dataset(
     of the import are in the answer.
     """
     with only_one(journal.path.parent, import_id(connection, manifest)):
-        return _ensure(connection, journal, manifest, on_step, is_uploaded=is_uploaded)
+        # Every step of it finds what an earlier try has done.
+        return ask(lambda: _ensure(connection, journal, manifest, on_step, is_uploaded=is_uploaded))
 
 
 def _ensure(
@@ -128,7 +130,7 @@ def _ensure(
 
 
 def _items(connection: Connection, resource: str) -> int:
-    with google_errors("read the dataset"):
+    with polling_errors("read the dataset"):
         dataset = dataset_client(connection).get_dataset(name=resource, timeout=REQUEST_TIMEOUT_S)
     return int(dataset.data_item_count)
 

@@ -7,16 +7,20 @@ from collections.abc import Iterable, Iterator
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import SUCCEEDED, WITHOUT_RESULT
 from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.jobs.waiting import ask
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.vertex.job_kinds import SERVICES
-from cxr.storage.google.errors import google_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 
 def find_launched(plan: LaunchPlan) -> Seen | None:
     """The job that carries the plan's id, if there is one; of several one that is at work, then one that succeeded."""
-    with google_errors(f"look for {plan.job_id}"):
-        found = SERVICES[plan.kind].list(plan.connection, f'labels.cxr-run="{plan.job_id}"')
-    return min(found, key=_rank, default=None)
+
+    def look() -> list[Seen]:
+        with polling_errors(f"look for {plan.job_id}"):
+            return list(SERVICES[plan.kind].list(plan.connection, f'labels.cxr-run="{plan.job_id}"'))
+
+    return min(ask(look), key=_rank, default=None)
 
 
 def _rank(seen: Seen) -> int:

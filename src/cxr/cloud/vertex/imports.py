@@ -19,7 +19,7 @@ from cxr.cloud.vertex.operations import wait_for_operation
 from cxr.errors import Interrupted, JobFailed, NotFound
 from cxr.manifests.import_files import ImportFormat, plan_import, write_import_files
 from cxr.manifests.manifest import Manifest
-from cxr.storage.google.errors import google_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 IMPORT_SCHEMA = (
     "gs://google-cloud-aiplatform/schema/dataset/ioformat/image_classification_single_label_io_format_1.0.0.yaml"
@@ -98,7 +98,7 @@ def import_operation(connection: Connection, name: str) -> Any:
     from google.cloud.aiplatform_v1 import types
 
     operations = dataset_client(connection).transport.operations_client
-    with google_errors("look for the import"):
+    with polling_errors("look for the import"):
         found = operations.get_operation(name, timeout=REQUEST_TIMEOUT_S)
     return futures.from_gapic(
         found, operations, types.ImportDataResponse, metadata_type=types.ImportDataOperationMetadata
@@ -110,7 +110,7 @@ def _running(connection: Connection, job: Job, dataset: str) -> Any:
     journal) one that the service lists."""
     names = [job.resource] if job.resource.startswith(f"{dataset}/operations/") and not job.finished else []
     operations = dataset_client(connection).transport.operations_client
-    with google_errors("look for an earlier import"):
+    with polling_errors("look for an earlier import"):
         names += [found.name for found in operations.list_operations(dataset, "") if not found.done]
     for name in names:
         try:

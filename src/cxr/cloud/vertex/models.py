@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from cxr.cloud.connection import Connection
+from cxr.cloud.jobs.waiting import ask
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, model_client
 from cxr.cloud.vertex.long_running import Operation, operation_of
 from cxr.errors import NotFound
-from cxr.storage.google.errors import google_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 #: The format in which batches name their images.
 BATCH_FORMAT = "jsonl"
@@ -35,8 +37,7 @@ class ServiceModel:
 def get_model(connection: Connection, resource: str) -> ServiceModel:
     """Ask the service for a model. Raises NotFound when it has been deleted."""
     try:
-        with google_errors("read the model"):
-            model = model_client(connection).get_model(name=resource, timeout=REQUEST_TIMEOUT_S)
+        model = ask(lambda: _read(connection, resource))
     except NotFound as error:
         raise NotFound(f"the model {resource} is not on the service any more", hint="train it again") from error
     formats = tuple(str(export_format.id) for export_format in model.supported_export_formats)
@@ -48,6 +49,11 @@ def get_model(connection: Connection, resource: str) -> ServiceModel:
         in_batches=BATCH_FORMAT in model.supported_input_storage_formats,
         online="AUTOMATIC_RESOURCES" in {kind.name for kind in model.supported_deployment_resources_types},
     )
+
+
+def _read(connection: Connection, resource: str) -> Any:
+    with polling_errors("read the model"):
+        return model_client(connection).get_model(name=resource, timeout=REQUEST_TIMEOUT_S)
 
 
 def begin_export(connection: Connection, model: ServiceModel, service_id: str, destination: str) -> Operation:

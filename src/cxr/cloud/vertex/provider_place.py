@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cxr.cloud.prices.table import PriceList, PriceTable
     from cxr.cloud.trainer.job import CustomOptions, TuneOptions
     from cxr.manifests.manifest import Manifest
-    from cxr.storage.buckets import BucketState
+    from cxr.storage.bucket_state import BucketState
     from cxr.storage.transfer.haul import Haul
 
 DEFAULT_MACHINE: Final = "g2-standard-4"
@@ -151,7 +151,8 @@ class VertexPlace:
     def bucket_is_public(self, connection: Connection, bucket: BucketState) -> bool:
         """See Provider. Who may not read the policy is told elsewhere that public access is not prevented."""
         from cxr.errors import NotAllowed
-        from cxr.storage.buckets import EVERYBODY, bucket_policy
+        from cxr.storage.bucket_state import EVERYBODY
+        from cxr.storage.buckets import bucket_policy
 
         try:
             bindings = bucket_policy(bucket.name, endpoint=connection.endpoint, project=connection.project)

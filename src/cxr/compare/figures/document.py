@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.compare.figures.stated import Stated, stated
+from cxr.documents import parse_toml
 from cxr.errors import InputError
 
 EXAMPLE = "docs/figures.toml is an example"
@@ -54,7 +55,7 @@ class Report:
 def read_figures(path: Path) -> list[Share | Report]:
     """The entries of a file, [[share]] before [[report]]. Raises InputError that names file, entry and key."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        content = parse_toml(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}", hint=EXAMPLE) from error
     unknown = sorted(set(content) - {"share", "report"})

@@ -20,18 +20,10 @@ from cxr.bundle import Bundle
 from cxr.compare.parity.nouns import Cost, Reading
 from cxr.compare.predictors.base import class_probabilities
 from cxr.errors import Fault, InputError, UsageError, missing_package
+from cxr.webapp.browser import INSTALL, find_chromium
 from cxr.webapp.serve import serving
 from cxr.webapp.static import verify_files
 
-#: Names of the browser on Debian and Fedora, and where it lies on macOS.
-NAMES = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-)
-INSTALL = "apt install chromium (Debian, Ubuntu), or any Chrome"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -52,11 +44,6 @@ ASK = """([files, contract, model]) => {
         (error) => { window.told = { error: String(error) }; },
     );
 }"""
-
-
-def find_chromium() -> str | None:
-    """The path of a Chromium or Chrome on this machine."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
 def lacking_browser() -> str:

@@ -11,6 +11,7 @@ from cxr.bundle import Bundle
 from cxr.compare.parity.nouns import SCHEMA, SCHEMA_VERSION, VERIFICATION_FILE, FormatCheck, Verdict, Verification
 from cxr.compare.predictions.versions import installed_versions, machine
 from cxr.compare.results.document import plain_values
+from cxr.documents import parse_json
 from cxr.errors import CheckFailed
 from cxr.files import write_text_atomically
 
@@ -65,7 +66,7 @@ def check_shippable(export: Bundle) -> str:
     path = export.folder.parent / VERIFICATION_FILE
     name = export.info.provenance.get("exported_format", export.info.format.value)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         checks = [check for check in document["checks"] if check["hash"] == export.hash]
     except (OSError, ValueError, KeyError, TypeError):
         checks = []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from cxr.documents import parse_json
 
 CONFIG = "config.json"
 
@@ -20,7 +21,7 @@ def unfoldable(keras_file: Path) -> tuple[str, str] | None:
     """
     try:
         with zipfile.ZipFile(keras_file) as archive:
-            config = json.loads(archive.read(CONFIG))
+            config = parse_json(archive.read(CONFIG))
         return next(_pairs(config), None)
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
         return None

@@ -12,20 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import Bundle, read_bundle
 from cxr.compare.parity.nouns import Cost, Reading, Scores
-from cxr.errors import CxrError, Fault, InputError, UsageError
+from cxr.errors import CxrError, Fault, InputError, MissingPackage, UsageError
 
 MODULE = "cxr.compare.parity.process"
 WARM_UP_RUNS = 5
 TIMED_RUNS = 60
 BATCH_IMAGES = 32
 SCORES_FILE, COST_FILE, ERROR_FILE = "scores.npy", "cost.json", "error.json"
+#: As what the errors of the process are raised here, the first that fits; any other is the model's fault.
+KINDS: Final = {kind.__name__: kind for kind in (MissingPackage, UsageError, InputError)}
 #: What is asked: images as pixels or as files; and what is said of files beside their scores.
 PIXELS_FILE, FILES_FILE, READ_FILE, UNREADABLE_FILE = "pixels.npy", "files.json", "read.npy", "unreadable.json"
 
@@ -33,8 +35,8 @@ PIXELS_FILE, FILES_FILE, READ_FILE, UNREADABLE_FILE = "pixels.npy", "files.json"
 def score_in_own_process(bundle: Bundle, pixels: NDArray[np.uint8]) -> Scores:
     """Probabilities of images uint8 [N, H, W, C] as the bundle's preprocessing makes them.
 
-    Raises InputError when the model cannot be loaded or does not give probabilities, UsageError when its runtime is not
-    installed, Fault when that crashes.
+    Raises InputError when the model cannot be loaded or does not give probabilities, MissingPackage when its runtime is
+    not installed, Fault when that crashes.
     """
     with _asked(bundle, lambda folder: np.save(folder / PIXELS_FILE, pixels)) as folder:
         return Scores(np.load(folder / SCORES_FILE), _cost(folder))
@@ -59,8 +61,7 @@ def _asked(bundle: Bundle, ask: Callable[[Path], object]) -> Iterator[Path]:
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False)
         if (folder / ERROR_FILE).is_file():
             told = json.loads((folder / ERROR_FILE).read_text(encoding="utf-8"))
-            kind = UsageError if told["usage"] else InputError
-            raise kind(told["message"], hint=told["hint"])
+            raise KINDS[told["kind"]](told["message"], hint=told["hint"])
         if ended.returncode or not (folder / COST_FILE).is_file():
             said.seek(0)
             words = said.read().decode("utf-8", "replace").strip().splitlines() or [f"it ended with {ended.returncode}"]
@@ -80,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bundle = read_bundle(Path(place), verify=False)
         answer = _answer(bundle, folder)
     except CxrError as error:
-        told = {"message": error.message, "hint": error.hint, "usage": isinstance(error, UsageError)}
+        kind = next((name for name, kind in KINDS.items() if isinstance(error, kind)), InputError.__name__)
+        told = {"message": error.message, "hint": error.hint, "kind": kind}
         (folder / ERROR_FILE).write_text(json.dumps(told), encoding="utf-8")
         raise SystemExit(1) from error
     np.save(folder / SCORES_FILE, answer.probabilities)

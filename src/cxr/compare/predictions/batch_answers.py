@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cxr.compare.predictions.elsewhere import ScoreTable, score_of
+from cxr.documents import parse_json
 from cxr.errors import InputError, UsageError
 
 RESULT_FILES = ("predictions_*.jsonl", "prediction.results-*", "*.jsonl")
@@ -223,7 +223,7 @@ def _refuse_evaluation(name: str, text: str) -> None:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return None
 
@@ -249,7 +249,10 @@ def _numbers(prediction: Any) -> list[float] | None:
     values = prediction if isinstance(prediction, list) else [prediction]
     if not values or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return None
-    return [float(value) for value in values]
+    try:
+        return [float(value) for value in values]
+    except OverflowError:  # a whole number beyond all probabilities
+        return None
 
 
 def _reason(document: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from cxr.compare.predictions.unfinished import UnfinishedScores
 from cxr.compare.predictions.versions import installed_versions
 from cxr.compare.predictors.base import Probabilities
 from cxr.compare.ruler import check_manifest, check_split, short
+from cxr.documents import parse_json
 from cxr.errors import InputError, RulerMismatch
 from cxr.files import write_text_atomically
 from cxr.local_baseline.images.cache import Progress
@@ -158,6 +159,9 @@ def read_predictions(folder: Path, manifest: Manifest) -> Predictions:
     path = folder / ROWS_FILE
     try:
         text = path.read_text(encoding="utf-8")
+        # pandas' time grows with the square of the columns.
+        if text.partition("\n")[0].count(",") >= len(KEY_COLUMNS) + sum(1 + name.count(",") for name in header.classes):
+            raise InputError(f"{path} has other columns than {HEADER_FILE} says")
         frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
         for column in frame.columns.difference(KEY_COLUMNS):
             # Python's own conversion, which gives back what was written; pandas' fast one may be a bit off.
@@ -190,12 +194,17 @@ def _made_of(bundle: Bundle, manifest: Manifest, split: str) -> str:
 
 def _read_header(path: Path) -> PredictionsHeader:
     try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
+        raw: Any = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"there are no predictions in {path.parent}: {error}") from error
     if not isinstance(raw, dict) or raw.get("schema_version") != SCHEMA_VERSION:
         raise InputError(f"{path} is not the header of predictions of schema version {SCHEMA_VERSION}")
     try:
+        for name in ("bundle_hash", "bundle_name", "manifest_hash", "task", "split", "rows_sha256"):
+            if not isinstance(raw[name], str):
+                raise TypeError(f"{name} is {raw[name]!r}, not a text")
+        if not isinstance(raw["classes"], list) or not all(isinstance(one, str) for one in raw["classes"]):
+            raise TypeError("classes is not a list of names")
         return PredictionsHeader(**{**raw, "classes": tuple(raw["classes"])})
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is not the header of predictions: {error}") from error

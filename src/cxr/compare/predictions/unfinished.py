@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.compare.predictors.base import Probabilities
+from cxr.documents import parse_json
 from cxr.files import write_bytes_atomically
 
 SCHEMA_VERSION = 1
@@ -68,7 +69,7 @@ class UnfinishedScores:
         """First row and probabilities; None for a chunk that is not to be used."""
         try:
             line, _, data = path.read_bytes().partition(b"\n")
-            head: Any = json.loads(line)
+            head: Any = parse_json(line)
         except (OSError, ValueError):
             return None
         if not isinstance(head, dict) or head.get("schema_version") != SCHEMA_VERSION:

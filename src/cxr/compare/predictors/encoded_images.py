@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Images, Probabilities, class_probabilities
+from cxr.compare.predictors.saved_model_files import load_saved_model
 from cxr.errors import InputError
 from cxr.local_baseline.exports.encoded_saved_model import PIXELS_SIGNATURE, PREPROCESS_SIGNATURE
 from cxr.local_baseline.images.preprocess import Pixels
@@ -99,10 +100,7 @@ def service_signature(loaded: Any) -> Any | None:
 def saved_model_labels(folder: Path) -> tuple[str, ...]:
     """The labels that a SavedModel of the service gives with its scores. Raises InputError when it cannot be read or
     takes something else than image files."""
-    try:
-        signature = service_signature(loaded := load().tf.saved_model.load(str(folder)))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"cannot load the model {folder}: {(str(error).splitlines() or [''])[0]}") from error
+    signature = service_signature(loaded := load_saved_model(folder))
     if signature is None:
         raise InputError(f"no signature of {folder} takes {IMAGE} and gives {SCORES} and {LABELS}")
     labels = _run(signature, png_file(np.zeros((_SIDE, _SIDE, 3), np.uint8)))[1]

@@ -12,9 +12,12 @@ from typing import Any
 from cxr.bundle import ModelFormat
 from cxr.compare.predictors.encoded_images import saved_model_labels, service_signature
 from cxr.compare.predictors.saved_model import SIGNATURES
+from cxr.compare.predictors.saved_model_files import load_saved_model
+from cxr.documents import parse_json
 from cxr.errors import InputError, missing_package
 from cxr.importing.graph_model import read_graph_model
 from cxr.importing.nouns import Input
+from cxr.local_baseline.models.keras_files import load_keras
 from cxr.local_baseline.tensorflow_setup import load
 
 __all__ = ["convert_keras", "input_of", "saved_model_labels"]
@@ -41,16 +44,16 @@ def convert_keras(model: Path, target: Path) -> None:
     Keras 3 refuses the argument `groups` that Keras 2 wrote into every DepthwiseConv2D: where it is 1, which is what
     the layer does anyway, it is taken out. Raises InputError for a file that cannot be read.
     """
-    framework, h5py = load(), _h5py()
+    h5py = _h5py()
     copy = target.with_suffix(".h5.part")
     try:
         shutil.copyfile(model, copy)
         with h5py.File(copy, "r+") as file:
-            configuration = json.loads(file.attrs["model_config"])
+            configuration = parse_json(file.attrs["model_config"])
             file.attrs["model_config"] = json.dumps(_without_groups(configuration))
         named = copy.with_name(f"{target.stem}.legacy.h5")
         copy.rename(named)
-        framework.keras.models.load_model(named, compile=False).save(target)
+        load_keras(named).save(target)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"cannot load the model {model}: {_first_line(error)}") from error
     finally:
@@ -87,7 +90,7 @@ def _tflite(model: Path) -> Input:
 
 
 def _saved_model(model: Path) -> Input:
-    loaded = load().tf.saved_model.load(str(model))
+    loaded = load_saved_model(model)
     if service_signature(loaded) is not None:
         return Input(None, None, None, takes_files=True)
     for name in SIGNATURES:
@@ -106,8 +109,8 @@ def _keras(model: Path) -> Input:
         with _h5py().File(model, "r") as file:
             if "model_config" not in file.attrs:
                 raise InputError(f"{model} holds weights and no model", hint="save the whole model: model.save(…)")
-            return _of_shape(model, _first_shape(json.loads(file.attrs["model_config"])))
-    shape = load().keras.models.load_model(model, compile=False).input_shape
+            return _of_shape(model, _first_shape(parse_json(file.attrs["model_config"])))
+    shape = load_keras(model).input_shape
     return _of_shape(model, [-1 if size is None else int(size) for size in shape])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Images, Probabilities, class_probabilities, scaled
 from cxr.errors import InputError
+from cxr.local_baseline.models.keras_files import load_keras
 from cxr.local_baseline.tensorflow_setup import load
 
 
@@ -29,7 +30,7 @@ class KerasPredictor:
 def open_model(bundle: Bundle) -> KerasPredictor:
     """Load the bundle's Keras file, without what only training needs. Raises InputError when it takes something else
     than what the bundle's preprocessing makes."""
-    model = load().keras.models.load_model(bundle.model_path, compile=False)
+    model = load_keras(bundle.model_path)
     contract = bundle.info.preprocessing
     wanted = (contract.height, contract.width, contract.channels)
     found = tuple(model.input_shape[1:])

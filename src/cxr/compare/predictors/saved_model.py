@@ -9,6 +9,7 @@ import numpy as np
 from cxr.bundle import Bundle
 from cxr.compare.predictors.base import Images, Predictor, Probabilities, class_probabilities, scaled
 from cxr.compare.predictors.encoded_images import EncodedImagePredictor, service_signature
+from cxr.compare.predictors.saved_model_files import load_saved_model
 from cxr.errors import InputError
 from cxr.local_baseline.tensorflow_setup import load
 
@@ -46,7 +47,7 @@ class SavedModelPredictor:
 def open_model(bundle: Bundle) -> Predictor:
     """Load the bundle's SavedModel. Raises InputError when no signature takes one image tensor and gives one tensor,
     or takes image files as the service's exports do."""
-    loaded = load().tf.saved_model.load(str(bundle.model_path))
+    loaded = load_saved_model(bundle.model_path)
     signature = service_signature(loaded)
     if signature is not None:
         return EncodedImagePredictor(bundle, loaded, signature)

@@ -3,7 +3,6 @@ those of this one."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from cxr.compare.predictions.table import HEADER_FILE, ROWS_FILE
 from cxr.compare.results.document import SCHEMA
 from cxr.compare.results.model_card import CARD_FILE, folder_names
 from cxr.compare.results.model_card import FOLDER as CARDS_FOLDER
+from cxr.documents import parse_json
 
 HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -30,7 +30,7 @@ class EarlierModel:
 def earlier_run(results_path: Path) -> tuple[EarlierModel, ...]:
     """The models that results.json names; none where there is no such file, or one that is not a comparison's."""
     try:
-        document: Any = json.loads(results_path.read_text(encoding="utf-8"))
+        document: Any = parse_json(results_path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ()
     if not isinstance(document, dict) or document.get("schema") != SCHEMA or not isinstance(document.get("rows"), list):

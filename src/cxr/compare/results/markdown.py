@@ -6,8 +6,6 @@ import re
 
 #: What begins markup inside a line, begins a heading behind a quotation mark, or ends a table's cell.
 PUNCTUATION = re.compile(r"([\\`*_\[\]!#~|])")
-#: What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def plain_text(text: str) -> str:
@@ -27,8 +25,3 @@ def code(text: str) -> str:
 def table_line(cells: list[str]) -> str:
     """One line of a table."""
     return f"| {' | '.join(plain_text(cell) for cell in cells)} |"
-
-
-def spreadsheet_text(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe before what would be one."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -11,12 +11,13 @@ from cxr.compare.report import naming, words
 from cxr.compare.report.cautions import thresholds_note
 from cxr.compare.report.class_table import HEADS, MEANS, class_blocks
 from cxr.compare.report.findings import alerts_of, floors_in_words
-from cxr.compare.results.markdown import code, plain_text, spreadsheet_text, table_line
+from cxr.compare.results.markdown import code, plain_text, table_line
 from cxr.compare.statistics.against_reference import AgainstReference
 from cxr.compare.statistics.differences import Difference
 from cxr.compare.statistics.estimates import Estimate
 from cxr.compare.statistics.intervals import proportions
 from cxr.compare.statistics.measures import WHOLE
+from cxr.spreadsheets import spreadsheet_text
 
 #: Of a CSV, every measure with its interval.
 ENDS = ("value", "low", "high")

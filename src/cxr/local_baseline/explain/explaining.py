@@ -18,6 +18,7 @@ from cxr.local_baseline.explain.maps import Applicable, Mapper
 from cxr.local_baseline.explain.nouns import Case, Explanation
 from cxr.local_baseline.explain.overlay import original_pixels, to_original
 from cxr.local_baseline.images.preprocess import Pixels, load_image
+from cxr.local_baseline.models.keras_files import load_keras
 from cxr.local_baseline.tensorflow_setup import load
 
 Floats = npt.NDArray[np.float32]
@@ -77,11 +78,7 @@ def open_explainer(bundle: Bundle, layers: Sequence[str] | None = None) -> Expla
     Raises InputError for a format or a net that has nothing to look into, UsageError for a layer that there is not.
     """
     check_explainable(bundle)
-    try:
-        model = load().keras.models.load_model(bundle.model_path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot load the model {bundle.model_path}: {reason}") from error
+    model = load_keras(bundle.model_path)
     graph = unfold(model)
     mapper = Mapper(graph)
     nodes = chosen_layers(graph, default_layers(graph) if layers is None else layers)

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from cxr.bundle import Preprocessing
+from cxr.errors import InputError
 from cxr.local_baseline.images.preprocess import load_image
+from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -25,8 +27,11 @@ MOST_OPAQUE = 0.6
 
 def original_pixels(data: bytes, name: str) -> Pixels:
     """The image at its own size, uint8 [height, width], decoded as for the model. Raises InputError."""
-    with Image.open(io.BytesIO(data)) as image:
-        width, height = image.size
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+    except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
+        raise InputError(f"{name} cannot be decoded: {error}", hint="find all such files: cxr data check") from error
     return load_image(data, Preprocessing(height, width, 1), name=name)[..., 0]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Bundle, ModelFormat, Origin
@@ -13,7 +12,7 @@ from cxr.local_baseline.exports.calibrated import EIGHT_BIT_FLOOR, shipped_model
 from cxr.local_baseline.exports.class_maps import model_with_maps
 from cxr.local_baseline.exports.nouns import Format, Shipment
 from cxr.local_baseline.images.preprocess import Pixels
-from cxr.local_baseline.tensorflow_setup import load
+from cxr.local_baseline.models.keras_files import load_keras
 
 RESEARCH = "Research use, not a medical device."
 
@@ -84,12 +83,3 @@ class Source:
         if self._representative is None:
             raise InputError("8-bit formats need training images", hint="name the manifest: --manifest FILE")
         return self._representative()
-
-
-def load_keras(path: Path) -> Any:
-    """A Keras file, without what only training needs. Raises InputError when it cannot be read."""
-    try:
-        return load().keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot load the model {path}: {reason}") from error

@@ -21,6 +21,7 @@ from cxr.local_baseline.exports.tflite_metadata import with_metadata
 from cxr.local_baseline.exports.tflite_weights import in_half_precision, with_finer_kernels
 from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.tensorflow_setup import STARTUP_NOISE, load, without_lines
+from cxr.local_baseline.training.failures import told_unwritable
 
 #: Notes of TensorFlow's loader, converter and TFLite interpreter on stderr.
 CONVERTER_NOISE = re.compile(STARTUP_NOISE.pattern + rb"|^fully_quantize: |^INFO: Created TensorFlow Lite XNNPACK")
@@ -87,7 +88,8 @@ def convert(
         raise ValueError(f"the {form} form needs representative images")
     with tempfile.TemporaryDirectory(prefix="cxr-tflite-") as folder:
         # By way of a SavedModel: from_keras_model does the same, but prints its signature on stdout.
-        export_saved_model(serving_model(model, batch_size), Path(folder))
+        with told_unwritable(Path(folder), "the model that is converted"):
+            export_saved_model(serving_model(model, batch_size), Path(folder))
         with _quiet_converter():
             exact = _converted(folder, TfliteForm.FLOAT32)
             if form is TfliteForm.FLOAT32:

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
+from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS, MAX_PIXELS
 
 #: 16-bit grey is brought to 0..255 by this divisor (65535 / 255).
 SIXTEEN_BIT_DIVISOR = 257.0
@@ -35,13 +36,15 @@ def load_image(source: Path | bytes, contract: Preprocessing, *, name: str | Non
     """
     called = name or (str(source) if isinstance(source, Path) else "the image")
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width:,} x {image.height:,} pixels: too many to be a radiograph")
             planes = _planes(image, contract.channels)
     except FileNotFoundError:
         raise InputError(f"there is no image {called}") from None
     except UnidentifiedImageError:
         raise InputError(f"{called} is not an image", hint="find all such files: cxr data check") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
         raise InputError(f"{called} cannot be decoded: {error}", hint="find all such files: cxr data check") from error
     return _pixels(planes, contract)
 

@@ -8,6 +8,7 @@ part, unless all are asked for.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import Fault, NotAllowed
+from cxr.files import private_folder
 from cxr.local_baseline.images.preprocess import Pixels
 
 #: Bytes that are compared with their checksums whenever a file is opened (a quarter of a second); of a larger file,
@@ -117,7 +119,7 @@ def only_one(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     holds nothing. Raises Fault on a file system without locks, where two that begin at once would remove each other's
     file."""
     with _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         stream = path.with_suffix(".lock").open("ab")
     with stream:
         while not _locked(stream.fileno(), path):
@@ -152,7 +154,7 @@ def _told(path: Path, doing: str = "write") -> Iterator[None]:
     except PermissionError as error:
         raise NotAllowed(f"no permission to {doing} the image cache {path.parent}", hint=OTHER_PLACE) from error
     except OSError as error:
-        raise Fault(
-            f"cannot {doing} the image cache {path.parent}: {error.strerror or error}",
-            hint=f"free some space, or {OTHER_PLACE}" if doing == "write" else OTHER_PLACE,
-        ) from error
+        message = f"cannot {doing} the image cache {path.parent}: {error.strerror or error}"
+        if error.errno == errno.EROFS:
+            raise NotAllowed(message, hint=OTHER_PLACE) from error
+        raise Fault(message, hint=f"free some space, or {OTHER_PLACE}" if doing == "write" else OTHER_PLACE) from error

@@ -7,7 +7,6 @@ Which row is in which shard, and where, follows from the manifest and the index 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from cxr.documents import parse_json
 from cxr.errors import CxrError, InputError, NotFound, UsageError
 from cxr.local_baseline.images.image_source import CHUNK_IMAGES, Encoded
 from cxr.local_baseline.images.row_file import Rows
@@ -138,7 +138,7 @@ def sharded_images(manifest: Manifest, location: str) -> ShardedImages | None:
 def _index_at(location: str) -> ShardIndex | None:
     text = _index_text(location)
     try:
-        if text is None or "shard_bytes" not in json.loads(text):
+        if text is None or "shard_bytes" not in parse_json(text):
             return None
     except (ValueError, TypeError):
         return None

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cxr.documents import parse_toml
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.recipes import NO_WEIGHTS, Recipe, Stage, Teacher, find_recipe
 from cxr.local_baseline.recipes.overrides import (
@@ -95,7 +96,7 @@ def open_recipe(name: str) -> ChosenRecipe:
 def read_recipe(path: Path) -> ChosenRecipe:
     """Read a recipe's file. Its name is the file's, unless it has one of its own."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read the recipe {path}: {error}") from error
     try:

@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cxr.documents import parse_toml
 from cxr.errors import InputError, UsageError
 from cxr.local_baseline.models.backbone_facts import FACTS
 from cxr.local_baseline.recipes import NO_WEIGHTS, Activation, OptimizerKind, Recipe, Trains, find_recipe
@@ -143,7 +144,7 @@ def check_space(space: SearchSpace) -> None:
 def read_space(path: Path) -> SearchSpace:
     """Read and check a search space. Raises InputError naming the file and what is wrong in it."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read the search space {path}: {error}") from error
     try:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cxr.documents import parse_json
 from cxr.errors import Fault, NotFound
 from cxr.local_baseline.training.failures import only_said, words_of
 from cxr.storage import open_store
@@ -141,7 +142,7 @@ class Checkpoints:
             # From memory: zipfile seeks where a damaged directory says, which a file answers with an OSError.
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
-            state = json.loads(arrays.pop(STATE).tobytes())
+            state = parse_json(arrays.pop(STATE).tobytes())
         except DAMAGE as error:
             self._say(f"the checkpoint {name} is not whole and is ignored: {error}")
             self._damaged.add(name)

@@ -17,6 +17,7 @@ from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
 from cxr.errors import UsageError
 from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.models.build import SCORES, keras_name
+from cxr.local_baseline.models.keras_files import load_keras
 from cxr.local_baseline.recipes import Recipe, Teacher
 from cxr.local_baseline.request import LARGEST_SEED, TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.tensorflow_setup import load
@@ -118,5 +119,5 @@ def _of_process(place: Path, surroundings: Surroundings) -> Path:
 def _net(bundle: Bundle) -> Any:
     """The bundle's model up to the scores, before finer classes are added up."""
     keras = load().keras
-    model = keras.models.load_model(bundle.model_path, compile=False)
+    model = load_keras(bundle.model_path)
     return keras.Model(model.input, model.get_layer(SCORES).output, name=f"teacher_{keras_name(bundle.info.name)}")

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from cxr.documents import parse_json
 from cxr.errors import Fault, InputError, NotAllowed, UsageError
-from cxr.files import write_text_atomically
+from cxr.files import atomic_path
 from cxr.manifests.dicom.places import record_beside
 from cxr.manifests.dicom.pseudonyms import Pseudonyms
 
@@ -86,7 +87,9 @@ def growing_record(out: Path, names: Pseudonyms) -> Iterator[ImportRecord]:
     path = record_beside(out)
     lines = [{"schema_version": SCHEMA_VERSION, "salt_check": names.check}]
     lines += [{"target": target, "source": source} for target, source in sorted(sources.items())]
-    write_text_atomically(path, "".join(map(_line, lines)))
+    # It leads from pictures back to the files of patients: nobody else's business, like the salt.
+    with atomic_path(path, mode=0o600) as temporary:
+        temporary.write_text("".join(map(_line, lines)), encoding="utf-8")
     try:
         stream = path.open("a", encoding="utf-8")
     except OSError as error:
@@ -101,11 +104,11 @@ def _line(content: Mapping[str, Any]) -> str:
 
 def _salt_check(first: str, path: Path) -> str:
     try:
-        header = json.loads(first)
+        header = parse_json(first)
         if header["schema_version"] != SCHEMA_VERSION:
             raise InputError(f"{path} has schema version {header['schema_version']}; this cxr reads {SCHEMA_VERSION}")
         return str(header["salt_check"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not the record of an import", hint="put the right one back, or name another --out"
         ) from error
@@ -114,7 +117,7 @@ def _salt_check(first: str, path: Path) -> str:
 def _pictures(lines: list[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         try:
-            content = json.loads(line)
+            content = parse_json(line)
             yield str(content["target"]), str(content["source"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             return

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from cxr.documents import parse_json
 from cxr.manifests.import_formats.rows import Context, ImportRow, not_a_row
 from cxr.manifests.labels import LabelMapping
 
@@ -91,11 +92,11 @@ class SageMakerManifest:
         names = {spelling: label for label, spelling in context.labels.spellings.items()}
         for number, line in enumerate(lines, 1):
             try:
-                item = json.loads(line)
+                item = parse_json(line)
                 row = ImportRow(split, item["source-ref"], item[ATTRIBUTE])
                 name, kind = (item[f"{ATTRIBUTE}-metadata"][key] for key in ("class-name", "type"))
                 told = kind == _JOB_TYPE and names[row.label] == name and row.uri.startswith(self.scheme)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise not_a_row(number, f"a row ({type(error).__name__}: {error})", line) from error
             if not told:
                 raise not_a_row(number, "a row with an s3:// URI, a class and its name", line)

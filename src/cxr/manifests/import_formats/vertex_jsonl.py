@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from cxr.documents import parse_json
 from cxr.manifests.import_formats.google_csv import MAX_BYTES, VERTEX_ML_USES, google_spellings
 from cxr.manifests.import_formats.rows import Context, ImportRow, not_a_row
 from cxr.manifests.labels import VERTEX_MAX_LABEL, LabelMapping
@@ -52,10 +53,10 @@ class VertexJsonl:
         splits = {ml_use: split for split, ml_use in VERTEX_ML_USES.items()}
         for number, line in enumerate(lines, 1):
             try:
-                item = json.loads(line)
+                item = parse_json(line)
                 ml_use = item["dataItemResourceLabels"][ML_USE_KEY]
                 row = ImportRow(splits[ml_use], item["imageGcsUri"], item["classificationAnnotation"]["displayName"])
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError) as error:
                 raise not_a_row(number, f"a row ({type(error).__name__}: {error})", line) from error
             if not isinstance(row.uri, str) or not row.uri.startswith(self.scheme) or not isinstance(row.label, str):
                 raise not_a_row(number, "a row with a gs:// URI and a label", line)

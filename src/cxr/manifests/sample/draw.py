@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.errors import InputError
+from cxr.errors import Fault, InputError
 from cxr.files import write_bytes_atomically
 from cxr.manifests.progress import Progress, silent
 from cxr.manifests.sample.anatomy import draw_chest, make_build
@@ -35,7 +36,8 @@ def draw_sample(folder: Path, *, images: int = 600, seed: int = 7, on_progress: 
     The same seed gives the same bytes (with the same Pillow and numpy). Each file's JPEG comment says that it is
     synthetic. The folder may exist; files of the same names are replaced.
 
-    Raises UsageError for too few images, InputError when `folder` is a file, NotAllowed when it cannot be written.
+    Raises UsageError for too few images, InputError when `folder` is a file, NotAllowed when it cannot be written,
+    Fault when one of the processes is killed.
     """
     exposures = cast(images, seed)
     if folder.exists() and not folder.is_dir():
@@ -52,6 +54,11 @@ def draw_sample(folder: Path, *, images: int = 600, seed: int = 7, on_progress: 
             for count in counts:
                 done += count
                 on_progress(done, images, "")
+        except BrokenProcessPool:
+            raise Fault(
+                "a process that drew images was killed, by hand or because the memory was full",
+                hint="close other programs, then run the same command again",
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import __version__ as pillow_version
 
+from cxr.documents import parse_json
 from cxr.files import atomic_path
 from cxr.manifests.duplicates.near import NearDuplicates
 from cxr.manifests.manifest import Problem
@@ -133,7 +134,7 @@ def problems_of(frame: pd.DataFrame) -> list[Problem]:
     return [
         problem(rule, path, message)
         for path, words in zip(told["path"], told["problems"], strict=True)
-        for rule, message in json.loads(words)
+        for rule, message in parse_json(words)
     ]
 
 
@@ -166,7 +167,7 @@ def read_record(path: Path) -> tuple[ScanRecord | None, str]:
         first, _, body = path.read_bytes().partition(b"\n")
         if not first.startswith(_MARK):
             return None, f"{path} is not the record of a scan"
-        header = json.loads(first.removeprefix(_MARK))
+        header = parse_json(first.removeprefix(_MARK))
         if header["record_version"] != RECORD_VERSION:
             return None, f"{path} was written by another version of cxr"
         if zlib.crc32(body) != header["crc32"]:
@@ -182,7 +183,7 @@ def read_record(path: Path) -> tuple[ScanRecord | None, str]:
         return ScanRecord(root, reading, int(header["began_ns"]), frame, near, (versions[0], versions[1])), ""
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         return None, f"{path} cannot be read: {' '.join(str(error).split())[:160]}"
 
 

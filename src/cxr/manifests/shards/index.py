@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from cxr.documents import parse_json
 from cxr.errors import InputError, UsageError
 from cxr.files import write_text_atomically
 from cxr.manifests.manifest import SPLITS
@@ -97,7 +98,7 @@ def read_index(folder: Path) -> ShardIndex:
     """Read `index.json` of a folder of shards. Raises InputError when there is none or it is not one."""
     path = folder / INDEX_NAME
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
         if raw["schema_version"] != SCHEMA_VERSION:
             raise InputError(f"{path} has schema version {raw['schema_version']}; this cxr reads {SCHEMA_VERSION}")
         entries = [
@@ -118,7 +119,7 @@ def read_index(folder: Path) -> ShardIndex:
         raise InputError(
             f"there is no index of shards {path}", hint=f"write the shards: cxr data shard --out {folder}"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not an index of shards: {error!r}") from error
 
 

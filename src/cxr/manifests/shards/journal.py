@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from cxr.documents import parse_json
 from cxr.errors import Fault, InputError
 from cxr.manifests.shards.index import ShardEntry, entry_from_json
 
@@ -76,13 +77,13 @@ def read_journal(folder: Path) -> tuple[str, list[ShardEntry]] | None:
     """
     try:
         first, *lines = (folder / JOURNAL_NAME).read_text(encoding="utf-8", errors="replace").splitlines() or [""]
-        plan = str(json.loads(first)["plan"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        plan = str(parse_json(first)["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     entries = []
     for line in lines:
         try:
-            entries.append(entry_from_json(json.loads(line)))
-        except (ValueError, KeyError, TypeError, RecursionError):
+            entries.append(entry_from_json(parse_json(line)))
+        except (ValueError, KeyError, TypeError):
             break
     return plan, entries

@@ -20,7 +20,7 @@ from PIL import Image
 from cxr.errors import InputError
 from cxr.files import atomic_path
 from cxr.manifests.progress import Progress, silent
-from cxr.manifests.scan.image_file import DECODE_ERRORS
+from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS
 from cxr.manifests.shards.folder import (
     check_free_space,
     finished_shards,
@@ -200,7 +200,7 @@ def _crc32c(data: bytes) -> str:
 def _from_header(data: bytes, path: str) -> tuple[int, int, str]:
     """Width, height and format from the image's header, for a manifest made without decoding."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return *image.size, "JPEG" if image.format == "MPO" else str(image.format)
     except DECODE_ERRORS as error:
         raise InputError(f"the image {path} is not an image", hint=_SCAN_AGAIN) from error

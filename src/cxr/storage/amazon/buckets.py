@@ -12,7 +12,7 @@ from cxr.errors import InputError, NotAllowed, NotFound
 from cxr.storage.amazon.errors import s3_errors
 from cxr.storage.amazon.session import AwsPlace
 from cxr.storage.amazon.store import s3_client
-from cxr.storage.buckets import BucketState
+from cxr.storage.bucket_state import BucketState
 from cxr.storage.transfer.haul import Haul
 
 #: The region that makes buckets when none is named; it may not be named.

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, VersionConflict
+from cxr.storage.login_hints import AMAZON_LOGIN
 
-LOGIN_HINT: Final = "aws configure (or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)"
 _AGAIN: Final = "run the same command again"
 # Codes and their status: Amazon S3 API Reference, Error responses.
 _LOGIN_CODES: Final = frozenset(
@@ -69,9 +69,9 @@ def translate(error: Exception, what: str) -> CxrError:
     said = _one_line(error)
     match error:
         case boto.NoCredentialsError() | boto.PartialCredentialsError() | boto.CredentialRetrievalError():
-            return NotAllowed("no AWS credentials were found", hint=LOGIN_HINT)
+            return NotAllowed("no AWS credentials were found", hint=AMAZON_LOGIN)
         case boto.TokenRetrievalError() | boto.UnauthorizedSSOTokenError() | boto.SSOTokenLoadError():
-            return NotAllowed(f"the AWS credentials were refused: {said}", hint=LOGIN_HINT)
+            return NotAllowed(f"the AWS credentials were refused: {said}", hint=AMAZON_LOGIN)
         case boto.ParamValidationError() | boto.ProfileNotFound() | boto.NoRegionError() | boto.InvalidRegionError():
             return InputError(f"{what}: {said}")
         case boto.FlexibleChecksumError():
@@ -114,7 +114,7 @@ def _translate_answer(error: Any, what: str) -> CxrError:
     status = int(meta.get("HTTPStatusCode", 0))
     operation, wait = str(error.operation_name), retry_after(meta.get("HTTPHeaders", {}))
     if code in _LOGIN_CODES or status == 401:
-        return NotAllowed(f"{what}: the AWS credentials were refused: {said}", hint=LOGIN_HINT)
+        return NotAllowed(f"{what}: the AWS credentials were refused: {said}", hint=AMAZON_LOGIN)
     if status == 403:
         needed = _PERMISSION.get(operation, "s3:PutObject on its objects")
         return NotAllowed(f"{what}: {said}", hint=f"ask for {needed}, or use another AWS_PROFILE")

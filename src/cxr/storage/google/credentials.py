@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cxr.documents import parse_json
 from cxr.errors import NotAllowed
 
 KEY_FILE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -49,7 +49,7 @@ def local_credentials() -> Any:
 def _key_file() -> dict[str, Any] | None:
     path = os.environ.get(KEY_FILE)
     try:
-        described = json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+        described = parse_json(Path(path).read_text(encoding="utf-8")) if path else None
     except (OSError, ValueError):
         return None
     return described if isinstance(described, dict) and described.get("type") == "service_account" else None

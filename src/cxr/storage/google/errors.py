@@ -15,10 +15,13 @@ from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption
 
 from cxr.errors import CxrError, Fault, InputError, NotAllowed, NotFound, Unreachable, VersionConflict
+from cxr.storage.login_hints import GOOGLE_LOGIN
 
-LOGIN_HINT: Final = "gcloud auth application-default login (or set GOOGLE_APPLICATION_CREDENTIALS)"
+_DISK_FULL: Final = 507
 #: What may be tried again, beside 5xx (https://cloud.google.com/storage/docs/retry-strategy).
 TRANSIENT_STATUS: Final = frozenset({408, 429})
+#: Not implemented; the disk is full (RFC 4918, section 11.5: the emulator's own, Google has none).
+_FOR_GOOD: Final = frozenset({501, _DISK_FULL})
 #: In the messages by which the service refuses bytes that are not what was declared, or a frame that is torn: both are
 #: sent well, so they were damaged on the way.
 _DAMAGED: Final = ("doesn't match calculated", "Malformed multipart")
@@ -66,7 +69,7 @@ polling_errors = storage_errors
 def _is_transient(error: api.GoogleAPICallError) -> bool:
     code = int(error.code or 0)
     damaged = code == 400 and any(words in _message(error) for words in _DAMAGED)
-    return code in TRANSIENT_STATUS or damaged or (code >= 500 and code != 501)
+    return code in TRANSIENT_STATUS or damaged or (code >= 500 and code not in _FOR_GOOD)
 
 
 def translate(error: Exception, what: str) -> CxrError:
@@ -75,15 +78,15 @@ def translate(error: Exception, what: str) -> CxrError:
     match error:
         case auth.InvalidOperation():
             # An answer of 401 to somebody who has no credentials to renew, as on the emulator.
-            return NotAllowed(f"{what}: not signed in, or not any more", hint=LOGIN_HINT)
+            return NotAllowed(f"{what}: not signed in, or not any more", hint=GOOGLE_LOGIN)
         case auth.DefaultCredentialsError():
-            return NotAllowed("no Google credentials were found", hint=LOGIN_HINT)
+            return NotAllowed("no Google credentials were found", hint=GOOGLE_LOGIN)
         case auth.RefreshError() if error.retryable:
             return Unreachable(f"{what}: the sign-in service could not be reached: {said}", hint=_AGAIN)
         case auth.RefreshError():
-            return NotAllowed(f"the Google credentials were refused: {said}", hint=LOGIN_HINT)
+            return NotAllowed(f"the Google credentials were refused: {said}", hint=GOOGLE_LOGIN)
         case api.Unauthorized():
-            return NotAllowed(f"{what}: not signed in: {said}", hint=LOGIN_HINT)
+            return NotAllowed(f"{what}: not signed in: {said}", hint=GOOGLE_LOGIN)
         case api.Forbidden():
             return NotAllowed(f"{what}: {said}", hint="ask for the role that this needs, or try another --project")
         case api.TooManyRequests() if _PER_MINUTE in said:
@@ -98,6 +101,8 @@ def translate(error: Exception, what: str) -> CxrError:
             return InputError(f"{what}: refused by the service: {said}")
         case api.MethodNotImplemented():
             return Fault(f"{what}: the service does not do this: {said}")
+        case api.GoogleAPICallError() if error.code == _DISK_FULL:
+            return Fault(f"{what}: {said}", hint="make room there, then run the same command again")
         case DataCorruption():
             return Unreachable(f"{what}: the data arrived damaged: {said}", hint=_AGAIN)
         case (

@@ -80,7 +80,10 @@ class GcsStore:
 
     def __init__(self, client: Any, bucket: str, prefix: str, pace: Pace, sessions: SessionRecords) -> None:
         self._client = client
-        self._bucket = client.bucket(bucket)
+        try:
+            self._bucket = client.bucket(bucket)
+        except ValueError as error:  # the SDK's own rules for names
+            raise InputError(f"{bucket!r} is no bucket's name: {error}", hint="use gs://bucket/prefix") from error
         self._prefix = f"{prefix}/" if prefix else ""
         self._pace = pace
         self._sessions = sessions

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from cxr.errors import CxrError, InputError, Interrupted, NotAllowed, Unreachable
+from cxr.errors import CxrError, Interrupted, NotAllowed, Unreachable
 from cxr.storage.store import Digest
 
 Item = TypeVar("Item")
@@ -103,8 +103,8 @@ class Outcome:
         if self.interrupted:
             raise Interrupted(f"stopped by Ctrl-C: {total - count:,} of {total:,} files are {done}", hint=hint)
         worst = max(self.failures, key=lambda failure: _gravity(failure.error))
-        # To go on helps against what was out of reach; what is not allowed or has changed needs something else.
-        if isinstance(worst.error, NotAllowed | InputError) and worst.error.hint:
+        # To go on helps against what was out of reach; what is not allowed, has changed or has no room needs more.
+        if not isinstance(worst.error, Unreachable) and worst.error.hint:
             hint = worst.error.hint
         told = worst.error.message if worst.name in worst.error.message else f"{worst.name}: {worst.error.message}"
         raise type(worst.error)(
@@ -117,6 +117,8 @@ class Outcome:
         told = f"all {self.tally.all_files:,} files are {done}, but not {first.name}{more}"
         if self.interrupted:
             raise Interrupted(f"stopped by Ctrl-C: {told}", hint=hint)
+        if not isinstance(first.error, Unreachable) and first.error.hint:
+            hint = first.error.hint
         raise type(first.error)(f"{told}: {first.error.message}", hint=hint) from first.error
 
     @property

@@ -15,12 +15,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.files import atomic_path
 from cxr.storage.store import Digest
 
 SCHEMA: Final = "cxr.transfer-plan"
 SCHEMA_VERSION: Final = 1
+
+#: Bytes that no object has.
+MAX_SIZE: Final = 1 << 63
 
 Why = Literal["new", "changed", "orphan"]
 
@@ -138,7 +142,7 @@ def read_plan(path: Path) -> PlanFile:
     header = _object(path, 1, first)
     if header.get("schema") != SCHEMA or header.get("schema_version") != SCHEMA_VERSION:
         raise _not_a_plan(path)
-    with suppress(InputError, KeyError, TypeError, AttributeError, ValueError):
+    with suppress(InputError, KeyError, TypeError, AttributeError, ValueError, OverflowError):
         counted = _object(path, 0, last)["totals"]
         totals = Totals(**{why: Count(int(count["files"]), int(count["size"])) for why, count in counted.items()})
         return PlanFile(path, header, totals)
@@ -154,9 +158,11 @@ def _action(path: Path, number: int, value: Mapping[str, Any]) -> Action:
     texts = {key: value.get(key, "") for key in ("why", "name", "version", "crc32c", "md5", "sha256")}
     size = value.get("size")
     if (
-        texts["why"] not in {"new", "changed", "orphan"}
-        or not all(isinstance(text, str) for text in texts.values())
+        not all(isinstance(text, str) for text in texts.values())
+        or texts["why"] not in {"new", "changed", "orphan"}
         or not isinstance(size, int)
+        or isinstance(size, bool)
+        or not 0 <= size < MAX_SIZE
     ):
         raise InputError(f"{path}, line {number}: this is no action of a plan", hint="save it again with --plan FILE")
     digest = Digest(size, texts["crc32c"], texts["md5"], texts["sha256"])
@@ -165,7 +171,7 @@ def _action(path: Path, number: int, value: Mapping[str, Any]) -> Action:
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     with suppress(ValueError):
-        value = json.loads(line)
+        value = parse_json(line)
         if isinstance(value, dict):
             return value
     if number <= 1:

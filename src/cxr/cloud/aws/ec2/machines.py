@@ -18,6 +18,7 @@ from cxr.cloud.aws.clients import aws_errors, client
 from cxr.cloud.aws.names import labels_of, parse_arn, partition_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.seen import RUN_LABEL
+from cxr.documents import parse_json
 from cxr.errors import NotFound, UsageError
 from cxr.storage.retrying import RetryingStore
 
@@ -200,7 +201,7 @@ def _json(connection: Connection, url: str, name: str) -> dict[str, Any] | None:
     if not bucket:
         return None
     try:
-        told = json.loads(_store(connection, f"{scheme}{slashes}{bucket}").get_bytes(f"{folder}/{name}"))
+        told = parse_json(_store(connection, f"{scheme}{slashes}{bucket}").get_bytes(f"{folder}/{name}"))
     except (NotFound, UsageError, ValueError):
         return None
     return told if isinstance(told, dict) else None

@@ -16,7 +16,7 @@ class PageSurroundings:
     """Where the script works and serves, and how often (seconds) it looks for a new page."""
 
     work: str = "/var/lib/cxr"
-    address: str = "0.0.0.0"
+    address: str = "0.0.0.0"  # noqa: S104  (the machine is there to be visited)
     port: int = 80
     fetch_seconds: float = 60
 

@@ -18,8 +18,11 @@ from cxr.cloud.aws.local.answers import Answer, ServiceError, StartResponse, err
 from cxr.cloud.aws.local.calls.call import Call, Handler, RefusedError
 from cxr.cloud.aws.local.control import PATH, Control
 from cxr.cloud.aws.local.settings import DEFAULT_REGION
+from cxr.documents import parse_json
 
 log = logging.getLogger(__name__)
+#: What this machine is called by programs on it.
+LOOPBACK = ("127.0.0.1", "localhost")
 TARGET_PREFIX = "SageMaker."
 WsgiApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
@@ -43,6 +46,8 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """One request."""
+        if is_web_page(environ):
+            return refusal().send(start_response)
         path = str(environ.get("PATH_INFO", ""))
         if path.startswith(PATH):
             return self._control.answer(environ["REQUEST_METHOD"], path, _body(environ)).send(start_response)
@@ -61,7 +66,7 @@ class Application:
             try:
                 answer = handler(
                     Call(
-                        json.loads(body),
+                        parse_json(body),
                         _region(environ),
                         lambda other: self._asked(environ, json.dumps(other).encode()),
                     )
@@ -81,6 +86,23 @@ class Application:
         inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         content = b"".join(self._moto(inner, lambda status, headers, *_: said.extend((status, headers))))
         return Answer(said[0], said[1], content)
+
+
+def is_web_page(environ: Mapping[str, Any]) -> bool:
+    """Whether a request comes from a page that a browser has open, by its own name or by one that it lets point here.
+
+    Jobs run any program, and the buckets hold patients' images. Amazon's SDK sends no Origin and uses the address
+    itself, before which stands the bucket's name where a client wants that (`BUCKET.localhost`).
+    """
+    host = str(environ.get("HTTP_HOST", "")).rpartition(":")[0] or str(environ.get("HTTP_HOST", ""))
+    is_own = host in LOOPBACK or host.endswith(".localhost")
+    fetched = str(environ.get("HTTP_SEC_FETCH_SITE", "none")) not in {"none", "same-origin"}
+    return "HTTP_ORIGIN" in environ or fetched or not is_own
+
+
+def refusal() -> Answer:
+    """The answer to a web page."""
+    return json_answer({"error": {"message": "This server answers programs on this machine, not web pages."}}, 403)
 
 
 def _body(environ: Mapping[str, Any]) -> bytes:

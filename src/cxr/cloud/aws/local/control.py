@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 from cxr.cloud.aws.local.answers import Answer, json_answer
 from cxr.cloud.aws.local.jobs.work import JobRunner
 from cxr.cloud.aws.local.outcomes import Outcomes
+from cxr.documents import parse_json
 from cxr.version import __version__
 
 PATH = "/_aws_local/"
@@ -31,7 +31,7 @@ class Control:
         if what == "outcomes" and method in {"GET", "PUT", "DELETE"}:
             try:
                 if method != "GET":
-                    self._outcomes.change(json.loads(body) if method == "PUT" else {})
+                    self._outcomes.change(parse_json(body) if method == "PUT" else {})
             except ValueError as error:
                 return json_answer({"error": {"message": str(error)}}, 400)
             return json_answer(self._outcomes.document())

@@ -14,6 +14,7 @@ from cxr.cloud.local_servers.process import DEADLINE_SECONDS, LocalServer
 
 AWS_LOCAL = LocalServer(
     module="cxr.cloud.aws.local",
+    extra="aws-local",
     service="cxr-aws-local",
     control_path="/_aws_local",
     name="local stand-in for Amazon",

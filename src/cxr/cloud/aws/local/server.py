@@ -29,6 +29,7 @@ from cxr.cloud.aws.local.process import AWS_LOCAL, environment
 from cxr.cloud.aws.local.settings import DEFAULT_REGION, LocalSettings
 from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, say_ready, sole_server
 from cxr.cloud.local_servers.process import ServerFiles
+from cxr.files import private_folder
 
 log = logging.getLogger(__name__)
 #: How long jobs may take to end when the server does.
@@ -50,7 +51,7 @@ def serve(settings: LocalSettings, on_ready: Callable[[str], None]) -> None:
     Raises Fault when the port is taken, UsageError when another server works on the same state folder.
     """
     settings = replace(settings, state_dir=settings.state_dir.resolve())
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.state_dir)
     files = ServerFiles(settings.state_dir)
     with (
         sole_server(AWS_LOCAL, files),

@@ -25,6 +25,7 @@ from cxr.cloud.jobs.seen import PredictingModel
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
 from cxr.cloud.prices.predictions import WORST_FACTOR, batch_estimate
 from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
+from cxr.documents import parse_json
 from cxr.errors import CheckFailed, Fault, InputError, JobFailed
 from cxr.manifests.manifest import Manifest
 
@@ -149,7 +150,7 @@ def answer_of(data: bytes, where: str) -> dict[str, Any]:
     CheckFailed for anything else."""
     try:
         text = data.decode("utf-8").strip()
-        told = json.loads(text) if text[:1] in "{[" and text else _csv_answer(text)
+        told = parse_json(text) if text[:1] in "{[" and text else _csv_answer(text)
         told = told[0] if isinstance(told, list) else told
         told = told.get("predictions", [told])[0]
         labels, values = _listed(told["labels"]), _listed(told["probabilities"])
@@ -238,7 +239,7 @@ def _csv_answer(text: str) -> dict[str, Any]:
 
 def _listed(value: Any) -> list[Any]:
     if isinstance(value, str):
-        value = json.loads(value.replace("'", '"'))
+        value = parse_json(value.replace("'", '"'))
     if not isinstance(value, list):
         raise TypeError("a list is needed")
     return value

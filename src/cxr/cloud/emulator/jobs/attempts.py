@@ -18,12 +18,15 @@ from typing import Any
 
 import psutil
 
+from cxr.cloud.emulator.jobs.process_mark import mark_of
 from cxr.cloud.emulator.jobs.runner import CLAIM, EXIT, LAUNCH, claim, write_atomically
 
 #: How long a launched wrapper may take to claim its attempt.
 CLAIM_SECONDS = 30.0
-_START_TOLERANCE_SECONDS = 1.0
 
+#: When this process first looked for an attempt's claim (monotonic seconds): the clock may be set meanwhile, and a file
+#: may have its time from another machine's.
+_first_looks: dict[Path, float] = {}
 
 #: What container_launch lays out for a replica to work with.
 BULKY = ("gcs", "packages", "site", "work")
@@ -97,7 +100,8 @@ def state_of(folder: Path) -> AttemptState:
         return AttemptState.ENDED
     who = _claimed(folder)
     if who is None:
-        return AttemptState.STARTING if _age_seconds(folder) < CLAIM_SECONDS else _abandon(folder)
+        return AttemptState.STARTING if _waited_seconds(folder) < CLAIM_SECONDS else _abandon(folder)
+    _first_looks.pop(folder, None)
     if who.get("abandoned"):
         return AttemptState.LOST
     if _wrapper(who) is not None:
@@ -180,10 +184,9 @@ def _claimed(folder: Path) -> dict[str, Any] | None:
 
 
 def _wrapper(who: Mapping[str, Any]) -> psutil.Process | None:
-    # An id alone may have gone to another process since: the start time tells.
     try:
         process = psutil.Process(int(who["pid"]))
-        same = abs(process.create_time() - float(who["started"])) < _START_TOLERANCE_SECONDS
+        same = mark_of(process.pid) == who["mark"]
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, KeyError):
         return None
@@ -193,8 +196,7 @@ def _abandon(folder: Path) -> AttemptState:
     return AttemptState.LOST if claim(folder, {"abandoned": True}) else AttemptState.RUNNING
 
 
-def _age_seconds(folder: Path) -> float:
-    try:
-        return time.time() - (folder / LAUNCH).stat().st_mtime
-    except FileNotFoundError:
-        return CLAIM_SECONDS
+def _waited_seconds(folder: Path) -> float:
+    if not (folder / LAUNCH).exists():
+        return CLAIM_SECONDS  # the server died before there was anything to claim
+    return time.monotonic() - _first_looks.setdefault(folder, time.monotonic())

@@ -93,7 +93,7 @@ def rule_of(raw: object, where: str) -> Rule:
 def _check_values(fields: Mapping[str, Any], where: str) -> None:
     seconds = fields.get("seconds")
     if seconds is not None and (
-        isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf")
+        isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e300
     ):
         raise OutcomeError(f"{where}.seconds: a number that is not negative is needed, not {seconds!r}")
     code = fields.get("code")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -42,7 +43,14 @@ class LineLog:
         with self._lock:
             if name == "stderr" and text.strip():
                 self.last_stderr[task] = text.strip()[:MAX_WORDS]
-            self._stream.write(line)
+            self._append(line)
+
+    def _append(self, line: bytes) -> None:
+        # On a full disk a line is lost, whole; its pipe must be read on, or the replica would wait for ever.
+        with contextlib.suppress(OSError):
+            before = os.fstat(self._stream.fileno()).st_size
+            if self._stream.write(line) != len(line):
+                self._stream.truncate(before)
 
 
 class Replica:

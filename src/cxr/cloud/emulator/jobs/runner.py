@@ -25,6 +25,7 @@ from typing import Any
 
 import psutil
 
+from cxr.cloud.emulator.jobs.process_mark import mark_of
 from cxr.cloud.emulator.jobs.replicas import GRACE_SECONDS, LineLog, Replica
 
 LAUNCH, CLAIM, EXIT, LOG = "launch.json", "pid.json", "exit.json", "log.jsonl"
@@ -38,7 +39,7 @@ MOST_ROUNDS = 5
 
 def main(folder: Path) -> int:
     """Run one attempt to its end."""
-    if not claim(folder, {"pid": os.getpid(), "started": psutil.Process().create_time()}):
+    if not claim(folder, {"pid": os.getpid(), "mark": mark_of(os.getpid()), "started": time.time()}):
         return 0
     # A cancellation is sent to the whole group; this process stays to write down how the job took it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cxr.documents import parse_json
+
 END_SECONDS = 2.0
 
 
@@ -153,7 +155,7 @@ class ScorerPool:
                     raise EOFError("the program has ended")
                 scorer.kept += piece
         line, _, scorer.kept = scorer.kept.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, Any] = parse_json(line)
         return answer
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from cxr.cloud.emulator.errors import ApiError, Code, RpcError
+from cxr.cloud.emulator.errors import ApiError, Code, RpcError, internal
 from cxr.cloud.emulator.jobs import attempts, outcomes
 from cxr.cloud.emulator.jobs.attempts import AttemptState, Launch, Outcome, attempt_folder
 from cxr.cloud.emulator.jobs.children import are_being_cancelled, unfinished_children
@@ -172,11 +172,11 @@ class Supervisor:
             step(job)
         except sqlite3.OperationalError:
             log.exception("%s: the database cannot be used now", job.name)  # a full disk, say: tried again
-        except Exception:
+        except Exception as error:
             log.exception("%s: supervising it failed", job.name)
-            self._give_up(job)
+            self._give_up(job, error)
 
-    def _give_up(self, job: _Job) -> None:
+    def _give_up(self, job: _Job, why: Exception) -> None:
         """FAILED; when not even that can be written down, at least out of the way of the others."""
         row = self._database.read.execute("SELECT phase, attempt FROM jobs WHERE name=?", (job.name,)).fetchone()
         if row is None or row["phase"] == "done":
@@ -184,7 +184,7 @@ class Supervisor:
         with contextlib.suppress(OSError, ValueError):
             attempts.kill(attempt_folder(job.folder, row["attempt"]))
         try:
-            self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
+            self._end_failed(job, internal(why))
         except Exception:
             log.exception("%s: its end cannot be written down", job.name)
             with contextlib.suppress(sqlite3.Error), self._database.write() as connection:
@@ -235,9 +235,9 @@ class Supervisor:
         except ApiError as refused:
             error = refused if isinstance(refused, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(refused))
             self._end_failed(job, error)
-        except Exception:
+        except Exception as bug:
             log.exception("%s could not be begun", job.name)
-            self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
+            self._end_failed(job, internal(bug))
         else:
             self._wake.set()
             log.info("%s: begun", job.name)
@@ -294,9 +294,9 @@ class Supervisor:
             error = refused if isinstance(refused, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(refused))
             self._end_failed(job, error)
             return
-        except Exception:
+        except Exception as bug:
             log.exception("%s could not be prepared", job.name)
-            self._end_failed(job, RpcError(Code.INTERNAL, "The emulator failed; see its server.log."))
+            self._end_failed(job, internal(bug))
             return
         with self._database.write() as connection:
             if _is_to_end(connection, job.name):

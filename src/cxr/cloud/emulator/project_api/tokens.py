@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import secrets
 import time
 from typing import Any
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs
 
 from cxr.cloud.emulator.http import Request, Response, json_response
 from cxr.cloud.emulator.project_api.circumstances import Circumstances
+from cxr.documents import parse_json
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME_SECONDS = 3599
@@ -51,7 +51,7 @@ def _claims(assertion: str) -> dict[str, Any] | None:
     if len(parts) != 3:
         return None
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = parse_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError):
         return None
     return claims if isinstance(claims, dict) else None

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+from cxr.documents import parse_json
 
 ML_USE_KEY = "aiplatform.googleapis.com/ml_use"
 ML_USES = ("training", "validation", "test")
@@ -77,7 +78,7 @@ def _csv_row(line: str) -> ImportRow:
 
 def _json_row(line: str) -> ImportRow:
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError as error:
         raise RowError(f"not JSON: {error}") from None
     if not isinstance(value, dict):

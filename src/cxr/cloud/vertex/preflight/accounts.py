@@ -10,7 +10,8 @@ from typing import Any, Final
 from cxr.cloud.connection import Connection
 from cxr.errors import NotAllowed, missing_package
 from cxr.storage.google.credentials import local_credentials
-from cxr.storage.google.errors import LOGIN_HINT, google_errors
+from cxr.storage.google.errors import google_errors
+from cxr.storage.login_hints import GOOGLE_LOGIN
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 #: By the module of google-auth that makes the credentials.
@@ -111,7 +112,7 @@ def _refusal(error: Exception) -> str:
 def _hint(account: Account) -> str:
     if account.kind == "service account":
         return f"a new key: gcloud iam service-accounts keys create key.json --iam-account {account.name}"
-    return LOGIN_HINT
+    return GOOGLE_LOGIN
 
 
 def _first_sentence(error: BaseException | None) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from cxr.cloud.preflight.findings import Finding, Level
 from cxr.errors import CxrError, NotAllowed, Unreachable
-from cxr.storage.google.errors import LOGIN_HINT
+from cxr.storage.login_hints import GOOGLE_LOGIN
 
 #: `Permission 'storage.buckets.getIamPolicy' denied …`, `… does not have storage.buckets.get access to …`.
 _PERMISSION: Final = re.compile(
@@ -40,7 +40,7 @@ def reason_of(error: CxrError, project: str) -> tuple[str, str]:
     permission = str(metadata.get("permission") or (found and (found[1] or found[2])) or "")
     if permission:
         return f"permission {permission} is missing", f"ask an owner of {project} for a role with {permission}"
-    return error.message, error.hint or LOGIN_HINT
+    return error.message, error.hint or GOOGLE_LOGIN
 
 
 def is_forbidden(error: CxrError) -> bool:

@@ -6,15 +6,16 @@ from __future__ import annotations
 import base64
 import io
 import json
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr.archives import unpack_tar
 from cxr.cloud.aws.local.jobs.objects import read_object, split_uri
 from cxr.cloud.aws.local.jobs.programs import run_program
 from cxr.cloud.aws.local.jobs.work import JobFailedError, Work
 from cxr.cloud.aws.local.settings import ACCOUNT
+from cxr.errors import InputError
 
 NAME = "cxr-stand-in"
 DESCRIPTION = "Trained by cxr's stand-in for Autopilot, not by Amazon. Research use, not a medical device."
@@ -53,10 +54,9 @@ def unpack_model(client: Any, model: Mapping[str, Any], folder: Path) -> list[st
         )
     content = read_object(client, *split_uri(str(model["ModelDataUrl"])))
     try:
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            tar.extractall(folder, filter="data")
+        unpack_tar(io.BytesIO(content), folder, name=str(model["ModelDataUrl"]))
         labels: list[str] = json.loads((folder / LABELS_FILE).read_text(encoding="utf-8"))
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (InputError, OSError, ValueError) as error:
         raise JobFailedError(f"ClientError: {model['ModelDataUrl']} is not a model: {error}") from error
     return labels
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cxr.archives import unpack_tar
 from cxr.cloud.aws.local.jobs.objects import read_object, split_uri
 from cxr.cloud.aws.local.jobs.tree import HostTree
 from cxr.cloud.aws.local.jobs.work import JobFailedError
+from cxr.errors import InputError
 
 PROGRAM, SUBMIT_DIRECTORY = "sagemaker_program", "sagemaker_submit_directory"
 _OWN_PREFIXES = ("sagemaker_", "_")
@@ -33,10 +34,9 @@ def script_command(client: Any, tree: HostTree, hyperparameters: Mapping[str, st
             f"AlgorithmSpecification.ContainerEntrypoint, or the hyperparameters {PROGRAM} and {SUBMIT_DIRECTORY}"
         )
     try:
-        with tarfile.open(fileobj=io.BytesIO(read_object(client, *split_uri(str(archive))))) as tar:
-            tar.extractall(tree.work, filter="data")
-    except tarfile.TarError as error:
-        raise JobFailedError(f"AlgorithmError: {archive} is not a .tar.gz: {error}") from error
+        unpack_tar(io.BytesIO(read_object(client, *split_uri(str(archive)))), tree.work, name=str(archive))
+    except InputError as error:
+        raise JobFailedError(f"AlgorithmError: {archive} is not a .tar.gz: {error.message}") from error
     run = f"sh ./{program}" if str(program).endswith(".sh") else f"python3 {program}"
     script = f'if [ -f requirements.txt ]; then pip3 install -r requirements.txt; fi && exec {run} "$@"'
     return ["sh", "-c", script, str(program), *_arguments(hyperparameters)]

@@ -1,0 +1,74 @@
+"""SavedModels, which may come from anywhere: a graph is a program, and what it may do beside arithmetic is looked at
+before it is loaded.
+
+TensorFlow itself says that a model is code (https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md). What is
+refused here reads or writes files, calls Python or asks a network, which no image classifier does. The operations that
+write and read a model's own weights (SaveV2, RestoreV2) are in every SavedModel and stay: run a model of strangers on a
+machine that holds nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from cxr.errors import InputError
+from cxr.local_baseline.tensorflow_setup import load
+
+SAVED_MODEL_FILE: Final = "saved_model.pb"
+#: Protocol buffers have at most 2 GiB; a graph without weights has some megabytes.
+MAX_GRAPH_BYTES: Final = 512 << 20
+#: Names of operations, from tensorflow/core/ops/{io,dataset,script,debug,summary}_ops.cc and their like.
+REFUSED: Final = re.compile(
+    r"ReadFile|WriteFile|MatchingFiles|.*PyFunc.*|.*Reader.*|.*Dataset.*|.*Summary.*|Debug.*|.*Rpc.*|RemoteCall|BigQuery.*"
+    r"|Save|SaveSlices|Restore|RestoreSlice|CollectiveReduce.*|.*TextFile.*|LoadAndRemapMatrix|GenerateVocabRemapping"
+)
+#: Where PrintV2 may write to.
+_STREAMS: Final = re.compile(rb"(?:stdout|stderr|log\(\w+\))?")
+
+
+def load_saved_model(folder: Path) -> Any:
+    """TensorFlow's object of a SavedModel. Raises InputError when it cannot be read, or is more than arithmetic."""
+    check_saved_model(folder)
+    try:
+        return load().tf.saved_model.load(str(folder))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot load the model {folder}: {first}") from error
+
+
+def check_saved_model(folder: Path) -> None:
+    """Raises InputError for a graph with operations that reach files, Python or a network. Nothing is loaded."""
+    path = folder / SAVED_MODEL_FILE
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MAX_GRAPH_BYTES else b""
+    except OSError as error:
+        raise InputError(f"cannot load the model {folder}: {error.strerror or error}") from error
+    if not data:
+        raise InputError(f"cannot load the model {folder}: {SAVED_MODEL_FILE} has {size:,} bytes")
+    load()
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    model = SavedModel()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise InputError(f"cannot load the model {folder}: {SAVED_MODEL_FILE} is none") from error
+    for node in _nodes(model):
+        prints = node.op == "PrintV2" and not _STREAMS.fullmatch(node.attr["output_stream"].s)
+        if prints or REFUSED.fullmatch(node.op):
+            raise InputError(
+                f"{folder} is more than a model: its graph has the operation {node.op}",
+                hint="what reads files or calls programs runs on whoever loads it; export the model without",
+            )
+
+
+def _nodes(model: Any) -> Iterator[Any]:
+    for graph in model.meta_graphs:
+        yield from graph.graph_def.node
+        for function in graph.graph_def.library.function:
+            yield from function.node_def

@@ -1,0 +1,64 @@
+"""Feeding a target, and telling of what came out of it."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from fuzz_mutations import mutant
+from fuzz_targets import Target
+
+#: An input of a few kilobytes that keeps a reader busy for so long hangs it; shared machines are slow.
+HANG_SECONDS = 60
+
+
+class HangError(Exception):
+    """A reader did not come to an end."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """What a reader raised beside its refusals, and the input that made it."""
+
+    target: str
+    error: BaseException
+    data: bytes
+
+
+def inputs(target: Target, examples: int, chance: random.Random) -> Iterator[bytes]:
+    """The first inputs as they are, then changed ones."""
+    seeds = target.seeds
+    yield from seeds
+    for _ in range(examples - len(seeds)):
+        yield mutant(seeds, chance)
+
+
+def feed(target: Target, data: bytes, place: Path) -> Crash | None:
+    """Give a target one input; what it raised and may not."""
+    try:
+        with _no_longer_than(HANG_SECONDS):
+            target.feed(data, place)
+    except target.refusals:
+        return None
+    except Exception as error:  # noqa: BLE001  (whatever else comes out is what is looked for)
+        return Crash(target.name, error, data)
+    return None
+
+
+@contextmanager
+def _no_longer_than(seconds: int) -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise HangError(f"no end after {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

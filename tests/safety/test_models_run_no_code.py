@@ -1,0 +1,150 @@
+"""A model from elsewhere is layers and weights, or it is not loaded."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr.errors import InputError
+from cxr.local_baseline.models.keras_files import check_keras_file, load_keras
+
+DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}, "registered_name": None}
+
+
+def keras_file(path: Path, *layers: Any) -> Path:
+    """A .keras file with these layers, as far as they are looked at before it is loaded."""
+    model = {"module": "keras", "class_name": "Sequential", "config": {"name": "net", "layers": list(layers)}}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps(model))
+    return path
+
+
+def test_layers_of_keras_may_be_loaded(tmp_path: Path) -> None:
+    activation = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "function"}
+    source = {"module": "keras.src.layers.core.dense", "class_name": "Dense", "config": {"activation": activation}}
+    check_keras_file(keras_file(tmp_path / "a.keras", DENSE, source))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"module": "keras.layers", "class_name": "Lambda", "config": {"function": {"class_name": "__lambda__"}}},
+        {"module": "os", "class_name": "function", "config": "system"},
+        {"module": "subprocess", "class_name": "Popen", "config": {"args": "id"}},
+        {"module": "keras.utils", "class_name": "function", "config": "get_file"},
+        {"module": "keras.models", "class_name": "function", "config": "load_model"},
+        {"module": "keras.src.saving.saving_api", "class_name": "function", "config": "load_model"},
+        {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "/tmp/other"}},
+        {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}},
+        {"module": "evil", "class_name": "Dense", "config": {}},
+        {"module": "keras.layers.evil\nimport os", "class_name": "Dense", "config": {}},
+        {"module": "keras_evil", "class_name": "Dense", "config": {}},
+        {"module": ["os"], "class_name": "Dense", "config": {}},
+        {**DENSE, "config": {"activation": {"deep": [{"module": "builtins2", "class_name": "eval"}]}}},
+        {"class_name": "Lambda", "config": {}},
+        {"module": None, "class_name": "Custom>Lambda", "config": {}},
+    ],
+    ids=lambda layer: f"{layer.get('module')}-{layer['class_name']}-{str(layer.get('config'))[:12]}".replace("\n", ""),
+)
+def test_a_keras_file_with_code_is_refused_before_it_is_loaded(tmp_path: Path, layer: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="more than layers and weights"):
+        check_keras_file(keras_file(tmp_path / "a.keras", DENSE, layer))
+
+
+def test_a_keras_file_of_nests_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", '{"a":' * 50_000)
+    with pytest.raises(InputError, match="nested too deeply"):
+        check_keras_file(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"pickled"], ids=repr)
+def test_what_is_no_keras_file_is_refused_in_words(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.keras").write_bytes(data)
+    with pytest.raises(InputError, match="cannot load the model"):
+        check_keras_file(tmp_path / "a.keras")
+
+
+def test_the_older_files_of_keras_are_looked_at_too(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        layer = {"class_name": "Lambda", "config": {"function": ["cGlja2xl", None, None]}}
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
+    with pytest.raises(InputError, match="more than layers and weights"):
+        load_keras(path)
+
+
+def test_arrays_that_are_pickles_are_not_loaded(tmp_path: Path) -> None:
+    """NumPy loads objects only when asked; nothing here asks (see test_forbidden_calls)."""
+    from cxr.local_baseline.images.row_file import open_rows
+
+    stream = io.BytesIO()
+    np.save(stream, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    for name in ("a.npy", "a.sums.npy", "a.crc.npy"):
+        (tmp_path / name).write_bytes(stream.getvalue())
+    assert open_rows(tmp_path / "a.npy", (1, 2, 2, 1)) is None
+
+
+@pytest.mark.slow
+def test_code_in_a_real_keras_file_does_not_run(tmp_path: Path) -> None:
+    import keras
+
+    marker = tmp_path / "ran"
+    path = tmp_path / "a.keras"
+    code = f"open({str(marker)!r}, 'w') and x"
+    layer = keras.layers.Lambda(eval(f"lambda x: {code}"), output_shape=(2,))
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), layer]).save(path)
+    marker.unlink(missing_ok=True)
+    with pytest.raises(InputError, match="more than layers and weights"):
+        load_keras(path)
+    assert not marker.exists()
+
+
+@pytest.mark.slow
+def test_a_saved_model_that_writes_files_is_refused_and_a_plain_one_loaded(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from cxr.compare.predictors.saved_model_files import load_saved_model
+
+    class Net(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None, 2, 2, 1], tf.float32)])
+        def plain(self, x: Any) -> Any:
+            return x * 2.0
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2, 2, 1], tf.float32)])
+        def writes(self, x: Any) -> Any:
+            tf.io.write_file(str(tmp_path / "ran"), "code")
+            return x
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2, 2, 1], tf.float32)])
+        def prints(self, x: Any) -> Any:
+            tf.print("code", output_stream=f"file://{tmp_path}/ran")
+            return x
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2, 2, 1], tf.float32)])
+        def reads(self, x: Any) -> Any:
+            return x + tf.cast(tf.strings.length(tf.io.read_file("/etc/passwd")), tf.float32)
+
+    net = Net()
+    for name in ("plain", "writes", "prints", "reads"):
+        folder = tmp_path / name
+        tf.saved_model.save(net, str(folder), signatures={"serving_default": getattr(net, name)})
+    # One module holds them all: a graph of its own for the plain one.
+    alone = tf.Module()
+    alone.call = tf.function(lambda x: x * 2.0, input_signature=[tf.TensorSpec([None, 2, 2, 1], tf.float32)])
+    tf.saved_model.save(alone, str(tmp_path / "alone"), signatures={"serving_default": alone.call})
+    load_saved_model(tmp_path / "alone")
+    for name in ("writes", "prints", "reads"):
+        with pytest.raises(InputError, match="more than a model"):
+            load_saved_model(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
