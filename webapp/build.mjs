@@ -4,7 +4,7 @@
  *   node build.mjs            into ../src/cxr/webapp/static: verify/, page/, wasm/ (of all of them), verify-node.mjs,
  *                             build.json with the sizes of all files, as `engine` the scripts that are loaded
  *                             before a first image is scored, as `page_wasm` where a page has the folder wasm/, as `page_on_demand`
- *                             the page's files that few machines need, as `sources` the digest of what all was built from
+ *                             the page's files that few machines need (and its licences.txt), as `sources` the digest of what all was built from
  *                             (hatch_build.py packs no page that is not of the sources beside it)
  *   node build.mjs --tests    the tests into build/tests, for `node --test`
  *
@@ -24,10 +24,13 @@ const STATIC = join(HERE, "..", "src", "cxr", "webapp", "static");
 /** What the built files are made of; hatch_build.py has the same list and the same digest. */
 const SOURCES = ["webapp/build.mjs", "webapp/package-lock.json", "webapp/tsconfig.json", "src/cxr/webapp/headers.json"];
 const WASM = join(HERE, "node_modules", "@tensorflow", "tfjs-backend-wasm", "dist");
+const LICENCES = "licences.txt";
 const WASM_FILES = ["tfjs-backend-wasm.wasm", "tfjs-backend-wasm-simd.wasm"];
 
 /** For each folder, what is loaded before the first image is scored: the entry, the WebAssembly backend and theirs. */
 const engineFiles = {};
+/** The packages whose code is in what was built. */
+const bundled = new Set();
 let pageOnDemand = [];
 
 /** TF.js without what the page never runs: optimizers and gradients, the threaded WebAssembly and its worker. */
@@ -59,10 +62,12 @@ const shared = {
   define: { "process.env.NODE_ENV": '"production"' },
 };
 
-/** No graphics hardware in Node. */
-const withoutGraphics = {
-  name: "without-graphics",
+/** In Node there is no graphics hardware, and `fetch` is its own. */
+const forNode = {
+  name: "for-node",
   setup(plugin) {
+    plugin.onResolve({ filter: /^node-fetch$/ }, () => ({ path: "fetch", namespace: "slim" }));
+    plugin.onLoad({ filter: /^fetch$/, namespace: "slim" }, () => ({ contents: "module.exports = globalThis.fetch;" }));
     plugin.onResolve({ filter: /tfjs-backend-web(gl|gpu)$/ }, () => ({ path: "graphics", namespace: "slim" }));
     plugin.onLoad({ filter: /^graphics$/, namespace: "slim" }, () => ({ contents: "export default null;" }));
   },
@@ -70,7 +75,7 @@ const withoutGraphics = {
 
 const node = {
   ...shared,
-  plugins: [slim, withoutGraphics],
+  plugins: [slim, forNode],
   platform: "node",
   // Emscripten's glue asks for Node's modules in the old way.
   banner: { js: 'import { createRequire as cxrRequire } from "node:module"; const require = cxrRequire(import.meta.url), __filename = new globalThis.URL(import.meta.url).pathname, __dirname = new globalThis.URL(".", import.meta.url).pathname;' },
@@ -91,10 +96,45 @@ async function buildStatic() {
   for (const name of WASM_FILES) await cp(join(WASM, name), join(made, "wasm", name));
   await buildFolder(made, "verify", "verify.ts", ["verify.html"]);
   await buildPage(made);
-  await build({ ...node, entryPoints: [join(HERE, "src/verify/verifyNode.ts")], outfile: join(made, "verify-node.mjs") });
+  const verifier = { entryPoints: [join(HERE, "src/verify/verifyNode.ts")], outfile: join(made, "verify-node.mjs") };
+  noteBundled(await build({ ...node, ...verifier, absWorkingDir: HERE, metafile: true }));
+  await writeFile(join(made, "page", LICENCES), await licences());
   await writeFile(join(made, "build.json"), `${JSON.stringify(await summary(made), null, 2)}\n`);
   await rm(STATIC, { recursive: true, force: true });
   await rename(made, STATIC);
+}
+
+function noteBundled({ metafile }) {
+  for (const { inputs } of Object.values(metafile.outputs)) {
+    for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
+      const found = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path);
+      if (found && bytesInOutput > 0) bundled.add(found[1]);
+    }
+  }
+}
+
+/** The licences of all packages whose code is in the built files: they go wherever those go. */
+async function licences() {
+  const texts = new Map();
+  for (const name of [...bundled].sort()) {
+    const folder = join(HERE, "node_modules", name);
+    const about = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+    const text = (await licenceText(folder, about)).trim();
+    texts.set(text, [...(texts.get(text) ?? []), `${name} ${about.version} (${about.license})`]);
+  }
+  const parts = [...texts].map(([text, names]) => `${names.join("\n")}\n\n${text}\n`);
+  return `The page's scripts hold code of these packages.\n\n${parts.join(`\n${"-".repeat(72)}\n\n`)}`;
+}
+
+/** From its file, else from its README below a heading; Apache-2.0, which TensorFlow.js only names, is this project's own. */
+async function licenceText(folder, { name, license }) {
+  const file = (await readdir(folder)).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
+  if (file) return readFile(join(folder, file), "utf8");
+  const readme = join(folder, "README.md");
+  const told = existsSync(readme) ? /^#*\s*LICENSE\b[^\n]*\n-*\n+(?<text>[^]*Copyright[^]*)$/m.exec(await readFile(readme, "utf8")) : null;
+  if (told) return told.groups.text;
+  if (license === "Apache-2.0") return readFile(join(HERE, "..", "LICENSE"), "utf8");
+  throw new Error(`${name} has no text of its licence (${license})`);
 }
 
 async function buildFolder(made, name, entry, copied) {
@@ -106,6 +146,7 @@ async function buildFolder(made, name, entry, copied) {
     outdir: join(made, name),
     metafile: true,
   });
+  noteBundled({ metafile });
   engineFiles[name] = filesOfEngine(metafile.outputs, name);
   for (const file of copied) await cp(join(source, file), join(made, name, file), { recursive: true });
 }
@@ -129,6 +170,7 @@ async function buildPage(made) {
     define: { ...browser.define, CXR_PAGE_WASM: JSON.stringify(await pageWasm()) },
     metafile: true,
   });
+  noteBundled({ metafile });
   engineFiles.page = filesOfEngine(metafile.outputs, "page/assets");
   pageOnDemand = await onDemand(metafile.outputs);
   const names = Object.entries(metafile.outputs).flatMap(([path, { entryPoint }]) => (entryPoint ? [[entryPoint, path]] : []));
@@ -168,7 +210,7 @@ function filesOfEngine(outputs, folder) {
 /** The page's files that a machine needs only where WebAssembly (with SIMD) is not what runs the model. */
 async function onDemand(outputs) {
   const engines = Object.entries(outputs).filter(([, { entryPoint }]) => /tfjs-backend-(cpu|webgl|webgpu)\//.test(entryPoint ?? ""));
-  return [...engines.map(([path]) => `assets/${basename(path)}`), `${await pageWasm()}${WASM_FILES[0]}`].sort();
+  return [...engines.map(([path]) => `assets/${basename(path)}`), `${await pageWasm()}${WASM_FILES[0]}`, LICENCES].sort();
 }
 
 /** SHA-256 over the sources: for each, in the order of their paths, `path NUL sha256 LF`. */

@@ -23,7 +23,7 @@ STORAGE_USD = 0.020
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """So many L4s of Google: processors in all, and USD an hour (src/cxr/cloud/price_table.toml)."""
+    """So many L4s of Google: processors in all, and USD an hour (src/cxr/cloud/vertex/price_table.toml)."""
 
     gpus: int
     name: str

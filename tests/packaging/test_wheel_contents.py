@@ -21,7 +21,7 @@ MOST_MB = 4.0
 #: What each part of the program opens beside its modules.
 NEEDED = (
     "cxr/py.typed",
-    "cxr/cloud/price_table.toml",
+    "cxr/cloud/vertex/price_table.toml",
     "cxr/cloud/aws/price_table.toml",
     "cxr/cloud/aws/ec2/user_data.sh",
     "cxr/cloud/aws/ec2/page_user_data.sh",
@@ -35,6 +35,7 @@ NEEDED = (
     "cxr/golden/images/colour-420.jpeg",
     "cxr/webapp/headers.json",
     f"{STATIC}page/index.html",
+    f"{STATIC}page/licences.txt",
     f"{STATIC}page/service-worker.js",
     f"{STATIC}verify/verify.html",
     f"{STATIC}verify-node.mjs",
