@@ -115,7 +115,7 @@ def _measure_net(script: Script, recipe: Recipe, steps: int) -> None:
     script.add(Result(name, "time an image", best, "ms", spread=(best, max(times)), repeats=steps, note=note))
     script.add(Result(name, "arithmetic of an image, forward", arithmetic / 1e6, "MFLOP"))
     parameters = sum(int(np.prod(each.shape)) for each in model.trainable_variables)
-    script.add(Result(name, "parameters", parameters, ""))
+    script.add(Result(name, "trainable parameters", parameters, ""))
 
 
 def _forward_flop(model: Any) -> float:

@@ -21,7 +21,8 @@ small and leaves this page alone.
 times better than the peer, whether better is less (time, memory, bytes) or more (a rate). In brackets stand the lowest
 and the highest round. A goal that is missed is said, and nothing fails because of a time.
 
-`benchmarks/long` is outside of this: hours, and a folder of X-rays.
+A `+` behind a commit: with changes that were in no commit. `benchmarks/long` is outside of this: hours, and a folder of
+X-rays.
 """
 
 

@@ -103,7 +103,7 @@ def unit_costs(records: Records) -> str:
 def training(records: Records) -> str:
     """An epoch of the flagship by images and GPUs, and what limits it."""
     flop, decoded = _flop(records), _decoded_per_processor(records)
-    parameters = records.value("scale", "training step of `flagship`", "parameters")
+    parameters = records.value("scale", "training step of `flagship`", "trainable parameters")
     if flop is None or decoded is None or parameters is None:
         return ABSENT
     table = []

@@ -12,6 +12,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from cxr import errors
+from cxr.cli.cloud.train_options import check_apply_alone
 from cxr.cli.default_group import DefaultGroup
 from cxr.cli.main import app
 
@@ -90,7 +92,7 @@ def why_not(command_line: str) -> str | None:
     for words in _split(command_line):
         try:
             _parse(words)
-        except UsageError as error:  # type: ignore[misc]  # the class that BadParameter is one of
+        except (UsageError, errors.UsageError) as error:  # type: ignore[misc]  # the class that BadParameter is one of
             return f"{' '.join(words)}: {error}"
         except typer.Exit:
             continue  # --help and --version end here
@@ -126,4 +128,6 @@ def _parse(words: list[str]) -> None:
             break  # the group is a command itself
         found, below, after = command.resolve_command(typer.Context(command, info_name=name), rest)
         command, name, rest = below, f"{name} {found}", after
-    command.make_context(name, rest)
+    context = command.make_context(name, rest)
+    if name.startswith("cxr cloud train ") and context.params.get("apply"):
+        check_apply_alone(context)

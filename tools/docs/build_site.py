@@ -31,6 +31,7 @@ GUESTS = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 #: A page that is not there is passed over; one that stands nowhere comes under the last section.
 NAV: dict[str, tuple[str, ...]] = {
     "Home": ("index.md",),
+    "Install": ("install.md",),
     "Tutorial": ("tutorial.md",),
     "How-to": (
         "how-to/index.md",

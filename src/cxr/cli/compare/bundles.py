@@ -61,7 +61,7 @@ def compare_command(
     Of several models one is the reference: the AutoML model if there is one, else the first. The others are "better",
     "within the margin", "worse" or "not shown" by the interval of the paired difference (docs/compare.md).
 
-    Example: cxr compare models/automl models/custom models/cnn5 --manifest manifest.csv --margin 0.02
+    Example: cxr compare runs/automl runs/gpu runs/cnn5 --manifest manifest.csv --margin 0.02
     """
     # pandas, numpy and the models' runtimes: only this command needs them.
     from cxr.bundle import read_bundle

@@ -41,7 +41,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StagePlan:
     """The stages that will run, and the optimizer steps they take together."""
 
     stages: tuple[tuple[Stage, int], ...]
@@ -61,13 +61,13 @@ class Surroundings:
     finish: bool = False
 
 
-def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> Plan:
+def plan_stages(recipe: Recipe, data: TrainingData, weights: str, epochs: int | None) -> StagePlan:
     """The recipe's stages with their lengths for this data; `epochs`, when given, is the last stage's length."""
     stages = recipe.stages_with(weights)
     lengths = [stage.budget.epochs_for(len(data.train), recipe.batch_size) for stage in stages]
     if epochs is not None:
         lengths[-1] = epochs
-    return Plan(tuple(zip(stages, lengths, strict=True)), sum(lengths) * steps_per_epoch(data, recipe.batch_size))
+    return StagePlan(tuple(zip(stages, lengths, strict=True)), sum(lengths) * steps_per_epoch(data, recipe.batch_size))
 
 
 def run_stages(
@@ -140,7 +140,7 @@ def _memory_of(model: Any, around: Surroundings) -> RunMemory:
     return memory
 
 
-def _as_far_as_kept(plan: Plan, memory: RunMemory) -> Plan:
+def _as_far_as_kept(plan: StagePlan, memory: RunMemory) -> StagePlan:
     """The plan without what is not in the checkpoint: a stage that has not ended an epoch is none."""
     number = memory.run.stage
     stage, _ = plan.stages[number]
