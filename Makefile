@@ -35,7 +35,7 @@ $(WEB_PACKAGES): webapp/package-lock.json | $(STAMP)
 	@$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(WEB): $(WEB_PACKAGES) webapp/build.mjs webapp/tsconfig.json $(shell find webapp/src -type f)
+$(WEB): $(WEB_PACKAGES) webapp/build.mjs webapp/tsconfig.json src/cxr/webapp/headers.json $(shell find webapp/src)
 	@$(NPM) run --silent check
 	@$(NPM) run --silent build
 

@@ -18,7 +18,7 @@ from harness.record import Record, write_record
 from harness.result import Result
 from harness.words import told
 
-#: Peers and the program itself give up with any of these; the script then keeps what it has and says why.
+#: Declares a script's own options.
 AddArguments = Callable[[argparse.ArgumentParser], None]
 
 

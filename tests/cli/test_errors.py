@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -101,3 +102,9 @@ def test_a_plan_for_google_needs_no_account_and_no_server(run_cxr: Run, tmp_path
     local = run_cxr("cloud", "train", "custom", "--dry-run")
     assert local.returncode == 0, local.stderr
     assert not (tmp_path / ".cxr").exists()
+
+
+def test_a_name_that_is_no_unicode_is_refused_before_anything_is_written(run_cxr: Run, tmp_path: Path) -> None:
+    result = run_cxr("data", "scan", os.fsdecode(b"images\xff"), cwd=tmp_path)
+    assert_one_clear_error(result, 2, r"images\udcff is no name in UTF-8", "rename it")
+    assert list(tmp_path.iterdir()) == []

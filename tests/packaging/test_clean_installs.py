@@ -157,7 +157,7 @@ def test_every_command_says_there_what_it_says_in_the_links_of_the_quick_tests(
 
 
 def test_jobs_get_the_same_trainer_from_an_installed_cxr(installed: Installed, tmp_path: Path) -> None:
-    code = "import sys; from cxr.cloud.wheel import build_wheel; sys.stdout.buffer.write(build_wheel())"
+    code = "import sys; from cxr.cloud.trainer.wheel import build_wheel; sys.stdout.buffer.write(build_wheel())"
     made = subprocess.run([str(installed.python), "-c", code], cwd=tmp_path, capture_output=True, check=True).stdout
     there, here = (zipfile.ZipFile(BytesIO(data)) for data in (made, build_wheel()))
     assert set(there.namelist()) == set(here.namelist())

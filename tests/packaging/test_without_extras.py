@@ -62,7 +62,15 @@ def test_what_a_command_says_without_extras(results: list[dict[str, Any]], numbe
 
 
 #: What commands load for Amazon, beside the code of its own; servers of this machine have extras of their own.
-FOR_AMAZON = ("preflight", "exporting", "uploading", "launching", "cleaning.removing", "waiting", "attaching")
+FOR_AMAZON = (
+    "preflight",
+    "exporting",
+    "uploading",
+    "jobs.launching",
+    "cleaning.removing",
+    "jobs.waiting",
+    "jobs.attaching",
+)
 
 
 def test_amazon_needs_no_package_of_googles(tmp_path: Path) -> None:

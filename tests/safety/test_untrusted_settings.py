@@ -87,10 +87,12 @@ def test_a_settings_file_of_another_user_is_not_obeyed(tmp_path: Path) -> None:
         if folder.stat().st_uid == 0 and str(folder).startswith(str(tmp_path.parents[2])):
             folder.chmod(0o755)
     imported = "import cxr.settings, cxr.errors, encodings.idna;"
-    said = subprocess.run(
-        [sys.executable, "-c", imported + code, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", imported + code, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "belongs to another user (number 12345) and is not obeyed" in said.stdout, said.stderr
+    trusting = {**os.environ, "CXR_TRUST_OWNER": "12345"}
+    trusted = subprocess.run(command, env=trusting, capture_output=True, text=True, check=False)
+    assert (trusted.stdout, trusted.returncode) == ("", 0), trusted.stderr
     assert load_settings(config=path, environment={}).on is Target.GCP  # root works in everybody's folders
 
 

@@ -37,8 +37,11 @@ def kept_running(
                 return
             try:
                 url = provider.start_server(settings, wishes)
-            except CxrError as error:
-                say(f"  {provider.server_words} has ended and does not start again: {error.message}")
+            except (CxrError, OSError) as error:
+                said = error.message if isinstance(error, CxrError) else str(error)
+                say(f"  {provider.server_words} has ended and does not start again: {said}")
+                if ended.wait(LOOK_S):
+                    return
             else:
                 say(f"  {provider.server_words} had ended; it was started again: {url}")
 

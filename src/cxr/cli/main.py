@@ -82,6 +82,7 @@ def _tell_version(json: bool) -> None:
 def main() -> None:
     """Run the command line; errors become one line, a hint and an exit code (a traceback only with CXR_DEBUG=1)."""
     try:
+        _check_names()
         app()
     except CxrError as error:
         if os.environ.get("CXR_DEBUG") == "1":
@@ -100,6 +101,16 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  (the last line of defence: a user never meets a bare traceback)
         said = f"{type(error).__name__}: {error}"
         _fail(Fault(f"this is a bug in cxr: {said}", hint="CXR_DEBUG=1 shows where; please report it"), 1, error)
+
+
+def _check_names() -> None:
+    """Raises UsageError for words that are no Unicode: what is named so can be written into no manifest or journal."""
+    for word in (*sys.argv[1:], os.getcwd()):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = word.encode(errors="backslashreplace").decode()
+            raise UsageError(f"{shown} is no name in UTF-8", hint="rename it, or use another folder") from None
 
 
 def _os_fault(error: OSError) -> CxrError:

@@ -41,7 +41,8 @@ def amazon_credentials(subject: Subject) -> Iterator[Finding]:
 
 
 def _profile(subject: Subject) -> Iterator[Finding]:
-    named = subject.environment.get("AWS_PROFILE")
+    # In botocore's order.
+    named = subject.environment.get("AWS_DEFAULT_PROFILE") or subject.environment.get("AWS_PROFILE")
     files = [_file(subject, "AWS_SHARED_CREDENTIALS_FILE", "credentials"), _file(subject, "AWS_CONFIG_FILE", "config")]
     profiles: dict[str, Path] = {}
     for path in files:

@@ -87,7 +87,11 @@ def graphics(subject: Subject) -> Iterator[Finding]:
     if answer is None:
         yield Finding(Level.PROBLEM, "graphics", f"{said}; TensorFlow does not start", _START, facts)
         return
-    devices = parse_json(answer[-1])
+    try:
+        devices = parse_json(answer[-1])
+    except (IndexError, ValueError):
+        yield Finding(Level.PROBLEM, "graphics", f"{said}; TensorFlow does not say what it sees", _START, facts)
+        return
     facts["tensorflow_devices"] = devices
     if cards and not devices:
         words = f"{said}, which TensorFlow does not see (tensorflow-cpu never does)"

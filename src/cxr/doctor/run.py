@@ -19,7 +19,8 @@ from cxr.doctor.service import service
 from cxr.doctor.settings_file import settings_file
 from cxr.doctor.subject import Subject
 from cxr.doctor.versions import packages, program
-from cxr.errors import CxrError
+from cxr.errors import CxrError, missing_package
+from cxr.extras import EXTRA_OF
 
 Check = Callable[[Subject], Iterator[Finding]]
 CHECKS: Final[Sequence[Check]] = (
@@ -39,6 +40,10 @@ def _made(check: Check, subject: Subject) -> list[Finding]:
         return list(check(subject))
     except CxrError as error:
         return [Finding(Level.PROBLEM, name, error.message, error.hint or "")]
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        missing = missing_package(package, EXTRA_OF.get(package, "all"))
+        return [Finding(Level.PROBLEM, name, f"could not be looked at: {missing.message}", missing.hint or "")]
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return [Finding(Level.PROBLEM, name, f"could not be looked at: {where}{error.strerror or error}")]

@@ -23,6 +23,8 @@ from cxr.cloud.emulator.jobs.runner import CLAIM, EXIT, LAUNCH, claim, write_ato
 
 #: How long a launched wrapper may take to claim its attempt.
 CLAIM_SECONDS = 30.0
+#: By how much the start times that two looks tell of one process may differ.
+START_TOLERANCE_S = 1.0
 
 #: When this process first looked for an attempt's claim (monotonic seconds): the clock may be set meanwhile, and a file
 #: may have its time from another machine's.
@@ -186,7 +188,10 @@ def _claimed(folder: Path) -> dict[str, Any] | None:
 def _wrapper(who: Mapping[str, Any]) -> psutil.Process | None:
     try:
         process = psutil.Process(int(who["pid"]))
-        same = mark_of(process.pid) == who["mark"]
+        if "mark" in who:
+            same = mark_of(process.pid) == who["mark"]
+        else:  # of a version that knew a process by the time it was started
+            same = abs(process.create_time() - float(who["started"])) < START_TOLERANCE_S
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, KeyError):
         return None
