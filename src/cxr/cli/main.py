@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -105,7 +107,10 @@ def main() -> None:
 
 def _check_names() -> None:
     """Raises UsageError for words that are no Unicode: what is named so can be written into no manifest or journal."""
-    for word in (*sys.argv[1:], os.getcwd()):
+    words = list(sys.argv[1:])
+    with suppress(OSError):  # a folder that is gone is told by what needs it
+        words.append(str(Path.cwd()))
+    for word in words:
         try:
             word.encode()
         except UnicodeEncodeError:
