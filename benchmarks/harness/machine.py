@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,20 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 def commit_of_tree() -> str:
-    """The checkout's commit, shortened, with `+` when files differ from it; empty outside of a checkout."""
+    """The checkout's commit, shortened, with `+` and a digest of what differs from it; empty outside of a checkout."""
     try:
-        commit, changes = (
+        commit, names, changes = (
             subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
             # What `make bench` itself writes does not make the code another.
-            for words in (("rev-parse", "--short=9", "HEAD"), ("status", "--porcelain", "--", "src", "benchmarks"))
+            for words in (
+                ("rev-parse", "--short=9", "HEAD"),
+                ("status", "--porcelain", "--", "src", "benchmarks"),
+                ("diff", "HEAD", "--", "src", "benchmarks"),
+            )
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return f"{commit}{'+' if changes else ''}"
+    return f"{commit}+{sha256((names + changes).encode()).hexdigest()[:6]}" if names else commit
 
 
 def _first(pattern: str, path: Path) -> str:

@@ -67,12 +67,7 @@ def run_benchmarks(
 def _earlier(path: Path) -> Record | None:
     with suppress(ValueError):
         record = read_record(path)
-        if (
-            record is not None
-            and not record.failure
-            and record.commit == commit_of_tree()
-            and not record.commit.endswith("+")
-        ):
+        if record is not None and not record.failure and record.commit == commit_of_tree():
             return record
     return None
 
