@@ -98,7 +98,8 @@ def ensure_dataset(
     of the import are in the answer.
     """
     with only_one(journal.path.parent, import_id(connection, manifest)):
-        # Every step of it finds what an earlier try has done.
+        # Every step of it finds what an earlier try has done. (A dataset whose making was begun, but is not listed yet,
+        # would be made twice: empty ones cost nothing, and `cxr cloud clean` finds both by their label.)
         return ask(lambda: _ensure(connection, journal, manifest, on_step, is_uploaded=is_uploaded))
 
 
