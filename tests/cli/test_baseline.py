@@ -46,6 +46,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_train_then_train_again_then_evaluate(work: Path, run_cxr: RunCxr) -> None:
     arguments = ("baseline", "train", "--recipe", "edge", "--epochs", "1", "--set", "dropout=0.1", "--json")
     trained = run_cxr(*arguments, cwd=work)

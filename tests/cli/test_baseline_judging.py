@@ -52,6 +52,7 @@ def trained(work: Path) -> Path:
     return work / "runs" / "edge"
 
 
+@pytest.mark.slow
 def test_plain_evaluation_changes_nothing_and_a_new_threshold_is_told(
     work: Path, trained: Path, run_cxr: RunCxr
 ) -> None:

@@ -70,6 +70,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
+@pytest.mark.slow
 @needs_web_files
 def test_faithful_exports_pass_in_every_runtime(run_cxr: RunCxr, work: Path) -> None:
     done = run_cxr("export", "verify", "runs/tiny", "--json", cwd=work)

@@ -52,6 +52,7 @@ def files_of(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_to_s3_and_back(run_cxr: Run, folder: Path, moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
 
@@ -214,6 +215,7 @@ def test_a_folder_is_not_filled_from_itself(run_cxr: Run, folder: Path, place: s
     assert len(files_of(folder / "images")) == 41
 
 
+@pytest.mark.slow
 def test_a_saved_plan_is_refused_when_another_manifest_was_sent_meanwhile(run_cxr: Run, folder: Path) -> None:
     assert run_cxr("cloud", "upload", "--to", "disk", "--plan", "plan.jsonl").returncode == 0
     shutil.copytree(folder, folder / "other", ignore=shutil.ignore_patterns("other"))

@@ -84,6 +84,7 @@ def test_a_build_is_followed_with_the_same_state_folder(site: Site) -> None:
     assert "next: docker build --tag cxr-trainer 'my image'\n" in written.stderr
 
 
+@pytest.mark.slow
 def test_job_commands_name_each_other_with_the_state_folder(site: Site, jobs: JobSite) -> None:
     end = site.folder / "end-tuning"
     attached = site.cxr("cloud", "attach", jobs.tuning(f"while [ ! -e {end} ]; do sleep 0.1; done; {MEASURE}"))

@@ -18,6 +18,8 @@ from upload_site import BUCKET, Site, make_site
 
 from cxr.cloud.emulator.process import ensure_running
 
+pytestmark = pytest.mark.slow
+
 INSERT = "storage.objects.insert"
 
 

@@ -88,6 +88,7 @@ def stopped(small, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_killed_scoring_goes_on_with_the_rest_and_ends_with_the_same_bits(judged, small, whole, tmp_path):
     folder, manifest, bundle = small
     arguments = [str(bundle.folder), str(folder / "manifest.csv"), str(tmp_path)]

@@ -46,6 +46,7 @@ def make(asked: ExportRequest) -> dict[str, object]:
     return {one.format.name: one for one in exports}
 
 
+@pytest.mark.slow
 def test_exports_are_bundles_that_score_as_their_source(
     bundle: Bundle, small_manifest: Manifest, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,8 @@ from cxr.local_baseline.exports.tflite import TfliteForm, convert
 from cxr.local_baseline.exports.tflite_weights import MIDDLE, in_half_precision, with_finer_kernels
 from cxr.local_baseline.tensorflow_setup import load
 
+pytestmark = pytest.mark.slow
+
 SIDE = 24
 #: Filters of the net's last convolution: 3 x 3 x 24 x 96 values are more than MIDDLE.
 WIDE = 96

@@ -160,6 +160,7 @@ def test_another_search_is_not_continued(make_request: MakeRequest) -> None:
         drive(make_request(SearchSpace("edge", SPACE.parameters[:1])), 1)
 
 
+@pytest.mark.slow
 def test_a_loss_without_a_number_is_a_failed_trial(make_request: MakeRequest) -> None:
     request = make_request()
     manifest = request.train.manifest
@@ -174,6 +175,7 @@ def test_a_loss_without_a_number_is_a_failed_trial(make_request: MakeRequest) ->
     assert best_first(study.rows(), maximise=True) == (row,)
 
 
+@pytest.mark.slow
 def test_a_combination_that_does_not_fit_is_a_failed_trial(make_request: MakeRequest) -> None:
     # Twice the strength is in range, but not with this zoom.
     space = SearchSpace("edge", (Parameter("augmentation-strength", ParameterKind.DOUBLE, 1.9, 2.0),))

@@ -20,6 +20,8 @@ from cxr.local_baseline.training.epochs import EpochResult
 from cxr.local_baseline.training.fitting import validation_loss
 from cxr.local_baseline.training.stages import Surroundings, Trained, run_stages
 
+pytestmark = pytest.mark.slow
+
 MARK = "a" * 64
 Tell = Callable[[int, int, str], None]
 

@@ -25,6 +25,8 @@ from cxr.local_baseline.training.stages import run_stages
 from cxr.local_baseline.training.supervision import FinerClasses, finer_classes, supervision_in_words
 from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
 
+pytestmark = pytest.mark.slow
+
 ETIOLOGY = Supervision.ETIOLOGY
 FINER = FinerClasses(("NORMAL", "PNEUMONIA (bacterial)", "PNEUMONIA (viral)"), np.array([0, 1, 2, 1, 0]), (0, 1, 1))
 

@@ -110,6 +110,7 @@ def test_the_same_seed_gives_the_same_history(
     assert first != pytest.approx(third, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_changed_request_replaces_the_bundle_and_tells_every_step(
     small_bundle: Bundle, small_request: TrainRequest, tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_changed_request_replaces_the_bundle_and_tells_every_step(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_three_classes_train_to_a_softmax(make_manifest, small_request: TrainRequest, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     manifest = make_manifest(
         tmp_path / "images", labels=("BACTERIAL", "NORMAL", "VIRAL"), counts={"train": 4, "validation": 2}
@@ -216,6 +218,7 @@ def test_a_file_that_holds_no_weights_is_bad_input(small_request: TrainRequest, 
         train(request, silent)
 
 
+@pytest.mark.slow
 def test_pretrained_weights_train_a_head_and_then_fine_tune(small_request: TrainRequest, tmp_path: Path) -> None:
     # A backbone of random weights stands for the pretrained one: the file format and the stages are the same.
     keras = load().keras

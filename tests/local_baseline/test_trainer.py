@@ -51,6 +51,7 @@ def read_scalars(paths: list[Path]) -> dict[str, dict[int, float]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_folder_is_trained_into_a_complete_saved_model_bundle(
     small_manifest: Manifest, cache_dir: Path, tmp_path: Path
 ) -> None:

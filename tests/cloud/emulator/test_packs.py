@@ -197,9 +197,9 @@ def test_a_body_that_does_not_fit_on_the_disk_costs_one_answer(start: Start) -> 
         server = start(idle_exit_seconds=2.0)
     server.bucket("kept")
     path = f"{server.url}/upload/storage/v1/b/kept/o?uploadType=media&name="
-    assert requests.post(path + "announced", data=bytes(24 << 20), timeout=20).status_code == 503
+    assert requests.post(path + "announced", data=bytes(24 << 20), timeout=20).status_code == 507
     pieces = iter([bytes(1 << 20)] * 24)
-    assert requests.post(path + "chunked", data=pieces, timeout=20).status_code == 503
+    assert requests.post(path + "chunked", data=pieces, timeout=20).status_code == 507
     assert list((server.state / "uploads").iterdir()) == []
     server.put("kept", "small", b"small")
     assert content(server, "small") == (200, b"small")

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 from emulator_server import Server, Start, wait_until
 
@@ -19,6 +20,8 @@ from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.vertex_api.messages import types
 from cxr.cloud.emulator.vertex_api.operations import begin
+
+pytestmark = pytest.mark.slow
 
 PIECE = 256 * 1024
 

@@ -29,6 +29,7 @@ def names(found: list[Leftover]) -> set[str]:
     return {one.name for one in found}
 
 
+@pytest.mark.slow
 def test_what_runs_left_is_deleted_and_nothing_else(site: Site, trained: Job) -> None:
     place = site.beside("cleaned")
     place.upload()

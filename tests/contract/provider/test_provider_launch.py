@@ -24,6 +24,7 @@ def test_a_plan_that_was_launched_is_found_and_not_launched_again(site: Site, tr
     assert len(site.served(trained.id)) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_that_launch_at_once_launch_one_job(site: Site) -> None:
     commands = [site.begin(*TRAIN, "31") for _ in range(2)]
     told = [command.communicate(timeout=120) for command in commands]
@@ -34,6 +35,7 @@ def test_two_processes_that_launch_at_once_launch_one_job(site: Site) -> None:
     assert len(site.served(documents[0]["job"])) == 1
 
 
+@pytest.mark.slow
 def test_a_failed_training_is_explained_with_the_next_step(scripted: Site) -> None:
     job = scripted.ended(scripted.launch(FAILS).job)
     assert job.state == "FAILED"

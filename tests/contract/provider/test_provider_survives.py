@@ -15,6 +15,8 @@ from cxr.cloud.jobs.attaching import attach_all, unanswered_jobs
 from cxr.cloud.jobs.attempts import latest_attempt
 from cxr.cloud.jobs.journal import Journal
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--yes", "--seed")
 
 

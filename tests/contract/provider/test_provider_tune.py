@@ -13,6 +13,8 @@ from cxr.cloud.exporting.bringing import ExportOptions, export_job
 from cxr.cloud.jobs.seen import TRIAL_HOURS
 from cxr.cloud.plans.launch import JobKind
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_best_of_two_trials_comes_home(site: Site, tmp_path: Path) -> None:
     launched = site.launch_tuning(trials=2)

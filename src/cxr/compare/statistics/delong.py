@@ -39,6 +39,10 @@ class AreaComponents:
         m, n = self.of_positives.shape[1], self.of_negatives.shape[1]
         return replace(self, positive_clusters=np.arange(m), negative_clusters=np.arange(m, m + n), clusters=m + n)
 
+    def covariance(self) -> Floats:
+        """The areas' covariance matrix [M, M]; NaN where a class has cases of one patient only."""
+        return _covariance(self, np.eye(len(self.areas)))
+
 
 @dataclass(frozen=True, slots=True)
 class AreaDifference:

@@ -12,6 +12,8 @@ from hosted_page import FILES
 
 from cxr.cloud.aws.local.process import stop
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "page-of-mine"
 
 

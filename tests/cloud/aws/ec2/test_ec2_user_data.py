@@ -26,6 +26,8 @@ from cxr.errors import UsageError
 PROGRAM = f"""#!{sys.executable} -IS
 import os, signal, sys, time
 from pathlib import Path
+
+pytestmark = pytest.mark.slow
 root = Path(os.environ['SAGEMAKER_BASE_DIR'])
 if sys.argv[2] == 'pip':
     wheel = Path(sys.argv[-1].partition('[')[0])
