@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
+
+from named_proofs import named_tests, not_there
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -26,29 +26,14 @@ PARTS = (
     "webapp",
 )
 FAILURES = DOCS / "silent-failures.md"
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-
-
-@cache
-def _tests_of(path: Path) -> frozenset[str]:
-    """Names of the test functions of a file, those in classes left out: there are none."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
 
 def _problems(text: str) -> list[str]:
     """What is wrong with the tests that `text` names."""
-    wrong = []
-    for file, name in NAMED.findall(text):
-        path = ROOT / file
-        if not path.is_file():
-            wrong.append(f"there is no {file}")
-        elif name not in _tests_of(path) or not name.startswith("test_"):
-            wrong.append(f"{file} has no test {name}")
-    named = len(NAMED.findall(text))
-    if (mentioned := len(re.findall(r"\btests/[\w/]+\.py", text))) != named:
-        wrong.append(f"{mentioned - named} test files are named without a test")
-    return wrong
+    named = sum(bool(name) for _, name in named_tests(text))
+    mentioned = len(re.findall(r"\btests/[\w/]+\.py", text))
+    alone = [f"{mentioned - named} test files are named without a test"] if mentioned != named else []
+    return not_there(text) + alone
 
 
 def _pages() -> list[Path]:
@@ -73,7 +58,7 @@ def test_every_invariant_has_a_proof(part: str) -> None:
     text = (DOCS / "invariants" / f"{part}.md").read_text(encoding="utf-8")
     items = re.split(r"^(?=\d+\. )", text, flags=re.MULTILINE)[1:]
     assert 5 <= len(items) <= 12
-    assert [item.splitlines()[0] for item in items if not NAMED.search(item)] == []
+    assert [item.splitlines()[0] for item in items if not named_tests(item)] == []
     assert [int(item.split(".")[0]) for item in items] == list(range(1, len(items) + 1))
 
 
@@ -85,7 +70,7 @@ def test_every_silent_failure_has_a_check_and_a_proof() -> None:
         title = section.splitlines()[0]
         assert "**You would notice:**" in section, title
         assert "**What catches it:**" in section, title
-        assert NAMED.search(section), title
+        assert named_tests(section), title
 
 
 def test_every_page_of_invariants_is_of_a_part() -> None:
