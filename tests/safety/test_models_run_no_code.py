@@ -50,12 +50,46 @@ def test_layers_of_keras_may_be_loaded(tmp_path: Path) -> None:
         {**DENSE, "config": {"activation": {"deep": [{"module": "builtins2", "class_name": "eval"}]}}},
         {"class_name": "Lambda", "config": {}},
         {"module": None, "class_name": "Custom>Lambda", "config": {}},
+        {"module": "keras", "class_name": "layers.Lambda", "config": {}},
+        {"module": "keras", "class_name": "layers.core.lambda_layer.Lambda", "config": {}},
+        {"module": "keras", "class_name": "Custom>layers.Lambda", "config": {}},
+        {"module": "keras", "class_name": "Custom>a>Lambda", "config": {}},
+        {"module": "keras", "class_name": ["Lambda"], "config": {}},
+        {"module": "builtins", "class_name": "function", "config": "models.load_model"},
+        {"module": "keras.random", "class_name": "shuffle", "config": {}},
+        {"module": "keras.random", "class_name": "function", "config": "SeedGenerator"},
     ],
     ids=lambda layer: f"{layer.get('module')}-{layer['class_name']}-{str(layer.get('config'))[:12]}".replace("\n", ""),
 )
 def test_a_keras_file_with_code_is_refused_before_it_is_loaded(tmp_path: Path, layer: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="more than layers and weights"):
         check_keras_file(keras_file(tmp_path / "a.keras", DENSE, layer))
+
+
+def test_the_seed_of_an_initializer_and_whole_numbers_of_a_net_may_be_loaded(tmp_path: Path) -> None:
+    """As Keras writes them: the slow test beside this one has it write them."""
+    for module in ("keras.random", "keras.src.random.seed_generator"):
+        seed = {"module": module, "class_name": "SeedGenerator", "config": {"seed": 1}, "registered_name": None}
+        quantizer = {"module": "keras.quantizers", "class_name": "AbsMaxQuantizer", "config": {"axis": [-1]}}
+        layer = {**DENSE, "config": {"kernel_initializer": {"config": {"seed": seed}}, "inputs_quantizer": quantizer}}
+        check_keras_file(keras_file(tmp_path / "a.keras", layer))
+
+
+@pytest.mark.slow
+def test_a_seeded_and_a_quantized_net_are_loaded(tmp_path: Path) -> None:
+    import keras
+
+    seed = keras.random.SeedGenerator(1)
+    dense = keras.layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(seed=seed))
+    net = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dropout(0.1, seed=1)])
+    net.save(tmp_path / "seeded.keras")
+    net.quantize("int8")
+    net.save(tmp_path / "quantized.keras")
+    for name, named in (("seeded", "SeedGenerator"), ("quantized", "keras.quantizers")):
+        path = tmp_path / f"{name}.keras"
+        with zipfile.ZipFile(path) as archive:
+            assert named in archive.read("config.json").decode()
+        assert load_keras(path).output_shape == (None, 2)
 
 
 def test_a_keras_file_of_nests_without_end_is_refused(tmp_path: Path) -> None:
@@ -73,15 +107,34 @@ def test_what_is_no_keras_file_is_refused_in_words(tmp_path: Path, data: bytes) 
         check_keras_file(tmp_path / "a.keras")
 
 
-def test_the_older_files_of_keras_are_looked_at_too(tmp_path: Path) -> None:
+def h5_file(path: Path, *layers: Any) -> Path:
     import h5py
 
-    path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
-        layer = {"class_name": "Lambda", "config": {"function": ["cGlja2xl", None, None]}}
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+    return path
+
+
+def test_the_older_files_of_keras_are_looked_at_too(tmp_path: Path) -> None:
+    layer = {"class_name": "Lambda", "config": {"function": ["cGlja2xl", None, None]}}
     with pytest.raises(InputError, match="more than layers and weights"):
-        load_keras(path)
+        check_keras_file(h5_file(tmp_path / "a.h5", DENSE, layer))
+    with pytest.raises(InputError, match="more than layers and weights"):
+        check_keras_file(h5_file(tmp_path / "a.hdf5", layer))
+    check_keras_file(h5_file(tmp_path / "plain.h5", DENSE))
+
+
+def test_a_file_that_is_both_of_keras_formats_is_neither(tmp_path: Path) -> None:
+    """Keras goes by the end of the name, and would load what no one has looked at."""
+    path = h5_file(tmp_path / "a.h5", {"class_name": "Lambda", "config": {}})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(InputError, match="zip archive too"):
+        check_keras_file(path)
+    with pytest.raises(InputError, match="no zip archive"):
+        check_keras_file(h5_file(tmp_path / "a.keras", DENSE))
+    with pytest.raises(InputError, match=r"end in \.keras"):
+        check_keras_file(keras_file(tmp_path / "a.zip", DENSE))
 
 
 def test_arrays_that_are_pickles_are_not_loaded(tmp_path: Path) -> None:
