@@ -35,13 +35,8 @@ _DAMAGED: Final[tuple[type[Exception], ...]] = (OSError, EOFError, ValueError, z
 UNREADABLE_ZIP: Final[tuple[type[Exception], ...]] = (zipfile.BadZipFile, RuntimeError, *_DAMAGED)
 #: Of a tar: RecursionError for headers that announce headers, ArithmeticError for times that no clock has,
 #: ImportError where Python was built without what unpacks it.
-UNREADABLE_TAR: Final[tuple[type[Exception], ...]] = (
-    tarfile.TarError,
-    RecursionError,
-    ArithmeticError,
-    ImportError,
-    *_DAMAGED,
-)
+_NO_TAR: Final = (tarfile.TarError, RecursionError, ArithmeticError, ImportError)
+UNREADABLE_TAR: Final[tuple[type[Exception], ...]] = (*_NO_TAR, *_DAMAGED)
 #: How a packed stream begins, and the module that unpacks it.
 _PACKERS: Final = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma", b"]\x00\x00": "lzma"}
 

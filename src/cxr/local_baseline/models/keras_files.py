@@ -42,6 +42,7 @@ MAX_CONFIG_BYTES: Final = 64 << 20
 #: Unpacked, all members together.
 MAX_MODEL_BYTES: Final = 8 << 30
 _UNREADABLE: Final[tuple[type[Exception], ...]] = (*UNREADABLE_ZIP, TypeError, KeyError, AttributeError)
+_UNLOADABLE: Final[tuple[type[Exception], ...]] = (*_UNREADABLE, ImportError)
 CONFIG: Final = "config.json"
 #: What Keras reads as HDF5, by the end of a file's name and whatever is in it.
 _HDF5: Final = (".h5", ".hdf5")
@@ -53,7 +54,7 @@ def load_keras(path: Path) -> Any:
     check_keras_file(path)
     try:
         return load().keras.models.load_model(path, compile=False, safe_mode=True)
-    except (*_UNREADABLE, ImportError) as error:
+    except _UNLOADABLE as error:
         raise InputError(f"cannot load the model {path}: {_first_line(error)}") from error
 
 
