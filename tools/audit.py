@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Where packages of npm's are locked: those of the page, of a test and of a benchmark.
+NPM_LOCKS = [ROOT / place / "package-lock.json" for place in ("webapp", "tests/tfjs", "benchmarks/page_peers")]
 WRONG, UNANSWERED = 1, 3
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}(?![0-9a-f])")
@@ -61,8 +63,8 @@ def locked_names(text: str) -> list[str]:
 
 
 def check_licences(said: Mapping[str, Sequence[str]], rules: Mapping[str, Any]) -> Iterator[Finding]:
-    """`said` is what each package says of its licence, in every way it says it; one known way is enough, and none may
-    name a licence that is not on the list."""
+    """`said` is what each package says of its licence. Every text must name licences of the list and nothing else; of
+    "this OR that" one is enough."""
     allowed, spellings = set(rules["allowed"]), rules["spellings"]
     for package, texts in said.items():
         if package in rules["packages"]:
@@ -80,7 +82,11 @@ def check_licences(said: Mapping[str, Sequence[str]], rules: Mapping[str, Any]) 
 
 
 def installed_licences(names: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """What the installed packages say, and those that are not installed (of another system, say)."""
+    """What the installed packages say, and those that are not installed (of another system, say).
+
+    The newest field that a package fills is what it says: License-Expression, then classifiers, then License, where
+    older ones have whole texts.
+    """
     said: dict[str, list[str]] = {}
     absent = []
     for name in names:
@@ -205,20 +211,31 @@ def _last_line(text: str) -> str:
     return re.sub(r"https?://\S+", "…", lines[-1])[:120] if lines else "nothing was said"
 
 
-def audit(lock: Path, package_lock: Path, rules: Mapping[str, Any], *, online: bool) -> Iterator[tuple[str, Finding]]:
+def _place(package_lock: Path) -> str:
+    """A lock's folder, as it is said."""
+    folder = package_lock.resolve().parent
+    return folder.relative_to(ROOT).as_posix() if folder.is_relative_to(ROOT) else folder.name
+
+
+def audit(
+    lock: Path, package_locks: Sequence[Path], rules: Mapping[str, Any], *, online: bool
+) -> Iterator[tuple[str, Finding]]:
     """All findings, each under its check's name."""
     text = lock.read_text(encoding="utf-8")
     said, absent = installed_licences([name for name in locked_names(text) if name not in rules["packages"]])
     checks: dict[str, Iterator[Finding]] = {
         "lock": check_lock(text),
         "licences": check_licences(said, rules),
-        "npm lock": check_package_lock(json.loads(package_lock.read_text(encoding="utf-8")), rules),
         "install scripts": check_install_scripts((ROOT / "Makefile").read_text(encoding="utf-8")),
     }
+    for one in package_locks:
+        document = json.loads(one.read_text(encoding="utf-8"))
+        checks[f"npm lock of {_place(one)}"] = check_package_lock(document, rules)
     if online:
         checks["withdrawn"] = check_withdrawn(lock)
         checks["advisories"] = check_advisories(lock)
-        checks["npm advisories"] = check_npm_advisories(package_lock.parent)
+        for one in package_locks:
+            checks[f"npm advisories of {_place(one)}"] = check_npm_advisories(one.resolve().parent)
     for name, findings in checks.items():
         yield from ((name, finding) for finding in findings)
     if absent:
@@ -229,7 +246,7 @@ def main(words: Sequence[str]) -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lock", type=Path, default=ROOT / "requirements.lock")
-    parser.add_argument("--package-lock", type=Path, default=ROOT / "webapp" / "package-lock.json")
+    parser.add_argument("--package-lock", type=Path, action="append", help="may be given more than once")
     parser.add_argument("--licences", type=Path, default=ROOT / "tools" / "licences.toml")
     parser.add_argument("--offline", action="store_true", help="Ask nobody; all that would be asked counts as unasked.")
     parser.add_argument(
@@ -237,7 +254,7 @@ def main(words: Sequence[str]) -> int:
     )
     given = parser.parse_args(words)
     rules = tomllib.loads(given.licences.read_text(encoding="utf-8"))
-    found = list(audit(given.lock, given.package_lock, rules, online=not given.offline))
+    found = list(audit(given.lock, given.package_lock or NPM_LOCKS, rules, online=not given.offline))
     if given.offline:
         found.append(("advisories", Finding("withdrawn releases and vulnerabilities: --offline", unanswered=True)))
     for name, finding in found:

@@ -22,8 +22,13 @@ def parse_json(text: str | bytes) -> Any:
     Raises ValueError for anything else, for what is nested too deeply and for texts that are no Unicode.
     """
     try:
+        if isinstance(text, bytes):
+            # json.loads would decode them with "surrogatepass", which lets half characters through.
+            text = text.decode(json.detect_encoding(text))
+        else:
+            text.encode()
         value = json.loads(text)
-        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+        if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ValueError("it holds half of a surrogate pair, which is no character") from None

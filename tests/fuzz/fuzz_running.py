@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from fuzz_targets import Target
 HANG_SECONDS = 60
 
 
-class HangError(Exception):
-    """A reader did not come to an end."""
+class HangError(BaseException):
+    """A reader did not come to an end. Not an Exception: it is raised inside of the reader, which may catch those."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +39,32 @@ def inputs(target: Target, examples: int, chance: random.Random) -> Iterator[byt
         yield mutant(seeds, chance)
 
 
-def feed(target: Target, data: bytes, place: Path) -> Crash | None:
+def feed(target: Target, data: bytes, place: Path, seconds: float = HANG_SECONDS) -> Crash | None:
     """Give a target one input; what it raised and may not."""
     try:
-        with _no_longer_than(HANG_SECONDS):
+        with _no_longer_than(seconds):
             target.feed(data, place)
     except target.refusals:
         return None
-    except Exception as error:  # noqa: BLE001  (whatever else comes out is what is looked for)
+    except (Exception, HangError) as error:  # noqa: BLE001  (whatever else comes out is what is looked for)
         return Crash(target.name, error, data)
     return None
 
 
 @contextmanager
-def _no_longer_than(seconds: int) -> Iterator[None]:
+def _no_longer_than(seconds: float) -> Iterator[None]:
+    """The process has one timer, and pytest-timeout may have set it: afterwards it goes on with what is left of it."""
+
     def stop(number: int, frame: FrameType | None) -> None:
         raise HangError(f"no end after {seconds} seconds")
 
+    began = time.monotonic()
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    left, every = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001), every)

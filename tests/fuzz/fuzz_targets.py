@@ -207,6 +207,25 @@ def _labels_in_model(data: bytes, place: Path) -> None:
     labels_in_tflite(_put(place, "model.tflite", data))
 
 
+def _archive(data: bytes, place: Path) -> None:
+    from cxr.archives import unpack_tar
+
+    folder = place / "there"
+    folder.mkdir()
+    try:
+        unpack_tar(io.BytesIO(data), folder, name="model.tar", max_bytes=1 << 20)
+    finally:
+        shutil.rmtree(folder)
+        assert list(place.iterdir()) == []
+
+
+def _keras_file(data: bytes, place: Path) -> None:
+    from cxr.local_baseline.models.keras_files import check_keras_file
+
+    # No .h5: damaged ones can keep the HDF5 library busy for ever, where no timer of Python's reaches it.
+    check_keras_file(_put(place, "model.keras", data))
+
+
 def _page(data: bytes, place: Path) -> None:
     from cxr.webapp.page import read_page
 
@@ -324,6 +343,8 @@ _LOCAL: Mapping[str, Feed] = {
     "label-mapping": _label_mapping,
     "graph-model": _graph_model,
     "labels-in-model": _labels_in_model,
+    "archive": _archive,
+    "keras-file": _keras_file,
     "page": _page,
     "predictions-rows": _predictions_rows,
     "predictions-header": _predictions_header,

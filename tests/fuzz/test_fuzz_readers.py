@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from fuzz_emulator import SERVER
-from fuzz_running import feed, inputs
+from fuzz_running import HangError, feed, inputs
 from fuzz_targets import CORPUS, READERS, Target
 
 #: Inputs a target in the quick tests.
@@ -47,3 +50,35 @@ def test_what_a_reader_must_not_raise_is_found(tmp_path: Path) -> None:
     target = Target("faults", breaks)
     found = [feed(target, data, tmp_path) for data in inputs(target, 100, random.Random(1))]
     assert any(crash is not None and isinstance(crash.error, KeyError) for crash in found)
+
+
+@pytest.fixture
+def timer() -> Iterator[None]:
+    """A timer of the process, as pytest-timeout sets one; its own is put back."""
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    left, every = signal.setitimer(signal.ITIMER_REAL, 1_000, 7)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    signal.setitimer(signal.ITIMER_REAL, left, every)
+
+
+@pytest.mark.usefixtures("timer")
+def test_a_reader_that_hangs_is_found_though_it_catches_everything(tmp_path: Path) -> None:
+    def hangs(data: bytes, place: Path) -> None:
+        while True:
+            with suppress(Exception):
+                signal.pause()
+
+    crash = feed(Target("faults", hangs), b"", tmp_path, seconds=0.05)
+    assert crash is not None
+    assert isinstance(crash.error, HangError)
+
+
+@pytest.mark.usefixtures("timer")
+def test_a_timer_that_was_set_before_goes_on(tmp_path: Path) -> None:
+    assert feed(Target("faults", lambda data, place: None), b"", tmp_path) is None
+    left, every = signal.getitimer(signal.ITIMER_REAL)
+    assert 0 < left <= 1_000
+    assert every == 7
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN

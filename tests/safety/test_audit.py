@@ -45,9 +45,24 @@ def test_the_locks_of_this_project_are_in_order() -> None:
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert list(audit.check_lock(text)) == []
     assert len(audit.locked_names(text)) > 100
-    for place in ("webapp", "tests/tfjs", "benchmarks/page_peers"):
-        document = json.loads((ROOT / place / "package-lock.json").read_text(encoding="utf-8"))
+    for lock in audit.NPM_LOCKS:
+        document = json.loads(lock.read_text(encoding="utf-8"))
         assert [one for one in audit.check_package_lock(document, RULES) if "licence" not in one.what] == []
+
+
+def test_every_lock_of_npms_is_asked_about(tmp_path: Path) -> None:
+    there = [*ROOT.glob("*/package-lock.json"), *ROOT.glob("*/*/package-lock.json")]
+    assert sorted(audit.NPM_LOCKS) == sorted(there)
+    words = []
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+        lock = tmp_path / place / "package-lock.json"
+        lock.write_text(json.dumps({"packages": {"node_modules/bare": {"license": "MIT"}}}), encoding="utf-8")
+        words += ["--package-lock", str(lock)]
+    found = run_audit("--offline", *words)
+    assert found.returncode == audit.WRONG
+    for place in ("first", "second"):
+        assert f"WRONG: npm lock of {place}: node_modules/bare has no sha512" in found.stdout
 
 
 def test_unasked_is_no_pass_and_goes_on_only_when_told() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import io
+import json
+import random
 import struct
 import tarfile
+import tracemalloc
 import warnings
 import zipfile
 import zlib
@@ -16,7 +21,7 @@ from PIL import Image
 
 from cxr.archives import unpack_tar
 from cxr.bundle import Preprocessing
-from cxr.errors import InputError
+from cxr.errors import Fault, InputError
 from cxr.importing.labels import MAX_LABEL_BYTES, labels_in_tflite
 from cxr.local_baseline.explain.overlay import original_pixels
 from cxr.local_baseline.images.preprocess import load_image
@@ -124,6 +129,138 @@ def test_an_archive_of_very_many_files_is_not_unpacked_to_its_end(
     with pytest.raises(InputError, match="no model has so much"):
         unpack_tar(stream, tmp_path, name="model.tar.gz")
     assert len(list(tmp_path.iterdir())) == 10
+
+
+def longest_header(kind: bytes, size: int) -> io.BytesIO:
+    """A tar that begins with a header of so many bytes."""
+    stream = io.BytesIO()
+    member = tarfile.TarInfo("header")
+    member.type, member.size = kind, size
+    with gzip.open(stream, "wb") as packed:
+        packed.write(member.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(size >> 20):
+            packed.write(bytes(1 << 20))
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+def test_a_header_that_is_longer_than_any_is_not_read(tmp_path: Path, kind: bytes) -> None:
+    stream = longest_header(kind, 64 << 20)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="headers more than files"):
+        unpack_tar(stream, tmp_path, name="model.tar.gz", max_bytes=1 << 20)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 4 << 20
+
+
+def test_headers_without_end_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxr.archives.MAX_ALL_HEADER_BYTES", 1 << 20)
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for number in range(5):
+            member = tarfile.TarInfo(f"{number}")
+            member.pax_headers = {f"a{number}": "x" * (300 << 10)}
+            archive.addfile(member)
+    stream.seek(0)
+    with pytest.raises(InputError, match="headers more than files"):
+        unpack_tar(stream, tmp_path, name="model.tar")
+
+
+def test_headers_that_announce_headers_are_refused(tmp_path: Path) -> None:
+    record = b"9 a=bcde\n"
+    member = tarfile.TarInfo("header")
+    member.type, member.size = b"x", len(record)
+    block = member.tobuf(tarfile.USTAR_FORMAT) + record.ljust(512, b"\0")
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        unpack_tar(io.BytesIO(block * 5_000), tmp_path, name="model.tar")
+
+
+def test_what_lies_far_behind_a_small_file_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sparse file says how large it will be, and how much of the archive it takes, which is what is read over."""
+    monkeypatch.setattr("cxr.archives.MAX_ALL_HEADER_BYTES", 1 << 20)
+    member = tarfile.TarInfo("sparse")
+    member.type, member.size = tarfile.GNUTYPE_SPARSE, 1 << 40
+    block = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    block[482:495] = b"00000000000\0\0"  # no further map, and nothing once it is unpacked
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    with pytest.raises(InputError, match="no model has so much"):
+        unpack_tar(io.BytesIO(bytes(block) + bytes(1 << 20)), tmp_path, name="model.tar", max_bytes=1 << 20)
+
+
+@pytest.mark.parametrize("packing", ["", "gz", "bz2", "xz"])
+def test_an_archive_is_unpacked_however_it_is_packed(tmp_path: Path, packing: str) -> None:
+    path = tmp_path / "model.tar"
+    with tarfile.open(path, f"w:{packing}") as archive:  # type: ignore[call-overload]
+        for name, size in (("a" * 90 + "/" + "b" * 90, 5), ("c", 100_000), ("ö" * 60, 0)):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            archive.addfile(member, io.BytesIO(bytes(size)))
+    folder = tmp_path / "folder"
+    for number, source in enumerate((path, io.BytesIO(path.read_bytes()))):
+        unpack_tar(source, folder / f"{number}", name="model.tar")
+        sizes = {one.name: one.stat().st_size for one in (folder / f"{number}").rglob("*") if one.is_file()}
+        assert sizes == {"b" * 90: 5, "c": 100_000, "ö" * 60: 0}
+        assert isinstance(source, Path) or not source.closed
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_a_damaged_archive_is_told(tmp_path: Path, packing: str, at: float) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=f"w:{packing}") as archive:  # type: ignore[call-overload]
+        member = tarfile.TarInfo("model")
+        member.size = 50_000
+        archive.addfile(member, io.BytesIO(random.Random(1).randbytes(member.size)))
+    data = bytearray(stream.getvalue())
+    place = int(len(data) * at)
+    data[place : place + 64] = bytes(64)
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        unpack_tar(io.BytesIO(bytes(data)), tmp_path, name="model.tar")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 99], ids=str)
+def test_a_damaged_member_of_a_zip_is_told(tmp_path: Path, method: int) -> None:
+    """99 is a packing (encrypted by AES) that Python does not have."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED if method == 99 else method) as archive:
+        archive.writestr("config.json", json.dumps({"a": list(range(5_000))}))
+        archive.writestr("labels.txt", "\n".join(f"label {number}" for number in range(5_000)))
+        members = archive.infolist()
+    data = bytearray(stream.getvalue())
+    for member in members:
+        place = member.header_offset + 30 + len(member.filename) + 12
+        data[place : place + 100] = b"\xff" * 100
+        if method == 99:
+            data[member.header_offset + 8 : member.header_offset + 10] = struct.pack("<H", 99)
+            record = data.index(member.filename.encode(), archive.start_dir) - 46
+            data[record + 10 : record + 12] = struct.pack("<H", 99)
+    for name in ("model.keras", "model.tflite"):
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match="cannot load the model"):
+        keras_files.check_keras_file(tmp_path / "model.keras")
+    assert labels_in_tflite(tmp_path / "model.tflite") == ()
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path) -> None:
+    class Full(io.BytesIO):
+        """What tarfile's writing would raise, raised where it can be without a disk that is full."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 600:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().read(size)
+
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo("model")
+        member.size = 50_000
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    with pytest.raises(Fault, match="No space left") as raised:
+        unpack_tar(Full(stream.getvalue()), tmp_path, name="model.tar")
+    assert "make room" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

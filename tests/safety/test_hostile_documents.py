@@ -33,6 +33,29 @@ def test_half_a_character_is_no_text(text: str | bytes) -> None:
         parse_json(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"\xed\xa0\x80"',
+        '{"\ud800": 1}'.encode("utf-8", "surrogatepass"),
+        '"\ud800"'.encode("utf-16", "surrogatepass"),
+        '"\ud800"'.encode("utf-16-be", "surrogatepass"),
+        '"\ud800"'.encode("utf-32", "surrogatepass"),
+        r'"\ud800"'.encode("utf-16"),
+        '"\ud800"',
+    ],
+    ids=repr,
+)
+def test_half_a_character_by_the_letter_is_no_text_either(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"surrogate|decode"):
+        parse_json(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_bytes_are_read_in_any_encoding_of_unicode(encoding: str) -> None:
+    assert parse_json('{"a": "🩻"}'.encode(encoding)) == {"a": "🩻"}
+
+
 def test_whole_characters_are() -> None:
     assert parse_json(r'"\ud83e\ude7b"') == "🩻"
     assert parse_json(b'{"a": [1, 2.5, null]}') == {"a": [1, 2.5, None]}

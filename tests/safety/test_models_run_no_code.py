@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cxr.compare.predictors.saved_model_files import allowed_operations, load_saved_model
 from cxr.errors import InputError
 from cxr.local_baseline.models.keras_files import check_keras_file, load_keras
+from cxr.local_baseline.tensorflow_setup import load
 
 DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}, "registered_name": None}
 
@@ -50,12 +53,46 @@ def test_layers_of_keras_may_be_loaded(tmp_path: Path) -> None:
         {**DENSE, "config": {"activation": {"deep": [{"module": "builtins2", "class_name": "eval"}]}}},
         {"class_name": "Lambda", "config": {}},
         {"module": None, "class_name": "Custom>Lambda", "config": {}},
+        {"module": "keras", "class_name": "layers.Lambda", "config": {}},
+        {"module": "keras", "class_name": "layers.core.lambda_layer.Lambda", "config": {}},
+        {"module": "keras", "class_name": "Custom>layers.Lambda", "config": {}},
+        {"module": "keras", "class_name": "Custom>a>Lambda", "config": {}},
+        {"module": "keras", "class_name": ["Lambda"], "config": {}},
+        {"module": "builtins", "class_name": "function", "config": "models.load_model"},
+        {"module": "keras.random", "class_name": "shuffle", "config": {}},
+        {"module": "keras.random", "class_name": "function", "config": "SeedGenerator"},
     ],
     ids=lambda layer: f"{layer.get('module')}-{layer['class_name']}-{str(layer.get('config'))[:12]}".replace("\n", ""),
 )
 def test_a_keras_file_with_code_is_refused_before_it_is_loaded(tmp_path: Path, layer: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="more than layers and weights"):
         check_keras_file(keras_file(tmp_path / "a.keras", DENSE, layer))
+
+
+def test_the_seed_of_an_initializer_and_whole_numbers_of_a_net_may_be_loaded(tmp_path: Path) -> None:
+    """As Keras writes them: the slow test beside this one has it write them."""
+    for module in ("keras.random", "keras.src.random.seed_generator"):
+        seed = {"module": module, "class_name": "SeedGenerator", "config": {"seed": 1}, "registered_name": None}
+        quantizer = {"module": "keras.quantizers", "class_name": "AbsMaxQuantizer", "config": {"axis": [-1]}}
+        layer = {**DENSE, "config": {"kernel_initializer": {"config": {"seed": seed}}, "inputs_quantizer": quantizer}}
+        check_keras_file(keras_file(tmp_path / "a.keras", layer))
+
+
+@pytest.mark.slow
+def test_a_seeded_and_a_quantized_net_are_loaded(tmp_path: Path) -> None:
+    import keras
+
+    seed = keras.random.SeedGenerator(1)
+    dense = keras.layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(seed=seed))
+    net = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dropout(0.1, seed=1)])
+    net.save(tmp_path / "seeded.keras")
+    net.quantize("int8")
+    net.save(tmp_path / "quantized.keras")
+    for name, named in (("seeded", "SeedGenerator"), ("quantized", "keras.quantizers")):
+        path = tmp_path / f"{name}.keras"
+        with zipfile.ZipFile(path) as archive:
+            assert named in archive.read("config.json").decode()
+        assert load_keras(path).output_shape == (None, 2)
 
 
 def test_a_keras_file_of_nests_without_end_is_refused(tmp_path: Path) -> None:
@@ -73,15 +110,34 @@ def test_what_is_no_keras_file_is_refused_in_words(tmp_path: Path, data: bytes) 
         check_keras_file(tmp_path / "a.keras")
 
 
-def test_the_older_files_of_keras_are_looked_at_too(tmp_path: Path) -> None:
+def h5_file(path: Path, *layers: Any) -> Path:
     import h5py
 
-    path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
-        layer = {"class_name": "Lambda", "config": {"function": ["cGlja2xl", None, None]}}
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+    return path
+
+
+def test_the_older_files_of_keras_are_looked_at_too(tmp_path: Path) -> None:
+    layer = {"class_name": "Lambda", "config": {"function": ["cGlja2xl", None, None]}}
     with pytest.raises(InputError, match="more than layers and weights"):
-        load_keras(path)
+        check_keras_file(h5_file(tmp_path / "a.h5", DENSE, layer))
+    with pytest.raises(InputError, match="more than layers and weights"):
+        check_keras_file(h5_file(tmp_path / "a.hdf5", layer))
+    check_keras_file(h5_file(tmp_path / "plain.h5", DENSE))
+
+
+def test_a_file_that_is_both_of_keras_formats_is_neither(tmp_path: Path) -> None:
+    """Keras goes by the end of the name, and would load what no one has looked at."""
+    path = h5_file(tmp_path / "a.h5", {"class_name": "Lambda", "config": {}})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(InputError, match="zip archive too"):
+        check_keras_file(path)
+    with pytest.raises(InputError, match="no zip archive"):
+        check_keras_file(h5_file(tmp_path / "a.keras", DENSE))
+    with pytest.raises(InputError, match=r"end in \.keras"):
+        check_keras_file(keras_file(tmp_path / "a.zip", DENSE))
 
 
 def test_arrays_that_are_pickles_are_not_loaded(tmp_path: Path) -> None:
@@ -110,11 +166,83 @@ def test_code_in_a_real_keras_file_does_not_run(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "ReadFile", "WriteFile", "MatchingFiles", "PyFunc", "EagerPyFunc", "ImmutableConst", "RecordInput",
+        "Skipgram", "FixedUnigramCandidateSampler", "DecodeProtoV2", "EncodeProto", "FileSystemSetConfiguration",
+        "LMDBReader", "InitializeTableFromTextFileV2", "LoadAndRemapMatrix", "GenerateVocabRemapping",
+        "TextLineDataset", "SaveDatasetV2", "WriteSummary", "DebugIdentityV2", "DumpTensor", "RpcCall",
+        "RemoteCall", "BigQueryReader", "Save", "SaveSlices", "Restore", "RestoreSlice", "CollectiveReduceV2",
+        "XlaCallModule", "XlaCustomCall", "TPUExecute", "Abort", "_Recv", "CheckpointHasV2", "of-no-kind",
+    ],
+)  # fmt: skip
+def test_what_reaches_out_is_on_no_list(operation: str) -> None:
+    assert operation not in allowed_operations()
+
+
+def test_what_image_classifiers_are_made_of_is() -> None:
+    """As this program, the service's exports, Teachable Machine and Keras write them."""
+    usual = [
+        "Const", "Placeholder", "Identity", "NoOp", "VarHandleOp", "ReadVariableOp", "AssignVariableOp",
+        "VarIsInitializedOp", "DisableCopyOnRead", "StatefulPartitionedCall", "PartitionedCall", "While",
+        "StatelessWhile", "If", "StatelessIf", "Conv2D", "Relu", "Relu6", "DepthwiseConv2dNative",
+        "FusedBatchNormV3", "MaxPool", "AvgPool", "Mean", "BiasAdd", "MatMul", "Softmax", "Sigmoid", "AddV2", "Mul",
+        "Pad", "Erfc", "DecodeJpeg", "DecodePng", "DecodeImage", "ResizeBilinear", "ExpandDims", "Cast",
+        "StaticRegexFullMatch", "StringJoin", "Substr", "TensorListReserve", "TensorListStack", "TensorArrayV3",
+        "ParseExampleV2", "HashTableV2", "LookupTableImportV2", "LookupTableFindV2", "Select", "ShardedFilename",
+        "SaveV2", "MergeV2Checkpoints", "RestoreV2", "Assert", "StatelessRandomUniformV2",
+        "ImageProjectiveTransformV3", "PrintV2", "Einsum", "Rsqrt",
+    ]  # fmt: skip
+    assert set(usual) - allowed_operations() == set()
+
+
+@pytest.mark.slow
+def test_the_list_of_operations_names_none_that_takes_a_file() -> None:
+    """By what TensorFlow says of each: all are there, and none has a name of a file or a place among its settings."""
+    load()
+    from tensorflow.core.framework.op_def_pb2 import OpList
+    from tensorflow.python.client import pywrap_tf_session
+
+    known = OpList()
+    known.ParseFromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
+    by_name = {operation.name: operation for operation in known.op}
+    assert allowed_operations() - set(by_name) == set()
+    telling = re.compile(r"file|path|folder|director|descriptor|address|host|url|memory_region|library|vocab")
+    of_weights = {"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "ShardedFilespec"}
+    for name in sorted(allowed_operations() - of_weights):
+        operation = by_name[name]
+        texts = [one.name for one in operation.attr if one.type == "string"]
+        texts += [one.name for one in operation.input_arg]
+        assert [text for text in texts if telling.search(text)] == [], name
+
+
+@pytest.mark.slow
+def test_keras_own_exports_are_on_the_list(tmp_path: Path) -> None:
+    import keras
+
+    layers = keras.layers
+    net = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.Rescaling(1 / 255),
+            layers.RandomFlip(),
+            layers.RandomRotation(0.1),
+            layers.SeparableConv2D(4, 3, activation="swish"),
+            layers.BatchNormalization(),
+            layers.Resizing(8, 8),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.1),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    net.export(tmp_path / "net", verbose=False)
+    load_saved_model(tmp_path / "net")
+
+
 @pytest.mark.slow
 def test_a_saved_model_that_writes_files_is_refused_and_a_plain_one_loaded(tmp_path: Path) -> None:
     import tensorflow as tf
-
-    from cxr.compare.predictors.saved_model_files import load_saved_model
 
     class Net(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec([None, 2, 2, 1], tf.float32)])

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from pathlib import Path
+
+from cxr.archives import UNREADABLE_ZIP
 
 DICTIONARY, LABEL_FILE = "dict.txt", "labels.txt"
 #: A longer list is none of labels: what is packed may be small and unpack without end.
 MAX_LABEL_BYTES = 1 << 20
-#: What reading a damaged or an encrypted archive raises, found by fuzzing.
-UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 _NUMBERED = re.compile(r"(\d+)\s+(\S.*)")
 
 Labels = tuple[str, ...]

@@ -1,16 +1,17 @@
 """SavedModels, which may come from anywhere: a graph is a program, and what it may do beside arithmetic is looked at
 before it is loaded.
 
-TensorFlow itself says that a model is code (https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md). What is
-refused here reads or writes files, calls Python or asks a network, which no image classifier does. The operations that
-write and read a model's own weights (SaveV2, RestoreV2) are in every SavedModel and stay: run a model of strangers on a
-machine that holds nothing.
+TensorFlow itself says that a model is code (https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md). What a
+graph may have is listed in graph_operations.txt: nothing in it reads or writes files, calls Python or asks a network,
+which no image classifier does. The operations that write and read a model's own weights (SaveV2, RestoreV2) are in
+every SavedModel and stay: run a model of strangers on a machine that holds nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +21,7 @@ from cxr.local_baseline.tensorflow_setup import load
 SAVED_MODEL_FILE: Final = "saved_model.pb"
 #: Protocol buffers have at most 2 GiB; a graph without weights has some megabytes.
 MAX_GRAPH_BYTES: Final = 512 << 20
-#: Names of operations, from tensorflow/core/ops/{io,dataset,script,debug,summary}_ops.cc and their like.
-REFUSED: Final = re.compile(
-    r"ReadFile|WriteFile|MatchingFiles|.*PyFunc.*|.*Reader.*|.*Dataset.*|.*Summary.*|Debug.*|.*Rpc.*|RemoteCall|BigQuery.*"
-    r"|Save|SaveSlices|Restore|RestoreSlice|CollectiveReduce.*|.*TextFile.*|LoadAndRemapMatrix|GenerateVocabRemapping"
-)
+_LIST: Final = Path(__file__).with_name("graph_operations.txt")
 #: Where PrintV2 may write to.
 _STREAMS: Final = re.compile(rb"(?:stdout|stderr|log\(\w+\))?")
 
@@ -40,7 +37,7 @@ def load_saved_model(folder: Path) -> Any:
 
 
 def check_saved_model(folder: Path) -> None:
-    """Raises InputError for a graph with operations that reach files, Python or a network. Nothing is loaded."""
+    """Raises InputError for a graph with operations that are not on the list. Nothing is loaded."""
     path = folder / SAVED_MODEL_FILE
     try:
         size = path.stat().st_size
@@ -60,11 +57,18 @@ def check_saved_model(folder: Path) -> None:
         raise InputError(f"cannot load the model {folder}: {SAVED_MODEL_FILE} is none") from error
     for node in _nodes(model):
         prints = node.op == "PrintV2" and not _STREAMS.fullmatch(node.attr["output_stream"].s)
-        if prints or REFUSED.fullmatch(node.op):
+        if prints or node.op not in allowed_operations():
             raise InputError(
                 f"{folder} is more than a model: its graph has the operation {node.op}",
                 hint="what reads files or calls programs runs on whoever loads it; export the model without",
             )
+
+
+@cache
+def allowed_operations() -> frozenset[str]:
+    """The names in graph_operations.txt."""
+    lines = _LIST.read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 def _nodes(model: Any) -> Iterator[Any]:

@@ -10,22 +10,27 @@ from __future__ import annotations
 import importlib
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from cxr.archives import UNREADABLE_ZIP
 from cxr.documents import parse_json
 from cxr.errors import InputError
 from cxr.local_baseline.tensorflow_setup import load
 
 #: What a file may name classes of: the parts of Keras that nets are made of, and plain types.
 _PARTS: Final = (
-    "activations|constraints|dtype_policies|initializers|layers|losses|metrics|models|ops|optimizers|regularizers"
+    "activations|constraints|dtype_policies|initializers|layers|losses|metrics|models|ops|optimizers|quantizers"
+    "|regularizers"
 )
 _MODULES: Final = re.compile(rf"builtins|keras|keras\.(?:src\.)?(?:{_PARTS})(?:\.[A-Za-z0-9_.]+)?")
 #: What it may name functions of: with all of Keras, `load_model` and `get_file` would be among them.
 _FUNCTION_MODULES: Final = re.compile(r"builtins|keras\.(?:src\.)?activations(?:\.[A-Za-z0-9_.]+)?")
+#: The seed of an initializer or of a dropout: the one class that is taken of keras.random.
+_SEED: Final = re.compile(r"keras\.(?:src\.)?random(?:\.seed_generator)?>SeedGenerator")
+#: What a class may be called. Keras follows dots: of the module "keras", "layers.Lambda" is the layer that runs code.
+_NAME: Final = re.compile(r"(?:[^>]*>)?([A-Za-z_][A-Za-z0-9_]*)")
 #: Classes of Keras that carry code (Lambda, and functions by name), or read files of their own (TFSMLayer a SavedModel,
 #: the lookups a vocabulary).
 REFUSED: Final = frozenset(
@@ -36,8 +41,11 @@ REFUSED: Final = frozenset(
 MAX_CONFIG_BYTES: Final = 64 << 20
 #: Unpacked, all members together.
 MAX_MODEL_BYTES: Final = 8 << 30
-_UNREADABLE: Final = (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, RuntimeError)
+_UNREADABLE: Final[tuple[type[Exception], ...]] = (*UNREADABLE_ZIP, TypeError, KeyError, AttributeError)
+_UNLOADABLE: Final[tuple[type[Exception], ...]] = (*_UNREADABLE, ImportError)
 CONFIG: Final = "config.json"
+#: What Keras reads as HDF5, by the end of a file's name and whatever is in it.
+_HDF5: Final = (".h5", ".hdf5")
 
 
 def load_keras(path: Path) -> Any:
@@ -46,7 +54,7 @@ def load_keras(path: Path) -> Any:
     check_keras_file(path)
     try:
         return load().keras.models.load_model(path, compile=False, safe_mode=True)
-    except (*_UNREADABLE, zipfile.BadZipFile, zlib.error, ImportError) as error:
+    except _UNLOADABLE as error:
         raise InputError(f"cannot load the model {path}: {_first_line(error)}") from error
 
 
@@ -57,7 +65,7 @@ def check_keras_file(path: Path) -> None:
         raise InputError(f"{path} is not a Keras file")
     try:
         config = parse_json(_config_of(path))
-    except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise InputError(f"cannot load the model {path}: {_first_line(error)}") from error
     for said in _named(config):
         raise InputError(
@@ -67,8 +75,15 @@ def check_keras_file(path: Path) -> None:
 
 
 def _config_of(path: Path) -> str | bytes:
-    if not zipfile.is_zipfile(path):
+    """The text that Keras will read, which goes by the end of the name: a file can be HDF5 and a zip at once."""
+    if path.name.endswith(_HDF5):
+        if zipfile.is_zipfile(path):
+            raise ValueError("it is called HDF5 and is a zip archive too")
         return _config_of_h5(path)
+    if not path.name.endswith(".keras"):
+        raise ValueError("Keras reads files that end in .keras, .h5 or .hdf5")
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is called .keras and is no zip archive")
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_MODEL_BYTES:
             raise ValueError(f"it unpacks to more than {MAX_MODEL_BYTES:,} bytes")
@@ -98,12 +113,21 @@ def _named(config: Any) -> Iterator[str]:
             waiting.extend(one)
         elif isinstance(one, dict):
             waiting.extend(one.values())
-            module, name = one.get("module"), one.get("class_name")
-            allowed = _FUNCTION_MODULES if name == "function" else _MODULES
-            if name is not None and module is not None and not allowed.fullmatch(str(module)):
-                yield f"{name!r} of the module {module!r}"
-            if name is not None and str(name).rpartition(">")[2] in REFUSED:
-                yield f"a {name}"
+            if one.get("class_name") is not None:
+                yield from _wrong_with(one["class_name"], one.get("module"))
+            if one.get("class_name") == "function" and isinstance(one.get("config"), str):
+                yield from _wrong_with(one["config"], None)
+
+
+def _wrong_with(name: Any, module: Any) -> Iterator[str]:
+    plain = _NAME.fullmatch(str(name))
+    if plain is None:
+        yield f"{name!r}, which is no class's name"
+    elif plain[1] in REFUSED:
+        yield f"a {name}"
+    allowed = _FUNCTION_MODULES if name == "function" else _MODULES
+    if module is not None and not (allowed.fullmatch(str(module)) or _SEED.fullmatch(f"{module}>{name}")):
+        yield f"{name!r} of the module {module!r}"
 
 
 def _first_line(error: BaseException) -> str:
