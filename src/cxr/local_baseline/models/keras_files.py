@@ -51,9 +51,10 @@ _HDF5: Final = (".h5", ".hdf5")
 def load_keras(path: Path) -> Any:
     """A Keras model, without what only training needs. Raises InputError when it cannot be read, or is more than layers
     and weights."""
+    keras = load().keras  # a package that is missing is told first
     check_keras_file(path)
     try:
-        return load().keras.models.load_model(path, compile=False, safe_mode=True)
+        return keras.models.load_model(path, compile=False, safe_mode=True)
     except _UNLOADABLE as error:
         raise InputError(f"cannot load the model {path}: {_first_line(error)}") from error
 
