@@ -22,12 +22,13 @@ from cxr.cloud.trainer.job import CustomOptions
 from cxr.cloud.trainer.wheel import WHEEL_NAME
 from cxr.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 #: The container's python3: pip first, then the trainer, of which BODY is the work.
 PROGRAM = f"""#!{sys.executable} -IS
 import os, signal, sys, time
 from pathlib import Path
 
-pytestmark = pytest.mark.slow
 root = Path(os.environ['SAGEMAKER_BASE_DIR'])
 if sys.argv[2] == 'pip':
     wheel = Path(sys.argv[-1].partition('[')[0])
