@@ -19,7 +19,8 @@ small and leaves this page alone.
 
 **Ratios say more than numbers.** Ours and a peer run in the same run on the same machine, mostly in turn: "×5" is five
 times better than the peer, whether better is less (time, memory, bytes) or more (a rate). In brackets stand the lowest
-and the highest round. A goal that is missed is said, and nothing fails because of a time.
+and the highest round. A goal that is missed is said, and nothing fails because of a time. Beside each run stands
+the load before it: on a busy machine times are upper bounds, and ratios to peers that ran at another moment say little.
 
 A `+` behind a commit: with changes that were in no commit. `benchmarks/long` is outside of this: hours, and a folder of
 X-rays.
