@@ -7,9 +7,15 @@ terminal can hold (half of a surrogate pair, `"\\ud800"`).
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, Final
+
+#: Brackets open at once in a JSON text. A limit of its own: Python's (1,000 calls) is raised by some packages when
+#: they are imported (coremltools: 5,000), and what one process reads, another must not refuse.
+MAX_JSON_DEPTH: Final = 200
 
 #: Characters of a TOML file, and dots in one of its lines.
 MAX_TOML: Final = 1 << 20
@@ -27,6 +33,8 @@ def parse_json(text: str | bytes) -> Any:
             text = text.decode(json.detect_encoding(text))
         else:
             text.encode()
+        if _json_depth(text) > MAX_JSON_DEPTH:
+            raise RecursionError
         value = json.loads(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
@@ -35,6 +43,20 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return value
+
+
+# A text without an end goes to the end of the document: else each of its quotes would be tried as a beginning.
+_JSON_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_A_BRACKET: Final = re.compile(r"[^\[\]{}]+")
+_STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def _json_depth(text: str) -> int:
+    """How many brackets are open at once at most; 0 where there are too few of them to matter."""
+    if text.count("[") + text.count("{") <= MAX_JSON_DEPTH:
+        return 0
+    brackets = _NOT_A_BRACKET.sub("", _JSON_STRING.sub("", text))
+    return max(accumulate(_STEPS[bracket] for bracket in brackets), default=0)
 
 
 def parse_toml(text: str, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:

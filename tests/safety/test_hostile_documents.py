@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from cxr.documents import parse_json, parse_toml
+from cxr.documents import MAX_JSON_DEPTH, parse_json, parse_toml
 from cxr.errors import CxrError, InputError
 from cxr.manifests.manifest_file import read_manifest
 from cxr.manifests.patients.table import read_patient_csv
@@ -16,9 +18,32 @@ CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[" * 2_000 + "]" * 2_000])
-def test_json_without_an_end_is_an_error_like_any_other(text: str) -> None:
+@pytest.mark.parametrize("limit", [1_000, 5_000])
+def test_json_without_an_end_is_an_error_like_any_other(text: str, limit: int) -> None:
+    """Also after another package has raised Python's own limit, as coremltools does."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        with pytest.raises(ValueError, match="nested too deeply"):
+            parse_json(text)
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def test_brackets_side_by_side_and_within_texts_are_not_deep() -> None:
+    value = [{"a": "[" * 300 + '\\"]'} for _ in range(500)]
+    assert parse_json(json.dumps(value)) == value
+    deep = "[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH
+    assert parse_json(deep)
     with pytest.raises(ValueError, match="nested too deeply"):
-        parse_json(text)
+        parse_json(f"[{deep}]")
+
+
+@pytest.mark.parametrize("end", ["", "\\"])
+def test_a_text_without_an_end_takes_no_quadratic_time(end: str) -> None:
+    """Half a million quotes, each of which could be the beginning of a text: hours, if each were tried."""
+    with pytest.raises(ValueError, match="Unterminated"):
+        parse_json("[" * 10 + '"' + '\\"' * 500_000 + "[" * 300 + end)
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 50_000, "a = " + "{b = " * 50_000, "a." * 50_000 + "b = 1\n[a]"])
