@@ -150,6 +150,7 @@ def test_the_same_training_twice_at_once_is_refused(work: Path, run_cxr: RunCxr)
     assert "another process is at this very training" in second.stderr
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_while_it_trains(work: Path, run_cxr: RunCxr) -> None:
     train = (*ARGUMENTS, "--epochs", "1", "--quiet", "--tensorboard", "board", "--out", "quiet")
     ran = run_cxr(*train, cwd=work)

@@ -61,6 +61,7 @@ def bundle(folder: Path) -> Path:
     return folder / "runs" / "cnn3"
 
 
+@pytest.mark.slow
 def test_images_are_explained_with_truth_from_the_manifest(folder: Path, bundle: Path, run_cxr: RunCxr) -> None:
     images = sorted((folder / "xrays" / "test").glob("*/*.jpeg"))[:2]
     named = [path.relative_to(folder).as_posix() for path in images]
@@ -119,6 +120,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_layer_lists_the_layers(folder: Path, bundle: Path, run_cxr: RunCxr) -> None:
     image = next((folder / "xrays").glob("test/*/*.jpeg")).relative_to(folder).as_posix()
     ran = run_cxr("baseline", "explain", "runs/cnn3", image, "--layers", "nothing", cwd=folder)

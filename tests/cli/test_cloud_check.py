@@ -193,6 +193,7 @@ def test_the_emulators_project_is_shown_and_changed(folder: Path, run_cxr: Cxr, 
     assert (refused.returncode, "unknown field 'colour'" in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_an_image_is_written_and_built_once(cxr: Cxr, url: str, folder: Path) -> None:
     change_project(url, {"build_seconds": 0})
     build = ("image", "--build", "--repository", REPOSITORY, "--yes")
@@ -223,6 +224,7 @@ def test_the_plan_of_a_build_on_google_needs_no_network(cxr: Cxr) -> None:
     assert "gcloud artifacts repositories create cxr" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_build_running_and_says_how_to_look(url: str, folder: Path) -> None:
     change_project(url, {"build_seconds": 3600})
     arguments = ["cloud", "image", "--build", "--repository", REPOSITORY, "--name", "slow", "--yes"]

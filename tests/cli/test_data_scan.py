@@ -60,6 +60,7 @@ def _result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+@pytest.mark.slow
 def test_the_second_scan_uses_the_record_by_itself(run_cxr: Run, folder: Path) -> None:
     first = _result(run_cxr("data", "scan", "xrays", "--json"))
     assert (first["reused"], first["split_kept"]) == (0, False)

@@ -24,6 +24,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return keras_bundle(model, tmp_path_factory.mktemp("runs") / "tiny").folder
 
 
+@pytest.mark.slow
 def test_a_bundle_is_exported_beside_itself_and_kept_the_second_time(run_cxr, bundle: Path) -> None:
     done = run_cxr("export", str(bundle), "--to", "tflite,tfjs-float16", "--json")
     assert done.returncode == 0, done.stderr

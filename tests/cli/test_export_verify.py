@@ -173,6 +173,7 @@ def test_a_file_that_no_runtime_can_load_fails_alone(run_cxr: RunCxr, work: Path
     assert "cannot load the model" in verdicts["onnx"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -191,6 +192,7 @@ def test_what_cannot_be_verified_is_said(
     assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_exports_of_an_older_bundle_are_refused(run_cxr: RunCxr, work: Path, tmp_path: Path) -> None:
     shutil.copytree(work, tmp_path / "work")
     bundle = read_bundle(tmp_path / "work" / "runs" / "tiny")
@@ -200,6 +202,7 @@ def test_exports_of_an_older_bundle_are_refused(run_cxr: RunCxr, work: Path, tmp
     assert "was not exported from runs/tiny as it is now" in done.stderr
 
 
+@pytest.mark.slow
 @needs_web_files
 def test_a_page_is_built_from_a_bundle_with_its_training_images_and_their_look(run_cxr: RunCxr, work: Path) -> None:
     done = run_cxr("web", "build", "runs/tiny", "page", "--json", cwd=work)
@@ -216,6 +219,7 @@ def test_a_page_is_built_from_a_bundle_with_its_training_images_and_their_look(r
     assert not list((work / "page" / "assets").glob("known-*.bin"))
 
 
+@pytest.mark.slow
 @needs_web_files
 def test_a_page_is_not_built_over_other_files_nor_from_what_no_browser_runs(run_cxr: RunCxr, work: Path) -> None:
     refused = run_cxr("web", "build", "runs/tiny", "xrays", cwd=work)
@@ -231,6 +235,7 @@ def test_a_page_is_not_built_over_other_files_nor_from_what_no_browser_runs(run_
     assert "the evaluation is of another bundle" in wrong.stderr
 
 
+@pytest.mark.slow
 @needs_web_files
 def test_what_failed_its_verification_is_not_shipped(run_cxr: RunCxr, work: Path, tmp_path: Path) -> None:
     shutil.copytree(work, tmp_path / "work")
@@ -244,6 +249,7 @@ def test_what_failed_its_verification_is_not_shipped(run_cxr: RunCxr, work: Path
     assert run_cxr("web", "build", "runs/tiny", "page-3", "--allow", cwd=tmp_path / "work").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_of_another_manifest_is_refused(run_cxr: RunCxr, work: Path, tmp_path: Path) -> None:
     shutil.copytree(work / "runs", tmp_path / "runs")
     bundle: Bundle = read_bundle(tmp_path / "runs" / "tiny")

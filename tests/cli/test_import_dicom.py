@@ -124,6 +124,7 @@ def test_wrong_input_is_told(hospital: Path, run_cxr: Run, arguments: list[str],
     assert (hospital / "salt").read_bytes() == b"s" * 32
 
 
+@pytest.mark.slow
 def test_images_under_a_lost_salt_are_not_mixed_with_new_ones(hospital: Path, run_cxr: Run) -> None:
     assert run_cxr("data", "import-dicom", "export", "--out", "xrays", "-q").returncode == 0
     (hospital / ".cxr" / "dicom-salt").rename(hospital / "kept")
@@ -134,6 +135,7 @@ def test_images_under_a_lost_salt_are_not_mixed_with_new_ones(hospital: Path, ru
     assert json.loads(found.stdout)["kept"] == 12
 
 
+@pytest.mark.slow
 def test_a_second_salt_is_refused_and_what_is_not_taken_any_more_is_told(hospital: Path, run_cxr: Run) -> None:
     burned = hospital / "export/train/NORMAL/burned"
     _put(burned, 50, BurnedInAnnotation="YES")
@@ -171,6 +173,7 @@ def test_the_help_says_that_paths_may_hold_names(run_cxr: Run) -> None:
     assert "paths of the source, which may hold names" in shown
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_and_leaves_no_half_picture(tmp_path: Path, run_cxr: Run) -> None:
     for number in range(120):
         _put(tmp_path / "export" / "AB"[number % 2] / f"{number}", number)

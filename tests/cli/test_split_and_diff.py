@@ -108,6 +108,7 @@ def test_an_earlier_manifest_keeps_everybody_where_they_were(folder: Path) -> No
     assert abs(counts["NORMAL"] - 0.25 * (before.header.counts["train"]["NORMAL"] + 12 + 40)) <= 2
 
 
+@pytest.mark.slow
 def test_diff_lists_what_changed_and_fails_only_when_asked(folder: Path) -> None:
     _cxr("split", "--out", "split.csv", cwd=folder)
     done = _cxr("diff", "manifest.csv", "split.csv", cwd=folder)

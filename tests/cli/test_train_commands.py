@@ -45,6 +45,7 @@ def said(ended: CompletedProcess[str]) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 def test_a_saved_plan_is_applied_exactly_and_only_once(run_cxr: Run, data: Path) -> None:
     shown = run_cxr("cloud", "train", "automl", "--budget-node-hours", "2", "--plan", "plan.json", cwd=data)
     assert shown.returncode == 0, shown.stderr

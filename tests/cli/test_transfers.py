@@ -74,6 +74,7 @@ def test_to_s3_and_back(run_cxr: Run, folder: Path, moto: str, monkeypatch: pyte
     assert "there is no such" in missing.stderr
 
 
+@pytest.mark.slow
 def test_to_a_folder_and_back(run_cxr: Run, folder: Path) -> None:
     assert run_cxr("cloud", "upload", "--to", "disk/set", "--yes").returncode == 0
     assert files_of(folder / "disk" / "set" / "images") == files_of(folder / "images")
@@ -117,6 +118,7 @@ def test_a_wrong_flag_is_told_and_nothing_is_begun(run_cxr: Run, folder: Path, a
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_saved_plan_is_refused_for_another_split(run_cxr: Run, folder: Path) -> None:
     assert run_cxr("cloud", "upload", "--to", "disk", "--plan", "plan.jsonl").returncode == 0
     assert not (folder / "disk").exists()
@@ -132,6 +134,7 @@ def test_a_saved_plan_is_refused_for_another_split(run_cxr: Run, folder: Path) -
     assert "was made for the destination disk, this is disc" in elsewhere.stderr
 
 
+@pytest.mark.slow
 def test_deleting_what_a_saved_plan_does_not_delete_is_refused(run_cxr: Run, folder: Path) -> None:
     assert run_cxr("cloud", "upload", "--to", "disk", "--yes").returncode == 0
     (folder / "disk" / "images" / "old.png").write_bytes(b"old")
@@ -228,6 +231,7 @@ def test_a_saved_plan_is_refused_when_another_manifest_was_sent_meanwhile(run_cx
     assert (folder / "disk" / "manifest.csv").read_bytes() == sent
 
 
+@pytest.mark.slow
 def test_a_download_does_not_replace_a_manifest_unasked(run_cxr: Run, folder: Path) -> None:
     assert run_cxr("cloud", "upload", "--to", "disk", "--yes").returncode == 0
     assert run_cxr("cloud", "download", "back", "--from", "disk").returncode == 0

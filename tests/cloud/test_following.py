@@ -113,6 +113,7 @@ def test_a_tuning_job_tells_its_trials_and_their_logs(site: JobSite) -> None:
     assert re.findall(r"\[trial (\d)\] from trial (\d)", one.out) == [("2", "2")]
 
 
+@pytest.mark.slow
 def test_automl_batch_and_import_are_followed_like_the_others(site: JobSite) -> None:
     gone = f"test,{site.connection.images_url}/gone.jpeg,NORMAL\n"
     dataset, operation = site.importing(more=gone)
@@ -229,6 +230,7 @@ def test_credentials_that_run_out_end_the_wait_and_lose_nothing(site: JobSite) -
     assert site.cxr("wait", job).code == 4
 
 
+@pytest.mark.slow
 def test_a_killed_wait_is_taken_up_by_another_process(site: JobSite) -> None:
     job = attached(site, site.custom(f"while [ ! -e {site.folder}/end ]; do sleep 0.1; done"))
     command = [sys.executable, "-m", "cxr", "cloud", "wait", job, "--state-dir", str(site.state_dir)]

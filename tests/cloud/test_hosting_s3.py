@@ -258,6 +258,7 @@ def test_amazons_addresses(region: str, dash: str, monkeypatch: pytest.MonkeyPat
     assert second.url == f"http://my-page.s3-website{dash}{region}.amazonaws.com/page/"
 
 
+@pytest.mark.slow
 def test_the_command_hosts_on_aws(origin: str, page: Path, bucket: str, run_cxr: Callable[..., Any]) -> None:
     words = ("cloud", "host", "--on", "aws", "--region", REGION, "--bucket", bucket, "--yes", "--json")
     public = ("--public", "--yes-public", bucket, str(page))

@@ -186,6 +186,7 @@ def test_a_signal_is_heard_once_and_the_handler_comes_back(sent: signal.Signals)
     assert signal.getsignal(sent) is before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
 def test_ctrl_c_and_a_closed_terminal_remove_the_endpoint_and_say_how_to_go_on(
     site: Site, cloud: Job, sent: signal.Signals

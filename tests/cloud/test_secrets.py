@@ -57,6 +57,7 @@ def private_key(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
     return key
 
 
+@pytest.mark.slow
 def test_no_credential_and_no_token_is_written_or_said(
     folder: Path, url: str, private_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

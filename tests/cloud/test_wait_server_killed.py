@@ -25,6 +25,7 @@ def site(tmp_path: Path) -> Iterator[JobSite]:
     stop(settings.emulator_dir)
 
 
+@pytest.mark.slow
 def test_a_wait_outlives_its_emulator(site: JobSite) -> None:
     resource = site.custom(f"while [ ! -e {site.folder}/end ]; do sleep 0.1; done")
     job = str(site.cxr("attach", resource, "--json").data["jobs"][0]["id"])

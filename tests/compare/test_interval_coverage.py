@@ -90,6 +90,7 @@ def test_a_difference_of_areas_is_nothing_of_one_model_and_turns_its_sign_with_t
     assert (perfect.low, perfect.high) == pytest.approx((1 - alone.high, 1 - alone.low), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steepness", "plain"), [(1.0, 0.02), (1.5, 0.3)], ids=["calibrated", "overconfident"])
 def test_the_calibration_errors_interval_holds_it_where_percentiles_do_not(simulation, steepness, plain):
     everybody = measured_together([simulation.stated_cases(steepness, 30_000, 1)], Draws(1, 1), Asked())[0]
@@ -145,6 +146,7 @@ def test_the_interval_of_a_difference_is_recovered_from_two():
     assert (low, high) == pytest.approx((0.02 - np.hypot(0.03, 0.03), 0.02 + np.hypot(0.04, 0.04)))
 
 
+@pytest.mark.slow
 def test_near_the_edge_a_margin_that_is_not_kept_is_seldom_called_kept(simulation):
     called = simulation.inferior((0.97, 0.99), 40, 150)
     assert called.plain > 0.05

@@ -178,6 +178,7 @@ def test_a_bootstrap_p_value_is_never_0_and_counts_both_sides():
     assert np.isnan(bootstrap_p_value(np.array([np.nan])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ["auc", "accuracy", "brier"])
 def test_intervals_of_differences_cover_them_at_about_their_nominal_rate(measure):
     # The models are drawn alike, so that the true difference is nothing.

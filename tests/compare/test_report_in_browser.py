@@ -120,6 +120,7 @@ def test_it_is_light_and_dark_as_the_reader_likes(browser, comparison, tmp_path)
     assert brightness["dark"] < 70
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 390, 768, 1024, 1280])
 @pytest.mark.parametrize("which", ["comparison", "three_classes"])
 def test_nothing_is_wider_than_the_screen_and_every_section_can_be_reached(browser, request, which, width):

@@ -66,6 +66,7 @@ with open(os.environ.get("CLOUD_ML_HP_METRIC_FILE", os.devnull), "a") as report:
 """
 
 
+@pytest.mark.slow
 def test_custom_and_tuning_jobs_in_the_documented_way(server_url: str, bucket: storage.Bucket) -> None:
     aiplatform.init(
         api_endpoint=server_url,

@@ -60,6 +60,7 @@ def assert_close(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert np.abs(ours - theirs).max() <= 1e-4 * max(np.abs(theirs).max(), 1e-3)
 
 
+@pytest.mark.slow
 @EACH_BACKBONE
 def test_a_net_from_a_file_sees_pixels_as_keras_prepares_them(kind: BackboneKind, tmp_path: Path) -> None:
     if kind not in PREPROCESSING:

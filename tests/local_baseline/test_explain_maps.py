@@ -184,6 +184,7 @@ def blob_finder(average: bool) -> Any:
     return keras.Model(image, layers.Dense(1, activation="sigmoid")(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", [True, False], ids=["class activation map", "Grad-CAM"])
 def test_the_map_of_a_trained_net_points_at_the_blob(average: bool) -> None:
     pixels, labels, _ = blobs(160, 1)

@@ -165,6 +165,7 @@ def test_a_scale_that_was_outside_is_brought_inside() -> None:
     np.testing.assert_allclose(shipped, expected("sigmoid", temperature(1.4), pixels), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tflite", "tflite-float16", "tflite-dynamic"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tflite_is_calibrated_and_close_to_keras(family: str, name: str, tmp_path: Path) -> None:
@@ -175,6 +176,7 @@ def test_tflite_is_calibrated_and_close_to_keras(family: str, name: str, tmp_pat
     assert read_labels(path.read_bytes()) == list(labels_of(family))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tflite-int8", "edgetpu"])
 @pytest.mark.parametrize("family", ["sigmoid", "three classes", "collapsed"])
 def test_eight_bits_are_calibrated_and_near_keras_where_batch_norm_folds(
@@ -230,6 +232,7 @@ def test_onnx_takes_any_batch_and_knows_its_labels(family: str, tmp_path: Path) 
     assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == list(labels_of(family))
 
 
+@pytest.mark.slow
 def test_core_ml_is_a_classifier_with_the_labels(tmp_path: Path) -> None:
     coremltools = pytest.importorskip("coremltools", reason="Core ML needs the extra export")
     spec = coremltools.utils.load_spec(str(written("collapsed", "coreml", tmp_path)))

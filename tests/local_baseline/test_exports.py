@@ -87,6 +87,7 @@ def test_tflite_says_what_keras_says_with_a_score_for_each_label(cnn5: Any, tmp_
     assert np.abs(scores.sum(axis=1) - 1).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_the_uint8_tflite_keeps_the_contracts_tensors_and_nearly_the_scores(edge: Any, tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     images = golden(edge, 24)

@@ -89,6 +89,7 @@ def test_layers_made_later_compute_in_float32_again() -> None:
     assert load().keras.layers.Dense(1).compute_dtype == "float32"
 
 
+@pytest.mark.slow
 def test_the_bundle_is_float32_and_its_exports_agree(
     bundle: Bundle, small_request: TrainRequest, tmp_path: Path
 ) -> None:

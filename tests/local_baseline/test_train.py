@@ -98,6 +98,7 @@ def test_the_same_request_again_returns_the_bundle_untouched(small_bundle: Bundl
     assert {path: path.stat().st_mtime_ns for path in small_bundle.folder.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_history(
     small_bundle: Bundle, small_request: TrainRequest, tmp_path: Path
 ) -> None:

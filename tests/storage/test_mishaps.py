@@ -209,6 +209,7 @@ def test_an_unfinished_file_is_gone_when_the_program_ends(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("warm", [False, True], ids=["first", "again"])
 def test_a_slow_line_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: bool, warm: bool) -> None:

@@ -146,6 +146,7 @@ def noise(count: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(8).integers(0, 256, (count, *shape), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet-v2", "flagship", "edge"])
 def test_recipes_run_on_the_kernels_that_the_page_carries(name: str, score_in_node: Run, tmp_path: Path) -> None:
     recipe = {"mobilenet-v2": MOBILENET_V2, "flagship": FLAGSHIP, "edge": EDGE}[name]

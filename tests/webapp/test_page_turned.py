@@ -22,6 +22,7 @@ def save_turned(picture: np.ndarray, path: Path, orientation: int = TURNED) -> N
     Image.fromarray(picture).save(path, exif=exif, quality=92, lossless=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])
 def test_a_photograph_that_is_stored_turned_is_refused_with_that_reason(
     kind: str, reader: Reader, tmp_path: Path

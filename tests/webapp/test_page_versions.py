@@ -56,6 +56,7 @@ def redeploy(folder: Path, page: Path) -> None:
     shutil.copytree(page, folder)
 
 
+@pytest.mark.slow
 def test_the_first_visit_to_a_new_version_scores_with_the_new_model(
     browser: Any, deployed: Path, another_page: Path, page_bundle: Bundle, another_bundle: Bundle, films: list[Path]
 ) -> None:
@@ -78,6 +79,7 @@ def test_the_first_visit_to_a_new_version_scores_with_the_new_model(
     assert reader.problems == []
 
 
+@pytest.mark.slow
 def test_a_tab_is_told_of_a_newer_version_and_a_new_one_is_not(
     browser: Any, deployed: Path, another_page: Path, films: list[Path]
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_tab_is_told_of_a_newer_version_and_a_new_one_is_not(
     assert first.problems == second.problems == []
 
 
+@pytest.mark.slow
 def test_files_named_by_their_content_change_their_names_with_it(page_folder: Path, another_page: Path) -> None:
     def models(page: Path) -> set[str]:
         return {path.parent.name for path in page.glob("assets/model-*/model.json")}
@@ -135,6 +138,7 @@ def clean_urls(page_folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_second_visit_works_on_hosts_that_redirect_and_shows_the_page_of_now(
     browser: Any, clean_urls: tuple[str, Path]
 ) -> None:

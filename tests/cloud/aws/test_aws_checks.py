@@ -261,6 +261,7 @@ def test_a_server_on_this_machine_never_sees_the_users_keys_and_checks_no_roles(
     assert not {"GetRole", "ListServiceQuotas"} & set(site.operations())
 
 
+@pytest.mark.slow
 def test_the_command_checks_amazon_and_says_so(site: AwsSite, run_cxr: Callable[..., Any]) -> None:
     words = ("cloud", "check", "--on", "aws", "--bucket", site.bucket, "--for", "custom", "--json")
     here = {"AWS_ENDPOINT_URL": site.middle.url, "CXR_ROLE": ROLE}

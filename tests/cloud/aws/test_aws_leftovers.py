@@ -244,6 +244,7 @@ def test_names_of_one_thing_are_the_same_whoever_wrote_them(one: str, other: str
     assert same_thing(one, other) is same
 
 
+@pytest.mark.slow
 def test_the_command_lists_and_deletes_on_amazon(place: Place, run_cxr: Callable[..., Any]) -> None:
     place.model(f"cxr-{BATCH}", place.tags(BATCH, replace(place.connection, on=Target.AWS)))
     place.put(f"predictions/{BATCH}/a.out")

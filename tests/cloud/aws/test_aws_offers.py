@@ -252,6 +252,7 @@ def test_motos_server_tells_no_quota_of_ec2_and_its_errors_are_left_to_the_calle
             training_quota(client, "ml.g4dn.xlarge", False)
 
 
+@pytest.mark.slow
 def test_ec2_of_motos_server_has_the_gpus_that_the_table_says() -> None:
     """Its list of types is a copy of Amazon's; those that have left it are the ones without a price."""
     table = {name: machine for name, machine in MACHINES[Engine.EC2].items() if not name.startswith("p3.")}

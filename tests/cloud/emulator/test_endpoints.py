@@ -186,6 +186,7 @@ def test_an_endpoint_of_the_same_name_elsewhere_has_its_own_program(server: Serv
     assert answers["europe-west4"]["predictions"][0]["displayNames"] == ["A", "B"]
 
 
+@pytest.mark.slow
 def test_programs_that_hang_hold_up_nothing_else_and_end_with_the_server(start: Start) -> None:
     script = "import subprocess, sys, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
     server = start(scorer=shlex.join([sys.executable, "-c", script]))

@@ -18,6 +18,7 @@ def elsewhere(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "elsewhere" / "jobs.jsonl")
 
 
+@pytest.mark.slow
 def test_a_job_is_attached_by_its_full_name(site: Site, trained: Job, elsewhere: Journal) -> None:
     name = site.provider.parse_name(trained.resource, None)
     taken = attach(site.connection, elsewhere, name, manifest_hash=site.manifest.hash)

@@ -30,6 +30,7 @@ def automl(site: Site, wishes: AutoMLWishes) -> Job:
     return job
 
 
+@pytest.mark.slow
 def test_a_model_comes_home_or_the_way_out_is_told(site: Site, tmp_path: Path) -> None:
     job = automl(site, AutoMLWishes())
     options = ExportOptions(OneImageScorer(), tmp_path / "exports", manifest_hash=site.manifest.hash)
@@ -51,6 +52,7 @@ def test_a_model_comes_home_or_the_way_out_is_told(site: Site, tmp_path: Path) -
     assert info.cost["hours"] > 0
 
 
+@pytest.mark.slow
 def test_a_batch_scores_every_test_image_and_says_that_a_stand_in_did(site: Site) -> None:
     job = automl(site, PREDICTING[site.provider.name])
     model = site.provider.predicting_model(site.connection, job, site.manifest.hash)

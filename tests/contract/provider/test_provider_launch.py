@@ -16,6 +16,7 @@ from cxr.cloud.jobs.journal import Job, Journal
 TRAIN = ("cloud", "train", "custom", "--recipe", "cnn5", "--epochs", "1", "--yes", "--json", "--seed")
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_launched_is_found_and_not_launched_again(site: Site, trained: Job, tmp_path: Path) -> None:
     again = site.launch(1)
     assert (again.fresh, again.job.resource) == (False, trained.resource)

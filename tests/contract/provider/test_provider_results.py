@@ -24,6 +24,7 @@ def silent(done: int, total: int, what: str) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_a_training_that_ended_well_has_its_times_and_its_place(site: Site, trained: Job) -> None:
     assert (trained.state, trained.error) == ("SUCCEEDED", "")
     assert trained.created <= trained.started <= trained.ended

@@ -46,6 +46,7 @@ def headers_of(answer: requests.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in _PASSING}
 
 
+@pytest.mark.slow
 def test_the_machine_serves_the_page_as_cxr_web_serve_does(place: PageSite, tmp_path: Path) -> None:
     names = ["", *FILES, "service-worker.js", "nothing.html", "hosted.json", "..%2Flist.json", "server/files.json"]
     with running_machine(tmp_path / "machine", place) as machine, serving(place.page) as own:

@@ -167,6 +167,7 @@ def test_clean_lists_the_machine_with_its_price_and_its_group_and_takes_both(pla
         engine.remove(jobs.connection, group)
 
 
+@pytest.mark.slow
 def test_a_pages_machine_is_nobodys_job(place: PageSite) -> None:
     server, connection = place.serve(), place.site.connection
     job = Site(replace(connection, prefix="cxr")).submit(options=ec2_options())

@@ -24,6 +24,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT], ids=["TERM", "KILL", "INT"])
 def test_jobs_end_with_the_server_however_it_ends(start: Callable[..., Amazon], number: signal.Signals) -> None:
     amazon = start()
@@ -37,6 +38,7 @@ def test_jobs_end_with_the_server_however_it_ends(start: Callable[..., Amazon], 
     assert process.running_url(amazon.state) is None
 
 
+@pytest.mark.slow
 def test_an_idle_server_leaves_but_not_while_a_job_runs(start: Callable[..., Amazon]) -> None:
     amazon = start(idle_exit_seconds=1.0)
     status = process.server_status(amazon.url)

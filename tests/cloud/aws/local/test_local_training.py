@@ -136,6 +136,7 @@ def test_a_stopped_job_may_save_its_model_and_leaves_no_process(amazon: Amazon) 
         amazon.client("sagemaker").stop_training_job(TrainingJobName="endless")
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_stopped_with_what_it_has(amazon: Amazon) -> None:
     amazon.train("long", "endless", StoppingCondition={"MaxRuntimeInSeconds": 3})
     job = amazon.wait("long")
@@ -227,6 +228,7 @@ def test_a_name_is_used_once_and_an_unknown_one_cannot_be_stopped(amazon: Amazon
     assert amazon.wait("once")["TrainingJobStatus"] == "Completed"
 
 
+@pytest.mark.slow
 def test_more_jobs_than_places_wait_and_can_be_stopped_unstarted(start: Callable[..., Amazon]) -> None:
     amazon = start(max_running_jobs=1)
     amazon.train("first", "endless")
