@@ -86,7 +86,7 @@ def test_no_path_of_a_machine_and_no_registry_in_what_is_committed() -> None:
 
 
 def test_the_pages_are_finished_and_their_links_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         assert re.search(r"^\W*(TABLE|RESULTS|MEASURED|TODO|TBD)\W*$", text, re.MULTILINE) is None, page.name
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
+
+from cxr.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "cxr"
@@ -48,6 +52,16 @@ def test_the_map_names_every_folder_and_top_level_module_and_no_other() -> None:
     assert sorted(there - drawn.keys()) == []
     assert sorted(drawn.keys() - there) == []
     assert [name for name, words in drawn.items() if not words and name != "golden/images/"] == []
+
+
+def test_the_map_names_the_commands_of_each_folder_of_the_command_line() -> None:
+    drawn = _drawn(DESIGN.read_text(encoding="utf-8"))
+    groups: Any = get_command(app)
+    for name, words in drawn.items():
+        if name.startswith("cli/") and name != "cli/":
+            group = groups.commands[name.split("/")[1]]
+            there = {word for word, command in group.commands.items() if not command.hidden}
+            assert {word for word in words.split(", ") if not word.startswith("the ")} == there, name
 
 
 def test_a_map_that_is_none_is_noticed() -> None:

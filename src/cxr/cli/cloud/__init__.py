@@ -1,5 +1,4 @@
-"""`cxr cloud …`: check, upload, download, dataset, train, jobs, attach, evaluate, export, host, clean, image,
-prices."""
+"""`cxr cloud …`: one file a command, and what they share beside them."""
 
 from __future__ import annotations
 
