@@ -4,6 +4,7 @@ promised."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -141,6 +142,14 @@ def test_the_whole_plan_for_google_needs_no_network(run_cxr: Run, data: Path, tm
     assert 0 < plan["expected_usd"] <= plan["worst_case_usd"]
     assert plan["makes"]
     assert plan["leaves_behind"]
+
+
+def test_an_old_price_is_told_where_it_will_be_charged(run_cxr: Run, data: Path) -> None:
+    own = data / "old.toml"
+    own.write_text('[automl.mobile-versatile]\nusd_per_hour = 1.5\nread_on = "2020-01-01"\nsource = "our contract"\n')
+    plan = ("cloud", "train", "automl", "--prices", "old.toml", "--plan", "--quiet")
+    assert re.search(r"the price was read \d+ days ago.*--prices FILE", run_cxr(*plan, *GOOGLE, cwd=data).stderr)
+    assert "days ago" not in run_cxr(*plan, cwd=data).stderr, "nothing is charged there"
 
 
 def test_spot_replicas_and_gpus_are_in_the_plan(run_cxr: Run, data: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr.cli.cloud.common import CloudFlags
-from cxr.cli.cloud.train_options import Prices
+from cxr.cli.cloud.train_options import OLD_AFTER_DAYS, Prices
 from cxr.cli.options import Json, On, Quiet
 from cxr.cli.out import Out
 
@@ -24,7 +24,9 @@ UNITS = {
 def prices(
     on: On = None,
     prices: Prices = None,
-    old_days: Annotated[int, typer.Option("--old-days", min=1, help="Warn of prices read longer ago than this.")] = 90,
+    old_days: Annotated[
+        int, typer.Option("--old-days", min=1, help="Warn of prices read longer ago than this.")
+    ] = OLD_AFTER_DAYS,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: What `--plan` without a file stands for.
 NO_FILE = "-"
+#: Days after which a price is told to be old.
+OLD_AFTER_DAYS = 90
 #: Options that go together with --apply: they say how to execute a plan, not what it is.
 BESIDE_APPLY = frozenset({"apply", "yes", "json", "quiet", "state_dir", "max_cost", "prices", "allow_partial"})
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxr.cli.cloud.check import check_launch
 from cxr.cli.cloud.common import CloudFlags, check_price_file, open_connection, open_journal, show_plan
-from cxr.cli.cloud.train_options import LaunchWishes
+from cxr.cli.cloud.train_options import OLD_AFTER_DAYS, LaunchWishes
 from cxr.cli.out import Out
 from cxr.errors import InputError, JobFailed, NotAllowed, UsageError
 from cxr.settings import Settings, Target
@@ -152,7 +152,17 @@ def _settings_of(saved: SavedPlan, settings: Settings) -> Settings:
 
 
 def _show(out: Out, plan: LaunchPlan) -> None:
+    from datetime import date
+
+    from cxr.cloud.prices.table import age_in_days
+
     show_plan(out, plan.kind, plan.rows(), plan.notes)
+    age = age_in_days(plan.cost.price, date.today())
+    if plan.connection.billed and age > OLD_AFTER_DAYS:
+        out.warn(
+            f"the price was read {age} days ago, and prices move: look it up before a long job, and put it into a file "
+            "(cxr cloud prices shows the form, --prices FILE takes it)"
+        )
 
 
 def _check_cost(plan: LaunchPlan, max_cost: float | None) -> None:
