@@ -10,11 +10,11 @@ import pytest
 from service_site import LABELS, Site
 
 from cxr.bundle import ModelFormat, read_bundle
-from cxr.cloud.evaluating import confusion, curve
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.plans.launch import JobKind
-from cxr.cloud.scores import Picture, Scores
-from cxr.cloud.serving import check_requests
+from cxr.cloud.predicting.online import check_requests
+from cxr.cloud.predicting.scores import Picture, Scores
+from cxr.cloud.predicting.service_evaluation import confusion, curve
 from cxr.errors import CheckFailed
 
 

@@ -14,7 +14,7 @@ from service_site import Site, wait_until
 
 from cxr.bundle import ModelFormat, read_bundle
 from cxr.cloud.jobs.journal import Job
-from cxr.cloud.serving import ONLINE
+from cxr.cloud.predicting.online import ONLINE
 from cxr.cloud.signals import heard_as_ctrl_c
 from cxr.cloud.vertex.clients import endpoint_client
 from cxr.cloud.vertex.endpoints import begin_endpoint, cancel_quietly, find_endpoint

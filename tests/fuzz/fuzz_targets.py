@@ -173,7 +173,7 @@ def _search_space(data: bytes, place: Path) -> None:
 
 
 def _service_evaluation(data: bytes, place: Path) -> None:
-    from cxr.cloud.evaluating import confusion, curve, shown_point
+    from cxr.cloud.predicting.service_evaluation import confusion, curve, shown_point
     from cxr.documents import parse_json
 
     del place

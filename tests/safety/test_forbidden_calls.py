@@ -181,7 +181,7 @@ def test_json_and_toml_from_files_are_read_where_deep_nesting_is_an_error() -> N
         "documents.py", "cloud/local_servers/process.py", "cloud/plans/files.py", "cloud/hosting/saved.py",
         "webapp/static.py", "webapp/headers.py",
         "cloud/hosting/page_server.py", "compare/parity/process.py", "cli/baseline/train_steps.py",
-        "compare/predictors/tfjs_model.py", "local_baseline/edge_items.py", "local_baseline/edge_scorer.py",
+        "compare/predictors/tfjs_model.py", "local_baseline/stand_in/items.py", "local_baseline/stand_in/scoring.py",
         "local_baseline/platform_environment.py", "local_baseline/training/distribution.py",
     }  # fmt: skip
     found = {

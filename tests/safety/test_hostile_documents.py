@@ -140,7 +140,7 @@ def test_a_hostile_table_of_patients_is_refused(tmp_path: Path, data: bytes) -> 
 
 @pytest.mark.parametrize("cell", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_cell_from_a_service_begins_a_formula(cell: str) -> None:
-    from cxr.cloud.evaluating import _csv
+    from cxr.cloud.predicting.service_evaluation import _csv
 
     assert spreadsheet_text(cell).startswith("'")
     assert _csv([[cell, 1]]).startswith(("'", "\"'"))

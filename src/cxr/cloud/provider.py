@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from cxr.cloud.jobs.launching import Launch, Submitted
     from cxr.cloud.jobs.seen import JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
     from cxr.cloud.plans.launch import JobKind, LaunchPlan
+    from cxr.cloud.predicting.scores import Scores
     from cxr.cloud.preflight.findings import Finding
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
     from cxr.cloud.prices.table import PriceList, PriceTable
-    from cxr.cloud.scores import Scores
     from cxr.cloud.trainer.job import CustomOptions, TuneOptions
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest

@@ -11,8 +11,8 @@ from cxr.errors import JobFailed, UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
-    from cxr.cloud.evaluating import Confusion, CurvePoint
     from cxr.cloud.jobs.journal import Job
+    from cxr.cloud.predicting.service_evaluation import Confusion, CurvePoint
 
 
 def check_has_model(job: Job) -> None:
@@ -25,7 +25,8 @@ def check_has_model(job: Job) -> None:
 
 def fetch_evaluation(out: Out, connection: Connection, job: Job, folder: Path) -> None:
     """`cxr cloud evaluate JOB`: tables on stdout, files in `folder`."""
-    from cxr.cloud.evaluating import (
+    from cxr.cloud.exporting.automl import is_stand_in
+    from cxr.cloud.predicting.service_evaluation import (
         NOTE,
         STAND_IN_NOTE,
         check_figures_place,
@@ -35,7 +36,6 @@ def fetch_evaluation(out: Out, connection: Connection, job: Job, folder: Path) -
         shown_point,
         write_evaluation,
     )
-    from cxr.cloud.exporting.automl import is_stand_in
     from cxr.cloud.provider import Feature, check_offered
     from cxr.cloud.vertex.evaluations import get_evaluation
     from cxr.cloud.vertex.models import get_model

@@ -11,9 +11,9 @@ from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.host_common import HostWishes, confirm_public, connect_host, settings_of, tell_others
 from cxr.cli.out import Out
 from cxr.cloud.hosting.access import networks_of
+from cxr.cloud.hosting.machine import EndingPlan, ServingPlan, end_serving, plan_ending, plan_serving, serve_page
 from cxr.cloud.hosting.saved import check_same, write_saved
 from cxr.cloud.hosting.servers import DEFAULT_HOURS, HTTP_ONLY, PageServer, PageServers, ServerOptions, check_hours
-from cxr.cloud.hosting.serving import EndingPlan, ServingPlan, end_serving, plan_ending, plan_serving, serve_page
 from cxr.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.scores import SPLIT, Picture
+from cxr.cloud.predicting.scores import SPLIT, Picture
 from cxr.cloud.uploading import check_split_uploaded
 from cxr.errors import ChangedOnDisk, InputError, UsageError
 from cxr.manifests.manifest import Manifest

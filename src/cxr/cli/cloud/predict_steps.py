@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.jobs.journal import Job, Journal
     from cxr.cloud.jobs.seen import PredictingModel
-    from cxr.cloud.scores import Scores
-    from cxr.cloud.serving import Served
+    from cxr.cloud.predicting.online import Served
+    from cxr.cloud.predicting.scores import Scores
     from cxr.manifests.manifest import Manifest
 
 
@@ -101,7 +101,7 @@ class Predicting:
         from cxr.cli.cloud.common import open_journal
         from cxr.cloud.jobs.attempts import latest_attempt, newest_attempt
         from cxr.cloud.jobs.launching import launch, teller
-        from cxr.cloud.scores import SPLIT
+        from cxr.cloud.predicting.scores import SPLIT
         from cxr.cloud.uploading import check_split_uploaded
 
         out, connection, journal = self.out, self.connection, self.journal
@@ -147,17 +147,17 @@ class Predicting:
 
     def _online(self, manifest: Manifest, model: PredictingModel) -> None:
         from cxr.cli.cloud.pictures import place_of
-        from cxr.cloud import serving
+        from cxr.cloud.predicting import online
+        from cxr.cloud.predicting.scores import pictures_of
         from cxr.cloud.prices.predictions import ONLINE_NODE_HOUR, online_estimate
-        from cxr.cloud.scores import pictures_of
 
         out, connection = self.out, self.connection
         pictures = pictures_of(manifest)
-        serving.check_requests(pictures)
+        online.check_requests(pictures)
         place = place_of(connection, manifest, pictures, self.wishes.images)
         price = ONLINE_NODE_HOUR.usd_per_hour
         estimate = online_estimate(len(pictures))
-        there = serving.endpoint_of(connection, self.journal, self.job)
+        there = online.endpoint_of(connection, self.journal, self.job)
         free = f"nothing here; on {connection.provider.name} " if not connection.billed else ""
         rows = [
             ("job", self.job.id),
@@ -185,7 +185,7 @@ class Predicting:
                 model,
                 worst,
                 remove,
-                lambda served, advance: serving.score_online(
+                lambda served, advance: online.score_online(
                     connection, served, pictures, manifest.classes, place.read, on_progress=advance
                 ),
             )
@@ -200,15 +200,15 @@ class Predicting:
     ) -> None:
         """Score while there is an endpoint. The answers are paid for: they come home before it is told that the
         endpoint could not be removed."""
-        from cxr.cloud import serving
+        from cxr.cloud.predicting import online
         from cxr.cloud.prices.predictions import ONLINE_NODE_HOUR
 
         out, price, since = self.out, ONLINE_NODE_HOUR.usd_per_hour, time.monotonic()
         scores: Scores | None = None
-        left: serving.StillThere | None = None
+        left: online.StillThere | None = None
         try:
             with (
-                serving.serving(
+                online.serving(
                     self.connection,
                     self.journal,
                     self.job,
@@ -221,7 +221,7 @@ class Predicting:
                 out.progress("scoring") as advance,
             ):
                 scores = score(served, advance)
-        except serving.StillThere as error:
+        except online.StillThere as error:
             left = error
         if scores is not None:
             hours = (time.monotonic() - since) / 3600
@@ -296,15 +296,15 @@ def remove_endpoint(
     out: Out, flags: CloudFlags, connection: Connection, journal: Journal, job: Job, *, yes: bool
 ) -> None:
     """`cxr cloud evaluate JOB --remove-endpoint`."""
-    from cxr.cloud import serving
+    from cxr.cloud.predicting import online
 
-    found = [one.resource for one in serving.endpoints_of(connection, journal, job)]
+    found = [one.resource for one in online.endpoints_of(connection, journal, job)]
     if found:
         out.confirm(f"Remove {', '.join(found)}?", yes=yes)
     else:
         out.say(f"there is no endpoint of {job.id}")
     command = flags.follow_up(f"cxr cloud evaluate {job.id} --remove-endpoint")
-    removed = serving.remove_endpoint(connection, journal, job, say=out.say, remove_command=command)
+    removed = online.remove_endpoint(connection, journal, job, say=out.say, remove_command=command)
     if removed:
         out.say(f"removed {', '.join(removed)}")
     out.result("cloud.remove-endpoint", {"job": job.id, "endpoint": next(iter(removed), None), "endpoints": removed})

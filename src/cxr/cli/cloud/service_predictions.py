@@ -11,7 +11,7 @@ import numpy as np
 
 from cxr.bundle import Bundle, ModelFormat, Origin, read_bundle
 from cxr.cloud.exporting.automl import SERVICE_THRESHOLD
-from cxr.cloud.scores import SPLIT, Scores
+from cxr.cloud.predicting.scores import SPLIT, Scores
 from cxr.compare.predictions.bundle import Answers
 from cxr.compare.predictions.bundle import write_answers as write_predictions_bundle
 from cxr.errors import InputError, UsageError

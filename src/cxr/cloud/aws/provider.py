@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from cxr.cloud.cleaning.leftovers import Leftover
     from cxr.cloud.jobs.journal import Job
     from cxr.cloud.jobs.launching import Submitted
+    from cxr.cloud.predicting.scores import Scores
     from cxr.cloud.preflight.findings import Finding
     from cxr.cloud.preflight.run import Check
     from cxr.cloud.preflight.subject import Subject
     from cxr.cloud.preflight.survey import Survey
     from cxr.cloud.prices.table import PriceTable
-    from cxr.cloud.scores import Scores
     from cxr.errors import CxrError
     from cxr.manifests.manifest import Manifest
     from cxr.storage.transfer.haul import Haul

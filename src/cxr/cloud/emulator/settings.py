@@ -19,12 +19,12 @@ def default_max_running_jobs() -> int:
 
 def stand_in_command() -> tuple[str, ...]:
     """The program that trains in AutoML's place; the emulator adds --items, --output, --model-type and the budget."""
-    return (sys.executable, "-m", "cxr.local_baseline.edge_stand_in")
+    return (sys.executable, "-m", "cxr.local_baseline.stand_in.training")
 
 
 def scorer_command() -> tuple[str, ...]:
     """The program that predicts with the stand-in's cloud models; the emulator adds --model and what to score."""
-    return (sys.executable, "-m", "cxr.local_baseline.edge_scorer")
+    return (sys.executable, "-m", "cxr.local_baseline.stand_in.scoring")
 
 
 @dataclass(frozen=True, slots=True)

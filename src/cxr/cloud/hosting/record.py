@@ -18,7 +18,7 @@ SCHEMA, SCHEMA_VERSION = "cxr.hosted-page", 1
 class Record:
     """The files of a hosted page (paths below its prefix); whether its bucket was made for it; once it was made public,
     how the bucket was before (`before`: values as the host itself writes them); and once a machine was asked for that
-    serves it, which (`server`: see cxr.cloud.hosting.serving)."""
+    serves it, which (`server`: see cxr.cloud.hosting.machine)."""
 
     files: tuple[str, ...] = ()
     made_bucket: bool = False

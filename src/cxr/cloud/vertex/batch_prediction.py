@@ -10,9 +10,9 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.launching import Submitted
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
+from cxr.cloud.predicting.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.prices.predictions import BATCH_NODE_HOUR, WORST_FACTOR, batch_estimate
 from cxr.cloud.prices.table import HourlyPrice
-from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.found import find_launched
 from cxr.documents import parse_json

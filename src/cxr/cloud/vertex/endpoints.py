@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.connection import Connection
+from cxr.cloud.predicting.scores import Picture
 from cxr.cloud.prices.predictions import ONLINE_NODES
-from cxr.cloud.scores import Picture
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, endpoint_client, prediction_client
 from cxr.cloud.vertex.long_running import Operation, operation_of
 from cxr.errors import CheckFailed, CxrError, NotFound

@@ -25,9 +25,9 @@ from cxr.cloud.aws.clients import place_of
 from cxr.cloud.aws.ec2.page_machines import Ec2PageServers
 from cxr.cloud.aws.ec2.page_user_data import PageSurroundings, page_user_data
 from cxr.cloud.aws.prices import AMAZON
+from cxr.cloud.hosting.machine import ServingPlan, plan_serving, serve_page
 from cxr.cloud.hosting.s3_host import S3Host
 from cxr.cloud.hosting.servers import PageServer, ServerOptions
-from cxr.cloud.hosting.serving import ServingPlan, plan_serving, serve_page
 from cxr.cloud.prices.table import price_table
 
 OFFICE = "203.0.113.7/32"

@@ -21,9 +21,9 @@ from cxr.cloud.cleaning.found import Found, Hunt
 from cxr.cloud.cleaning.leftovers import ORDER, Leftover, Scope, Sort
 from cxr.cloud.cleaning.places import places_of
 from cxr.cloud.hosting.access import networks_of
+from cxr.cloud.hosting.machine import end_serving, plan_ending
 from cxr.cloud.hosting.record import read_record
 from cxr.cloud.hosting.servers import check_hours
-from cxr.cloud.hosting.serving import end_serving, plan_ending
 from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.prices.table import price_table
 from cxr.errors import NotFound, UsageError

@@ -23,8 +23,8 @@ from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.launching import Submitted
 from cxr.cloud.jobs.seen import PredictingModel
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
+from cxr.cloud.predicting.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.prices.predictions import WORST_FACTOR, batch_estimate
-from cxr.cloud.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.documents import parse_json
 from cxr.errors import CheckFailed, Fault, InputError, JobFailed
 from cxr.manifests.manifest import Manifest

@@ -22,11 +22,11 @@ from sklearn.metrics import (
 )
 
 from cxr.errors import InputError
-from cxr.local_baseline.edge_evaluation import evaluation, slices
-from cxr.local_baseline.edge_items import read_items
 from cxr.local_baseline.exports.tflite_metadata import read_labels
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.recipes import EDGE
+from cxr.local_baseline.stand_in.evaluation import evaluation, slices
+from cxr.local_baseline.stand_in.items import read_items
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.manifests.manifest import Manifest
 
@@ -46,7 +46,7 @@ def items_of(manifest: Manifest) -> list[dict[str, str]]:
 
 
 def run_stand_in(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cxr.local_baseline.edge_stand_in", *map(str, arguments)]
+    command = [sys.executable, "-m", "cxr.local_baseline.stand_in.training", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -235,7 +235,14 @@ def test_a_cloud_model_is_kept_for_the_scorer_and_not_exported(small_manifest: M
     assert made == {"evaluation.json", "progress.json", "scoring/model.tflite", "slices.json"}
     image = (small_manifest.root / "test" / "PNEUMONIA" / "PNEUMONIA-0.jpeg").read_bytes()
     lines = [json.dumps({"content": base64.b64encode(data).decode()}) for data in (image, b"no image")]
-    command = [sys.executable, "-m", "cxr.local_baseline.edge_scorer", "--model", str(output / "scoring"), "--serve"]
+    command = [
+        sys.executable,
+        "-m",
+        "cxr.local_baseline.stand_in.scoring",
+        "--model",
+        str(output / "scoring"),
+        "--serve",
+    ]
     said = subprocess.run(
         command, input="\n".join([*lines, ""]), capture_output=True, text=True, timeout=60, check=True
     )

@@ -3,7 +3,7 @@ keep or export.
 
 It is not Google's model and says so in every file that has room for a word. It takes the service's arguments; one net
 is trained whatever the model type and the budget are, for as long as its recipe says. A mobile model is written in the
-formats that it can be exported in; a cloud model, which the service serves itself, for `edge_scorer` only.
+formats that it can be exported in; a cloud model, which the service serves itself, for `stand_in.scoring` only.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ import numpy as np
 
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
-from cxr.local_baseline.edge_evaluation import evaluation, slices
-from cxr.local_baseline.edge_items import TEST, TRAINING, VALIDATION, Item, labels_of, read_items
 from cxr.local_baseline.entry import run_process
 from cxr.local_baseline.exports.encoded_saved_model import export_encoded_saved_model
 from cxr.local_baseline.exports.tfjs import export_tfjs
@@ -32,6 +30,8 @@ from cxr.local_baseline.judging.scoring import scorer
 from cxr.local_baseline.models.build import without_scaling
 from cxr.local_baseline.recipes import EDGE, NO_WEIGHTS
 from cxr.local_baseline.request import DEFAULT_SEED, check_seed
+from cxr.local_baseline.stand_in.evaluation import evaluation, slices
+from cxr.local_baseline.stand_in.items import TEST, TRAINING, VALIDATION, Item, labels_of, read_items
 from cxr.local_baseline.training.fitting import EpochResult
 from cxr.local_baseline.training.pipeline import TrainingData
 from cxr.local_baseline.training.stages import Trained, plan_stages, run_stages
@@ -41,7 +41,7 @@ MOBILE_TYPES = ("MOBILE_TF_LOW_LATENCY_1", "MOBILE_TF_VERSATILE_1", "MOBILE_TF_H
 CLOUD_TYPES = ("CLOUD", "CLOUD_1")
 DESCRIPTION = "Trained by cxr's stand-in for AutoML, not by the service. Research use, not a medical device."
 EDGE_TPU_NOTE = "All in 8 bits, but not compiled for the Edge TPU: it runs on the CPU."
-#: Where a cloud model is, for `edge_scorer`; it cannot be exported.
+#: Where a cloud model is, for `stand_in.scoring`; it cannot be exported.
 SCORING_FILE = "scoring/model.tflite"
 #: Training images by which the 8-bit ranges are set.
 REPRESENTATIVE_IMAGES = 100
@@ -193,7 +193,7 @@ def _say_decoding(total: int) -> Callable[[int, int, str], None]:
 
 
 def _parse(arguments: Sequence[str] | None) -> EdgeOptions:
-    parser = argparse.ArgumentParser(prog="python -m cxr.local_baseline.edge_stand_in", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cxr.local_baseline.stand_in.training", description=__doc__)
     parser.add_argument("--items", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--model-type", choices=(*MOBILE_TYPES, *CLOUD_TYPES), default="MOBILE_TF_VERSATILE_1")

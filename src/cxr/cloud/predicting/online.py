@@ -19,8 +19,8 @@ from cxr.cloud.jobs.journal import Job, Journal
 from cxr.cloud.jobs.launching import teller
 from cxr.cloud.jobs.waiting import pauses, poll
 from cxr.cloud.plans.launch import PLACE_LABEL, manifest_label, place_label
+from cxr.cloud.predicting.scores import Picture, Scores
 from cxr.cloud.prices.predictions import ONLINE_NODE_HOUR
-from cxr.cloud.scores import Picture, Scores
 from cxr.cloud.signals import heard_as_ctrl_c
 from cxr.cloud.vertex import endpoints
 from cxr.cloud.vertex.clients import endpoint_client

@@ -38,7 +38,7 @@ Scores = list[float]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Score a file's lines, or serve."""
-    parser = argparse.ArgumentParser(prog="python -m cxr.local_baseline.edge_scorer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cxr.local_baseline.stand_in.scoring", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder with model.tflite")
     parser.add_argument("--instances", type=Path, help="file to read")
     parser.add_argument("--scores", type=Path, help="file to write")
