@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cxr.cloud.jobs.seen import LOGS_SINCE
@@ -177,9 +176,6 @@ class Provider(Protocol):
     @property
     def prices(self) -> PriceList:
         """What it charges, as data."""
-
-    def price_table(self, override: Path | None = None) -> PriceTable:
-        """What it charges; `override` is the user's own file."""
 
     def hardware(self, wishes: HardwareWishes) -> Hardware:
         """The machines of a job. Raises UsageError for what is not offered."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr.cli.cloud.common import CloudFlags, show_plan
+from cxr.cli.cloud.common import CloudFlags, prices_at, show_plan
 from cxr.cli.cloud.host_common import HostWishes, confirm_public, connect_host, settings_of, tell_others
 from cxr.cli.out import Out
 from cxr.cloud.hosting.access import networks_of
@@ -66,8 +65,7 @@ def _hours(wishes: HostWishes) -> float:
 
 def _open(flags: CloudFlags, wishes: HostWishes, out: Out) -> tuple[Host, PageServers, str]:
     host, connection, settings = connect_host(flags, out)
-    prices = connection.provider.price_table(Path(settings.prices) if settings.prices else None)
-    servers = connection.provider.page_servers(connection, prices)
+    servers = connection.provider.page_servers(connection, prices_at(connection.provider, settings))
     if wishes.server.engine != servers.engine:
         raise UsageError(f"no page is served by the engine {wishes.server.engine!r}", hint=f"--engine {servers.engine}")
     return host, servers, f"{connection.prefix}/" if connection.prefix else ""

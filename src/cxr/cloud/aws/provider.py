@@ -197,9 +197,10 @@ class Amazon(AmazonPlace):
 
     def finding_of(self, check: str, error: CxrError, connection: Connection, *, essential: bool) -> Finding:
         """See Provider."""
-        from cxr.cloud.aws.preflight.refusals import finding_of
+        from cxr.cloud.aws.preflight.refusals import reason_of
+        from cxr.cloud.preflight.findings import refused
 
-        return finding_of(check, error, essential=essential)
+        return refused(check, error, reason_of(error), essential=essential)
 
     # Leftovers
 

@@ -207,9 +207,10 @@ class Vertex(VertexPlace):
 
     def finding_of(self, check: str, error: CxrError, connection: Connection, *, essential: bool) -> Finding:
         """See Provider."""
-        from cxr.cloud.vertex.preflight.refusals import finding_of
+        from cxr.cloud.preflight.findings import refused
+        from cxr.cloud.vertex.preflight.refusals import reason_of
 
-        return finding_of(check, error, connection.project, essential=essential)
+        return refused(check, error, reason_of(error, connection.project), essential=essential)
 
     # Leftovers
 
