@@ -7,13 +7,14 @@ NotFound, Unreachable, InputError, Fault); nobody else needs to know which SDK i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cxr.cloud.jobs.seen import LOGS_SINCE
 from cxr.errors import UsageError
+from cxr.progress import Say
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from cxr.settings import Settings
     from cxr.storage.bucket_state import BucketState
     from cxr.storage.transfer.haul import Haul
-
-Say = Callable[[str], None]
 
 
 class Feature(StrEnum):

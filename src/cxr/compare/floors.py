@@ -17,8 +17,8 @@ from cxr.bundle import Preprocessing
 from cxr.compare.images import split_images
 from cxr.compare.metrics.confusion import Floats, Ints
 from cxr.errors import InputError, missing_package
-from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 MAJORITY = "majority class"
 BYTE_COUNT = "byte count"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from cxr.local_baseline.request import DEFAULT_SEED, check_seed
 from cxr.local_baseline.training.fitting import EpochResult
 from cxr.local_baseline.training.pipeline import TrainingData
 from cxr.local_baseline.training.stages import Trained, plan_stages, run_stages
+from cxr.progress import Progress, silent
 from cxr.storage import open_store
 
 MOBILE_TYPES = ("MOBILE_TF_LOW_LATENCY_1", "MOBILE_TF_VERSATILE_1", "MOBILE_TF_HIGH_ACCURACY_1")
@@ -129,7 +130,7 @@ def _train(options: EdgeOptions, data: TrainingData) -> Trained:
         epochs=options.epochs,
         seed=options.seed,
         positive=data.classes - 1,
-        on_progress=lambda done, total, note: None,
+        on_progress=silent,
         on_epoch=on_epoch,
     )
     write_text_atomically(progress, json.dumps({"epoch": epochs, "epochs": epochs}) + "\n")
@@ -179,7 +180,7 @@ def _move(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def _say_decoding(total: int) -> Callable[[int, int, str], None]:
+def _say_decoding(total: int) -> Progress:
     said = 0
 
     def say(done: int, of: int, note: str) -> None:

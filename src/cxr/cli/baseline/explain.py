@@ -10,8 +10,9 @@ import typer
 
 from cxr.cli.baseline.common import CacheDir, Images, beside
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
-from cxr.cli.out import Advance, Out
+from cxr.cli.out import Out
 from cxr.errors import UsageError
+from cxr.progress import Progress
 
 if TYPE_CHECKING:
     from cxr.local_baseline.explain.explaining import Explainer
@@ -86,7 +87,7 @@ def _explain(
     cases: Sequence[Case],
     target: str | None,
     folder: Path,
-    advance: Advance,
+    advance: Progress,
 ) -> tuple[Explainer, Report]:
     from cxr.bundle import read_bundle
     from cxr.local_baseline.explain.explaining import open_explainer

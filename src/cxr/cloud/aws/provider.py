@@ -13,7 +13,7 @@ from cxr.cloud.aws.provider_place import AmazonPlace
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.provider import Say
+from cxr.progress import Say
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt

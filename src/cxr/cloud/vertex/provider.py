@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.provider import Say
 from cxr.cloud.vertex.provider_place import VertexPlace
+from cxr.progress import Say
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt

@@ -17,8 +17,8 @@ from cxr.local_baseline.exports.plan import ExportRequest, PlannedExport, packag
 from cxr.local_baseline.exports.process import export_in_own_process
 from cxr.local_baseline.exports.representative import SEED, representative_images
 from cxr.local_baseline.exports.source import Source
-from cxr.local_baseline.images.cache import Progress, Say
 from cxr.local_baseline.images.preprocess import Pixels
+from cxr.progress import Progress, Say
 
 #: One label a line, in the order of the scores.
 LABELS_FILE = "labels.txt"
