@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from cxr.about import RESEARCH_USE
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.edge_evaluation import evaluation, slices
@@ -40,7 +41,7 @@ from cxr.storage import open_store
 
 MOBILE_TYPES = ("MOBILE_TF_LOW_LATENCY_1", "MOBILE_TF_VERSATILE_1", "MOBILE_TF_HIGH_ACCURACY_1")
 CLOUD_TYPES = ("CLOUD", "CLOUD_1")
-DESCRIPTION = "Trained by cxr's stand-in for AutoML, not by the service. Research use, not a medical device."
+DESCRIPTION = f"Trained by cxr's stand-in for AutoML, not by the service. {RESEARCH_USE}."
 EDGE_TPU_NOTE = "All in 8 bits, but not compiled for the Edge TPU: it runs on the CPU."
 #: Where a cloud model is, for `edge_scorer`; it cannot be exported.
 SCORING_FILE = "scoring/model.tflite"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, beside
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
@@ -127,5 +128,5 @@ def _print(out: Out, explainer: Explainer, report: Report) -> None:
     out.result("baseline.explain", payload)
     out.say(
         f"{report.method} at {report.layer}; page: {report.page}. A map shows what the model used, not where disease "
-        "is. Research use, not a medical device."
+        f"is. {RESEARCH_USE}."
     )

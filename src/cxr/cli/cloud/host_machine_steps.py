@@ -6,6 +6,7 @@ import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.cloud.common import CloudFlags, prices_at, show_plan
 from cxr.cli.cloud.host_common import HostWishes, confirm_public, connect_host, settings_of, tell_others
 from cxr.cli.out import Out
@@ -17,8 +18,6 @@ from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.hosting.host import Host
-
-RESEARCH = "Research use, not a medical device."
 
 
 def run_machine(out: Out, flags: CloudFlags, wishes: HostWishes, saved: dict[str, Any] | None) -> None:
@@ -122,7 +121,7 @@ def _tell_end(out: Out, plan: ServingPlan, server: PageServer, flags: CloudFlags
         out.say(f"{url} is seen from {', '.join(server.networks)}, some minutes from now; {HTTP_ONLY}")
     else:
         out.warn(f"{server.id} has no address on the internet: the default VPC's network gives it none")
-    out.say(f"its machine {server.id} ends by itself at {server.ends}. {RESEARCH}")
+    out.say(f"its machine {server.id} ends by itself at {server.ends}. {RESEARCH_USE}.")
     if not plan.page.host.billed:
         out.say("here no machine runs: moto has only written it down")
     out.hint(f"to end it: {flags.command('cxr cloud host --remove --engine ' + plan.servers.engine)}")
