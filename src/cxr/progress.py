@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-#: `on_progress(done, total, note)`: so many of so many are done, of whatever the work counts (images, files, requests,
-#: bytes), and what it is at ("" for nothing to say). The total may change underway, `done` grows from 0 to it.
+#: `on_progress(done, total, note)`: so many of so many are done, of whatever the work counts (images, files, epochs,
+#: requests), and what it is at ("" for nothing to say).
 Progress = Callable[[int, int, str], None]
 #: `say(line)`: one line for people, without its end.
 Say = Callable[[str], None]
