@@ -1,4 +1,4 @@
-"""What a bug report has to say of the program: version, commit, Python, platform."""
+"""What the program says of itself: what it is for, and in a bug report its version, commit, Python and platform."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cxr.version import __version__
+
+#: On every page and picture, and at the end of every answer that may be read as a finding.
+RESEARCH_USE = "Research use, not a medical device"
 
 
 def about() -> dict[str, Any]:

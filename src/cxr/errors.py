@@ -120,3 +120,8 @@ def missing_package(package: str, extra: str) -> MissingPackage:
     return MissingPackage(
         f"this needs the package {package!r}, which is not installed", hint=f'pip install "cxr[{extra}]"'
     )
+
+
+def first_line(error: BaseException) -> str:
+    """What another's error says in its first line (traces and advice often follow), or of which kind it is."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.cloud.aiplatform_v1 import types
 
-from cxr.cloud.jobs.seen import Seen
+from cxr.cloud.jobs.seen import Seen, Trial, best_first, launched_of
 from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.prices.table import price_table
 from cxr.cloud.vertex.job_kinds import KIND_OF, SERVICES, ResourceJobs, code_name
@@ -124,3 +124,17 @@ def test_machines_are_priced_when_they_are_all_the_same(
 
 def test_codes_have_names() -> None:
     assert (code_name(8), code_name(4), code_name(99)) == ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "99")
+
+
+def test_a_plan_is_the_job_at_work_else_the_one_that_succeeded() -> None:
+    ended = [Seen("a", "FAILED"), Seen("b", "SUCCEEDED"), Seen("c", "CANCELLED")]
+    assert launched_of([*ended, Seen("d", "RUNNING")]) == Seen("d", "RUNNING")
+    assert launched_of(ended) == Seen("b", "SUCCEEDED")
+    assert launched_of(ended[::2]) == Seen("a", "FAILED")
+    assert launched_of([]) is None
+
+
+def test_the_best_trial_is_first_and_one_that_measured_nothing_last() -> None:
+    values = {"1": None, "2": 0.5, "10": 0.7, "9": 0.7}
+    trials = [Trial(name, "SUCCEEDED", value, {}, 0, "", "") for name, value in values.items()]
+    assert [trial.id for trial in best_first(trials)] == ["9", "10", "2", "1"]

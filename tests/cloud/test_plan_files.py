@@ -17,10 +17,10 @@ from cxr.cloud.jobs.journal import Job
 from cxr.cloud.plans.files import check_same, read_plan, write_plan
 from cxr.cloud.plans.launch import Cost, JobKind, LaunchPlan
 from cxr.cloud.prices.table import Price
-from cxr.cloud.trainer.job import CustomOptions, TuneOptions, options_from
+from cxr.cloud.trainer.job import CustomOptions, TuneOptions, options_from, tune_options_from
 from cxr.cloud.vertex.custom import RULES
 from cxr.cloud.vertex.offers import choose_hardware
-from cxr.cloud.vertex.tuning import study_spec, tune_options_from
+from cxr.cloud.vertex.tuning import study_spec
 from cxr.errors import CheckFailed, CxrError, InputError, UsageError
 from cxr.settings import Target
 
@@ -143,7 +143,7 @@ def test_hardware_that_does_not_exist_is_refused_in_a_saved_plan(change: dict[st
 def test_a_space_without_its_range_is_refused_in_a_saved_plan() -> None:
     request = TuneOptions(OPTIONS, SPACE, 6, 3).request() | {"space": [{"id": "x", "kind": "double"}]}
     with pytest.raises(InputError, match="not whole"):
-        tune_options_from(request, "none")
+        tune_options_from(request, "none", choose_hardware, study_spec)
 
 
 def test_a_rehearsal_says_nothing_about_the_time_on_google() -> None:
@@ -162,7 +162,7 @@ def test_a_rehearsal_says_nothing_about_the_time_on_google() -> None:
 def test_options_survive_their_request() -> None:
     assert options_from(json.loads(json.dumps(OPTIONS.request())), "none", choose_hardware) == OPTIONS
     tuned = TuneOptions(OPTIONS, SPACE, 6, 3)
-    assert tune_options_from(json.loads(json.dumps(tuned.request())), "none") == tuned
+    assert tune_options_from(json.loads(json.dumps(tuned.request())), "none", choose_hardware, study_spec) == tuned
 
 
 def test_a_request_that_is_not_whole_is_refused() -> None:

@@ -113,7 +113,7 @@ def test_the_command_shows_the_prices_of_the_place_it_is_asked_for(
     ended = CliRunner().invoke(app, ["cloud", "prices", "--on", on, "--json", "--old-days", "100000"])
     assert ended.exit_code == 0, ended.output
     data = json.loads(ended.stdout)
-    table = provider_of(on).price_table()
+    table = price_table(None, provider_of(on).prices)
     assert data["cloud"] == table.price_list.cloud
     assert {(row["kind"], row["name"]): row["usd"] for row in data["prices"]} == {
         key: price.usd_per_hour for key, price in table.entries.items()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.findings_table import Row, show_findings
 from cxr.cli.options import Json, Quiet, StateDir
 from cxr.cli.out import Out
@@ -42,7 +43,7 @@ def doctor(
     out = Out(json=json, quiet=quiet)
     findings = examine(_subject(online, gpu, min_free_gb, state_dir))
     rows = [Row(one.level, one.check, one.words, one.fix) for one in findings]
-    show_findings(out, "cxr doctor (research use, not a medical device)", rows, next_column="fix")
+    show_findings(out, f"cxr doctor ({RESEARCH_USE.lower()})", rows, next_column="fix")
     problems, notes = (_counted(findings, level) for level in (Level.PROBLEM, Level.NOTE))
     counts = {"problems": len(problems), "notes": len(notes), "ok": not problems}
     out.result("doctor", {"findings": [asdict(one) for one in findings], **counts})

@@ -7,12 +7,13 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from cxr.errors import CxrError, UsageError
+from cxr.progress import Progress, Say, silent
 
 #: C0 (but tab and line feed), DEL, C1, what ends a line or turns the direction of a text, what is not seen, and halves
 #: of surrogate pairs, which no terminal's encoding has.
@@ -24,9 +25,6 @@ _CONTROL = re.compile(
 JSON_SCHEMA_VERSION = 1
 #: How often, in seconds, a long step says where it is when stderr is not a terminal.
 PLAIN_PROGRESS_SECONDS = 15.0
-
-#: `advance(done, total, note)`: what progress callbacks look like everywhere in the program.
-Advance = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +87,10 @@ class Out:
             raise UsageError("not confirmed; nothing was done")
 
     @contextmanager
-    def progress(self, description: str) -> Iterator[Advance]:
+    def progress(self, description: str) -> Iterator[Progress]:
         """A progress bar on a terminal, now and then a line elsewhere; yields `advance(done, total, note)`."""
         if self.quiet:
-            yield _silent
+            yield silent
         elif sys.stderr.isatty():
             with _terminal_progress(description) as advance:
                 yield advance
@@ -149,11 +147,7 @@ def _is_number(value: object) -> bool:
     return value is None or isinstance(value, int | float)
 
 
-def _silent(done: int, total: int, note: str) -> None:
-    del done, total, note
-
-
-def _plain_progress(description: str, say: Callable[[str], None]) -> Advance:
+def _plain_progress(description: str, say: Say) -> Progress:
     last = time.monotonic()
 
     def advance(done: int, total: int, note: str) -> None:
@@ -166,7 +160,7 @@ def _plain_progress(description: str, say: Callable[[str], None]) -> Advance:
 
 
 @contextmanager
-def _terminal_progress(description: str) -> Iterator[Advance]:
+def _terminal_progress(description: str) -> Iterator[Progress]:
     # rich is imported here because only a terminal needs it, and --help must stay quick.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -7,14 +7,14 @@ NotFound, Unreachable, InputError, Fault); nobody else needs to know which SDK i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cxr.cloud.jobs.seen import LOGS_SINCE
 from cxr.errors import UsageError
+from cxr.progress import Say
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from cxr.settings import Settings
     from cxr.storage.bucket_state import BucketState
     from cxr.storage.transfer.haul import Haul
-
-Say = Callable[[str], None]
 
 
 class Feature(StrEnum):
@@ -177,9 +175,6 @@ class Provider(Protocol):
     @property
     def prices(self) -> PriceList:
         """What it charges, as data."""
-
-    def price_table(self, override: Path | None = None) -> PriceTable:
-        """What it charges; `override` is the user's own file."""
 
     def hardware(self, wishes: HardwareWishes) -> Hardware:
         """The machines of a job. Raises UsageError for what is not offered."""

@@ -29,8 +29,8 @@ from cxr.compare.statistics.measures import Scored, measured_together, scored
 from cxr.compare.subgroups.groups import Groups, groups_of
 from cxr.compare.testset import describe_test_set
 from cxr.errors import NotAllowed, UsageError
-from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 __all__ = ["Comparison", "compare"]
 

@@ -17,17 +17,15 @@ from cxr.bundle import Preprocessing
 from cxr.compare.images import split_images
 from cxr.compare.metrics.confusion import Floats, Ints
 from cxr.errors import InputError, missing_package
-from cxr.local_baseline.images.cache import Progress
+from cxr.manifests.check.looks import THUMBNAIL_SIDE
+from cxr.manifests.check.shortcuts import BYTE_COUNT, INVERSE_PENALTY
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 MAJORITY = "majority class"
-BYTE_COUNT = "byte count"
-THUMBNAIL_SIDE = 32
 THUMBNAIL = f"{THUMBNAIL_SIDE}x{THUMBNAIL_SIDE} pixels"
 #: No model is called by one of these.
 FLOOR_NAMES = frozenset({MAJORITY, BYTE_COUNT, THUMBNAIL})
-#: scikit-learn's inverse strength of the L2 penalty on standardised features: `cxr data check` probes with the same.
-INVERSE_PENALTY = 0.01
 LEARN, BALANCED_CALL = "train", 0.5
 #: A thousand coefficients need no more images, and a million thumbnails would not fit.
 MOST_LEARNED, BATCH_IMAGES = 20_000, 4_096

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from cxr.bundle import Preprocessing
 from cxr.compare.predictors.base import Images
-from cxr.local_baseline.images.cache import Progress, cached_images, images_root
+from cxr.local_baseline.images.cache import cached_images, images_root
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

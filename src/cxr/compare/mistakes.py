@@ -16,9 +16,10 @@ from cxr.bundle import Bundle, ModelFormat
 from cxr.compare.metrics.confusion import predicted_classes
 from cxr.compare.predictions.table import Predictions
 from cxr.errors import CxrError
-from cxr.local_baseline.images.cache import Progress, images_root
+from cxr.local_baseline.images.cache import images_root
 from cxr.local_baseline.images.image_source import reader
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 if TYPE_CHECKING:  # TensorFlow: only heat maps need it
     from cxr.local_baseline.explain.explaining import Explainer

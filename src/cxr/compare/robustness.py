@@ -32,10 +32,10 @@ from cxr.compare.ruler import check_ruler
 from cxr.compare.statistics.bootstrap import Cases, bootstrap_draws, percentile_interval
 from cxr.errors import InputError
 from cxr.files import write_text_atomically
-from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.images.corruptions import Corruption, corrupted
 from cxr.local_baseline.recipes import ChosenOn
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cxr.bundle import Bundle
 from cxr.errors import Fault, Interrupted, UsageError
-from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.train import train
 from cxr.local_baseline.training.checkpoints import MARK_DIGITS, Checkpoints
@@ -18,6 +17,7 @@ from cxr.local_baseline.training.fitting import OnEpoch
 from cxr.local_baseline.training.signals import sigterm_as_ctrl_c
 from cxr.local_baseline.training.stages import OnResume, Surroundings
 from cxr.locks import only_one
+from cxr.progress import Progress
 
 
 def ignore_epoch(result: EpochResult) -> None:

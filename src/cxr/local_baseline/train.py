@@ -18,7 +18,7 @@ from cxr.bundle import Bundle, BundleInfo, ModelFormat, read_bundle, write_bundl
 from cxr.errors import InputError, MissingPackage
 from cxr.folders import replaced_folder
 from cxr.local_baseline.exports.saved_model import export_saved_model
-from cxr.local_baseline.images.cache import Progress, cached_images
+from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.images.shard_source import sharded_images
 from cxr.local_baseline.judging.operating_point import choose_operating_point
 from cxr.local_baseline.judging.operating_scores import operating_scores
@@ -34,6 +34,7 @@ from cxr.local_baseline.training.stages import Surroundings, Trained, run_stages
 from cxr.local_baseline.training.supervision import finer_classes, supervision_in_words
 from cxr.local_baseline.training.teaching import check_teachers, trained_teachers
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 from cxr.version import __version__
 
 HISTORY_FILE = "training.csv"

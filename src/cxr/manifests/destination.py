@@ -11,7 +11,7 @@ import numpy as np
 
 from cxr.errors import CheckFailed, NotFound
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.progress import Progress, silent
+from cxr.progress import Progress, silent
 from cxr.storage import Listing, ObjectInfo
 
 #: Names that a message shows.

@@ -25,7 +25,7 @@ from cxr.manifests.import_formats.sagemaker import SAGEMAKER_LST, SAGEMAKER_MANI
 from cxr.manifests.import_formats.vertex_jsonl import VERTEX_JSONL
 from cxr.manifests.labels import LABELS_SUFFIX, LabelMapping, read_label_mapping, write_label_mapping
 from cxr.manifests.manifest import SPLITS, Manifest
-from cxr.manifests.progress import Progress, silent
+from cxr.progress import Progress, silent
 
 _CHUNK_ROWS: Final = 64 * 1024
 #: Rows between two words of progress.

@@ -26,6 +26,7 @@ from cxr.cloud.cleaning.removing import Removal, remove_all
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import Job, Journal
 from cxr.cloud.plans.launch import JobKind, place_label
+from cxr.cloud.prices.table import price_table
 from cxr.errors import Fault, NotFound
 from cxr.settings import Target
 from s3_server import Middle
@@ -82,7 +83,7 @@ class Place:
         return str(made["TrainingJobArn"])
 
     def find(self, scope: Scope | None = None, *, keep_models: bool = False) -> CleanPlan:
-        prices = self.connection.provider.price_table()
+        prices = price_table(None, self.connection.provider.prices)
         wanted = scope or Scope(everything=True)
         return find_leftovers(self.connection, self.journal, wanted, prices, keep_models=keep_models)
 

@@ -81,7 +81,7 @@ def test_a_users_file_holds_entries_of_both_clouds(tmp_path: Path) -> None:
         '[machines.g2-standard-4]\nusd_per_hour = 0.6\nread_on = "2026-11-21"\nsource = "our contract"\n'
         "[spot]\ndiscount = 0.3\n[spot.aws]\ndiscount = 0.5\n"
     )
-    amazon, google = (provider_of(target).price_table(own) for target in (Target.AWS, Target.GCP))
+    amazon, google = (price_table(own, provider_of(target).prices) for target in (Target.AWS, Target.GCP))
     spot = amazon.hardware(choose_hardware("ml.g4dn.xlarge", spot=True))
     assert spot.expected_usd_per_hour == pytest.approx(0.25 + ML_VOLUME)
     assert "50% below" in spot.expectation
@@ -109,7 +109,7 @@ def test_autopilot_is_priced_by_machines_that_are_said_to_be_assumed() -> None:
 
 
 def test_a_rehearsal_is_priced_as_the_cloud_that_it_stands_for() -> None:
-    assert {target: provider_of(target).price_table().price_list.cloud for target in Target} == {
+    assert {target: provider_of(target).prices.cloud for target in Target} == {
         Target.EMULATOR: "gcp",
         Target.GCP: "gcp",
         Target.AWS_LOCAL: "aws",

@@ -11,10 +11,11 @@ from cxr.cloud.cleaning.removing import Removal, remove_all
 from cxr.cloud.jobs.asking import cancel_job
 from cxr.cloud.jobs.attempts import latest_attempt
 from cxr.cloud.jobs.journal import Job
+from cxr.cloud.prices.table import price_table
 
 
 def leftovers(site: Site, *, images: bool = False) -> CleanPlan:
-    prices = site.provider.price_table()
+    prices = price_table(None, site.provider.prices)
     choice = ImageChoice() if images else None
     return find_leftovers(site.connection, site.journal, Scope(everything=True), prices, images=choice)
 

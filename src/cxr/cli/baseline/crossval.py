@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline import train_options as options
 from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
@@ -127,4 +128,4 @@ def _print_result(out: Out, result: CrossValidation) -> None:
         f"folds of {kind}, each judged by a model that saw none of them, at its own threshold; intervals resample "
         "patients"
     )
-    out.say(f"folds: {result.folder}. Research use, not a medical device.")
+    out.say(f"folds: {result.folder}. {RESEARCH_USE}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, beside, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
@@ -75,7 +76,7 @@ def evaluate_command(
     _print_change(out, bundle, before, dry_run)
     _print_result(out, evaluation, before, report, dry_run)
     flag = "" if manifest_path == DEFAULT_MANIFEST else f" --manifest {manifest_path}"
-    out.say(f"report: {report}. Research use, not a medical device.")
+    out.say(f"report: {report}. {RESEARCH_USE}.")
     out.hint(f"cxr compare {bundle.folder}{flag}")
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, beside
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
-from cxr.cli.out import Advance, Out
+from cxr.cli.out import Out
 from cxr.errors import UsageError
+from cxr.progress import Progress
 
 if TYPE_CHECKING:
     from cxr.local_baseline.explain.explaining import Explainer
@@ -86,7 +88,7 @@ def _explain(
     cases: Sequence[Case],
     target: str | None,
     folder: Path,
-    advance: Advance,
+    advance: Progress,
 ) -> tuple[Explainer, Report]:
     from cxr.bundle import read_bundle
     from cxr.local_baseline.explain.explaining import open_explainer
@@ -126,5 +128,5 @@ def _print(out: Out, explainer: Explainer, report: Report) -> None:
     out.result("baseline.explain", payload)
     out.say(
         f"{report.method} at {report.layer}; page: {report.page}. A map shows what the model used, not where disease "
-        "is. Research use, not a medical device."
+        f"is. {RESEARCH_USE}."
     )

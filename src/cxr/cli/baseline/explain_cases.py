@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cxr.cli.options import DEFAULT_MANIFEST
-from cxr.cli.out import Advance
 from cxr.errors import InputError
+from cxr.progress import Progress
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -51,7 +51,7 @@ def cases_of_mistakes(
     *,
     images: str | None,
     cache_dir: Path,
-    on_progress: Advance,
+    on_progress: Progress,
 ) -> list[Case]:
     """The mistakes on a split, the one with the largest probability of the wrong class first."""
     from cxr.compare.mistakes import surest_mistakes

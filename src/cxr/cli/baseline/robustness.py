@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
 from cxr.cli.out import Out
@@ -75,7 +76,7 @@ def robustness_command(
         "bundles": [asdict(result) for result in results],
     }
     out.result("baseline.robustness", payload)
-    out.say("Intervals resample patients. Research use, not a medical device.")
+    out.say(f"Intervals resample patients. {RESEARCH_USE}.")
 
 
 def _print(out: Out, result: Robustness) -> None:

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.evaluate import evaluate_command
 from cxr.cli.baseline.image_folder import check_judgeable, manifest_of_folder
 from cxr.cli.baseline.training_table import TrainingTable
@@ -134,4 +135,4 @@ def _print_bundle(out: Out, bundle: Bundle) -> None:
         ("model", f"{info.model_path}, {bundle.model_size_bytes / 1e6:.1f} MB"),
     ]
     out.table((info.name, ""), rows)
-    out.say(f"bundle: {bundle.folder}. Research use, not a medical device.")
+    out.say(f"bundle: {bundle.folder}. {RESEARCH_USE}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline import train_options as options
 from cxr.cli.baseline.common import CacheDir, Images, TaskOption
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
@@ -163,7 +164,7 @@ def _report(out: Out, tuning: Tuning, manifest_path: Path, task: str | None) -> 
     out.result("baseline.tune", payload)
     out.say(
         f"{len(rows)} trials in {tuning.seconds / 60:.1f} minutes; tables, plot and {BEST_FILE}: {request.output}. "
-        "The best figure of many flatters: judge it on the test split, once. Research use, not a medical device."
+        f"The best figure of many flatters: judge it on the test split, once. {RESEARCH_USE}."
     )
     if best is not None:
         out.hint(command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, connection_of, open_connection, open_journal
+from cxr.cli.cloud.common import CloudFlags, connection_of, open_connection, open_journal, prices_at
 from cxr.cli.cloud.job_views import as_json, rows_of
 from cxr.cli.options import Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir
 from cxr.cli.out import Out
@@ -58,7 +58,7 @@ def attach(
     settings = flags.settings()
     journal = open_journal(settings)
     provider = provider_of(settings.on)
-    prices = provider.price_table(Path(settings.prices) if settings.prices else None)
+    prices = prices_at(provider, settings)
     manifest_hash = _hash_of(manifest) if manifest is not None else _hash_at_hand()
     if name is None:
         found = _attach_all(settings, journal, manifest_hash, prices, out)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxr.cli.cloud.check_steps import check_plan_alone, given_flags, planned_subject, with_manifest
-from cxr.cli.cloud.common import CloudFlags, open_connection
+from cxr.cli.cloud.common import CloudFlags, open_connection, prices_at
 from cxr.cli.cloud.train_options import (
     Accelerator,
     BudgetHours,
@@ -97,7 +97,7 @@ def check(
         settings, subject, findings = planned_subject(plan, kind, settings)
     else:
         subject, findings = with_manifest(_subject(ctx, kind), manifest)
-    table = provider_of(settings.on).price_table(Path(settings.prices) if settings.prices else None)
+    table = prices_at(provider_of(settings.on), settings)
     subject = replace(subject, prices=table, state_dir=settings.state_dir)
     # Missing credentials are a finding here, so nobody looks for them beforehand.
     connection = resolve(settings) if settings.on.billed else open_connection(settings, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags, connection_of, open_connection, open_journal
+from cxr.cli.cloud.common import CloudFlags, connection_of, open_connection, open_journal, prices_at
 from cxr.cli.completions import job_ids
 from cxr.cli.options import Bucket, Json, On, Prefix, Project, Quiet, Region, StateDir, Yes
 from cxr.cli.out import Out
@@ -139,7 +139,7 @@ def _find(
 ) -> CleanPlan:
     from cxr.cloud.cleaning.finding import find_leftovers
 
-    prices = connection.provider.price_table(Path(settings.prices) if settings.prices else None)
+    prices = prices_at(connection.provider, settings)
     what, images = scope
     return find_leftovers(connection, journal, what, prices, keep_models=keep_models, images=images, on_step=out.say)
 

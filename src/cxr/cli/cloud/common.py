@@ -18,6 +18,8 @@ from cxr.settings import Settings, load_settings
 if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.jobs.journal import Job, Journal
+    from cxr.cloud.prices.table import PriceTable
+    from cxr.cloud.provider import Provider
     from cxr.storage import Listing
 
 #: A command on a job inside a sentence: up to a comma, a semicolon or the end.
@@ -72,6 +74,14 @@ def check_price_file(flags: CloudFlags, max_cost: float | None) -> None:
             f"--max-cost {max_cost:g} cannot be kept by the prices in {prices}, which only cxr.toml names",
             hint=f"read them, then name them yourself: --prices {shlex.quote(prices)}",
         )
+
+
+def prices_at(provider: Provider, settings: Settings) -> PriceTable:
+    """What a cloud charges, with the entries of the user's own file in place of its own. Raises InputError for a file
+    that is not there or is not of the form."""
+    from cxr.cloud.prices.table import price_table
+
+    return price_table(Path(settings.prices) if settings.prices else None, provider.prices)
 
 
 def open_connection(settings: Settings, out: Out) -> Connection:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cxr.cli.cloud.common import CloudFlags, connection_of, hints_for, open_journal
+from cxr.cli.cloud.train_options import MaxCost
 from cxr.cli.completions import job_ids
 from cxr.cli.options import Json, Quiet, StateDir, Yes
 from cxr.cli.out import Out
@@ -37,7 +38,6 @@ Images = Annotated[
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave the endpoint of --predict online there, billed by the hour.")]
 Remove = Annotated[bool, typer.Option("--remove-endpoint", help="Remove the job's endpoint and stop.")]
-MaxCost = Annotated[float | None, typer.Option("--max-cost", min=0, help="Refuse what may cost more USD than this.")]
 Again = Annotated[bool, typer.Option("--again", help="Predict anew even if the same batch has succeeded before.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is at --out.")]
 PlanOnly = Annotated[bool, typer.Option("--dry-run", help="Show what --predict would do and cost, and stop.")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr.cli.cloud.common import CloudFlags, show_plan
+from cxr.about import RESEARCH_USE
+from cxr.cli.cloud.common import CloudFlags, prices_at, show_plan
 from cxr.cli.cloud.host_common import HostWishes, confirm_public, connect_host, settings_of, tell_others
 from cxr.cli.out import Out
 from cxr.cloud.hosting.access import networks_of
@@ -18,8 +18,6 @@ from cxr.errors import UsageError
 
 if TYPE_CHECKING:
     from cxr.cloud.hosting.host import Host
-
-RESEARCH = "Research use, not a medical device."
 
 
 def run_machine(out: Out, flags: CloudFlags, wishes: HostWishes, saved: dict[str, Any] | None) -> None:
@@ -66,8 +64,7 @@ def _hours(wishes: HostWishes) -> float:
 
 def _open(flags: CloudFlags, wishes: HostWishes, out: Out) -> tuple[Host, PageServers, str]:
     host, connection, settings = connect_host(flags, out)
-    prices = connection.provider.price_table(Path(settings.prices) if settings.prices else None)
-    servers = connection.provider.page_servers(connection, prices)
+    servers = connection.provider.page_servers(connection, prices_at(connection.provider, settings))
     if wishes.server.engine != servers.engine:
         raise UsageError(f"no page is served by the engine {wishes.server.engine!r}", hint=f"--engine {servers.engine}")
     return host, servers, f"{connection.prefix}/" if connection.prefix else ""
@@ -124,7 +121,7 @@ def _tell_end(out: Out, plan: ServingPlan, server: PageServer, flags: CloudFlags
         out.say(f"{url} is seen from {', '.join(server.networks)}, some minutes from now; {HTTP_ONLY}")
     else:
         out.warn(f"{server.id} has no address on the internet: the default VPC's network gives it none")
-    out.say(f"its machine {server.id} ends by itself at {server.ends}. {RESEARCH}")
+    out.say(f"its machine {server.id} ends by itself at {server.ends}. {RESEARCH_USE}.")
     if not plan.page.host.billed:
         out.say("here no machine runs: moto has only written it down")
     out.hint(f"to end it: {flags.command('cxr cloud host --remove --engine ' + plan.servers.engine)}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.host_common import HostWishes, check_wishes, confirm_public, connect_host, restored, tell_others
 from cxr.cli.cloud.host_machine_steps import run_machine
@@ -123,7 +124,7 @@ def _tell_addresses(out: Out, addresses: Sequence[Address]) -> None:
     out.text(addresses[0].url)
     for address in addresses:
         out.say(f"{address.url} ({address.note})")
-    out.say(f"{_HTTPS}. Research use, not a medical device.")
+    out.say(f"{_HTTPS}. {RESEARCH_USE}.")
 
 
 def _remove(out: Out, plan: RemovalPlan, wishes: HostWishes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr.cli.cloud.common import CloudFlags, open_connection, show_plan
+from cxr.cli.cloud.common import CloudFlags, open_connection, prices_at, show_plan
 from cxr.cli.out import Out
 from cxr.errors import Interrupted, JobFailed, UsageError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cxr.cloud.building.plan import BuildPlan
     from cxr.cloud.building.records import BuildRecord, BuildRecords
     from cxr.cloud.connection import Connection
+    from cxr.cloud.prices.table import PriceTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def _build(out: Out, flags: CloudFlags, wishes: ImageWishes, files: dict[str, by
 
     settings = flags.settings()
     check_offered(provider_of(settings.on), Feature.IMAGE_BUILDS)
-    plan = _plan(resolve(settings), settings.prices, wishes, files)
+    where = resolve(settings)
+    plan = _plan(where, prices_at(where.provider, settings), wishes, files)
     if wishes.dry_run:
         show_plan(out, "build of an image", plan.rows(make_bucket=False), _notes(plan))
         out.result("cloud.image", plan.as_json())
@@ -102,7 +104,7 @@ def _start(out: Out, flags: CloudFlags, plan: BuildPlan, wishes: ImageWishes, fi
     _follow(out, flags, where, records, record, wait=wishes.wait)
 
 
-def _plan(where: Connection, prices: str | None, wishes: ImageWishes, files: dict[str, bytes]) -> BuildPlan:
+def _plan(where: Connection, prices: PriceTable, wishes: ImageWishes, files: dict[str, bytes]) -> BuildPlan:
     from cxr.cloud.building.plan import plan_build
 
     return plan_build(
@@ -114,7 +116,7 @@ def _plan(where: Connection, prices: str | None, wishes: ImageWishes, files: dic
         base=wishes.base or "",
         machine=wishes.machine,
         timeout_minutes=wishes.timeout_minutes,
-        prices=where.provider.price_table(Path(prices) if prices else None),
+        prices=prices,
     )
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from cxr.cli.cloud.common import CloudFlags, show_plan
 from cxr.cli.cloud.evaluation_steps import check_has_model
 from cxr.cli.cloud.wait import wait_for
-from cxr.cli.out import Advance, Out
+from cxr.cli.out import Out
 from cxr.errors import Interrupted, JobFailed, NotAllowed, UsageError
+from cxr.progress import Progress
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -196,7 +197,7 @@ class Predicting:
         model: PredictingModel,
         worst_usd: float,
         remove: str,
-        score: Callable[[Served, Advance], Scores],
+        score: Callable[[Served, Progress], Scores],
     ) -> None:
         """Score while there is an endpoint. The answers are paid for: they come home before it is told that the
         endpoint could not be removed."""

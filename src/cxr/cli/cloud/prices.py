@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cxr.cli.cloud.common import CloudFlags
+from cxr.cli.cloud.common import CloudFlags, prices_at
 from cxr.cli.cloud.train_options import OLD_AFTER_DAYS, Prices
 from cxr.cli.options import Json, On, Quiet
 from cxr.cli.out import Out
@@ -35,14 +35,13 @@ def prices(
     Example: cxr cloud prices --on gcp --prices my-prices.toml
     """
     from datetime import date
-    from pathlib import Path
 
     from cxr.cloud.prices.table import age_in_days
     from cxr.cloud.providers import provider_of
 
     out = Out(json=json, quiet=quiet)
     settings = CloudFlags(on=on, prices=prices).settings()
-    table = provider_of(settings.on).price_table(Path(settings.prices) if settings.prices else None)
+    table = prices_at(provider_of(settings.on), settings)
     today = date.today()
     rows = [
         (name, f"{price.usd_per_hour:.4f}", UNITS[kind], price.region or "all", price.read_on, price.source)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr.cli.cloud.check import check_launch
-from cxr.cli.cloud.common import CloudFlags, check_price_file, open_connection, open_journal, show_plan
+from cxr.cli.cloud.common import CloudFlags, check_price_file, open_connection, open_journal, prices_at, show_plan
 from cxr.cli.cloud.train_options import OLD_AFTER_DAYS, LaunchWishes
 from cxr.cli.out import Out
 from cxr.errors import InputError, JobFailed, NotAllowed, UsageError
@@ -130,10 +130,8 @@ def _launch(
 def _context(settings: Settings, connection: Connection, manifest: Path) -> Context:
     from cxr.manifests.manifest_file import read_manifest
 
-    override = Path(settings.prices) if settings.prices else None
-    return Context(
-        connection, read_manifest(manifest), manifest, connection.provider.price_table(override), open_journal(settings)
-    )
+    prices = prices_at(connection.provider, settings)
+    return Context(connection, read_manifest(manifest), manifest, prices, open_journal(settings))
 
 
 def _settings_of(saved: SavedPlan, settings: Settings) -> Settings:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from cxr.cloud.connection import Connection
     from cxr.cloud.jobs.journal import Job, Journal
 
-#: The longest pause between polls: of Google, and of the emulator on this machine.
-LONGEST_PAUSE_S = 15.0
+#: The longest pause between polls of a server on this machine.
 LONGEST_LOCAL_PAUSE_S = 2.0
 #: How often a custom job's log is asked for its epoch (Cloud Logging permits 60 reads a minute to a project).
 EPOCH_EVERY_S = 30.0
@@ -116,7 +115,7 @@ def _poll(
     jobs: Sequence[Job], waiting: Sequence[Job], settings: Settings, out: Out, timeout_s: float | None
 ) -> list[Job]:
     from cxr.cloud.jobs.journal import Journal
-    from cxr.cloud.jobs.waiting import poll_all
+    from cxr.cloud.jobs.waiting import LONGEST_PAUSE_S, poll_all
 
     journal = Journal(settings.journal_path)
     places = {job.id: connection_of(job, settings, out) for job in waiting}

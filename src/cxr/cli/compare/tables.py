@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.out import Out
 
 if TYPE_CHECKING:  # pandas and numpy: loaded when the command runs
@@ -30,7 +31,7 @@ def print_comparison(comparison: Comparison, out: Out) -> None:
         out.say(f"note: {caveat}")
     test = comparison.test_set
     out.say(f"{test.images:,} test images of {test.patients:,} patients; in brackets 95 % intervals over patients")
-    out.say(f"{words.DISCLAIMER}.")
+    out.say(f"{RESEARCH_USE}.")
 
 
 def _print_classes(comparison: Comparison, out: Out) -> None:

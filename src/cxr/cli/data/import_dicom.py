@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.options import Json, Quiet
 from cxr.cli.out import Out
 from cxr.errors import CheckFailed, UsageError
@@ -154,7 +155,7 @@ def _say_flags(out: Out, plan: ImportPlan) -> None:
         f"missing in {flags['missing']:,}"
     )
     out.say("a NO or a missing flag proves nothing: look for text in the pixels; none is removed here")
-    out.say("research use, not a medical device")
+    out.say(RESEARCH_USE.lower())
 
 
 def _errors(result: ImportResult, *, stale: bool) -> set[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, beside
 from cxr.cli.completions import export_commands, export_formats
 from cxr.cli.options import DEFAULT_MANIFEST, Json, Quiet
@@ -175,7 +176,7 @@ def _as_json(one: Export) -> dict[str, Any]:
 
 def _hint(out: Out, bundle_folder: Path, manifest_path: Path | None, exports: Sequence[Export]) -> None:
     flag = f" --manifest {manifest_path}" if manifest_path else ""
-    out.say("Scaling and calibration are inside these files. Research use, not a medical device.")
+    out.say(f"Scaling and calibration are inside these files. {RESEARCH_USE}.")
     scored = [str(one.folder) for one in exports if one.format.model_format in ("saved-model", "tflite")]
     if scored:
         out.hint(f"cxr compare {bundle_folder} {' '.join(scored)}{flag}")

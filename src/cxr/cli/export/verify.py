@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, beside, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, Quiet
 from cxr.cli.out import Out
@@ -73,7 +74,7 @@ def verify_command(
     path = write_verification(verification)
     _print(out, verification)
     out.result("export.verify", verification_document(verification))
-    out.say(f"verification: {path}. Research use, not a medical device.")
+    out.say(f"verification: {path}. {RESEARCH_USE}.")
     _refuse_failed(verification, bundle_folder)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images
 from cxr.cli.options import DEFAULT_MANIFEST, Json, Quiet
 from cxr.cli.out import Out
@@ -97,5 +98,5 @@ def _print(out: Out, page: BuiltPage) -> None:
         "files": dict(page.sizes),
     }
     out.result("web.build", payload)
-    out.say("Images that are shown to the page stay on the device. Research use, not a medical device.")
+    out.say(f"Images that are shown to the page stay on the device. {RESEARCH_USE}.")
     out.hint(f"cxr web serve {page.folder}")

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr.cli.baseline.common import beside
-from cxr.cli.out import Advance, Out
+from cxr.cli.out import Out
 from cxr.documents import parse_json
 from cxr.errors import InputError
+from cxr.progress import Progress, silent
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -69,7 +70,7 @@ def _export(out: Out, source: Bundle, options: PageOptions) -> Bundle:
             out.say(f"note: {check_shippable(source)}")
         return source
     request = ExportRequest(source, parse_formats(FORMAT), beside(source.folder, "exports"), options.cache_dir)
-    (made,) = make_exports(request, plan_exports(request), lambda done, total, note: None, out.say)
+    (made,) = make_exports(request, plan_exports(request), silent, out.say)
     if made.bundle is None:
         assert made.failure is not None
         raise made.failure
@@ -84,7 +85,7 @@ def _training_hashes(manifest: Manifest) -> list[str]:
 
 
 def _gate(
-    out: Out, manifest: Manifest, source: Bundle, options: PageOptions, advance: Advance
+    out: Out, manifest: Manifest, source: Bundle, options: PageOptions, advance: Progress
 ) -> dict[str, Any] | None:
     """The check of likeness, fitted to the images that the model was trained on."""
     from cxr.compare.images import split_images

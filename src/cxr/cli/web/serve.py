@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cxr.about import RESEARCH_USE
 from cxr.cli.options import Json, Quiet
 from cxr.cli.out import Out
 
@@ -37,7 +38,7 @@ def serve_command(
     with serving(page, port) as server:
         out.result("web.serve", {"page": str(page), "model": name, "url": server.url})
         out.text(server.url)
-        out.say(f"{name} is served from {page} until Ctrl-C. Research use, not a medical device.")
+        out.say(f"{name} is served from {page} until Ctrl-C. {RESEARCH_USE}.")
         if show:
             import webbrowser
 

@@ -6,7 +6,6 @@ Source: SageMaker AI Developer Guide, CloudWatch Logs for Amazon SageMaker AI (g
 from __future__ import annotations
 
 import heapq
-import re
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,11 +22,10 @@ from cxr.cloud.jobs.asking import unanswered
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.seen import LOGS_SINCE, LogLine
 from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.trainer.epochs import epoch_in
 from cxr.errors import NotFound, UsageError
 
 TRAINING_GROUP: Final = "/aws/sagemaker/TrainingJobs"
-#: What the trainer writes after each epoch.
-_EPOCH: Final = re.compile(r"\bepoch (\d+)/(\d+)\b", re.IGNORECASE)
 _PAGE: Final = 1000
 
 
@@ -80,11 +78,8 @@ def last_lines(connection: Connection, job: Job, count: int) -> list[LogLine]:
 
 def last_epoch(connection: Connection, job: Job) -> dict[str, Any]:
     """`epoch`, `epochs` and `measured_at` by the newest of the last lines that tells them, or nothing."""
-    for line in reversed(last_lines(connection, job, 20)):
-        found = _EPOCH.search(line.text)
-        if found:
-            return {"epoch": int(found.group(1)), "epochs": int(found.group(2)), "measured_at": line.at}
-    return {}
+    told = (epoch_in(line) for line in reversed(last_lines(connection, job, 20)))
+    return next(filter(None, told), {})
 
 
 def _training_jobs(connection: Connection, job: Job, trial: str) -> list[tuple[str, str]]:

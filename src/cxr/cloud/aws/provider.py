@@ -13,7 +13,7 @@ from cxr.cloud.aws.provider_place import AmazonPlace
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.provider import Say
+from cxr.progress import Say
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
@@ -197,9 +197,10 @@ class Amazon(AmazonPlace):
 
     def finding_of(self, check: str, error: CxrError, connection: Connection, *, essential: bool) -> Finding:
         """See Provider."""
-        from cxr.cloud.aws.preflight.refusals import finding_of
+        from cxr.cloud.aws.preflight.refusals import reason_of
+        from cxr.cloud.preflight.findings import refused
 
-        return finding_of(check, error, essential=essential)
+        return refused(check, error, reason_of(error), essential=essential)
 
     # Leftovers
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cxr.cloud.aws.names import is_region
@@ -198,12 +197,6 @@ class AmazonPlace:
         from cxr.cloud.aws.prices import AMAZON
 
         return AMAZON
-
-    def price_table(self, override: Path | None = None) -> PriceTable:
-        """See Provider."""
-        from cxr.cloud.prices.table import price_table
-
-        return price_table(override, self.prices)
 
     def hardware(self, wishes: HardwareWishes) -> Hardware:
         """See Provider. EC2's machines are spot machines unless said otherwise."""

@@ -16,13 +16,14 @@ from cxr.cloud.jobs.journal import Journal
 from cxr.cloud.jobs.launching import Launch, Submitted
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.prices.table import PriceTable
-from cxr.cloud.provider import LaunchOptions, Say
+from cxr.cloud.provider import LaunchOptions
 from cxr.cloud.trainer import plans as trainer_plans
-from cxr.cloud.trainer.job import CustomOptions, TuneOptions, options_from
+from cxr.cloud.trainer.job import CustomOptions, TuneOptions, options_from, tune_options_from
 from cxr.cloud.trainer.launch import launch_trainer
 from cxr.cloud.trainer.plans import TrainerRules
 from cxr.errors import UsageError
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Say
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def restore(kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
     if kind is JobKind.AUTOML:
         return autopilot.autopilot_options_from(request)
     if kind is JobKind.TUNE:
-        return tuning.tune_options_from(request, weights)
+        return tune_options_from(request, weights, choose_hardware, tuning.parameter_ranges)
     return options_from(request, weights, choose_hardware)
 
 

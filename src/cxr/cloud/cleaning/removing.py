@@ -15,6 +15,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import SUCCEEDED, Journal
 from cxr.cloud.plans.launch import JobKind
 from cxr.errors import CxrError, NotAllowed, NotFound, VersionConflict
+from cxr.progress import Progress
 from cxr.storage import ObjectInfo
 from cxr.storage.login_hints import LOGIN_HINTS
 
@@ -23,7 +24,6 @@ WIDTH = 16
 SLICE = 16 * WIDTH
 #: How long an answer to the question what is at work is taken to hold.
 FRESH_S = 60.0
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)

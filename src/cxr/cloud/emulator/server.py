@@ -13,7 +13,7 @@ from cxr.cloud.emulator.app import Application
 from cxr.cloud.emulator.process import EMULATOR
 from cxr.cloud.emulator.services import Services
 from cxr.cloud.emulator.settings import EmulatorSettings
-from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, say_ready, sole_server
+from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, ready, sole_server
 from cxr.cloud.local_servers.process import ServerFiles
 from cxr.files import private_folder
 
@@ -41,7 +41,7 @@ def serve(settings: EmulatorSettings, on_ready: Callable[[str], None]) -> None:
         services = Services(settings)
         try:
             services.start(url)
-            _run(settings, services, listener, lambda: _ready(files, url, on_ready))
+            _run(settings, services, listener, lambda: ready(files, url, on_ready))
         finally:
             files.server_file.unlink(missing_ok=True)
             services.stop()
@@ -84,9 +84,3 @@ async def _until_stopped_or_idle(
             if application.idle_seconds >= limit and not services.busy():
                 log.info("no request and no job for %g seconds: leaving", limit)
                 return
-
-
-def _ready(files: ServerFiles, url: str, on_ready: Callable[[str], None]) -> None:
-    say_ready(files, url)
-    log.info("ready at %s", url)
-    on_ready(url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,8 +15,7 @@ from cxr.cloud.vertex.clients import model_client
 from cxr.cloud.vertex.long_running import wait_by_name
 from cxr.cloud.vertex.models import ServiceModel, begin_export, exported_url
 from cxr.errors import Fault, JobFailed, NotFound, UsageError
-
-Say = Callable[[str], None]
+from cxr.progress import Say
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from cxr.cloud.vertex.pipelines import model_of
 from cxr.errors import InputError, MissingPackage, RulerMismatch
 from cxr.importing.labels import Labels, labels_in_files
 from cxr.labels import positive_class, task_of
+from cxr.progress import Progress, silent
 from cxr.storage.transfer.download import download_all
 from cxr.version import __version__
 
@@ -57,7 +58,7 @@ def automl_bundle(
     folder: Path,
     options: ExportOptions,
     manifest_hash: str,
-    on_progress: Callable[[int, int, str], None],
+    on_progress: Progress,
     say: Callable[[str], None],
 ) -> tuple[Verification, ...]:
     """Export, download and verify into `folder`, then write bundle.json. Raises what `collect` and the checks raise."""
@@ -87,7 +88,7 @@ def automl_bundle(
 
 
 def _fetch(connection: Connection, artefact: Artefact, folder: Path) -> None:
-    files = download_all(connection.open(artefact.url), folder, on_progress=lambda *_: None)
+    files = download_all(connection.open(artefact.url), folder, on_progress=silent)
     if not files:
         raise broken(artefact.format, f"{artefact.url} is empty")
 

@@ -16,8 +16,8 @@ from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.provider import Feature, check_offered
 from cxr.errors import JobFailed, RulerMismatch, UsageError
 from cxr.folders import check_own_files, check_replaceable, replaced_folder
+from cxr.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 #: Hexadecimal digits of a manifest's whole hash; a label holds fewer.
 WHOLE_HASH = 64
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ from cxr.cloud.exporting.verification import Verification, verify_bundle
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.seen import ModelOutput
 from cxr.errors import Fault, InputError, RulerMismatch
+from cxr.progress import Progress
 from cxr.storage.transfer.download import download_all
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def trained_bundle(
     folder: Path,
     options: ExportOptions,
     manifest_hash: str,
-    on_progress: Callable[[int, int, str], None],
+    on_progress: Progress,
 ) -> Verification:
     """Download what the job wrote and verify it. `manifest_hash` is what is known of the job's manifest: all of its
     hash, its beginning, or "".
@@ -59,9 +59,7 @@ def trained_bundle(
     return verified
 
 
-def _fetch(
-    connection: Connection, output: ModelOutput, folder: Path, on_progress: Callable[[int, int, str], None]
-) -> bool:
+def _fetch(connection: Connection, output: ModelOutput, folder: Path, on_progress: Progress) -> bool:
     """Whether there was anything."""
     if not output.archive:
         return bool(download_all(connection.open(output.url), folder, on_progress=on_progress))

@@ -7,7 +7,6 @@ private again before anything is deleted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cxr.cloud.hosting.files import Headers
@@ -15,10 +14,10 @@ from cxr.cloud.hosting.host import Address, Host
 from cxr.cloud.hosting.plan import HostPlan, check_public
 from cxr.cloud.hosting.record import RECORD, Record
 from cxr.cloud.hosting.removal import RemovalPlan
+from cxr.progress import Progress, silent
 from cxr.storage.store import ABSENT
 from cxr.webapp.headers import INDEX
 
-Progress = Callable[[int, int, str], None]
 RECORD_HEADERS = Headers("application/json", "no-cache")
 
 
@@ -31,7 +30,7 @@ class Hosted:
     addresses: tuple[Address, ...]
 
 
-def host_page(plan: HostPlan, *, on_progress: Progress = lambda *_: None) -> Hosted:
+def host_page(plan: HostPlan, *, on_progress: Progress = silent) -> Hosted:
     """Make the bucket, send what is new, delete what an older page left, make it public. Raises VersionConflict when
     somebody changed a file since the plan was made, NotAllowed when it may not be made public, UsageError when it would
     show more than the page by now (all is sent then, and private)."""
@@ -63,7 +62,7 @@ def host_page(plan: HostPlan, *, on_progress: Progress = lambda *_: None) -> Hos
     return Hosted(len(plan.sending), len(plan.stale), addresses)
 
 
-def remove_page(plan: RemovalPlan, *, on_progress: Progress = lambda *_: None) -> bool:
+def remove_page(plan: RemovalPlan, *, on_progress: Progress = silent) -> bool:
     """Undo a hosting; whether the bucket is gone, too."""
     host, steps = plan.host, len(plan.doomed)
     if plan.record.before is not None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cxr.cloud.hosting.applying import RECORD_HEADERS, Progress, host_page, remove_page
+from cxr.cloud.hosting.applying import RECORD_HEADERS, host_page, remove_page
 from cxr.cloud.hosting.host import Host
 from cxr.cloud.hosting.plan import HostPlan, plan_page, read_hosted
 from cxr.cloud.hosting.record import RECORD
@@ -21,6 +21,7 @@ from cxr.cloud.hosting.served import server_files
 from cxr.cloud.hosting.servers import HTTP_ONLY, PageServer, PageServers, ServerOptions, check_hours
 from cxr.cloud.prices.table import HOURS_A_MONTH, Price
 from cxr.errors import NotFound
+from cxr.progress import Progress, silent
 
 #: So long a launch that was not answered may still turn up.
 _UNANSWERED: Final = timedelta(minutes=10)
@@ -134,7 +135,7 @@ def plan_serving(
     return ServingPlan(plan, servers, options, found, price, told)
 
 
-def serve_page(plan: ServingPlan, *, on_progress: Progress = lambda *_: None) -> PageServer:
+def serve_page(plan: ServingPlan, *, on_progress: Progress = silent) -> PageServer:
     """Send the page, let in who may see it, start the machine if there is none; the machine."""
     host_page(plan.page, on_progress=on_progress)
     if plan.changes_access:
@@ -162,7 +163,7 @@ def plan_ending(host: Host, servers: PageServers, prefix: str) -> EndingPlan:
     return EndingPlan(host, prefix, servers, found, page)
 
 
-def end_serving(plan: EndingPlan, *, on_progress: Progress = lambda *_: None) -> bool:
+def end_serving(plan: EndingPlan, *, on_progress: Progress = silent) -> bool:
     """End the machine, then delete the page's files; whether the bucket is gone, too."""
     plan.servers.end(plan.found)
     return remove_page(plan.page, on_progress=on_progress) if plan.page else False

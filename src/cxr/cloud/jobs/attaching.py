@@ -12,7 +12,7 @@ from cxr.cloud.jobs.asking import changes_of
 from cxr.cloud.jobs.journal import Job, Journal
 from cxr.cloud.jobs.seen import MANIFEST_LABEL, RUN_LABEL, Attached, JobName, Seen, resource_tail
 from cxr.cloud.plans.launch import JobKind, manifest_label
-from cxr.cloud.prices.table import PriceTable
+from cxr.cloud.prices.table import PriceTable, price_table
 from cxr.documents import parse_json
 from cxr.errors import CxrError, RulerMismatch, UsageError
 
@@ -43,7 +43,7 @@ def attach(
         name.kind,
         seen,
         manifest_hash,
-        prices or connection.provider.price_table(),
+        prices or price_table(None, connection.provider.prices),
         claimed=claimed,
     )
 
@@ -54,7 +54,7 @@ def attach_all(
     """Every job of the project and region that carries cxr's label and is not in the journal: what was launched from
     other folders, and what a crash between creation and journal left, whose entry is then made whole."""
     found: list[Attached] = []
-    prices = prices or connection.provider.price_table()
+    prices = prices or price_table(None, connection.provider.prices)
     for kind, seen in sorted(connection.provider.labelled_jobs(connection, JobKind), key=lambda one: one[1].created):
         if RUN_LABEL not in seen.labels or _is_part(kind, seen):
             continue

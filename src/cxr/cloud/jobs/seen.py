@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.journal import SUCCEEDED, WITHOUT_RESULT, Job
 from cxr.cloud.plans.launch import JobKind
 
 #: The labels (Google) or tags (Amazon) by which what cxr has made is found again.
@@ -109,6 +109,25 @@ class RunTime:
 
     hours: float | None
     unit: str
+
+
+def launched_of(found: Iterable[Seen]) -> Seen | None:
+    """Of all jobs that carry one plan's id the one that stands for the plan: one that is at work, else one that
+    succeeded, else any; None of none."""
+
+    def rank(seen: Seen) -> int:
+        if seen.state in WITHOUT_RESULT:
+            return 2
+        return 1 if seen.state == SUCCEEDED else 0
+
+    return min(found, key=rank, default=None)
+
+
+def best_first(trials: Iterable[Trial]) -> list[Trial]:
+    """Trials by their measurement, the largest first (those without one last), then by their number."""
+    return sorted(
+        trials, key=lambda one: (one.value is None, -(one.value or 0.0), int(one.id) if one.id.isdigit() else 0)
+    )
 
 
 def resource_tail(resource: str) -> str:

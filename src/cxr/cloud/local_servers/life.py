@@ -11,7 +11,7 @@ import logging.handlers
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +25,16 @@ from cxr.files import write_text_atomically
 
 HOST = "127.0.0.1"
 LOCK_SECONDS = 1.0
+log = logging.getLogger(__name__)
 
 
-def say_ready(files: ServerFiles, url: str) -> None:
-    """Write down where this process answers."""
+def ready(files: ServerFiles, url: str, on_ready: Callable[[str], None]) -> None:
+    """Write down where this process answers, and say so: in the log, and to `on_ready`."""
     started = datetime.fromtimestamp(psutil.Process().create_time(), tz=UTC)
     record = {"pid": os.getpid(), "port": int(url.rsplit(":", 1)[1]), "url": url, "started": started.isoformat()}
     write_text_atomically(files.server_file, json.dumps(record) + "\n")
+    log.info("ready at %s", url)
+    on_ready(url)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from cxr.cloud.vertex.clients import endpoint_client
 from cxr.cloud.vertex.long_running import Operation, look_at_operation, wait_by_name
 from cxr.errors import CheckFailed, CxrError, Fault, InputError, JobFailed, NotFound, Unreachable, UsageError
 from cxr.locks import only_one
+from cxr.progress import Progress, Say
 
 #: The key of a job's `details` under which its endpoint stands while there is one.
 ONLINE = "online"
@@ -35,9 +36,6 @@ WIDTH = 4
 TRIES = 6
 #: How long the removal is tried while the service does not answer, or has had too many requests.
 REMOVAL_PATIENCE_S = 300.0
-
-Say = Callable[[str], None]
-Progress = Callable[[int, int, str], None]
 
 
 class StillThere(Fault):

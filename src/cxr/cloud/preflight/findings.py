@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cxr.errors import CheckFailed, NotAllowed, Unreachable
+from cxr.errors import CheckFailed, CxrError, NotAllowed, Unreachable
 
 
 class Level(StrEnum):
@@ -37,6 +37,16 @@ class Finding:
     def words(self) -> str:
         """Cause and resource in one line."""
         return f"{self.cause} ({self.resource})" if self.resource else self.cause
+
+
+def refused(check: str, error: CxrError, reason: tuple[str, str], *, essential: bool) -> Finding:
+    """The finding that stands for a check that could not be made; `reason` is the cause in the service's words made
+    plain, and what to do next."""
+    cause, following = reason
+    denied, unreachable = isinstance(error, NotAllowed), isinstance(error, Unreachable)
+    words = f"cannot be checked: {cause}" if denied or unreachable else cause
+    level = Level.ERROR if essential else Level.WARNING
+    return Finding(level, check, words, next=following, denied=denied, unreachable=unreachable)
 
 
 def counted(findings: Sequence[Finding], level: Level) -> int:

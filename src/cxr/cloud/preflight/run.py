@@ -11,6 +11,7 @@ from cxr.cloud.preflight.findings import Finding, Level
 from cxr.cloud.preflight.subject import TRAININGS, Purpose, Subject
 from cxr.cloud.preflight.survey import Survey
 from cxr.errors import CxrError, Interrupted
+from cxr.progress import Progress, silent
 from cxr.storage.transfer.haul import Haul, HaulOptions
 
 #: For how long a service that does not answer is asked again: a check is soon repeated.
@@ -43,7 +44,7 @@ def preflight(
     *,
     quick: bool = False,
     haul: Haul | None = None,
-    on_check: Callable[[int, int, str], None] = lambda done, total, check: None,
+    on_check: Progress = silent,
 ) -> list[Finding]:
     """Make the checks of a purpose, `quick` only those that the command itself does not repeat. A service that refuses
     or does not answer is a finding, too; only Interrupted is raised. `on_check` is told (done, of, which)."""

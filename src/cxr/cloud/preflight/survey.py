@@ -9,7 +9,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.hardware import Hardware
 from cxr.cloud.place_flags import place_flags
 from cxr.cloud.preflight.subject import Subject
-from cxr.cloud.prices.table import PriceTable
+from cxr.cloud.prices.table import PriceTable, price_table
 from cxr.storage.bucket_state import BucketState
 from cxr.storage.transfer.haul import Haul
 
@@ -39,4 +39,4 @@ class Survey:
     @cached_property
     def prices(self) -> PriceTable:
         """The prices by which the job would be planned."""
-        return self.subject.prices or self.connection.provider.price_table()
+        return self.subject.prices or price_table(None, self.connection.provider.prices)

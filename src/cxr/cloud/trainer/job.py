@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ METRIC = "val_auc"
 SpaceParameter = Mapping[str, Any]
 #: Makes hardware of a saved request's words, as a provider's `choose_hardware`.
 ChooseHardware = Callable[..., Hardware]
+#: Makes of a search space what a service wants. Raises KeyError, TypeError or ValueError for one that is not whole.
+CheckSpace = Callable[[Sequence[SpaceParameter]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,17 @@ class TuneOptions:
             "parallel": self.parallel,
             "space": [dict(parameter) for parameter in self.space],
         }
+
+
+def tune_options_from(request: Any, weights: str, choose: ChooseHardware, check_space: CheckSpace) -> TuneOptions:
+    """As `options_from`, of a tuning job. Raises InputError when the request is not whole."""
+    try:
+        space = tuple(dict(parameter) for parameter in request["space"])
+        check_space(space)
+        trials, parallel = int(request["trials"]), int(request["parallel"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
+    return TuneOptions(options_from(request, weights, choose), space, trials, parallel)
 
 
 def check_image(image: str) -> None:

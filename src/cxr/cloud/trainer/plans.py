@@ -9,7 +9,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.hardware import Hardware
 from cxr.cloud.jobs.estimates import Expectation, expected_run
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prices.table import HourlyPrice, PriceTable
+from cxr.cloud.prices.table import HourlyPrice, PriceTable, price_table
 from cxr.cloud.trainer.job import METRIC, CustomOptions, SpaceParameter, TuneOptions, check_trainable, work_of
 from cxr.errors import UsageError
 from cxr.manifests.manifest import Manifest
@@ -72,7 +72,7 @@ def plan_custom(
     """
     rules.check_timeout(options.timeout_hours)
     check_trainable(manifest)
-    price = (prices or connection.provider.price_table()).hardware(options.hardware)
+    price = (prices or price_table(None, connection.provider.prices)).hardware(options.hardware)
     expected = expectation or expected_run(options.hardware, work_of(manifest, options.epochs or epochs))
     return LaunchPlan(
         kind=JobKind.CUSTOM,
@@ -109,7 +109,7 @@ def plan_tune(
     rules.check_trials(options)
     rules.check_timeout(trial.timeout_hours)
     check_trainable(manifest)
-    price = (prices or connection.provider.price_table()).hardware(trial.hardware)
+    price = (prices or price_table(None, connection.provider.prices)).hardware(trial.hardware)
     expected = expected_run(trial.hardware, work_of(manifest, trial.epochs or epochs))
     one = min(expected.hours, trial.timeout_hours)
     return LaunchPlan(

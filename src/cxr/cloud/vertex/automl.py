@@ -10,7 +10,7 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.launching import Submitted
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prices.table import PriceTable
+from cxr.cloud.prices.table import PriceTable, price_table
 from cxr.cloud.provider import AutoMLWishes
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, pipeline_client
 from cxr.cloud.vertex.datasets import check_labels, dataset_display_name
@@ -92,7 +92,7 @@ def plan_automl(
     check_labels(connection, manifest)
     _check_splits(manifest)
     hours = request["budget_milli_node_hours"] / 1000
-    price = (prices or connection.provider.price_table()).automl(offer.model_type)
+    price = (prices or price_table(None, connection.provider.prices)).automl(offer.model_type)
     dataset = dataset_display_name(manifest)
     return LaunchPlan(
         kind=JobKind.AUTOML,

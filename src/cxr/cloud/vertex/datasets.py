@@ -12,7 +12,7 @@ from cxr.cloud.plans.launch import PLACE_LABEL, manifest_label, place_label
 from cxr.cloud.uploading import check_uploaded
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
 from cxr.cloud.vertex.imports import import_id, run_import
-from cxr.cloud.vertex.operations import wait_for_operation
+from cxr.cloud.vertex.long_running import wait_for_operation
 from cxr.errors import CheckFailed, InputError
 from cxr.locks import only_one
 from cxr.manifests.import_files import plan_import

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.jobs.journal import SUCCEEDED, WITHOUT_RESULT
-from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen
+from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, Seen, launched_of
 from cxr.cloud.jobs.waiting import ask
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.vertex.job_kinds import SERVICES
@@ -20,13 +19,7 @@ def find_launched(plan: LaunchPlan) -> Seen | None:
         with polling_errors(f"look for {plan.job_id}"):
             return list(SERVICES[plan.kind].list(plan.connection, f'labels.cxr-run="{plan.job_id}"'))
 
-    return min(ask(look), key=_rank, default=None)
-
-
-def _rank(seen: Seen) -> int:
-    if seen.state in WITHOUT_RESULT:
-        return 2
-    return 1 if seen.state == SUCCEEDED else 0
+    return launched_of(ask(look))
 
 
 def labelled_jobs(connection: Connection, kinds: Iterable[JobKind]) -> Iterator[tuple[JobKind, Seen]]:

@@ -15,7 +15,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import SUCCEEDED, Job, Journal
 from cxr.cloud.plans.launch import JobKind, manifest_label
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client
-from cxr.cloud.vertex.operations import wait_for_operation
+from cxr.cloud.vertex.long_running import wait_for_operation
 from cxr.errors import Interrupted, JobFailed, NotFound
 from cxr.manifests.import_files import ImportFormat, plan_import, write_import_files
 from cxr.manifests.manifest import Manifest

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from cxr.cloud.jobs.attempts import adopted
 from cxr.cloud.jobs.journal import Journal
 from cxr.cloud.jobs.launching import Launch, Submitted, launch, teller
@@ -15,8 +13,7 @@ from cxr.cloud.vertex.custom import submit_custom
 from cxr.cloud.vertex.datasets import DatasetState, check_complete, ensure_dataset
 from cxr.cloud.vertex.tuning import submit_tune
 from cxr.manifests.manifest import Manifest
-
-Say = Callable[[str], None]
+from cxr.progress import Say
 
 
 def launch_automl(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from cxr.cloud.jobs.asking import unanswered
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.seen import LOGS_SINCE, LogLine
 from cxr.cloud.plans.launch import JobKind
+from cxr.cloud.trainer.epochs import epoch_in
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.errors import UsageError, missing_package
 from cxr.storage.google.credentials import local_credentials
@@ -19,8 +19,6 @@ from cxr.storage.google.errors import polling_errors
 #: Where the service says which trial of a tuning job wrote an entry.
 TRIAL_LABEL = "ml.googleapis.com/trial_id"
 _PAGE = 1000
-#: What the trainer writes after each epoch (EpochResult.line, training/epochs.py), and what Keras writes.
-_EPOCH = re.compile(r"\bepoch (\d+)/(\d+)\b", re.IGNORECASE)
 
 
 def log_lines(connection: Connection, job: Job, *, since: str = LOGS_SINCE, trial: str = "") -> Iterator[LogLine]:
@@ -56,11 +54,7 @@ def last_epoch(connection: Connection, job: Job) -> dict[str, Any]:
     """`epoch`, `epochs` and `measured_at` by the newest line that tells them, or nothing: one request, one entry."""
     about = f'timestamp>="{LOGS_SINCE}" AND jsonPayload.message:"epoch "'
     for entry in _entries(connection, job, {}, about, "timestamp desc", page=1):
-        line = _line(entry, {})
-        found = _EPOCH.search(line.text)
-        if found:
-            return {"epoch": int(found.group(1)), "epochs": int(found.group(2)), "measured_at": line.at}
-        break
+        return epoch_in(_line(entry, {}))
     return {}
 
 

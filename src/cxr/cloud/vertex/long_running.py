@@ -1,16 +1,16 @@
-"""Long-running operations by name: what one process began, another one waits for."""
+"""Long-running operations, polled from the first second; one that is known by its name was begun by another process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from cxr.cloud.jobs.waiting import poll
 from cxr.errors import JobFailed
-from cxr.storage.google.errors import polling_errors
+from cxr.storage.google.errors import google_errors, polling_errors
 
 OPERATION_TIMEOUT_S = 2 * 3600.0
+_LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +39,34 @@ def look_at_operation(client: Any, name: str) -> Operation:
         return operation_of(client.get_operation(request={"name": name}))
 
 
-def wait_by_name(
-    client: Any,
-    name: str,
-    what: str,
-    *,
-    timeout_s: float = OPERATION_TIMEOUT_S,
-    on_look: Callable[[Operation], None] = lambda _: None,
-) -> Operation:
+def wait_by_name(client: Any, name: str, what: str) -> Operation:
     """The operation when it has ended well. Raises JobFailed with the service's message, NotFound when it is forgotten,
-    Interrupted past `timeout_s`."""
+    Interrupted past OPERATION_TIMEOUT_S."""
     ended = poll(
         lambda: look_at_operation(client, name),
         lambda operation: operation.done,
-        timeout_s=timeout_s,
-        longest_pause_s=5.0,
-        on_look=on_look,
+        timeout_s=OPERATION_TIMEOUT_S,
+        longest_pause_s=_LONGEST_PAUSE_S,
     )
+    return _succeeded(ended, what)
+
+
+def wait_for_operation(future: Any, what: str) -> Any:
+    """The response of an operation that this process began. Raises JobFailed with the service's message, Interrupted
+    past OPERATION_TIMEOUT_S."""
+
+    def look() -> bool:
+        with polling_errors(what):
+            return bool(future.done())
+
+    poll(look, bool, timeout_s=OPERATION_TIMEOUT_S, longest_pause_s=_LONGEST_PAUSE_S)
+    # Asked for before result(), which raises the service's error as an exception of another family.
+    _succeeded(operation_of(future.operation), what)
+    with google_errors(what):
+        return future.result(timeout=1)
+
+
+def _succeeded(ended: Operation, what: str) -> Operation:
     if ended.error:
         raise JobFailed(f"{what}: {ended.error}")
     return ended

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.seen import LOGS_SINCE, JobName, LogLine, ModelOutput, PredictingModel, RunTime, Seen, Trial
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.provider import Say
 from cxr.cloud.vertex.provider_place import VertexPlace
+from cxr.progress import Say
 
 if TYPE_CHECKING:
     from cxr.cloud.cleaning.found import Hunt
@@ -207,9 +207,10 @@ class Vertex(VertexPlace):
 
     def finding_of(self, check: str, error: CxrError, connection: Connection, *, essential: bool) -> Finding:
         """See Provider."""
-        from cxr.cloud.vertex.preflight.refusals import finding_of
+        from cxr.cloud.preflight.findings import refused
+        from cxr.cloud.vertex.preflight.refusals import reason_of
 
-        return finding_of(check, error, connection.project, essential=essential)
+        return refused(check, error, reason_of(error, connection.project), essential=essential)
 
     # Leftovers
 

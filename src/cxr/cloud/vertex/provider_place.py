@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, is_region, required
@@ -179,12 +178,6 @@ class VertexPlace:
 
         return GOOGLE
 
-    def price_table(self, override: Path | None = None) -> PriceTable:
-        """See Provider."""
-        from cxr.cloud.prices.table import price_table
-
-        return price_table(override, self.prices)
-
     def hardware(self, wishes: HardwareWishes) -> Hardware:
         """See Provider."""
         from cxr.cloud.vertex.offers import choose_hardware
@@ -259,15 +252,15 @@ class VertexPlace:
 
     def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
         """See Provider."""
-        from cxr.cloud.trainer.job import options_from
+        from cxr.cloud.trainer.job import options_from, tune_options_from
         from cxr.cloud.vertex.automl import automl_options_from
         from cxr.cloud.vertex.offers import choose_hardware
-        from cxr.cloud.vertex.tuning import tune_options_from
+        from cxr.cloud.vertex.tuning import study_spec
 
         if kind is JobKind.AUTOML:
             return automl_options_from(request)
         if kind is JobKind.TUNE:
-            return tune_options_from(request, weights)
+            return tune_options_from(request, weights, choose_hardware, study_spec)
         return options_from(request, weights, choose_hardware)
 
     def launch(

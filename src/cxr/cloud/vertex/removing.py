@@ -9,7 +9,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, dataset_client, endpoint_client, model_client
 from cxr.cloud.vertex.job_kinds import SERVICES
-from cxr.cloud.vertex.operations import wait_for_operation
+from cxr.cloud.vertex.long_running import wait_for_operation
 from cxr.storage.google.errors import google_errors
 
 _KINDS = {

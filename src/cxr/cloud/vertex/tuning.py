@@ -8,30 +8,18 @@ from typing import Any
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.launching import Submitted
-from cxr.cloud.jobs.seen import Trial
+from cxr.cloud.jobs.seen import Trial, best_first
 from cxr.cloud.plans.launch import LaunchPlan
 from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.trainer import plans as trainer_plans
-from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions, job_output_url, options_from
+from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions, job_output_url
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.container import job_spec, send_inputs
 from cxr.cloud.vertex.custom import RULES
 from cxr.cloud.vertex.found import find_launched
-from cxr.cloud.vertex.offers import choose_hardware
-from cxr.errors import InputError, UsageError
+from cxr.errors import UsageError
 from cxr.manifests.manifest import Manifest
 from cxr.storage.google.errors import google_errors
-
-
-def tune_options_from(request: Any, weights: str) -> TuneOptions:
-    """The options that a saved plan's request was made of. Raises InputError when the request is not whole."""
-    try:
-        space = tuple(dict(parameter) for parameter in request["space"])
-        study_spec(space)
-        trials, parallel = int(request["trials"]), int(request["parallel"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
-    return TuneOptions(options_from(request, weights, choose_hardware), space, trials, parallel)
 
 
 def plan_tune(
@@ -88,7 +76,7 @@ def read_trials(connection: Connection, job: Job) -> list[Trial]:
     """The trials of a tuning job, best first (those without a measurement last)."""
     with google_errors(f"read the trials of {job.id}"):
         found = job_client(connection).get_hyperparameter_tuning_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
-    return sorted((_trial(trial) for trial in found.trials), key=_rank)
+    return best_first(_trial(trial) for trial in found.trials)
 
 
 def job_folder(job: Job) -> str:
@@ -133,7 +121,3 @@ def _trial(trial: Any) -> Trial:
 
 def _plain(value: Any) -> float | str:
     return float(value) if isinstance(value, int | float) else str(value)
-
-
-def _rank(trial: Trial) -> tuple[bool, float, int]:
-    return (trial.value is None, -(trial.value or 0.0), int(trial.id) if trial.id.isdigit() else 0)

@@ -24,12 +24,13 @@ from cxr.compare.predictions.table import predict
 from cxr.compare.statistics.bootstrap import DRAWS, SEED
 from cxr.compare.statistics.measures import WHOLE, Scored, measured, scored, values_of
 from cxr.errors import InputError, UsageError
-from cxr.local_baseline.images.cache import Progress, cached_images
+from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.judging.folds import Fold
 from cxr.local_baseline.request import TrainRequest, check_request, fingerprint, recipe_of
 from cxr.local_baseline.train import finished_bundle
 from cxr.manifests.manifest_file import write_manifest
 from cxr.manifests.splits.split import POOL
+from cxr.progress import Progress
 
 MANIFESTS_FOLDER = "manifests"
 

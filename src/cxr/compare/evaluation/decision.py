@@ -11,10 +11,10 @@ from cxr.bundle import Bundle
 from cxr.compare.predictions.table import predict
 from cxr.compare.ruler import check_ruler
 from cxr.errors import UsageError
-from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.judging.operating_point import OperatingPoint, choose_operating_point, threshold_for
 from cxr.local_baseline.recipes import ChosenOn
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 CHOSEN_ON = "validation"
 

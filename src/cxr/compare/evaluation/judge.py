@@ -31,9 +31,9 @@ from cxr.compare.ruler import check_ruler, check_split
 from cxr.compare.statistics.bootstrap import DRAWS, SEED, percentile_interval
 from cxr.compare.statistics.measures import WHOLE, Measured, Scored, measured, scored
 from cxr.errors import InputError
-from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.judging.calibration import calibrated
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 VALIDATION = "validation"
 DECIDED = ("accuracy", "balanced_accuracy", "sensitivity", "specificity")

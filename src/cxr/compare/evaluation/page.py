@@ -5,13 +5,14 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from cxr.about import RESEARCH_USE
 from cxr.bundle import BUNDLE_FILE
 from cxr.compare.evaluation import words
 from cxr.compare.evaluation.document import write_document
 from cxr.compare.evaluation.nouns import Evaluation
 from cxr.compare.predictions.table import write_predictions
 from cxr.compare.report.page import STYLE, check_report_packages
-from cxr.compare.report.words import DISCLAIMER, STAND_IN_CAVEAT
+from cxr.compare.report.words import STAND_IN_CAVEAT
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
 from cxr.folders import check_writable
@@ -61,7 +62,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
     return environment.get_template(TEMPLATE).render(
         evaluation=evaluation,
         words=words,
-        disclaimer=DISCLAIMER,
+        disclaimer=RESEARCH_USE,
         stand_in=STAND_IN_CAVEAT.format(names=evaluation.bundle.info.name) if evaluation.bundle.info.stand_in else "",
         # Our own style sheet and Matplotlib's output (whose texts it escapes): the only texts not escaped here.
         style=Markup(files("cxr.compare.report").joinpath(STYLE).read_text(encoding="utf-8")),

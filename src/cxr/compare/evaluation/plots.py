@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from cxr.about import RESEARCH_USE
 from cxr.compare.evaluation.nouns import Calibratedness, Evaluation
 from cxr.compare.report.svg import GRID, INK, MODEL_COLOURS, MUTED, PANEL, inline_svg
-from cxr.compare.report.words import DISCLAIMER, decimal
+from cxr.compare.report.words import decimal
 from cxr.files import atomic_path
 
 SIDE_INCHES = 4.6
@@ -75,7 +76,7 @@ def _figure(evaluation: Evaluation, draw: Draw, palette: Palette, *, titled: boo
         label.set_color(palette.ink)
     if titled:
         axes.set_title(description, fontsize=9, color=palette.ink, parse_math=False, wrap=True)
-        figure.supxlabel(f"{DISCLAIMER}.", fontsize=7, color=palette.muted)
+        figure.supxlabel(f"{RESEARCH_USE}.", fontsize=7, color=palette.muted)
     return figure, description
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from cxr.bundle import Preprocessing
 from cxr.compare.images import split_images
 from cxr.golden import golden_images
-from cxr.local_baseline.images.cache import Progress, images_root
+from cxr.local_baseline.images.cache import images_root
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from cxr.errors import CxrError, InputError, UsageError
 from cxr.local_baseline.exports.encoded_saved_model import PIXELS_SIGNATURE
 from cxr.local_baseline.exports.nouns import Format
 from cxr.local_baseline.exports.registry import FORMATS
-from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 RUNTIMES = {
     ModelFormat.SAVED_MODEL: Runtime.TENSORFLOW,

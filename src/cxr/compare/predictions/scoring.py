@@ -13,8 +13,8 @@ from cxr.compare.predictors import Latency, Predictor, measure_latency, open_tri
 from cxr.compare.predictors.base import Probabilities
 from cxr.compare.predictors.latency import TIMED_RUNS
 from cxr.errors import Interrupted
-from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 BATCH_IMAGES = 32
 

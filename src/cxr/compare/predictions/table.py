@@ -28,8 +28,8 @@ from cxr.compare.ruler import check_manifest, check_split, short
 from cxr.documents import parse_json
 from cxr.errors import InputError, RulerMismatch
 from cxr.files import write_text_atomically
-from cxr.local_baseline.images.cache import Progress
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress
 
 SCHEMA_VERSION = 1
 ROWS_FILE = "predictions.csv"

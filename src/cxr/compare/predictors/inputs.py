@@ -14,7 +14,7 @@ from cxr.compare.predictors.encoded_images import saved_model_labels, service_si
 from cxr.compare.predictors.saved_model import SIGNATURES
 from cxr.compare.predictors.saved_model_files import load_saved_model
 from cxr.documents import parse_json
-from cxr.errors import InputError, missing_package
+from cxr.errors import InputError, first_line, missing_package
 from cxr.importing.graph_model import read_graph_model
 from cxr.importing.nouns import Input
 from cxr.local_baseline.models.keras_files import load_keras
@@ -35,7 +35,7 @@ def input_of(model: Path, form: ModelFormat) -> Input:
     try:
         return readers[form](model)
     except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise InputError(f"cannot load the model {model}: {_first_line(error)}") from error
+        raise InputError(f"cannot load the model {model}: {first_line(error)}") from error
 
 
 def convert_keras(model: Path, target: Path) -> None:
@@ -55,7 +55,7 @@ def convert_keras(model: Path, target: Path) -> None:
         copy.rename(named)
         load_keras(named).save(target)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"cannot load the model {model}: {_first_line(error)}") from error
+        raise InputError(f"cannot load the model {model}: {first_line(error)}") from error
     finally:
         copy.unlink(missing_ok=True)
         copy.with_name(f"{target.stem}.legacy.h5").unlink(missing_ok=True)
@@ -134,7 +134,3 @@ def _of_shape(model: Path, shape: list[int], *, eight_bit: bool = False) -> Inpu
         raise InputError(f"{model} takes {shape}: images [N, height, width, 1 or 3] are needed")
     height, width, channels = (size if size > 0 else None for size in shape[1:])
     return Input(height, width, channels, eight_bit)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

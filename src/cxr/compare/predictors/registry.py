@@ -11,7 +11,7 @@ import numpy as np
 
 from cxr.bundle import Bundle, ModelFormat
 from cxr.compare.predictors.base import Predictor
-from cxr.errors import CxrError, InputError, missing_package
+from cxr.errors import CxrError, InputError, first_line, missing_package
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def open_predictor(bundle: Bundle) -> Predictor:
     try:
         return cast(Predictor, module.open_model(bundle))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise InputError(f"cannot load the model {bundle.model_path}: {_first_line(error)}") from error
+        raise InputError(f"cannot load the model {bundle.model_path}: {first_line(error)}") from error
 
 
 def open_tried(bundle: Bundle) -> Predictor:
@@ -66,10 +66,6 @@ def open_tried(bundle: Bundle) -> Predictor:
     except Exception as error:  # each runtime has errors of its own, some made by its C++ side
         size = f"{contract.height}x{contract.width}x{contract.channels}"
         raise InputError(
-            f"the model {bundle.model_path} cannot score an image of {size}: {_first_line(error)}"
+            f"the model {bundle.model_path} cannot score an image of {size}: {first_line(error)}"
         ) from error
     return predictor
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

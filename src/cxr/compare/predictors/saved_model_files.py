@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from cxr.errors import InputError
+from cxr.errors import InputError, first_line
 from cxr.local_baseline.tensorflow_setup import load
 
 SAVED_MODEL_FILE: Final = "saved_model.pb"
@@ -32,8 +32,7 @@ def load_saved_model(folder: Path) -> Any:
     try:
         return load().tf.saved_model.load(str(folder))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot load the model {folder}: {first}") from error
+        raise InputError(f"cannot load the model {folder}: {first_line(error)}") from error
 
 
 def check_saved_model(folder: Path) -> None:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxr.about import RESEARCH_USE
 from cxr.compare.nouns import Comparison
 from cxr.compare.report import cautions, findings, naming, words
 from cxr.compare.report.class_table import HEADS, class_blocks
@@ -54,6 +55,7 @@ def render_report(comparison: Comparison, drawn: Pictures | None = None) -> str:
     return environment.get_template(TEMPLATE).render(
         comparison=comparison,
         words=words,
+        disclaimer=RESEARCH_USE,
         findings=findings,
         cautions=cautions,
         naming=naming,

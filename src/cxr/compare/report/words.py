@@ -18,7 +18,6 @@ WITH_DECODING = " (with decoding)"
 SHARES = frozenset({"accuracy", "sensitivity", "specificity"})
 #: What of the operating points beside the shipped one stands in the tables: the oracle's sensitivity is what was asked.
 SHOWN_AT = {PointName.HALF: ("sensitivity", "specificity"), PointName.ORACLE: ("specificity",)}
-DISCLAIMER = "Research use, not a medical device"
 STAND_IN_CAVEAT = (
     "{names} was trained by the emulator's stand-in, not by a cloud's AutoML service: "
     "it shows that the way works, and says nothing about what the service would reach."

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cxr.about import RESEARCH_USE
 from cxr.bundle import BundleInfo, ModelFormat
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import naming, words
@@ -122,7 +123,7 @@ def _opening(row: Row, info: BundleInfo, comparison: Comparison) -> str:
         f"{row.name} tells {words.listed(list(comparison.classes))} apart. It was judged on the images of one data "
         "set; whether all of these are frontal chest X-rays was not looked at."
     )
-    lines = [f"# {plain_text(row.name)}", "", f"**{words.DISCLAIMER}.** {plain_text(tells)}", ""]
+    lines = [f"# {plain_text(row.name)}", "", f"**{RESEARCH_USE}.** {plain_text(tells)}", ""]
     if info.stand_in:
         lines += [f"> {plain_text(words.STAND_IN_CAVEAT.format(names=row.name))}", ""]
     lines += [f"> {plain_text(said)}\n" for said in (*alerts_about(row, comparison), *cautions_of(comparison, [row]))]

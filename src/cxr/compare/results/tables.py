@@ -6,6 +6,7 @@ import csv
 import io
 import math
 
+from cxr.about import RESEARCH_USE
 from cxr.compare.nouns import Comparison, Row
 from cxr.compare.report import naming, words
 from cxr.compare.report.cautions import thresholds_note
@@ -60,7 +61,7 @@ def markdown_table(comparison: Comparison) -> str:
         *alerts_of(comparison),
         *words.caveats_of(comparison),
         *words.notes_of(comparison),
-        f"{words.DISCLAIMER}.",
+        f"{RESEARCH_USE}.",
     ]
     parts = [_table(lines), *_classes(comparison), _measured_on(comparison), *map(plain_text, sentences)]
     return "\n\n".join(parts) + "\n"

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cxr.compare.metrics.confusion import Ints
-
-LEVEL = 0.95
+from cxr.compare.statistics.bootstrap import LEVEL
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.compare.metrics.confusion import Bools
+from cxr.compare.statistics.bootstrap import LEVEL
 
-LEVEL = 0.95
 #: Halvings of the span of a difference (2) until its end is found to 10^-12.
 HALVINGS = 41
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from cxr.about import RESEARCH_USE
 from cxr.errors import NotAllowed, UsageError, missing_package
 from cxr.files import atomic_path, write_text_atomically
 from cxr.local_baseline.explain.explaining import Explainer
@@ -27,7 +28,6 @@ SCHEMA_VERSION = 1
 #: Longest side of a picture inside the page, in pixels; the files have the original's size.
 SHOWN_SIDE = 640
 JPEG_QUALITY = 85
-NOTICE = "Research use, not a medical device"
 
 
 def prepare(folder: Path) -> None:
@@ -101,7 +101,7 @@ def render(explainer: Explainer, report: Report) -> str:
     return environment.get_template(TEMPLATE).render(
         report=report,
         info=explainer.bundle.info,
-        notice=NOTICE,
+        notice=RESEARCH_USE,
         # Our own style sheet: the only text that is not escaped.
         style=Markup(files(PACKAGE).joinpath(STYLE).read_text(encoding="utf-8")),
         picture=lambda name: _embedded(Image.open(report.folder / name)),
@@ -112,7 +112,7 @@ def render(explainer: Explainer, report: Report) -> str:
 def _write(explainer: Explainer, number: int, one: Explanation, folder: Path) -> Written:
     stem = f"{number:03d}-{_safe(PurePosixPath(one.case.path.replace(chr(92), '/')).stem)}"
     pixels = original_pixels(one.case.data, one.case.path)
-    picture = overlay(pixels, one.heat, f"evidence for {one.target}", explainer.applicable.method.value, NOTICE)
+    picture = overlay(pixels, one.heat, f"evidence for {one.target}", explainer.applicable.method.value, RESEARCH_USE)
     name = f"maps/{stem}.png"
     _save(picture, folder / name)
     grids = tuple(f"activations/{stem}-{_safe(grid.layer)}.png" for grid in one.grids)

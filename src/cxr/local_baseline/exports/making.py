@@ -10,15 +10,15 @@ from importlib import import_module
 from pathlib import Path
 
 from cxr.bundle import Bundle, BundleInfo, Preprocessing, read_bundle, write_bundle
-from cxr.errors import CxrError, Fault
+from cxr.errors import CxrError, Fault, first_line
 from cxr.folders import replaced_folder
 from cxr.local_baseline.exports.nouns import Format
 from cxr.local_baseline.exports.plan import ExportRequest, PlannedExport, package_versions
 from cxr.local_baseline.exports.process import export_in_own_process
 from cxr.local_baseline.exports.representative import SEED, representative_images
 from cxr.local_baseline.exports.source import Source
-from cxr.local_baseline.images.cache import Progress, Say
 from cxr.local_baseline.images.preprocess import Pixels
+from cxr.progress import Progress, Say
 
 #: One label a line, in the order of the scores.
 LABELS_FILE = "labels.txt"
@@ -94,8 +94,8 @@ def write_model(form: Format, source: Source, path: Path) -> None:
     except CxrError:
         raise
     except Exception as error:  # converters raise whatever they like
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise Fault(f"the converter to {form.name} failed: {lines[0]}", hint="CXR_DEBUG=1 shows where") from error
+        words = f"the converter to {form.name} failed: {first_line(error)}"
+        raise Fault(words, hint="CXR_DEBUG=1 shows where") from error
 
 
 def _described(request: ExportRequest, one: PlannedExport) -> BundleInfo:

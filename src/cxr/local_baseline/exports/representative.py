@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError
-from cxr.local_baseline.images.cache import Progress, Say, cached_images
+from cxr.local_baseline.images.cache import cached_images
 from cxr.local_baseline.images.preprocess import Pixels
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress, Say
 
 DEFAULT_IMAGES = 200
 #: Which images are drawn, whatever else has a seed.

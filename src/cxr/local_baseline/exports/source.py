@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from cxr.about import RESEARCH_USE
 from cxr.bundle import Bundle, ModelFormat, Origin
 from cxr.errors import InputError
 from cxr.local_baseline.exports.calibrated import EIGHT_BIT_FLOOR, shipped_model
@@ -13,8 +14,6 @@ from cxr.local_baseline.exports.class_maps import model_with_maps
 from cxr.local_baseline.exports.nouns import Format, Shipment
 from cxr.local_baseline.images.preprocess import Pixels
 from cxr.local_baseline.models.keras_files import load_keras
-
-RESEARCH = "Research use, not a medical device."
 
 
 def check_exportable(bundle: Bundle) -> None:
@@ -55,7 +54,7 @@ class Source:
             labels=info.classes,
             contract=info.preprocessing,
             name=self._model.name,
-            description=f"{info.name}: {', '.join(info.classes)}. {RESEARCH}",
+            description=f"{info.name}: {', '.join(info.classes)}. {RESEARCH_USE}.",
             mapped=self._mapped if form.model_format is ModelFormat.TFJS else None,
             representative=self._pixels if form.needs_representative else None,
             form=form.form,

@@ -23,14 +23,12 @@ from cxr.local_baseline.images.preprocess import Pixels, load_image
 from cxr.local_baseline.images.row_file import RowFile, Rows, claim_space, new_rows, only_one, open_rows
 from cxr.local_baseline.images.shard_source import sharded_images
 from cxr.manifests.manifest import Manifest
+from cxr.progress import Progress, Say
 
 #: Chunks that wait for each decoding thread: what bounds the memory for encoded images.
 CHUNKS_AHEAD = 2
 DECODING = "decoding"
 WAITING = "another process is decoding"
-
-Progress = Callable[[int, int, str], None]
-Say = Callable[[str], None]
 
 
 def cached_images(

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cxr.archives import UNREADABLE_ZIP
 from cxr.documents import parse_json
-from cxr.errors import InputError
+from cxr.errors import InputError, first_line
 from cxr.local_baseline.tensorflow_setup import load
 
 #: What a file may name classes of: the parts of Keras that nets are made of, and plain types.
@@ -56,7 +56,7 @@ def load_keras(path: Path) -> Any:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except _UNLOADABLE as error:
-        raise InputError(f"cannot load the model {path}: {_first_line(error)}") from error
+        raise InputError(f"cannot load the model {path}: {first_line(error)}") from error
 
 
 def check_keras_file(path: Path) -> None:
@@ -67,7 +67,7 @@ def check_keras_file(path: Path) -> None:
     try:
         config = parse_json(_config_of(path))
     except _UNREADABLE as error:
-        raise InputError(f"cannot load the model {path}: {_first_line(error)}") from error
+        raise InputError(f"cannot load the model {path}: {first_line(error)}") from error
     for said in _named(config):
         raise InputError(
             f"{path} is more than layers and weights: it names {said}",
@@ -129,7 +129,3 @@ def _wrong_with(name: Any, module: Any) -> Iterator[str]:
     allowed = _FUNCTION_MODULES if name == "function" else _MODULES
     if module is not None and not (allowed.fullmatch(str(module)) or _SEED.fullmatch(f"{module}>{name}")):
         yield f"{name!r} of the module {module!r}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cxr.about import RESEARCH_USE
 from cxr.errors import UsageError
 from cxr.files import write_text_atomically
 from cxr.local_baseline.entry import run_process
@@ -35,11 +36,12 @@ from cxr.local_baseline.stand_in.items import TEST, TRAINING, VALIDATION, Item, 
 from cxr.local_baseline.training.fitting import EpochResult
 from cxr.local_baseline.training.pipeline import TrainingData
 from cxr.local_baseline.training.stages import Trained, plan_stages, run_stages
+from cxr.progress import Progress, silent
 from cxr.storage import open_store
 
 MOBILE_TYPES = ("MOBILE_TF_LOW_LATENCY_1", "MOBILE_TF_VERSATILE_1", "MOBILE_TF_HIGH_ACCURACY_1")
 CLOUD_TYPES = ("CLOUD", "CLOUD_1")
-DESCRIPTION = "Trained by cxr's stand-in for AutoML, not by the service. Research use, not a medical device."
+DESCRIPTION = f"Trained by cxr's stand-in for AutoML, not by the service. {RESEARCH_USE}."
 EDGE_TPU_NOTE = "All in 8 bits, but not compiled for the Edge TPU: it runs on the CPU."
 #: Where a cloud model is, for `stand_in.scoring`; it cannot be exported.
 SCORING_FILE = "scoring/model.tflite"
@@ -129,7 +131,7 @@ def _train(options: EdgeOptions, data: TrainingData) -> Trained:
         epochs=options.epochs,
         seed=options.seed,
         positive=data.classes - 1,
-        on_progress=lambda done, total, note: None,
+        on_progress=silent,
         on_epoch=on_epoch,
     )
     write_text_atomically(progress, json.dumps({"epoch": epochs, "epochs": epochs}) + "\n")
@@ -179,7 +181,7 @@ def _move(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def _say_decoding(total: int) -> Callable[[int, int, str], None]:
+def _say_decoding(total: int) -> Progress:
     said = 0
 
     def say(done: int, of: int, note: str) -> None:

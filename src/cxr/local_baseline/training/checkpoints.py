@@ -12,7 +12,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from cxr.documents import parse_json
 from cxr.errors import Fault, NotFound
 from cxr.local_baseline.training.failures import only_said, words_of
+from cxr.progress import Say
 from cxr.storage import open_store
 
 #: How many are kept: the newest, and the one before it in case the newest cannot be read.
@@ -37,7 +38,6 @@ NAME = re.compile(r"cxr-([0-9a-f]{16})-(?:v\d+-)?(\d{6})-(\d{8})\.npz")
 DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, RuntimeError)
 
 Arrays = dict[str, npt.NDArray[Any]]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

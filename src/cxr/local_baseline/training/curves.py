@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from cxr.about import RESEARCH_USE
 from cxr.errors import missing_package
 from cxr.local_baseline.training.epochs import EpochResult
 
@@ -39,7 +40,7 @@ def write_curves(history: Sequence[EpochResult], best_stage: str, best_epoch: in
     for axes in (losses, figures):
         _mark(axes, history, best)
         axes.legend(frameon=False, fontsize="small", loc="best")
-    losses.set_title("Training. Research use, not a medical device.", fontsize="medium", loc="left")
+    losses.set_title(f"Training. {RESEARCH_USE}.", fontsize="medium", loc="left")
     figure.savefig(path, format="png", metadata={"Software": None})
 
 

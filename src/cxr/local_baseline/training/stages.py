@@ -21,8 +21,8 @@ from cxr.local_baseline.training.fitting import OnEpoch, fit_stage
 from cxr.local_baseline.training.lessons import TrainedTeacher
 from cxr.local_baseline.training.pipeline import TrainingData, steps_per_epoch
 from cxr.local_baseline.training.resuming import RunMemory
+from cxr.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 OnResume = Callable[[tuple[EpochResult, ...]], None]
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from cxr.bundle import BUNDLE_FILE, Bundle, ModelFormat, Origin
 from cxr.errors import UsageError
-from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.models.build import SCORES, keras_name
 from cxr.local_baseline.models.keras_files import load_keras
 from cxr.local_baseline.recipes import Recipe, Teacher
@@ -24,6 +23,7 @@ from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.training.checkpoints import MARK_DIGITS
 from cxr.local_baseline.training.lessons import TrainedTeacher
 from cxr.local_baseline.training.stages import Surroundings
+from cxr.progress import Progress
 
 #: The folder of finished teachers in the cache, each under the beginning of its fingerprint.
 TEACHERS_FOLDER = "teachers"

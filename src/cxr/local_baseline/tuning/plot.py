@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxr.about import RESEARCH_USE
 from cxr.errors import missing_package
 from cxr.files import atomic_path
 from cxr.local_baseline.recipes.overrides import HYPERPARAMETERS
@@ -40,9 +41,7 @@ def write_plot(tuning: Tuning, path: Path) -> None:
     for number, parameter in enumerate(parameters):
         row, column = divmod(number, COLUMNS)
         _slice(figure.add_subplot(grid[row + 1, column]), tuning, parameter)
-    figure.suptitle(
-        f"{tuning.request.train.recipe}: {len(tuning.rows)} trials. Research use, not a medical device.", color=INK
-    )
+    figure.suptitle(f"{tuning.request.train.recipe}: {len(tuning.rows)} trials. {RESEARCH_USE}.", color=INK)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
 

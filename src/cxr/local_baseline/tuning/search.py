@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from cxr.errors import Fault, InputError, UsageError
-from cxr.local_baseline.images.cache import Progress
 from cxr.local_baseline.recipes import Recipe
 from cxr.local_baseline.recipes.overrides import Value
 from cxr.local_baseline.request import TrainRequest, check_request, recipe_of
@@ -25,6 +24,7 @@ from cxr.local_baseline.tuning.nouns import TrialRow, TrialState, TuneRequest, T
 from cxr.local_baseline.tuning.results import write_results
 from cxr.local_baseline.tuning.study import Study
 from cxr.locks import only_one
+from cxr.progress import Progress
 
 #: So many failures in a row, with nothing that worked before, are no accident.
 MOST_FAILURES = 3

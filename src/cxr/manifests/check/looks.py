@@ -17,8 +17,8 @@ import pandas as pd
 from PIL import Image
 
 from cxr.manifests.manifest import Manifest
-from cxr.manifests.progress import Progress, silent
 from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS
+from cxr.progress import Progress, silent
 
 THUMBNAIL_SIDE: Final = 32
 GREY_BINS: Final = 64

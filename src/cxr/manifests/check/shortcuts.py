@@ -24,7 +24,7 @@ FOLDS: Final = 5
 MIN_JUDGING_IMAGES: Final = 10
 #: Figures on test and in train that lie farther apart are two different things.
 DISAGREEMENT: Final = 0.2
-#: The strength of the L2 penalty (scikit-learn's inverse C) on standardised pixels.
+#: The strength of the L2 penalty (scikit-learn's inverse C) on standardised pixels; the floors of a comparison have it.
 INVERSE_PENALTY: Final = 0.01
 BYTE_COUNT: Final = "byte count"
 ASPECT_RATIO: Final = "aspect ratio"

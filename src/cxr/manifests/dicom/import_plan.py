@@ -16,7 +16,7 @@ from cxr.manifests.dicom.problems import DICOM_ERRORS, DICOM_RULES, dicom_proble
 from cxr.manifests.dicom.pseudonyms import Pseudonyms
 from cxr.manifests.dicom.refusals import ImportOptions, refusal, shows_patient
 from cxr.manifests.manifest import Problem
-from cxr.manifests.progress import Progress, silent
+from cxr.progress import Progress, silent
 
 #: More folders of labels than a classifier has classes: they are rather patients or studies.
 MAX_LABELS: Final = 50

@@ -22,7 +22,7 @@ from cxr.manifests.dicom.problems import DICOM_ERRORS, dicom_problem
 from cxr.manifests.dicom.pseudonyms import Pseudonyms
 from cxr.manifests.dicom.rendering import PixelError, Rendered, render
 from cxr.manifests.manifest import Problem
-from cxr.manifests.progress import Progress, silent
+from cxr.progress import Progress, silent
 
 #: How every PNG ends; without it a picture is not whole (a power cut, say).
 _PNG_END: Final = b"\0\0\0\0IEND\xaeB`\x82"

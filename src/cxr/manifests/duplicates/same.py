@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from cxr.manifests.joined import Joined
 from cxr.manifests.manifest import Manifest, Problem, new_manifest
 from cxr.manifests.scan.problems import problem
 from cxr.manifests.splits.groups import KEY_PREFIX, group_keys
@@ -97,17 +98,7 @@ def _hex(text: str) -> str:
 
 def _components(pairs: Iterable[tuple[str, str]], first_at: dict[str, int]) -> dict[str, str]:
     """Content -> the content of its component that comes first by path, for contents that some pair joins."""
-    parent: dict[str, str] = {}
-
-    def find(content: str) -> str:
-        root = content
-        while parent.setdefault(root, root) != root:
-            root = parent[root]
-        while parent[content] != root:
-            parent[content], content = root, parent[content]
-        return root
-
-    for left, right in pairs:
-        first, second = sorted((find(left), find(right)), key=first_at.__getitem__)
-        parent[second] = first
-    return {content: find(content) for content in list(parent)}
+    joined = Joined(order=first_at.__getitem__)
+    for pair in pairs:
+        joined.join(pair)
+    return joined.leaders()

@@ -18,12 +18,12 @@ import numpy as np
 
 from cxr.errors import Fault, InputError
 from cxr.files import write_bytes_atomically
-from cxr.manifests.progress import Progress, silent
 from cxr.manifests.sample.anatomy import draw_chest, make_build
 from cxr.manifests.sample.canvas import make_canvas
 from cxr.manifests.sample.cast import Exposure, cast
 from cxr.manifests.sample.disease import add_findings
 from cxr.manifests.sample.film import develop
+from cxr.progress import Progress, silent
 
 #: Images a worker takes at a time.
 IMAGES_PER_TASK = 8

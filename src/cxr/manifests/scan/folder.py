@@ -23,13 +23,13 @@ from cxr.manifests.duplicates.perceptual_hash import can_hash, thumbnail
 from cxr.manifests.duplicates.same import duplicate_groups
 from cxr.manifests.manifest import Manifest, ManifestHeader, Problem, new_manifest
 from cxr.manifests.patients.keys import DEFAULT_READING, patient_reader
-from cxr.manifests.progress import Progress, silent
 from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS, Reading, read_image_file
 from cxr.manifests.scan.layout import find_layout
 from cxr.manifests.scan.problems import problem
 from cxr.manifests.scan.record import ScanRecord, frame_of, problems_of, row_of
 from cxr.manifests.scan.rows import add_patients, check_labels, check_paths, in_order, split_off_unlabelled
 from cxr.manifests.scan.tree import FilesFound, TreeFile, find_files
+from cxr.progress import Progress, silent
 
 #: Files a worker takes at a time: enough to make the hand-over free, few enough for a smooth progress bar.
 FILES_PER_TASK: Final = 32

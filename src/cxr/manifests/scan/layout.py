@@ -102,6 +102,14 @@ def is_junk_file(name: str) -> bool:
     return name.lower() in JUNK_FILES or name.startswith("._")
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link that leads to itself is none: reading it as a file tells."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _find(children: _Children, root: str) -> Layout:
     here: tuple[str, ...] = ()
     folders = children(here)
@@ -127,7 +135,7 @@ def _is_split(name: str) -> bool:
 def _folders(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if _leads_to_folder(entry) and not is_junk_folder(entry.name))
+            return sorted(entry.name for entry in entries if is_folder(entry) and not is_junk_folder(entry.name))
     except FileNotFoundError:
         raise InputError(
             f"there is no folder {folder}", hint="name the folder that holds train/NORMAL, train/PNEUMONIA and so on"
@@ -145,10 +153,3 @@ def _folders_below(folder: Path) -> list[str]:
         return _folders(folder)
     except (InputError, NotAllowed, Fault):
         return []  # the scan reports it
-
-
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a link that leads to itself: the scan reports it

@@ -15,12 +15,12 @@ import pandas as pd
 from cxr.manifests.duplicates.same import duplicate_groups
 from cxr.manifests.manifest import Manifest, ManifestHeader, Problem, new_manifest
 from cxr.manifests.patients.keys import DEFAULT_READING, patient_reader
-from cxr.manifests.progress import Progress, silent
 from cxr.manifests.scan.image_file import judge_size, looks_like_image
 from cxr.manifests.scan.layout import is_junk_folder, listed_layout
 from cxr.manifests.scan.problems import problem
 from cxr.manifests.scan.rows import add_patients, check_labels, in_order, split_off_unlabelled
 from cxr.manifests.scan.tree import FilesFound
+from cxr.progress import Progress, silent
 from cxr.storage import Listing, ObjectInfo
 
 #: Objects between two words on the way.

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from cxr.manifests.manifest import Problem
-from cxr.manifests.progress import Progress
 from cxr.manifests.scan.layout import Layout, Place, is_junk_file, is_junk_folder, place_of
 from cxr.manifests.scan.problems import printable, problem
 from cxr.manifests.scan.walk import walk_files
+from cxr.progress import Progress
 
 _NOT_PLAIN: Final = frozenset({"", ".", ".."})
 #: A path that begins with a drive's letter means something else elsewhere.

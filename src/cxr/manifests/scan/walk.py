@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from cxr.manifests.scan.layout import Layout, is_junk_folder, place_of
+from cxr.manifests.scan.layout import Layout, is_folder, is_junk_folder, place_of
 
 #: Is told of a folder that is not walked: by the rules `junk`, `outside-layout`, `folder-twice` and `unreadable` (every
 #: table of rules has them), its path and words.
@@ -35,7 +35,7 @@ def walk_files(base: Path, layout: Layout, tell: Tell) -> Iterator[tuple[str, os
         folders = []
         for entry in _entries(base, folder, seen, tell):
             relative = f"{folder}/{entry.name}" if folder else entry.name
-            if not _is_folder(entry):
+            if not is_folder(entry):
                 yield relative, entry
             elif is_junk_folder(entry.name):
                 tell("junk", relative, "a leftover folder")
@@ -68,10 +68,3 @@ def _entries(base: Path, folder: str, seen: set[tuple[int, int]], tell: Tell) ->
 
 def _is_outside(folder: str, layout: Layout) -> bool:
     return place_of(f"{folder}/", layout).outside
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a link that leads to itself: reading it as a file tells

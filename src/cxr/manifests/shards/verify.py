@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.errors import InputError
-from cxr.manifests.progress import Progress, silent
 from cxr.manifests.shards.folder import is_intact
 from cxr.manifests.shards.framing import read_frames
 from cxr.manifests.shards.index import ShardEntry, ShardIndex, read_index
 from cxr.manifests.shards.shard_record import ShardRecord
+from cxr.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)

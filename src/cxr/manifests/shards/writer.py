@@ -19,7 +19,6 @@ from PIL import Image
 
 from cxr.errors import InputError
 from cxr.files import atomic_path
-from cxr.manifests.progress import Progress, silent
 from cxr.manifests.scan.image_file import DECODE_ERRORS, FORMATS
 from cxr.manifests.shards.folder import (
     check_free_space,
@@ -34,6 +33,7 @@ from cxr.manifests.shards.index import INDEX_NAME, ShardEntry, ShardIndex, index
 from cxr.manifests.shards.journal import ShardJournal, locked_journal
 from cxr.manifests.shards.plan import PlannedShard, ShardPlan
 from cxr.manifests.shards.shard_record import ShardRecord
+from cxr.progress import Progress, silent
 
 #: Shards written at a time: reading waits for the disk, hashing does not hold the interpreter lock.
 WORKERS: Final = min(4, os.cpu_count() or 1)

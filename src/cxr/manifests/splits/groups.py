@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import pandas as pd
+
+from cxr.manifests.joined import Joined
 
 #: What a group's key begins with; its first patient follows.
 KEY_PREFIX: Final = "patient:"
@@ -25,22 +26,7 @@ def group_keys(frame: pd.DataFrame) -> pd.Series:
 def _roots_of_joined(frame: pd.DataFrame) -> dict[str, str]:
     """Patient -> first patient of its component, for patients that share a duplicate group with others."""
     copies = frame.loc[frame["duplicate_group"] != "", ["duplicate_group", "patient"]]
-    parent: dict[str, str] = {}
+    joined = Joined()
     for _, members in copies.groupby("duplicate_group", sort=False)["patient"]:
-        _join(parent, members)
-    return {patient: _find(parent, patient) for patient in parent}
-
-
-def _join(parent: dict[str, str], patients: Iterable[str]) -> None:
-    roots = sorted({_find(parent, patient) for patient in patients})
-    for other in roots[1:]:
-        parent[other] = roots[0]
-
-
-def _find(parent: dict[str, str], node: str) -> str:
-    root = node
-    while parent.setdefault(root, root) != root:
-        root = parent[root]
-    while parent[node] != root:
-        parent[node], node = root, parent[node]
-    return root
+        joined.join(members)
+    return joined.leaders()

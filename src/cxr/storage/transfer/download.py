@@ -13,6 +13,7 @@ from typing import Final
 
 from cxr.errors import ChangedOnDisk, InputError, UsageError
 from cxr.files import is_unfinished
+from cxr.progress import Progress
 from cxr.storage.checksums import digest_of_file
 from cxr.storage.limits import Pace
 from cxr.storage.retrying import RETRY_S, RetryingStore
@@ -52,7 +53,7 @@ def fetch_plan(plan: PlanFile, store: Store, folder: Path, crew: CrewOf[Action])
     return crew(fetch).run(tasks, files=total.files, size=total.size)
 
 
-def download_all(store: RetryingStore, folder: Path, *, on_progress: Callable[[int, int, str], None]) -> list[Path]:
+def download_all(store: RetryingStore, folder: Path, *, on_progress: Progress) -> list[Path]:
     """Bring everything that is in a store to `folder`; the files' paths. Raises the first failure's error."""
 
     def tell(tally: Tally) -> None:

@@ -22,8 +22,8 @@ from cxr.cloud.aws.ec2.machines import (
 from cxr.cloud.aws.ec2.rules import hard_stop_minutes
 from cxr.cloud.aws.offers import Engine
 from cxr.cloud.connection import Connection
-from cxr.cloud.jobs.journal import SUCCEEDED, WITHOUT_RESULT, Job
-from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, WALL_HOURS, ModelOutput, RunTime, Seen
+from cxr.cloud.jobs.journal import Job
+from cxr.cloud.jobs.seen import ENDED, MANIFEST_LABEL, RUN_LABEL, WALL_HOURS, ModelOutput, RunTime, Seen, launched_of
 from cxr.cloud.plans.launch import LaunchPlan
 from cxr.cloud.trainer.job import job_output_url
 from cxr.errors import InputError, NotFound
@@ -44,7 +44,7 @@ def find_launched(plan: LaunchPlan) -> Seen | None:
     """The job that carries the plan's id, if there is one; of several one that is at work, then one that succeeded. Of
     machines that EC2 has forgotten the bucket tells: what has ended is not launched a second time."""
     found = with_tag(plan.connection, RUN_LABEL, [plan.job_id]) or noted_in(plan.connection, job_output_url(plan))
-    return min((seen_of(plan.connection, machine) for machine in found), key=_rank, default=None)
+    return launched_of(seen_of(plan.connection, machine) for machine in found)
 
 
 def labelled(connection: Connection) -> Iterator[Seen]:
@@ -157,12 +157,6 @@ def _details(machine: Machine) -> dict[str, Any]:
         "replicas": 1,
         "timeout_hours": machine.timeout_hours,
     }
-
-
-def _rank(seen: Seen) -> int:
-    if seen.state in WITHOUT_RESULT:
-        return 2
-    return 1 if seen.state == SUCCEEDED else 0
 
 
 def _now() -> datetime:

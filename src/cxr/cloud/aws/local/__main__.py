@@ -5,34 +5,24 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from cxr.cloud.aws.local.settings import STOP_GRACE_SECONDS, LocalSettings
-from cxr.errors import CxrError, missing_package
+from cxr.cloud.local_servers.running import run_server
 
 
 def main() -> int:
     """Serve until told to stop. Prints the URL on stdout when ready; the exit code is the error's."""
     settings = _settings(_parser().parse_args())
-    try:
-        from cxr.cloud.aws.local.server import serve
 
-        serve(settings, lambda url: print(url, flush=True))
-    except CxrError as error:
-        return _report(error)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == "cxr":
-            raise
-        return _report(missing_package(error.name, "aws-local"))
-    return 0
+    def start(on_ready: Callable[[str], None]) -> None:
+        from cxr.cloud.aws.local.server import serve  # needs the extra's packages, which may be missing
 
+        serve(settings, on_ready)
 
-def _report(error: CxrError) -> int:
-    print(f"{error.headline}: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  next: {error.hint}", file=sys.stderr)
-    return error.exit_code
+    return run_server(start, "aws-local")
 
 
 def _parser() -> argparse.ArgumentParser:

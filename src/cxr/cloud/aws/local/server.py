@@ -27,7 +27,7 @@ from cxr.cloud.aws.local.moto_state import MotoState
 from cxr.cloud.aws.local.outcomes import Outcomes
 from cxr.cloud.aws.local.process import AWS_LOCAL, environment
 from cxr.cloud.aws.local.settings import DEFAULT_REGION, LocalSettings
-from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, say_ready, sole_server
+from cxr.cloud.local_servers.life import HOST, bound_socket, logging_to, ready, sole_server
 from cxr.cloud.local_servers.process import ServerFiles
 from cxr.files import private_folder
 
@@ -68,7 +68,7 @@ def serve(settings: LocalSettings, on_ready: Callable[[str], None]) -> None:
         application = _application(settings, url, runner)
         server = make_server(HOST, 0, application, threaded=True, request_handler=_RequestHandler, fd=listener.fileno())
         try:
-            _run(server, settings, application, runner, lambda: _ready(files, url, on_ready))
+            _run(server, settings, application, runner, lambda: ready(files, url, on_ready))
         finally:
             files.server_file.unlink(missing_ok=True)
             runner.close(CLOSE_SECONDS)
@@ -123,9 +123,3 @@ def _run(
     # Requests of jobs are answered until the jobs have ended.
     runner.close(CLOSE_SECONDS)
     server.shutdown()
-
-
-def _ready(files: ServerFiles, url: str, on_ready: Callable[[str], None]) -> None:
-    say_ready(files, url)
-    log.info("ready at %s", url)
-    on_ready(url)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from cxr.cloud.aws.offers import DEFAULT_MAXIMUM_INSTANCES, DEFAULT_MAXIMUM_SECONDS, ML, Engine
-from cxr.cloud.aws.preflight.refusals import finding_of
+from cxr.cloud.aws.preflight.refusals import reason_of
 from cxr.cloud.aws.preflight.survey import AccountSurvey
 from cxr.cloud.aws.prices import autopilot_price
 from cxr.cloud.aws.quotas import training_quota_name
 from cxr.cloud.aws.trainings import ENGINES
 from cxr.cloud.preflight.costs import price_finding
-from cxr.cloud.preflight.findings import Finding, Level
+from cxr.cloud.preflight.findings import Finding, Level, refused
 from cxr.cloud.preflight.subject import Purpose
 from cxr.cloud.trainer.plans import TrainerRules
 from cxr.errors import InputError, NotAllowed, UsageError
@@ -99,7 +99,7 @@ def _offered(survey: AccountSurvey, words: str) -> Finding:
         said = f"EC2 has no machine type {name} in {here}"
         return Finding(Level.ERROR, "machine", said, error.message, "another --machine or --region")
     except NotAllowed as error:
-        found = finding_of("machine", error, essential=False)
+        found = refused("machine", error, reason_of(error), essential=False)
         return Finding(Level.WARNING, "machine", f"{words}; whether {here} has it {found.cause}", next=found.next)
     return Finding(Level.OK, "machine", f"{words}; {vcpus} vCPUs, offered in {here}")
 

@@ -8,20 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from cxr.cloud.preflight.findings import Finding, Level
-from cxr.errors import CxrError, NotAllowed, Unreachable
+from cxr.errors import CxrError
 
 _PERMISSION: Final = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 _EXPLICIT: Final = re.compile(r"with an explicit deny in (an? [\w -]+?policy)")
-
-
-def finding_of(check: str, error: CxrError, *, essential: bool) -> Finding:
-    """The finding that stands for a check that could not be made."""
-    level = Level.ERROR if essential else Level.WARNING
-    cause, following = reason_of(error)
-    denied, unreachable = isinstance(error, NotAllowed), isinstance(error, Unreachable)
-    words = f"cannot be checked: {cause}" if denied or unreachable else cause
-    return Finding(level, check, words, next=following, denied=denied, unreachable=unreachable)
 
 
 def reason_of(error: CxrError) -> tuple[str, str]:

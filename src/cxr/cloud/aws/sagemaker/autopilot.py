@@ -22,7 +22,7 @@ from cxr.cloud.aws.sagemaker.requests import check_role
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.launching import Submitted
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
-from cxr.cloud.prices.table import PriceTable
+from cxr.cloud.prices.table import PriceTable, price_table
 from cxr.cloud.provider import AutoMLWishes
 from cxr.cloud.trainer.job import check_trainable, job_output_url
 from cxr.errors import InputError, UsageError
@@ -84,7 +84,7 @@ def plan_autopilot(
     check_role(connection)
     check_trainable(manifest)
     request = options.request()
-    price = autopilot_price(prices or connection.provider.price_table())
+    price = autopilot_price(prices or price_table(None, connection.provider.prices))
     hours = options.budget_hours
     counts = ", ".join(f"{len(manifest.split(split)):,} {split}" for split in CHANNELS.values())
     folder = f"{connection.base_url}/jobs/{{job}}"

@@ -25,6 +25,7 @@ from cxr.cloud.jobs.seen import PredictingModel
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
 from cxr.cloud.predicting.scores import SPLIT, Picture, Scores, pictures_of
 from cxr.cloud.prices.predictions import WORST_FACTOR, batch_estimate
+from cxr.cloud.prices.table import price_table
 from cxr.documents import parse_json
 from cxr.errors import CheckFailed, Fault, InputError, JobFailed
 from cxr.manifests.manifest import Manifest
@@ -61,7 +62,7 @@ def plan_transform(
     if large:
         raise InputError(f"{large[0].path} has {large[0].size / 1e6:.1f} MB, a batch takes {LARGEST_MB}")
     estimate = batch_estimate(len(pictures))
-    price = connection.provider.price_table().hardware(choose_hardware(MACHINE, disk_gb=30))
+    price = price_table(None, connection.provider.prices).hardware(choose_hardware(MACHINE, disk_gb=30))
     url = f"{connection.base_url}/predictions/{{job}}"
     return LaunchPlan(
         kind=JobKind.BATCH,

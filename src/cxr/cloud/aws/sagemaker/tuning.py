@@ -7,7 +7,6 @@ from typing import Any
 
 from cxr.cloud.aws.clients import InUseError, aws_errors, client
 from cxr.cloud.aws.names import service_name, tags_of
-from cxr.cloud.aws.offers import choose_hardware
 from cxr.cloud.aws.sagemaker import requests
 from cxr.cloud.aws.sagemaker.custom import find_launched
 from cxr.cloud.aws.sagemaker.facts import number, trial_number
@@ -16,10 +15,10 @@ from cxr.cloud.aws.sagemaker.states import moment, state_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.jobs.launching import Submitted
-from cxr.cloud.jobs.seen import Trial
+from cxr.cloud.jobs.seen import Trial, best_first
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions, job_output_url, options_from
-from cxr.errors import InputError, JobFailed, NotAllowed, UsageError
+from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions, job_output_url
+from cxr.errors import JobFailed, NotAllowed, UsageError
 from cxr.manifests.manifest import Manifest
 
 #: Values of one category, and characters of a value (CategoricalParameterRange).
@@ -30,17 +29,6 @@ _RANGES = {
     "discrete": "CategoricalParameterRanges",
     "categorical": "CategoricalParameterRanges",
 }
-
-
-def tune_options_from(request: Any, weights: str) -> TuneOptions:
-    """The options that a saved plan's request was made of. Raises InputError when the request is not whole."""
-    try:
-        space = tuple(dict(parameter) for parameter in request["space"])
-        parameter_ranges(space)
-        trials, parallel = int(request["trials"]), int(request["parallel"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"the plan's request is not whole: {error!r}", hint="make the plan anew") from error
-    return TuneOptions(options_from(request, weights, choose_hardware), space, trials, parallel)
 
 
 def submit_tune(
@@ -130,7 +118,7 @@ def _range(parameter: SpaceParameter) -> dict[str, Any]:
 
 def read_trials(connection: Connection, job: Job) -> list[Trial]:
     """The trials of a tuning job, best first (those without a measurement last)."""
-    return sorted((_trial(told) for told in trial_summaries(connection, job.resource)), key=_rank)
+    return best_first(_trial(told) for told in trial_summaries(connection, job.resource))
 
 
 def trial_summaries(connection: Connection, resource: str) -> Iterator[Mapping[str, Any]]:
@@ -177,7 +165,3 @@ def _value(told: Mapping[str, Any]) -> float | None:
 
 def _parameters(told: Mapping[str, Any]) -> dict[str, float | str]:
     return {str(key): number(value) for key, value in (told.get("TunedHyperParameters") or {}).items()}
-
-
-def _rank(trial: Trial) -> tuple[bool, float, int]:
-    return (trial.value is None, -(trial.value or 0.0), int(trial.id) if trial.id.isdigit() else 0)

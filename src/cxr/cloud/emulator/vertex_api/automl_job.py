@@ -22,6 +22,7 @@ from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.vertex_api.automl_task import AutoMLInputs, check_inputs
 from cxr.cloud.emulator.vertex_api.call import VertexContext
 from cxr.cloud.emulator.vertex_api.evaluations import EVALUATION_FILE, evaluation_of, insert_evaluation
+from cxr.cloud.emulator.vertex_api.job_states import set_ended, set_pending, set_running
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
 from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert
 from cxr.cloud.emulator.vertex_api.splits import split_items
@@ -78,22 +79,11 @@ class AutoMLJob:
 
     def started(self, connection: sqlite3.Connection, name: str) -> None:
         """RUNNING; the start time is that of the first attempt."""
-
-        def edit(pipeline: JsonObject) -> None:
-            if pipeline["state"] != "PIPELINE_STATE_CANCELLING":
-                pipeline["state"] = "PIPELINE_STATE_RUNNING"
-            pipeline.setdefault("startTime", now())
-
-        change(connection, name, edit)
+        change(connection, name, set_running)
 
     def waiting(self, connection: sqlite3.Connection, name: str) -> None:
         """PENDING again, unless it is being cancelled."""
-
-        def edit(pipeline: JsonObject) -> None:
-            if pipeline["state"] != "PIPELINE_STATE_CANCELLING":
-                pipeline["state"] = "PIPELINE_STATE_PENDING"
-
-        change(connection, name, edit)
+        change(connection, name, set_pending)
 
     def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
         """The exit code, then the files; good ones move to the model's folder."""
@@ -123,8 +113,7 @@ class AutoMLJob:
         insert_evaluation(connection, model["name"], model_folder(self._context, model["name"]))
 
         def edit(pipeline: JsonObject) -> None:
-            pipeline["state"] = "PIPELINE_STATE_SUCCEEDED"
-            pipeline["endTime"] = now()
+            set_ended(pipeline, "SUCCEEDED", None)
             pipeline["modelToUpload"] = {**pipeline.get("modelToUpload", {}), **_model_reference(model)}
             pipeline["trainingTaskMetadata"] = {
                 "costMilliNodeHours": _cost(pipeline, inputs),
@@ -135,12 +124,12 @@ class AutoMLJob:
 
     def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
         """FAILED with the error."""
-        change(connection, name, lambda pipeline: _ended(pipeline, "PIPELINE_STATE_FAILED", error))
+        change(connection, name, lambda pipeline: set_ended(pipeline, "FAILED", error))
 
     def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
         """CANCELLED."""
         error = RpcError(Code.CANCELLED, "CANCELED")
-        change(connection, name, lambda pipeline: _ended(pipeline, "PIPELINE_STATE_CANCELLED", error))
+        change(connection, name, lambda pipeline: set_ended(pipeline, "CANCELLED", error))
 
     def _missing(self, name: str, output: Path) -> str | None:
         inputs = check_inputs(find(self._context.read, name)["trainingTaskInputs"])
@@ -193,12 +182,6 @@ def _model(pipeline_name: str, pipeline: Mapping[str, Any], inputs: AutoMLInputs
 
 def _model_reference(model: Mapping[str, Any]) -> JsonObject:
     return {key: model[key] for key in ("name", "displayName", "labels", "versionId", "versionAliases")}
-
-
-def _ended(resource: JsonObject, state: str, error: RpcError) -> None:
-    resource["state"] = state
-    resource["endTime"] = now()
-    resource["error"] = error.status()
 
 
 def _cost(pipeline: Mapping[str, Any], inputs: AutoMLInputs) -> str:

@@ -21,7 +21,8 @@ from cxr.cloud.emulator.vertex_api.automl_job import SCORING_FOLDER, model_folde
 from cxr.cloud.emulator.vertex_api.call import VertexContext
 from cxr.cloud.emulator.vertex_api.evaluations import annotation_specs
 from cxr.cloud.emulator.vertex_api.importing import MAX_IMAGE_BYTES
-from cxr.cloud.emulator.vertex_api.messages import JsonObject, now
+from cxr.cloud.emulator.vertex_api.job_states import set_ended, set_pending, set_running
+from cxr.cloud.emulator.vertex_api.messages import JsonObject
 from cxr.cloud.emulator.vertex_api.predictions import check_instance, prediction, prediction_parameters
 from cxr.cloud.emulator.vertex_api.resource_store import change, find
 
@@ -61,22 +62,11 @@ class BatchPredictionJob:
 
     def started(self, connection: sqlite3.Connection, name: str) -> None:
         """RUNNING; the start time is that of the first attempt."""
-
-        def edit(job: JsonObject) -> None:
-            if job["state"] != "JOB_STATE_CANCELLING":
-                job["state"] = "JOB_STATE_RUNNING"
-            job.setdefault("startTime", now())
-
-        change(connection, name, edit)
+        change(connection, name, set_running)
 
     def waiting(self, connection: sqlite3.Connection, name: str) -> None:
         """PENDING again, unless it is being cancelled."""
-
-        def edit(job: JsonObject) -> None:
-            if job["state"] != "JOB_STATE_CANCELLING":
-                job["state"] = "JOB_STATE_PENDING"
-
-        change(connection, name, edit)
+        change(connection, name, set_pending)
 
     def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
         """The exit code, then the scores, which become objects."""
@@ -109,18 +99,18 @@ class BatchPredictionJob:
 
         def edit(job: JsonObject) -> None:
             job.update(result)
-            _end(job, "JOB_STATE_SUCCEEDED", None)
+            set_ended(job, "SUCCEEDED", None)
 
         change(connection, name, edit)
 
     def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
         """FAILED with the error."""
-        change(connection, name, lambda job: _end(job, "JOB_STATE_FAILED", error))
+        change(connection, name, lambda job: set_ended(job, "FAILED", error))
 
     def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
         """CANCELLED."""
         error = RpcError(Code.CANCELLED, "CANCELED")
-        change(connection, name, lambda job: _end(job, "JOB_STATE_CANCELLED", error))
+        change(connection, name, lambda job: set_ended(job, "CANCELLED", error))
 
     def _judged(self, job: Mapping[str, Any], folder: Path) -> tuple[list[JsonObject], list[JsonObject]]:
         """Lines with predictions, and lines with errors, each in the order of the input."""
@@ -194,10 +184,3 @@ def _write(path: Path, lines: Sequence[JsonObject]) -> None:
 def _read(path: Path) -> list[JsonObject]:
     # splitlines() would also cut at U+2028 and the like, which JSON may have in its texts.
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-
-
-def _end(job: JsonObject, state: str, error: RpcError | None) -> None:
-    job["state"] = state
-    job["endTime"] = now()
-    if error is not None:
-        job["error"] = error.status()

@@ -9,25 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cxr.cloud.emulator.errors import RpcError, failed_precondition, invalid_argument, not_found, unimplemented
-from cxr.cloud.emulator.jobs.supervisor import add_job, request_cancel
+from cxr.cloud.emulator.errors import RpcError, invalid_argument, not_found, unimplemented
+from cxr.cloud.emulator.jobs.supervisor import add_job
 from cxr.cloud.emulator.storage_api.internal import bucket_exists, split_uri
+from cxr.cloud.emulator.vertex_api import job_states
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
-from cxr.cloud.emulator.vertex_api.custom_jobs import ENDED
 from cxr.cloud.emulator.vertex_api.machines import check_machine
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
 from cxr.cloud.emulator.vertex_api.model_names import VERSION, name_without_version
-from cxr.cloud.emulator.vertex_api.operations import delete_job
 from cxr.cloud.emulator.vertex_api.predictions import prediction_parameters
-from cxr.cloud.emulator.vertex_api.resource_store import (
-    COMMON_FIELDS,
-    change,
-    find,
-    insert,
-    list_page,
-    listed,
-    new_id,
-)
+from cxr.cloud.emulator.vertex_api.resource_store import COMMON_FIELDS, find, insert, list_page, listed, new_id
 
 KIND = "batch"
 BATCH_FIELDS = {**COMMON_FIELDS, "model": "model"}
@@ -90,23 +81,13 @@ def list_batch_jobs(context: VertexContext, call: Call) -> JsonObject:
 
 def cancel_batch_job(context: VertexContext, call: Call) -> JsonObject:
     """batchPredictionJobs.cancel: answers at once; the state goes by CANCELLING to CANCELLED."""
-    with context.write() as connection:
-        state = find(connection, call.name)["state"]
-        if state in ENDED:
-            raise failed_precondition(f"The job {call.name} is in state {state} and cannot be cancelled.")
-        change(connection, call.name, lambda job: job.update(state="JOB_STATE_CANCELLING"))
-        request_cancel(connection, call.name)
-    context.wake_jobs()
-    return {}
+    return job_states.cancel(context, call, "job")
 
 
 def delete_batch_job(context: VertexContext, call: Call) -> JsonObject:
     """batchPredictionJobs.delete: an operation; a job that has not ended must be cancelled first."""
-    state = find(context.read, call.name)["state"]
-    if state not in ENDED:
-        raise failed_precondition(f"The job {call.name} is in state {state}; cancel it first.")
     # The SDK's REST transport knows no operations below this kind of job: only those of the location.
-    return delete_job(context, call.name, parent=call.parent)
+    return job_states.delete(context, call, "job", parent=call.parent)
 
 
 def unsupported_resources(kind: str, model_name: str) -> RpcError:

@@ -7,20 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from cxr.cloud.emulator.errors import Code, RpcError, failed_precondition, unimplemented
+from cxr.cloud.emulator.errors import Code, RpcError, unimplemented
 from cxr.cloud.emulator.jobs.attempts import Launch, Outcome
 from cxr.cloud.emulator.jobs.children import owner_of
 from cxr.cloud.emulator.jobs.container import ContainerJob, container_launch
-from cxr.cloud.emulator.jobs.supervisor import add_job, request_cancel
+from cxr.cloud.emulator.jobs.supervisor import add_job
+from cxr.cloud.emulator.vertex_api import job_states
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
+from cxr.cloud.emulator.vertex_api.job_states import set_ended, set_pending, set_running
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
-from cxr.cloud.emulator.vertex_api.operations import delete_job
 from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert, list_page, listed, new_id
 from cxr.cloud.emulator.vertex_api.worker_pools import check_job_spec, replicas_of, timeout_seconds
 
 KIND = "custom"
-ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
-CANCELLING = "JOB_STATE_CANCELLING"
 _OUTPUT_ONLY = ("name", "state", "error", "createTime", "startTime", "endTime", "updateTime", "webAccessUris")
 
 
@@ -75,22 +74,12 @@ def list_custom_jobs(context: VertexContext, call: Call) -> JsonObject:
 
 def cancel_custom_job(context: VertexContext, call: Call) -> JsonObject:
     """customJobs.cancel: answers at once; the state goes by CANCELLING to CANCELLED."""
-    with context.write() as connection:
-        state = find(connection, call.name)["state"]
-        if state in ENDED:
-            raise failed_precondition(f"The custom job {call.name} is in state {state} and cannot be cancelled.")
-        change(connection, call.name, lambda job: job.update(state=CANCELLING))
-        request_cancel(connection, call.name)
-    context.wake_jobs()
-    return {}
+    return job_states.cancel(context, call, "custom job")
 
 
 def delete_custom_job(context: VertexContext, call: Call) -> JsonObject:
     """customJobs.delete: an operation; a job that has not ended must be cancelled first."""
-    state = find(context.read, call.name)["state"]
-    if state not in ENDED:
-        raise failed_precondition(f"The custom job {call.name} is in state {state}; cancel it first.")
-    return delete_job(context, call.name)
+    return job_states.delete(context, call, "custom job")
 
 
 class CustomJob:
@@ -120,22 +109,11 @@ class CustomJob:
 
     def started(self, connection: sqlite3.Connection, name: str) -> None:
         """RUNNING; the start time is that of the first attempt."""
-
-        def edit(job: JsonObject) -> None:
-            if job["state"] != CANCELLING:
-                job["state"] = "JOB_STATE_RUNNING"
-            job.setdefault("startTime", now())
-
-        self._tell(connection, change(connection, name, edit))
+        self._tell(connection, change(connection, name, set_running))
 
     def waiting(self, connection: sqlite3.Connection, name: str) -> None:
         """PENDING again, unless it is being cancelled."""
-
-        def edit(job: JsonObject) -> None:
-            if job["state"] != CANCELLING:
-                job["state"] = "JOB_STATE_PENDING"
-
-        self._tell(connection, change(connection, name, edit))
+        self._tell(connection, change(connection, name, set_pending))
 
     def judge(self, name: str, attempt_folder: Path, outcome: Outcome) -> RpcError | None:
         """The exit code, in the service's words."""
@@ -152,17 +130,17 @@ class CustomJob:
 
     def succeeded(self, connection: sqlite3.Connection, name: str, attempt_folder: Path) -> None:
         """SUCCEEDED."""
-        job = change(connection, name, lambda job: _end(job, "JOB_STATE_SUCCEEDED", None))
+        job = change(connection, name, lambda job: set_ended(job, "SUCCEEDED", None))
         self._tell(connection, job, attempt_folder)
 
     def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
         """FAILED with the error."""
-        self._tell(connection, change(connection, name, lambda job: _end(job, "JOB_STATE_FAILED", error)))
+        self._tell(connection, change(connection, name, lambda job: set_ended(job, "FAILED", error)))
 
     def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
         """CANCELLED."""
         error = RpcError(Code.CANCELLED, "CANCELED")
-        self._tell(connection, change(connection, name, lambda job: _end(job, "JOB_STATE_CANCELLED", error)))
+        self._tell(connection, change(connection, name, lambda job: set_ended(job, "CANCELLED", error)))
 
     def _tell(self, connection: sqlite3.Connection, job: JsonObject, attempt_folder: Path | None = None) -> None:
         owned = owner_of(connection, job["name"])
@@ -171,10 +149,3 @@ class CustomJob:
         row = connection.execute("SELECT kind FROM jobs WHERE name=? AND phase<>'done'", (owned[0],)).fetchone()
         if row is not None:
             self._owners[row["kind"]].child_changed(connection, owned[0], job, attempt_folder)
-
-
-def _end(job: JsonObject, state: str, error: RpcError | None) -> None:
-    job["state"] = state
-    job["endTime"] = now()
-    if error is not None:
-        job["error"] = error.status()

@@ -21,6 +21,7 @@ from cxr.cloud.emulator.storage_api.internal import objects_below, split_uri, st
 from cxr.cloud.emulator.vertex_api.call import VertexContext, require
 from cxr.cloud.emulator.vertex_api.custom_jobs import insert_custom_job
 from cxr.cloud.emulator.vertex_api.import_files import ML_USE_KEY
+from cxr.cloud.emulator.vertex_api.job_states import set_ended
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
 from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert
 from cxr.cloud.emulator.vertex_api.splits import SETS, TrainingItem, assigned_items
@@ -142,12 +143,12 @@ class CustomPipeline:
 
     def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
         """FAILED with the error."""
-        change(connection, name, lambda pipeline: _end(pipeline, "PIPELINE_STATE_FAILED", error))
+        change(connection, name, lambda pipeline: set_ended(pipeline, "FAILED", error))
 
     def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
         """CANCELLED."""
         error = RpcError(Code.CANCELLED, "CANCELED")
-        change(connection, name, lambda pipeline: _end(pipeline, "PIPELINE_STATE_CANCELLED", error))
+        change(connection, name, lambda pipeline: set_ended(pipeline, "CANCELLED", error))
 
     def _upload(self, connection: sqlite3.Connection, pipeline: JsonObject) -> JsonObject | None:
         """Make the model of what lies in the model folder; the error when nothing does."""
@@ -210,9 +211,3 @@ def _model(pipeline: Mapping[str, Any], artifacts: str) -> JsonObject:
         "versionUpdateTime": moment,
     }
     return parse(types.Model, model)
-
-
-def _end(pipeline: JsonObject, state: str, error: RpcError) -> None:
-    pipeline["state"] = state
-    pipeline["endTime"] = now()
-    pipeline["error"] = error.status()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import sqlite3
 import threading
 import time
@@ -18,7 +17,7 @@ from cxr.cloud.emulator.errors import ApiError, Code, RpcError, failed_precondit
 from cxr.cloud.emulator.state.database import Database, next_serial
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, checked_operation, now, packed, packed_empty, types
-from cxr.cloud.emulator.vertex_api.resource_store import new_id, remove
+from cxr.cloud.emulator.vertex_api.resource_store import new_id
 
 MAX_WAIT_SECONDS = 60.0
 RETRY_SECONDS = 1.0
@@ -90,13 +89,6 @@ def delete_at_once(
         operation = begin(connection, parent or name, "delete", types.DeleteOperationMetadata)
         forget(connection)
         finish(connection, operation["name"])
-    return operation
-
-
-def delete_job(context: VertexContext, name: str, *, parent: str | None = None) -> JsonObject:
-    """As `delete_at_once`, of a job that has ended: its files go with it."""
-    operation = delete_at_once(context, name, lambda connection: remove(connection, name), parent=parent)
-    shutil.rmtree(context.settings.jobs_dir / name.rpartition("/")[2], ignore_errors=True)
     return operation
 
 

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 
-from cxr.cloud.emulator.errors import failed_precondition, invalid_argument, not_found, unimplemented
-from cxr.cloud.emulator.jobs.supervisor import add_job, request_cancel
-from cxr.cloud.emulator.vertex_api import custom_pipelines
+from cxr.cloud.emulator.errors import invalid_argument, not_found, unimplemented
+from cxr.cloud.emulator.jobs.supervisor import add_job
+from cxr.cloud.emulator.vertex_api import custom_pipelines, job_states
 from cxr.cloud.emulator.vertex_api.automl_task import check_inputs, check_task
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
-from cxr.cloud.emulator.vertex_api.operations import delete_job
-from cxr.cloud.emulator.vertex_api.resource_store import (
-    COMMON_FIELDS,
-    change,
-    find,
-    insert,
-    list_page,
-    listed,
-    new_id,
-)
+from cxr.cloud.emulator.vertex_api.resource_store import COMMON_FIELDS, find, insert, list_page, listed, new_id
 from cxr.cloud.emulator.vertex_api.splits import check_split
 
 KIND = "automl"
-ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
 PIPELINE_FIELDS = {**COMMON_FIELDS, "training_task_definition": "trainingTaskDefinition"}
 _OUTPUT_ONLY = ("name", "state", "error", "createTime", "startTime", "endTime", "updateTime", "trainingTaskMetadata")
 
@@ -88,19 +78,9 @@ def list_pipelines(context: VertexContext, call: Call) -> JsonObject:
 
 def cancel_pipeline(context: VertexContext, call: Call) -> JsonObject:
     """trainingPipelines.cancel: answers at once; the state goes by CANCELLING to CANCELLED."""
-    with context.write() as connection:
-        state = find(connection, call.name)["state"]
-        if state in ENDED:
-            raise failed_precondition(f"The pipeline {call.name} is in state {state} and cannot be cancelled.")
-        change(connection, call.name, lambda pipeline: pipeline.update(state="PIPELINE_STATE_CANCELLING"))
-        request_cancel(connection, call.name)
-    context.wake_jobs()
-    return {}
+    return job_states.cancel(context, call, "pipeline")
 
 
 def delete_pipeline(context: VertexContext, call: Call) -> JsonObject:
     """trainingPipelines.delete: an operation; a pipeline that has not ended must be cancelled first."""
-    state = find(context.read, call.name)["state"]
-    if state not in ENDED:
-        raise failed_precondition(f"The pipeline {call.name} is in state {state}; cancel it first.")
-    return delete_job(context, call.name)
+    return job_states.delete(context, call, "pipeline")

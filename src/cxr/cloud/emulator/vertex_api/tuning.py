@@ -9,14 +9,15 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from cxr.cloud.emulator.errors import Code, RpcError, failed_precondition, unimplemented
+from cxr.cloud.emulator.errors import Code, RpcError, unimplemented
 from cxr.cloud.emulator.jobs.children import add_child, owner_of
-from cxr.cloud.emulator.jobs.supervisor import add_job, end_managed, request_cancel
+from cxr.cloud.emulator.jobs.supervisor import add_job, end_managed
+from cxr.cloud.emulator.vertex_api import job_states
 from cxr.cloud.emulator.vertex_api.call import Call, VertexContext, check_display_name, check_labels, require
-from cxr.cloud.emulator.vertex_api.custom_jobs import ENDED, insert_custom_job
+from cxr.cloud.emulator.vertex_api.custom_jobs import insert_custom_job
+from cxr.cloud.emulator.vertex_api.job_states import has_ended, set_ended
 from cxr.cloud.emulator.vertex_api.measurements import final_measurement, measurements_in
 from cxr.cloud.emulator.vertex_api.messages import JsonObject, now, parse, types
-from cxr.cloud.emulator.vertex_api.operations import delete_job
 from cxr.cloud.emulator.vertex_api.resource_store import change, find, insert, list_page, listed, new_id
 from cxr.cloud.emulator.vertex_api.study import check_counts, study_of
 from cxr.cloud.emulator.vertex_api.suggestions import as_argument, suggestion
@@ -65,22 +66,12 @@ def list_tuning_jobs(context: VertexContext, call: Call) -> JsonObject:
 
 def cancel_tuning_job(context: VertexContext, call: Call) -> JsonObject:
     """hyperparameterTuningJobs.cancel: answers at once; the trials under way are cancelled, then the job is."""
-    with context.write() as connection:
-        state = find(connection, call.name)["state"]
-        if state in ENDED:
-            raise failed_precondition(f"The tuning job {call.name} is in state {state} and cannot be cancelled.")
-        change(connection, call.name, lambda job: job.update(state="JOB_STATE_CANCELLING"))
-        request_cancel(connection, call.name)
-    context.wake_jobs()
-    return {}
+    return job_states.cancel(context, call, "tuning job")
 
 
 def delete_tuning_job(context: VertexContext, call: Call) -> JsonObject:
     """hyperparameterTuningJobs.delete: an operation; a job that has not ended must be cancelled first."""
-    state = find(context.read, call.name)["state"]
-    if state not in ENDED:
-        raise failed_precondition(f"The tuning job {call.name} is in state {state}; cancel it first.")
-    return delete_job(context, call.name)
+    return job_states.delete(context, call, "tuning job")
 
 
 class TuningJob:
@@ -116,16 +107,16 @@ class TuningJob:
 
     def failed(self, connection: sqlite3.Connection, name: str, error: RpcError) -> None:
         """FAILED with the error; trials under way count as infeasible."""
-        change(connection, name, lambda job: _end(job, "JOB_STATE_FAILED", error))
+        change(connection, name, lambda job: _end(job, "FAILED", error))
 
     def cancelled(self, connection: sqlite3.Connection, name: str) -> None:
         """CANCELLED."""
-        change(connection, name, lambda job: _end(job, "JOB_STATE_CANCELLED", RpcError(Code.CANCELLED, "CANCELED")))
+        change(connection, name, lambda job: _end(job, "CANCELLED", RpcError(Code.CANCELLED, "CANCELED")))
 
     def _go_on(self, connection: sqlite3.Connection, job: JsonObject, trial: JsonObject, child: JsonObject) -> None:
         error = _too_many_failures(job, trial, child)
         if error is not None:
-            _end(job, "JOB_STATE_FAILED", error)
+            _end(job, "FAILED", error)
             end_managed(connection, job["name"])
             return
         if len(job["trials"]) < int(job["maxTrialCount"]):
@@ -133,7 +124,7 @@ class TuningJob:
             if following is not None:
                 job["trials"].append(following)
         if all(item["state"] in TRIAL_ENDED for item in job["trials"]):
-            _end(job, "JOB_STATE_SUCCEEDED", None)
+            _end(job, "SUCCEEDED", None)
             end_managed(connection, job["name"])
 
 
@@ -172,7 +163,7 @@ def _follow(job: JsonObject, trial: JsonObject, child: JsonObject, attempt_folde
         trial["startTime"] = child["startTime"]
     if state == "JOB_STATE_RUNNING":
         trial["state"] = "ACTIVE"
-    if state not in ENDED:
+    if not has_ended(state):
         return
     trial["endTime"] = child["endTime"]
     if state != "JOB_STATE_SUCCEEDED" or attempt_folder is None:
@@ -208,12 +199,8 @@ def _too_many_failures(job: JsonObject, trial: JsonObject, child: JsonObject) ->
     return None
 
 
-def _end(job: JsonObject, state: str, error: RpcError | None) -> None:
-    moment = now()
-    job["state"] = state
-    job["endTime"] = moment
-    if error is not None:
-        job["error"] = error.status()
+def _end(job: JsonObject, word: str, error: RpcError | None) -> None:
+    set_ended(job, word, error)
     for trial in job.get("trials", []):
         if trial["state"] not in TRIAL_ENDED:
-            trial.update(state="INFEASIBLE", endTime=moment, infeasibleReason="The tuning job ended before.")
+            trial.update(state="INFEASIBLE", endTime=job["endTime"], infeasibleReason="The tuning job ended before.")

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cxr.cloud.preflight.costs import price_finding
-from cxr.cloud.preflight.findings import Finding, Level
+from cxr.cloud.preflight.findings import Finding, Level, refused
 from cxr.cloud.preflight.subject import Purpose, Subject
 from cxr.cloud.vertex.automl import automl_options
 from cxr.cloud.vertex.custom import RULES
 from cxr.cloud.vertex.offers import AUTOML_REGIONS, ModelType
-from cxr.cloud.vertex.preflight.refusals import finding_of
+from cxr.cloud.vertex.preflight.refusals import reason_of
 from cxr.cloud.vertex.preflight.survey import VERTEX, ProjectSurvey
 from cxr.errors import NotAllowed, NotFound, UsageError
 
@@ -100,7 +100,7 @@ def quota(survey: ProjectSurvey) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "quota", "cannot be checked: Google knows no such quota", resource)
         return
     except NotAllowed as error:
-        yield finding_of("quota", error, where.project, essential=False)
+        yield refused("quota", error, reason_of(error, where.project), essential=False)
         return
     enough = limit is not None and (limit < 0 or limit >= wanted)
     words = f"{wanted} x {hardware.accelerator} wanted, the quota is {'no limit' if limit == -1 else limit or 0}"

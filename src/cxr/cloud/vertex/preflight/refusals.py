@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from cxr.cloud.preflight.findings import Finding, Level
-from cxr.errors import CxrError, NotAllowed, Unreachable
+from cxr.errors import CxrError
 from cxr.storage.login_hints import GOOGLE_LOGIN
 
 #: `Permission 'storage.buckets.getIamPolicy' denied …`, `… does not have storage.buckets.get access to …`.
@@ -14,15 +13,6 @@ _PERMISSION: Final = re.compile(
     r"\b([a-z]+\.[A-Za-z]+\.[A-Za-z]+)' denied|does not have ([a-z]+\.[A-Za-z]+\.[A-Za-z]+) access"
 )
 _SERVICE: Final = re.compile(r"\b([a-z]+\.googleapis\.com)\b")
-
-
-def finding_of(check: str, error: CxrError, project: str, *, essential: bool) -> Finding:
-    """The finding that stands for a check that could not be made."""
-    level = Level.ERROR if essential else Level.WARNING
-    cause, following = reason_of(error, project)
-    denied, unreachable = isinstance(error, NotAllowed), isinstance(error, Unreachable)
-    words = f"cannot be checked: {cause}" if denied or unreachable else cause
-    return Finding(level, check, words, next=following, denied=denied, unreachable=unreachable)
 
 
 def reason_of(error: CxrError, project: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from cxr.about import RESEARCH_USE
 from cxr.errors import missing_package
 from cxr.files import write_text_atomically
 from cxr.manifests.check.looks import Looks
@@ -18,7 +19,6 @@ from cxr.manifests.manifest import SPLITS, Manifest
 from cxr.version import __version__
 
 EXTRA: Final = "data"
-DISCLAIMER: Final = "Research use, not a medical device"
 #: Columns of labels in the table of counts.
 MAX_COLUMNS: Final = 12
 
@@ -101,7 +101,7 @@ def render_page(manifest: Manifest, report: CheckReport, looks: Looks | None, *,
         report=report,
         seed=seed,
         version=__version__,
-        disclaimer=DISCLAIMER,
+        disclaimer=RESEARCH_USE,
         # Our own style sheet and drawings (whose texts are escaped where they are made): not escaped again.
         style=Markup(files(package).joinpath("style.css").read_text(encoding="utf-8")),
         svg=Markup,

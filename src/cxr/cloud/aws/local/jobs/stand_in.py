@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr.about import RESEARCH_USE
 from cxr.archives import unpack_tar
 from cxr.cloud.aws.local.jobs.objects import read_object, split_uri
 from cxr.cloud.aws.local.jobs.programs import run_program
@@ -18,7 +19,7 @@ from cxr.cloud.aws.local.settings import ACCOUNT
 from cxr.errors import InputError
 
 NAME = "cxr-stand-in"
-DESCRIPTION = "Trained by cxr's stand-in for Autopilot, not by Amazon. Research use, not a medical device."
+DESCRIPTION = f"Trained by cxr's stand-in for Autopilot, not by Amazon. {RESEARCH_USE}."
 LABELS_FILE = "labels.json"
 #: What the containers of a classification can say, and say unless told otherwise (developer guide, "Configure inference
 #: output in generated containers").
