@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from google.protobuf import json_format
+from label_file import read_labels
 from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
@@ -24,7 +25,6 @@ from sklearn.metrics import (
 from cxr.errors import InputError
 from cxr.local_baseline.edge_evaluation import evaluation, slices
 from cxr.local_baseline.edge_items import read_items
-from cxr.local_baseline.exports.tflite_metadata import read_labels
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.recipes import EDGE
 from cxr.local_baseline.tensorflow_setup import load
