@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.cli.completions import export_commands, export_formats, job_ids, recipe_names, targets
+from cxr.cli.completions import compare_commands, export_commands, export_formats, job_ids, recipe_names, targets
 from cxr.local_baseline.recipes.registry import RECIPES
 
 #: The program under its own name, by which the shell's variable is called.
@@ -40,13 +40,14 @@ def test_bash_completes_a_command_and_a_value(program: Path) -> None:
     asked = (
         f"{script}\n"
         'COMP_WORDS=(cxr data sam); COMP_CWORD=2; _cxr_completion cxr; echo "${COMPREPLY[@]}"\n'
+        'COMP_WORDS=(cxr compare li); COMP_CWORD=2; _cxr_completion cxr; echo "${COMPREPLY[@]}"\n'
         'COMP_WORDS=(cxr cloud upload --on aws); COMP_CWORD=4; _cxr_completion cxr; echo "${COMPREPLY[@]}"\n'
     )
     environment = os.environ | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
     shown = subprocess.run(
         ["bash", "--norc", "-c", asked], env=environment, capture_output=True, text=True, timeout=60, check=True
     )
-    assert shown.stdout.splitlines() == ["sample", "aws-local aws"]
+    assert shown.stdout.splitlines() == ["sample", "lint", "aws-local aws"]
 
 
 def test_zsh_is_offered_recipes_with_the_command_that_takes_them(program: Path) -> None:
@@ -61,6 +62,7 @@ def test_values_are_completed_from_what_there_is(tmp_path: Path, monkeypatch: py
     assert recipe_names("flag") == ["flagship"]
     assert export_formats("tflite,onn") == ["tflite,onnx"]
     assert export_commands("ver") == ["verify"]
+    assert compare_commands("") == ["import", "lint"]
     monkeypatch.chdir(tmp_path)
     assert job_ids("") == []
     (tmp_path / ".cxr").mkdir()

@@ -123,7 +123,7 @@ def test_the_bundles_positive_class_and_task_are_those_of_the_labels_in_any_orde
     (folder / "tflite" / "model.tflite").write_bytes(b"model")
     formats, model = parse_formats(["tflite"]), get_model(site.connection, job.model)
     found = [
-        bundle_info(job, model, folder, formats, labels, site.manifest.hash)
+        bundle_info(model, folder, formats, labels, site.manifest.hash)
         for labels in (("bacteria", "virus"), ("virus", "bacteria"), ("virus", "normal", "bacteria"))
     ]
     assert [(one.positive_class, one.task) for one in found] == [

@@ -28,7 +28,6 @@ WHERE = Connection(Target.GCP, "project", "us-central1", "bucket", "cxr", None)
 COST = Cost(18.0, 9.0, 1.0, 0.5, Price(18.0, "2026-10-07", "test"))
 PLAN = LaunchPlan(JobKind.AUTOML, WHERE, "f" * 64, {"model_type": "cloud", "epochs": None, "set": ["a=1"]}, COST)
 
-KEYS = ("kind", "where", "manifest_hash", "request", "attempt", "cost", "inputs", "schema")
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

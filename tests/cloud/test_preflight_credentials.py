@@ -20,6 +20,7 @@ from cxr.cloud.connection import Connection
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.cloud.preflight import Level, Purpose, Subject, preflight, refuse_on_errors
 from cxr.cloud.vertex.preflight.accounts import account_of, checked_account, current_account
+from cxr.cloud.vertex.preflight.clients import build_client
 from cxr.errors import NotAllowed, Unreachable
 from cxr.settings import Target
 
@@ -108,6 +109,24 @@ def test_a_user_is_told_from_a_service_account(signed_in: str) -> None:
     assert plain.needs_quota_project
     named = checked_account(user(signed_in, account="a@example.com", quota_project_id="my-project"))
     assert (named.words, named.needs_quota_project) == ("user account a@example.com", False)
+
+
+@pytest.mark.parametrize(("own", "asked"), [("", "my-project"), ("the-users-choice", "the-users-choice")])
+def test_builds_of_a_user_count_against_a_project(
+    own: str, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("client_id", "client_secret", "refresh_token")
+    more = {"quota_project_id": own} if own else {}
+    (tmp_path / "user.json").write_text(json.dumps({"type": "authorized_user", **dict.fromkeys(names, "x"), **more}))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "user.json"))
+    monkeypatch.delenv("GOOGLE_CLOUD_QUOTA_PROJECT", raising=False)
+    # What google-auth sends as x-goog-user-project with every request.
+    assert build_client(GOOGLE).transport._credentials.quota_project_id == asked
+
+
+def test_builds_of_a_service_account_need_no_other_project(signed_in: str, key_file: Callable[[str], Path]) -> None:
+    key_file(signed_in)
+    assert build_client(GOOGLE).transport._credentials.quota_project_id is None
 
 
 def test_a_revoked_sign_in_says_so_with_the_line_that_renews_it(url: str, signed_in: str) -> None:

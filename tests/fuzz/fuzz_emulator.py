@@ -74,11 +74,11 @@ def _head(data: bytes, place: Path) -> None:
     refused_client(head.headers)
     length = head.body_length
     try:
-        query = parse_query(head.query)
+        parse_query(head.query)
         segments = path_segments(head.path)
     except ValueError:
         return
-    operation_name(head.method, segments, query)
+    operation_name(head.method, segments)
     body = IncomingBody(length, place)
     if length is None:
         parser.feed(rest, body)
@@ -159,7 +159,7 @@ def _path(data: bytes, place: Path) -> None:
     except ValueError:
         return
     request = Request(request.method, request.raw_path, parsed, {}, request.body, request.host, query)
-    operation_name(request.method, segments, parsed)
+    operation_name(request.method, segments)
     if is_storage(segments) and (segments[2:] != ("b", "bucket") or method != b"DELETE"):
         is_quick_storage(request)
         _answer(request)

@@ -13,7 +13,7 @@ import pytest
 from cxr.errors import Fault, InputError
 from cxr.local_baseline.models.backbone_facts import FACTS, IMAGENET_DEVIATION, IMAGENET_MEAN
 from cxr.local_baseline.models.build import FEATURES, build_model, in_float32
-from cxr.local_baseline.recipes import MOBILENET_V2, RECIPES, BackboneKind, Precision, Recipe
+from cxr.local_baseline.recipes import IMAGENET, MOBILENET_V2, RECIPES, BackboneKind, Precision, Recipe
 from cxr.local_baseline.recipes.overrides import apply_overrides
 from cxr.local_baseline.tensorflow_setup import load
 
@@ -58,6 +58,27 @@ def features(model: Any) -> np.ndarray:
 
 def assert_close(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert np.abs(ours - theirs).max() <= 1e-4 * max(np.abs(theirs).max(), 1e-3)
+
+
+def test_only_a_failed_download_is_called_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    framework = load()
+    get_file = framework.keras.utils.get_file
+    full = framework.tf.errors.ResourceExhaustedError
+
+    def out_of_reach(**_: Any) -> None:
+        get_file("net.h5", "http://127.0.0.1:1/net.h5", cache_dir=tmp_path)  # nobody listens there
+
+    def out_of_memory(**_: Any) -> None:
+        raise full(None, None, "OOM when allocating a tensor")
+
+    function = FACTS[BackboneKind.MOBILENET_V2].function
+    recipe = recipe_on(BackboneKind.MOBILENET_V2, IMAGENET)
+    monkeypatch.setattr(framework.keras.applications, function, out_of_reach)
+    with pytest.raises(Fault, match=r"could not download the ImageNet weights of .*: URL fetch failure"):
+        build_model(recipe, 2, IMAGENET)
+    monkeypatch.setattr(framework.keras.applications, function, out_of_memory)
+    with pytest.raises(full, match="OOM"):
+        build_model(recipe, 2, IMAGENET)
 
 
 @pytest.mark.slow

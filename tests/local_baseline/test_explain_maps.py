@@ -12,14 +12,7 @@ from cxr.errors import InputError, UsageError
 from cxr.local_baseline.explain.activations import channel_grid, chosen_layers, default_layers
 from cxr.local_baseline.explain.graph import unfold
 from cxr.local_baseline.explain.head import find_head
-from cxr.local_baseline.explain.maps import (
-    Mapper,
-    Method,
-    applicable,
-    class_activation_maps,
-    grad_cam,
-    with_class_activation_maps,
-)
+from cxr.local_baseline.explain.maps import Mapper, Method, applicable, class_activation_maps, grad_cam
 from cxr.local_baseline.explain.overlay import to_original
 from cxr.local_baseline.models.build import build_model
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
@@ -257,30 +250,6 @@ def test_a_sequential_model_is_unfolded_too() -> None:
         ]
     )
     assert applicable(unfold(model), find_head(unfold(model))).layer == "only"
-
-
-@pytest.mark.parametrize("end", ["sigmoid", "collapsed"])
-def test_an_exported_model_computes_the_map_itself(end: str) -> None:
-    interpreter_module = pytest.importorskip("ai_edge_litert.interpreter", reason="the extra export is not installed")
-    framework = load()
-    model = small_net(end)
-    both = with_class_activation_maps(model)
-    converted = framework.tf.lite.TFLiteConverter.from_keras_model(both).convert()
-    interpreter = interpreter_module.Interpreter(model_content=converted)
-    interpreter.allocate_tensors()
-    pixels = images(1)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
-    interpreter.invoke()
-    outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-    probabilities = next(output for output in outputs if output.ndim == 2)
-    maps = next(output for output in outputs if output.ndim == 4)
-    np.testing.assert_allclose(probabilities, model(pixels), atol=1e-5)
-    if end == "sigmoid":
-        np.testing.assert_allclose(maps[..., 0], Mapper(unfold(model)).maps(pixels, 1).heat, atol=1e-5)
-    else:
-        assert maps.shape == (1, 10, 10, 3)
-    with pytest.raises(InputError, match="no class activation map"):
-        with_class_activation_maps(small_net("sigmoid", average=False))
 
 
 def test_channels_are_drawn_by_their_activity() -> None:

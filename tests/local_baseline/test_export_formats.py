@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from label_file import read_labels
 from PIL import Image
 
 from cxr.bundle import Calibration, Preprocessing
@@ -27,7 +28,6 @@ from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.registry import FORMATS
 from cxr.local_baseline.exports.tfjs_weights import TfjsForm, levelled
 from cxr.local_baseline.exports.tflite import TfliteForm, convert
-from cxr.local_baseline.exports.tflite_metadata import read_labels
 from cxr.local_baseline.judging.calibration import calibrated
 from cxr.local_baseline.tensorflow_setup import load
 

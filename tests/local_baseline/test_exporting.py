@@ -129,7 +129,6 @@ def test_representative_images_are_of_the_train_split_in_each_class_share(small_
     assert (drawn["split"] == "train").all()
     assert drawn["label"].value_counts().to_dict() == {"NORMAL": 5, "PNEUMONIA": 5}
     assert rows.tolist() == representative_rows(small_manifest, 10).tolist()
-    assert rows.tolist() != representative_rows(small_manifest, 10, seed=8).tolist()
     assert len(representative_rows(small_manifest, 1000)) == 24
 
 

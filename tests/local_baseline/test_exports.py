@@ -11,12 +11,12 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from label_file import read_labels
 
 from cxr.bundle import Bundle
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.exports.tfjs import SHARD_BYTES, export_tfjs
 from cxr.local_baseline.exports.tflite import TfliteForm, export_tflite
-from cxr.local_baseline.exports.tflite_metadata import read_labels
 from cxr.local_baseline.models.build import build_model, without_scaling
 from cxr.local_baseline.recipes import EDGE, MOBILENET_V2
 from cxr.local_baseline.tensorflow_setup import load
@@ -117,10 +117,6 @@ def test_the_labels_and_what_they_label_are_inside_the_tflite_file(edge: Any, tm
     file = graph.tables(3)[0].tables(6)[0]
     assert file.text(0) == "labels.txt"
     assert file.byte(2) == 2  # TENSOR_AXIS_LABELS
-
-
-def test_a_file_without_labels_has_none() -> None:
-    assert read_labels(b"TFL3 and nothing behind it") == []
 
 
 def test_a_graph_model_has_the_contracts_ends_and_shards_of_four_megabytes(cnn5: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from google.protobuf import json_format
+from label_file import read_labels
 from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
@@ -22,7 +23,6 @@ from sklearn.metrics import (
 )
 
 from cxr.errors import InputError
-from cxr.local_baseline.exports.tflite_metadata import read_labels
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.recipes import EDGE
 from cxr.local_baseline.stand_in.evaluation import evaluation, slices

@@ -267,7 +267,7 @@ def test_s3_errors_are_ours(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         scan_listing(open_listing("s3://no-such-bucket/x"))
     with pytest.raises(InputError, match="names no bucket"):
         scan_listing(open_listing("s3://"))
-    monkeypatch.setattr("cxr.storage.LISTING_RETRY_S", 0.0)
+    monkeypatch.setattr("cxr.storage.opening.LISTING_RETRY_S", 0.0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(Unreachable):
         scan_listing(open_listing("s3://bucket/x"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scanned import Listed
 
 from cxr.errors import InputError, UsageError
-from cxr.manifests.patients.keys import READINGS, SPECS, overlaps, patient_of, patient_overlap, patient_reader
+from cxr.manifests.patients.keys import READINGS, SPECS, overlaps, patient_of, patient_reader
 from cxr.manifests.scan.listing import scan_listing
 from cxr.storage import ObjectInfo
 
@@ -282,9 +282,10 @@ def test_any_bytes_are_a_table_or_bad_input(tmp_path_factory: pytest.TempPathFac
 def test_an_overlap_counts_the_same_patients_above_and_below() -> None:
     normals = [f"IM-{number:04d}-0001.jpeg" for number in range(20)]
     ill = [f"person{number}_virus_1.jpeg" for number in range(3)]
-    overlap = patient_overlap([*normals, *ill], [*normals, *ill], "number", ("train", "test"))
+    (overlap,) = overlaps({"train": [*normals, *ill], "test": [*normals, *ill]}, "number")
     assert (len(overlap.shared), overlap.right_patients) == (3, 3)
-    assert patient_overlap(normals, normals, "number", ("train", "test")).right_patients == 20
+    (overlap,) = overlaps({"train": normals, "test": normals}, "number")
+    assert overlap.right_patients == 20
 
 
 def test_overlaps_of_all_pairs_are_those_of_each_pair() -> None:
@@ -302,5 +303,5 @@ def test_overlaps_of_all_pairs_are_those_of_each_pair() -> None:
         ]
         assert [len(overlap.shared) for overlap in found] == shared
         for overlap in found:
-            pair = (overlap.left, overlap.right)
-            assert overlap == patient_overlap(paths[pair[0]], paths[pair[1]], reading, pair)
+            pair = {split: paths[split] for split in (overlap.left, overlap.right)}
+            assert overlaps(pair, reading) == (overlap,)

@@ -17,8 +17,7 @@ from cxr.errors import InputError, UsageError
 from cxr.manifests.import_files import (
     FORMATS,
     ImportFormat,
-    import_rows,
-    import_text,
+    ImportRow,
     plan_import,
     read_import_rows,
     write_import_files,
@@ -34,6 +33,14 @@ def manifest() -> Manifest:
     """One image of each split and one of none."""
     splits = ("train", "validation", "test", "")
     return manifest_of([row(f"{i}/a,{split}.jpeg", "AB"[i % 2], split=split) for i, split in enumerate(splits)])
+
+
+def import_rows(manifest: Manifest, url: str, format: ImportFormat = ImportFormat.CSV) -> list[ImportRow]:
+    return list(plan_import(manifest, url, format).rows())
+
+
+def import_text(manifest: Manifest, url: str, format: ImportFormat = ImportFormat.CSV) -> str:
+    return "".join(plan_import(manifest, url, format).lines())
 
 
 def test_csv_rows_are_ml_use_uri_label(manifest: Manifest) -> None:

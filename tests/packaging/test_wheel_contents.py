@@ -31,7 +31,6 @@ NEEDED = (
     "cxr/local_baseline/explain/page.html.j2",
     "cxr/local_baseline/recipes/registry.py",
     "cxr/manifests/check/page/template.html.j2",
-    "cxr/golden/expected.npz",
     "cxr/golden/images/colour-420.jpeg",
     "cxr/webapp/headers.json",
     f"{STATIC}page/index.html",

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_pixels import CONTRACTS, INEXACT, expected_pixels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from cxr.bundle import Preprocessing
-from cxr.golden import CONTRACTS, INEXACT, expected_pixels, golden_images
+from cxr.golden import golden_images
 from cxr.local_baseline.exports.encoded_saved_model import _pixels
 from cxr.local_baseline.images.preprocess import load_image, preprocess
 from cxr.local_baseline.tensorflow_setup import load

@@ -119,7 +119,7 @@ def run_demo(options: DemoOptions, out: Out) -> None:
                 options.provider.stop_server(options.settings)
         comparison = _compare(options, [*bundles, baseline], manifest, out, tell)
         page = _build_page(options, baseline, manifest, out, tell)
-    _finish(options, comparison, page, manifest, out, tell)
+    _finish(options, comparison, page, out, tell)
 
 
 def _prepare_data(options: DemoOptions, out: Out, tell: _Teller) -> Manifest:
@@ -352,9 +352,7 @@ def _build_page(options: DemoOptions, baseline: Bundle, manifest: Manifest, out:
     return page.folder
 
 
-def _finish(
-    options: DemoOptions, comparison: Comparison, page: Path | None, manifest: Manifest, out: Out, tell: _Teller
-) -> None:
+def _finish(options: DemoOptions, comparison: Comparison, page: Path | None, out: Out, tell: _Teller) -> None:
     from cxr.compare.results.document import results
 
     payload = {

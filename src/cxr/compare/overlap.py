@@ -9,6 +9,8 @@ from cxr.manifests.manifest import Manifest
 from cxr.manifests.patients.keys import UNKNOWN_PREFIX
 
 LEARNED_FROM = ("train", "validation")
+#: How many paths are told as examples.
+EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Overlap:
         return not self.images and not self.patients
 
 
-def overlap_with(learned: Manifest, judged: Manifest, split: str, *, examples: int = 3) -> Overlap:
+def overlap_with(learned: Manifest, judged: Manifest, split: str) -> Overlap:
     """What `split` of `judged` shares with train and validation of `learned` (which may be the same manifest): by
     checksum, by duplicate group where both are one manifest, and by patient key."""
     source = learned.frame[learned.frame["split"].isin(LEARNED_FROM)]
@@ -42,5 +44,5 @@ def overlap_with(learned: Manifest, judged: Manifest, split: str, *, examples: i
         split=split,
         images=int(same.sum()),
         patients=int(rows.loc[shared, "patient"].nunique()),
-        examples=tuple(rows.loc[same | shared, "path"].iloc[:examples]),
+        examples=tuple(rows.loc[same | shared, "path"].iloc[:EXAMPLES]),
     )

@@ -30,7 +30,8 @@ def check_ruler(bundles: Sequence[Bundle], manifest: Manifest, split: str) -> No
 
 def check_manifest(bundle: Bundle, manifest: Manifest) -> None:
     """Refuse a bundle that was trained on another manifest: its training images might be this manifest's test
-    images."""
+    images. Raises RulerMismatch for one of another or of none that is known, InputError for a manifest without a
+    hash."""
     theirs, ours = bundle.info.manifest_hash, manifest.hash
     if not theirs:
         raise RulerMismatch(
@@ -53,7 +54,7 @@ def check_manifest(bundle: Bundle, manifest: Manifest) -> None:
 
 
 def check_split(manifest: Manifest, split: str) -> None:
-    """Refuse a split without images, or without images of one of the classes."""
+    """Raises InputError for a split without images, or without images of one of the classes."""
     labels = manifest.split(split)["label"]
     if labels.empty:
         raise InputError(

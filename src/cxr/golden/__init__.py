@@ -1,40 +1,8 @@
-"""Golden images: small files of every kind, and the pixels that every implementation of the preprocessing contract must
-make of them, to the last bit. `python -m cxr.golden.make` drew them; they are not made anew in tests.
-"""
+"""Golden images: small files of every kind, with which exports and every implementation of the preprocessing contract
+are verified. What is to come of them stands beside the tests (`tests/webapp/golden_pixels.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
+from cxr.golden.files import FOLDER, golden_images
 
-import numpy as np
-import numpy.typing as npt
-
-from cxr.bundle import Preprocessing
-
-FOLDER = Path(__file__).parent / "images"
-EXPECTED_FILE = Path(__file__).parent / "expected.npz"
-#: The contracts that the expected pixels are of: every aspect, both numbers of channels, smaller and larger than the
-#: images, none of them square in the same way.
-CONTRACTS: Mapping[str, Preprocessing] = MappingProxyType(
-    {
-        "squash-50x40x1": Preprocessing(50, 40, 1),
-        "pad-32x24x1": Preprocessing(32, 24, 1, "pad"),
-        "center-crop-16x16x3": Preprocessing(16, 16, 3, "center-crop"),
-        "squash-12x20x3": Preprocessing(12, 20, 3),
-    }
-)
-#: Files whose decoding is not defined to the last level: the browser turns CMYK into RGB in its own rounding.
-INEXACT = frozenset({"cmyk.jpeg"})
-
-
-def golden_images() -> tuple[Path, ...]:
-    """All golden files, by name."""
-    return tuple(sorted(path for path in FOLDER.iterdir() if not path.name.startswith(".")))
-
-
-def expected_pixels(image: str, contract: str) -> npt.NDArray[np.uint8]:
-    """What the file `image` becomes under CONTRACTS[contract]: uint8 [height, width, channels]."""
-    with np.load(EXPECTED_FILE) as arrays:
-        return np.asarray(arrays[f"{image}/{contract}"], dtype=np.uint8)
+__all__ = ["FOLDER", "golden_images"]

@@ -150,21 +150,6 @@ def check_target(format: ImportFormat, path: Path, max_bytes: int | None) -> Non
         )
 
 
-def import_rows(manifest: Manifest, images_url: str, format: ImportFormat = ImportFormat.CSV) -> list[ImportRow]:
-    """The rows of an import with the labels as they are. Raises as `plan_import` does."""
-    return list(plan_import(manifest, images_url, format).rows())
-
-
-def import_text(manifest: Manifest, images_url: str, format: ImportFormat = ImportFormat.CSV) -> str:
-    """A whole import file as text (UTF-8, LF), ready to be uploaded, with the labels as they are.
-
-    Raises as `plan_import` does, UsageError for a format of a file a split.
-    """
-    if FORMATS[format].per_split:
-        raise UsageError(f"{format} is a file a split, not one file")
-    return "".join(plan_import(manifest, images_url, format).lines())
-
-
 def write_import_files(
     plan: ImportPlan, path: Path, *, max_bytes: int | None = None, on_progress: Progress = silent
 ) -> WrittenImport:

@@ -2,7 +2,8 @@
 
 A model scores whatever it is given. The page therefore asks first, by five measures of the preprocessed image, and says
 so when one of them is outside of what the training images have. The TypeScript twin, which gives the same numbers, is
-`webapp/src/core/looksLikeChest.ts`.
+`webapp/src/core/looksLikeChest.ts`: it is what judges images. This program only fits and writes a Gate; its `measure`,
+`passes`, `from_json` and `colour_of` are the reference that tests hold the twin to.
 
 - `colour`: mean over the file's pixels of the largest minus the smallest channel, 0..255;
 - `contrast`: standard deviation of a grey thumbnail of 16 x 16, 0..255. For the other three its mean is taken off and
@@ -50,7 +51,7 @@ RIDGE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """See the module: what an image is judged by."""
+    """What an image is judged by; the module says in what units."""
 
     colour: float
     contrast: float
@@ -61,7 +62,9 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Up to where an image counts as a chest X-ray."""
+    """Up to where an image counts as a chest X-ray, each in the units of its measure: `most_colour` and
+    `least_contrast` are levels of 0..255, `most_error` is a length (a thumbnail's own is 1), `most_distance` counts
+    standard deviations (0 or more), `least_upright` is a projection, -1..1."""
 
     most_colour: float
     least_contrast: float

@@ -146,10 +146,12 @@ def _is_loopback(host: str) -> bool:
 @lru_cache(maxsize=256)
 def digest(path: Path, changed: int) -> str:
     """A hash of a file's bytes, kept until it changes (`changed` is its time of change)."""
+    del changed  # only the cache asks for it
     return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
 
 
 @lru_cache(maxsize=256)
 def compressed(path: Path, changed: int) -> bytes:
     """A file's bytes as gzip, kept until it changes (`changed` is its time of change)."""
+    del changed  # only the cache asks for it
     return gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)

@@ -8,8 +8,6 @@ import pytest
 import requests
 from emulator_server import IMAGE_SCHEMA, TASK, Server
 
-T4 = {"acceleratorType": "NVIDIA_TESLA_T4", "acceleratorCount": 1}
-
 
 @pytest.fixture(scope="module")
 def dataset(server: Server) -> str:

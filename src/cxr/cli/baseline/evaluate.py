@@ -10,7 +10,7 @@ import typer
 from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, beside, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
-from cxr.cli.out import Out
+from cxr.cli.out import Advance, Out
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
@@ -63,14 +63,14 @@ def evaluate_command(
     folder = out_folder or beside(bundle_folder, "evaluation")
     check_place(folder)
     manifest = view_for(read_manifest(manifest_path), bundle.info.classes)
-    where = {"images": images, "cache_dir": cache or load_settings().state_dir / "cache"}
+    cache_dir = cache or load_settings().state_dir / "cache"
     before = bundle.hash
     with out.progress("evaluate") as advance:
         if sensitivity is not None or recalibrate:
             if note := clean_choice_note(bundle):
                 out.warn(note)
-            bundle = _decided(bundle, manifest, sensitivity, recalibrate, dry_run, {**where, "on_progress": advance})
-        evaluation = evaluate(bundle, manifest, split=split, on_progress=advance, **where)  # type: ignore[arg-type]
+            bundle = _decided(bundle, manifest, sensitivity, recalibrate, dry_run, images, cache_dir, advance)
+        evaluation = evaluate(bundle, manifest, split=split, images=images, cache_dir=cache_dir, on_progress=advance)
     report = write_evaluation(evaluation, folder)
     _print_evaluation(out, evaluation)
     _print_change(out, bundle, before, dry_run)
@@ -86,12 +86,22 @@ def _decided(
     sensitivity: float | None,
     recalibrate: bool,
     dry_run: bool,
-    where: dict[str, Any],
+    images: str | None,
+    cache_dir: Path,
+    advance: Advance,
 ) -> Bundle:
     from cxr.bundle import with_decision
     from cxr.compare.evaluation.decision import choose_decision
 
-    decision = choose_decision(bundle, manifest, sensitivity=sensitivity, recalibrate=recalibrate, **where)
+    decision = choose_decision(
+        bundle,
+        manifest,
+        sensitivity=sensitivity,
+        recalibrate=recalibrate,
+        images=images,
+        cache_dir=cache_dir,
+        on_progress=advance,
+    )
     return with_decision(bundle, decision.threshold, decision.calibration, keep_file=dry_run)
 
 

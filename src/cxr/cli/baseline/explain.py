@@ -72,8 +72,15 @@ def explain_command(
         if mistakes is None:
             cases = cases_of_files(bundle, paths, manifest_path)
         else:
-            where = {"images": images, "cache_dir": cache or load_settings().state_dir / "cache"}
-            cases = cases_of_mistakes(bundle, manifest_path, split, mistakes, on_progress=advance, **where)  # type: ignore[arg-type]
+            cases = cases_of_mistakes(
+                bundle,
+                manifest_path,
+                split,
+                mistakes,
+                images=images,
+                cache_dir=cache or load_settings().state_dir / "cache",
+                on_progress=advance,
+            )
         report = _explain(bundle_folder, chosen, cases, target, folder, advance) if cases else None
     if report is None:
         out.result("baseline.explain", {"out": None, "images": []})

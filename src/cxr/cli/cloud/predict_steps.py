@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PredictWishes:
-    """What the command line asks of predictions."""
+    """What the command line asks of predictions. `max_cost` is in USD; None: no bound."""
 
     way: str
     manifest: Path

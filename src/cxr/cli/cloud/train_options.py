@@ -95,7 +95,8 @@ class PlanCommand(TyperCommand):
 
 @dataclass(frozen=True, slots=True)
 class LaunchWishes:
-    """What to do with a plan: only show or save it, apply a saved one, bound its cost, launch it again."""
+    """What to do with a plan: only show or save it, apply a saved one, bound its cost (`max_cost` in USD; None: no
+    bound), launch it again."""
 
     plan: str | None
     dry_run: bool

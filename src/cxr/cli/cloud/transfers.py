@@ -62,7 +62,7 @@ def parse_rate(text: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class TransferFlags:
-    """The flags of a transfer as given."""
+    """The flags of a transfer as given; `retry_for` and `stall_timeout` are seconds."""
 
     workers: int | None
     max_rate: str | None

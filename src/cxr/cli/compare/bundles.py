@@ -9,9 +9,13 @@ import typer
 
 from cxr.cli import options
 from cxr.cli.compare.tables import print_comparison
+from cxr.cli.completions import compare_commands
 from cxr.cli.out import Out
 
-Bundles = Annotated[list[Path], typer.Argument(metavar="BUNDLE…", help="Folders that hold a bundle.json.")]
+Bundles = Annotated[
+    list[Path],
+    typer.Argument(metavar="BUNDLE…", help="Folders that hold a bundle.json.", autocompletion=compare_commands),
+]
 OutDir = Annotated[Path, typer.Option("--out", "-o", help="Folder for report.html, results.json and predictions.")]
 ImagesRoot = Annotated[
     str | None,

@@ -84,7 +84,7 @@ def check_attachable(kind: JobKind, seen: Seen) -> None:
 
 
 def hourly_price(prices: PriceTable, kind: JobKind, asked: Mapping[str, Any]) -> float:
-    """At most, all machines together (of one trial); 0 when the table does not know."""
+    """USD an hour at most, all machines together (of one trial); 0 when the table does not know."""
     try:
         if kind is JobKind.AUTOML:
             return autopilot_price(prices).at_most.usd_per_hour

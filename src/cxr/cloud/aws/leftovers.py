@@ -16,7 +16,6 @@ from cxr.cloud.cleaning.found import Hunt
 from cxr.cloud.cleaning.leftovers import Leftover, Sort
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.seen import MANIFEST_LABEL, RUN_LABEL
-from cxr.cloud.plans.launch import JobKind
 from cxr.cloud.prices.table import PriceTable
 from cxr.errors import Fault, NotAllowed, NotFound
 
@@ -47,11 +46,6 @@ def leftovers(hunt: Hunt, prices: PriceTable, *, keep_models: bool) -> list[Left
     kept = "--keep-models" if keep_models else ""
     machines = ec2.leftovers(hunt, prices)
     return [*machines, *_in_scope(hunt, Sort.ENDPOINT, ""), *_in_scope(hunt, Sort.MODEL, kept)]
-
-
-def kept_records(kind: JobKind) -> str:
-    """See Provider."""
-    return RECORD
 
 
 def remove(connection: Connection, leftover: Leftover) -> None:

@@ -212,9 +212,9 @@ class Amazon(AmazonPlace):
 
     def kept_records(self, kind: JobKind) -> str:
         """See Provider."""
-        from cxr.cloud.aws.leftovers import kept_records
+        from cxr.cloud.aws.leftovers import RECORD
 
-        return kept_records(kind)
+        return RECORD
 
     def remove(self, connection: Connection, leftover: Leftover) -> None:
         """See Provider."""

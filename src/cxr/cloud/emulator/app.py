@@ -129,7 +129,7 @@ class Application:
             query = parse_query(head.query) if head.query else {}
             host = head.headers.get("host", "")
             request = Request(head.method, head.path, query, head.headers, Body(), host, head.query)
-            operation = operation_name(head.method, request.segments, query)
+            operation = operation_name(head.method, request.segments)
         except ValueError:
             request = Request(head.method, head.path, query, head.headers, Body(), "")
             refused = refused or refusal(400, "The path or the query is not percent-encoded UTF-8.")

@@ -14,7 +14,7 @@ _ON_COLLECTION = {"GET": "list", "POST": "create"}
 _ON_POLICY = {"GET": "getIamPolicy", "PUT": "setIamPolicy"}
 
 
-def operation_name(method: str, segments: tuple[str, ...], query: Mapping[str, str]) -> str:
+def operation_name(method: str, segments: tuple[str, ...]) -> str:
     """The name; every request of an upload in pieces is an insert."""
     match segments:
         case ("upload", "storage", "v1", "b", _, "o"):

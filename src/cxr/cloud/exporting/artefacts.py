@@ -68,7 +68,7 @@ def collect(
             operation = ask(partial(begin_export, connection, model, one.service_id, destination))
             records.put(one.name, ExportRecord(model.resource, operation.name, exported_url(operation)))
             say(f"exporting {one.name}")
-    return tuple(_awaited(connection, model, one, records, found=one.name in found, say=say) for one in wanted)
+    return tuple(_awaited(connection, one, records, found=one.name in found, say=say) for one in wanted)
 
 
 def _known(
@@ -87,9 +87,7 @@ def _known(
     return bool(url)
 
 
-def _awaited(
-    connection: Connection, model: ServiceModel, one: ExportFormat, records: ExportRecords, *, found: bool, say: Say
-) -> Artefact:
+def _awaited(connection: Connection, one: ExportFormat, records: ExportRecords, *, found: bool, say: Say) -> Artefact:
     record = records.get(one.name)
     if record is None:
         raise Fault(f"the record of the export as {one.name} was lost while it ran", hint="run the same command again")

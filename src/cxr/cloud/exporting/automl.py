@@ -76,7 +76,7 @@ def automl_bundle(
     on_progress(steps - 1, steps, "checking")
     classes = _classes(folder, formats, options.scorer)
     structure = {one.name: check_structure(folder / one.name, one, len(classes)) for one in formats}
-    info = bundle_info(job, model, folder, formats, classes, manifest_hash)
+    info = bundle_info(model, folder, formats, classes, manifest_hash)
     verified = verify_formats(folder, info, formats, structure, options.scorer)
     provenance: dict[str, Any] = {
         **_provenance(job, model, artefacts),
@@ -112,12 +112,7 @@ def _classes(folder: Path, formats: tuple[ExportFormat, ...], scorer: Scorer) ->
 
 
 def bundle_info(
-    job: Job,
-    model: ServiceModel,
-    folder: Path,
-    formats: tuple[ExportFormat, ...],
-    classes: Labels,
-    manifest_hash: str,
+    model: ServiceModel, folder: Path, formats: tuple[ExportFormat, ...], classes: Labels, manifest_hash: str
 ) -> BundleInfo:
     """What the bundle says of the exported files in `folder`, whose outputs are in the order of `classes`."""
     scored = scored_format(formats)

@@ -223,7 +223,7 @@ class S3Host:
         )
 
     def fetch_command(self, prefix: str, folder: str) -> str:
-        """See Host. None: `aws s3 cp` would leave the files packed."""
+        """See Host. Empty: `aws s3 cp` would leave the files packed."""
         return ""
 
     @property

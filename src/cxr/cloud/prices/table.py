@@ -75,7 +75,8 @@ class PriceList:
 @dataclass(frozen=True, slots=True)
 class PriceTable:
     """All prices. `entries` maps (kind, name) to a price in the kind's unit (disks: USD per GB and month; builds: USD a
-    minute)."""
+    minute). `spot_discount` is the share 0..1 by which spot capacity is cheaper, of what is compute only (disks are
+    not); 0: not known."""
 
     entries: Mapping[tuple[str, str], Price]
     spot_discount: float

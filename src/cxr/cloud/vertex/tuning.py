@@ -12,7 +12,7 @@ from cxr.cloud.jobs.seen import Trial, best_first
 from cxr.cloud.plans.launch import LaunchPlan
 from cxr.cloud.prices.table import PriceTable
 from cxr.cloud.trainer import plans as trainer_plans
-from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions, job_output_url
+from cxr.cloud.trainer.job import METRIC, SpaceParameter, TuneOptions
 from cxr.cloud.vertex.clients import REQUEST_TIMEOUT_S, job_client
 from cxr.cloud.vertex.container import job_spec, send_inputs
 from cxr.cloud.vertex.custom import RULES
@@ -77,16 +77,6 @@ def read_trials(connection: Connection, job: Job) -> list[Trial]:
     with google_errors(f"read the trials of {job.id}"):
         found = job_client(connection).get_hyperparameter_tuning_job(name=job.resource, timeout=REQUEST_TIMEOUT_S)
     return best_first(_trial(trial) for trial in found.trials)
-
-
-def job_folder(job: Job) -> str:
-    """The folder of a job in its bucket, for one that was found again."""
-    return f"gs://{job.bucket}/{job.prefix}".rstrip("/") + f"/jobs/{job.id}"
-
-
-def output_url(plan: LaunchPlan) -> str:
-    """Where the trials write, each in a folder of its number."""
-    return job_output_url(plan)
 
 
 def _parameter(parameter: SpaceParameter) -> dict[str, Any]:

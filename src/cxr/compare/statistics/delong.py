@@ -39,10 +39,6 @@ class AreaComponents:
         m, n = self.of_positives.shape[1], self.of_negatives.shape[1]
         return replace(self, positive_clusters=np.arange(m), negative_clusters=np.arange(m, m + n), clusters=m + n)
 
-    def covariance(self) -> Floats:
-        """The areas' covariance matrix [M, M]; NaN where a class has cases of one patient only."""
-        return _covariance(self, np.eye(len(self.areas)))
-
 
 @dataclass(frozen=True, slots=True)
 class AreaDifference:
@@ -86,7 +82,7 @@ def area_difference(components: AreaComponents, first: int, second: int) -> Area
     contrast = np.zeros((1, len(components.areas)))
     contrast[0, first], contrast[0, second] = 1, -1
     difference = float(components.areas[first] - components.areas[second])
-    variance = float(_covariance(components, contrast)[0, 0])
+    variance = float(covariance(components, contrast)[0, 0])
     # Cases that are ordered alike add exactly nothing; a clustered variance may be a rounding below zero.
     error = math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan
     if math.isnan(error):
@@ -98,9 +94,9 @@ def area_difference(components: AreaComponents, first: int, second: int) -> Area
     return AreaDifference(difference, error, difference - Z_95 * error, difference + Z_95 * error, p_value)
 
 
-def _covariance(components: AreaComponents, contrasts: Floats) -> Floats:
-    """Covariance [R, R] of the combinations `contrasts` [R, M] of the areas. The contrast is taken before anything is
-    squared, so that what two models have in common drops out exactly."""
+def covariance(components: AreaComponents, contrasts: Floats) -> Floats:
+    """Covariance [R, R] of the combinations `contrasts` [R, M] of the areas; NaN where a class has cases of one patient
+    only. The contrast is taken before anything is squared, so that what two models have in common drops out exactly."""
     m, n = components.of_positives.shape[1], components.of_negatives.shape[1]
     areas = contrasts @ components.areas
     of_positives = contrasts @ components.of_positives - areas[:, None]

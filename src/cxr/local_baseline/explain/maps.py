@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr.errors import InputError
-from cxr.local_baseline.explain.graph import Graph, Node, unfold
-from cxr.local_baseline.explain.head import Head, find_head, find_scores
+from cxr.local_baseline.explain.graph import Graph, Node
+from cxr.local_baseline.explain.head import Head, find_head
 from cxr.local_baseline.tensorflow_setup import load
 
 Floats = npt.NDArray[np.float32]
@@ -113,19 +113,3 @@ def grad_cam(values: Values, head: Head, pixels: Floats, number: int) -> Maps:
     weights = tf.reduce_mean(gradient, axis=(1, 2))
     heat = tf.nn.relu(tf.einsum("nhwc,nc->nhw", feature_map, weights))
     return Maps(heat.numpy(), log_odds.numpy())
-
-
-def with_class_activation_maps(model: Any) -> Any:
-    """A Keras model with two outputs: the probabilities, and the class activation maps of the scores, float32
-    [N, h, w, scores]. They are a 1x1 convolution with the scores' own weights, so that every export format can compute
-    them. Raises InputError for a model whose features are no average of a feature map."""
-    keras = load().keras
-    graph = unfold(model)
-    found = applicable(graph, find_head(graph))
-    if found.method is not Method.CAM:
-        raise InputError(f"the model {model.name!r} does not end in a global average: it has no class activation map")
-    kernel = find_scores(graph)[0].layer.kernel.numpy()
-    layer = keras.layers.Conv2D(kernel.shape[1], 1, use_bias=False, dtype="float32", name="class_activation_maps")
-    maps = layer(found.feature_map)
-    layer.set_weights([kernel[None, None]])
-    return keras.Model(graph.image, [graph.nodes[-1].output, maps], name=model.name)

@@ -20,7 +20,7 @@ SEED = 7
 TRAIN = "train"
 
 
-def representative_rows(manifest: Manifest, count: int, *, seed: int = SEED) -> npt.NDArray[np.int64]:
+def representative_rows(manifest: Manifest, count: int) -> npt.NDArray[np.int64]:
     """`count` rows of the train split (all, where it has no more), each class in its share, at least one of each, in
     the order of the file. Raises InputError for a manifest without a train split."""
     frame = manifest.frame
@@ -31,7 +31,7 @@ def representative_rows(manifest: Manifest, count: int, *, seed: int = SEED) -> 
             hint="cxr data split, or name the manifest of the training: --manifest FILE",
         )
     labels = frame["label"].to_numpy()[rows]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     chosen = []
     for label in np.unique(labels):
         of_label = rows[labels == label]

@@ -45,16 +45,6 @@ def with_metadata(model: bytes, labels: Sequence[str], *, name: str, description
     return _with_archive(packed(tree), "".join(f"{label}\n" for label in labels))
 
 
-def read_labels(model: bytes) -> list[str]:
-    """The labels in a TFLite file's archive, in the order of the outputs; an empty list when it has none."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(model)) as archive:
-            texts = [name for name in archive.namelist() if name.endswith(".txt")]
-            return archive.read(texts[0]).decode("utf-8").split("\n")[:-1] if texts else []
-    except zipfile.BadZipFile:
-        return []
-
-
 def _with_archive(model: bytes, labels: str) -> bytes:
     stream = io.BytesIO(model)
     stream.seek(0, io.SEEK_END)

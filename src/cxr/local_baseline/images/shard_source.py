@@ -7,7 +7,7 @@ Which row is in which shard, and where, follows from the manifest and the index 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,5 +160,5 @@ def _index_text(location: str) -> bytes | None:
         return None
 
 
-def _given(data: bytes):  # type: ignore[no-untyped-def]
+def _given(data: bytes) -> Callable[[], bytes]:
     return lambda: data

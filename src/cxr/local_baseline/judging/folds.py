@@ -60,10 +60,7 @@ def make_folds(
         raise InputError("the manifest has no train images to divide", hint="cxr data scan DIR --fresh")
     keys = groups[pool.index]
     names = [str(number) for number in range(1, folds + 1)]
-    if blocks:
-        side = _blocks(pool, keys, folds)
-    else:
-        side = assign(pool, keys, [Side(name, 1 / folds) for name in names], seed=seed)
+    side = _blocks(keys, folds) if blocks else assign(pool, keys, [Side(name, 1 / folds) for name in names], seed=seed)
     return tuple(_fold(manifest, pool, keys, side, name, validation, seed, folds) for name in names)
 
 
@@ -98,7 +95,7 @@ def _fold(
     return Fold(int(name), new_manifest(frame, header, manifest.location))
 
 
-def _blocks(pool: pd.DataFrame, keys: pd.Series, folds: int) -> pd.Series:
+def _blocks(keys: pd.Series, folds: int) -> pd.Series:
     """The fold of each row: every counter series cut, in the order of its numbers, into `folds` stretches of as many
     images, each group going where its middle lies."""
     sizes = keys.value_counts()

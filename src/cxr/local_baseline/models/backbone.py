@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from http.client import HTTPException
 from typing import Any
 
 from cxr.errors import Fault, InputError
@@ -95,6 +96,8 @@ def _backbone(facts: BackboneFacts, shape: tuple[int, ...], weights: str) -> Any
         try:
             return build(IMAGENET)
         except Exception as error:
+            if not _is_download_failure(error):
+                raise
             size = shape[0] if shape[0] in MOBILENET_SIZES else MOBILENET_SIZES[-1]
             raise Fault(
                 f"Keras could not download the ImageNet weights of {facts.name}: {error}",
@@ -110,3 +113,10 @@ def _backbone(facts: BackboneFacts, shape: tuple[int, ...], weights: str) -> Any
             f"{weights} does not hold weights of {facts.name}{holds}",
             hint="--set backbone=… names the net that stands below the head; cxr baseline recipes NAME shows it",
         ) from error
+
+
+def _is_download_failure(error: Exception) -> bool:
+    """Keras raises a bare Exception where a server cannot be reached or refuses, and ValueError for a file that is not
+    the one it knows; the connection's own errors, and the disk's, pass through."""
+    is_bare = type(error) is Exception
+    return is_bare or isinstance(error, OSError | HTTPException) or "corrupted file" in str(error)

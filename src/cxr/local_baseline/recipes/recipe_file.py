@@ -94,7 +94,8 @@ def open_recipe(name: str) -> ChosenRecipe:
 
 
 def read_recipe(path: Path) -> ChosenRecipe:
-    """Read a recipe's file. Its name is the file's, unless it has one of its own."""
+    """Read a recipe's file. Its name is the file's, unless it has one of its own. Raises InputError naming the file,
+    and the key when something is wrong in it."""
     try:
         raw = parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -165,7 +165,8 @@ class _Loop:
                 average.restore(snapshot.average)
 
     def train_epoch(self, step: Callable[..., Any], batches: Any, batch_size: int, on_step: OnStep) -> None:
-        """The rest of the epoch's steps. After a SIGTERM or Ctrl-C what was done so far is kept."""
+        """The rest of the epoch's steps. After a SIGTERM or Ctrl-C what was done so far is kept. Raises Fault for a
+        loss that is no number."""
         images = len(self._data.train)
         steps = steps_per_epoch(self._data, batch_size)
         with deferred_signals() as asked_to_end:
@@ -198,7 +199,8 @@ class _Loop:
             raise
 
     def end_epoch(self, scores: Probabilities, on_epoch: OnEpoch) -> None:
-        """Judge the epoch, obey the stage's rules, keep and tell the result."""
+        """Judge the epoch, obey the stage's rules, keep and tell the result. Raises Fault for a loss that is no
+        number."""
         truth = self._data.labels[self._data.validation]
         val_loss = validation_loss(scores, truth)
         if not math.isfinite(val_loss):

@@ -29,6 +29,7 @@ _PIXELS: Final = 4 * SIDE
 _COARSE_SIDE: Final = 8
 #: Pixels a side from which on an image is reduced by whole factors; frames are looked for in what is left.
 _REDUCED: Final = 256
+#: How long a hash is.
 HEX_DIGITS: Final = SIDE * SIDE // 4
 #: Of a line from the border inwards, its mean departure from the border's grey: below this everywhere there is nothing
 #: inside; (at least, as a share of the largest) by which something begins, by which the line is inside for certain; and
@@ -82,7 +83,7 @@ def thumbnail(image: Image.Image, side: int) -> Image.Image:
 
 def coarse_and_fine(hashes: npt.NDArray[np.str_] | list[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     """Hashes in hex as bits: the coarse ones uint64 [n], the whole ones uint64 [n, 4]."""
-    fine = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(-1, SIDE * SIDE // 8)
+    fine = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(-1, HEX_DIGITS // 2)
     bits = np.unpackbits(fine, axis=1).reshape(-1, SIDE, SIDE)[:, :_COARSE_SIDE, :_COARSE_SIDE]
     coarse = np.packbits(bits.reshape(len(fine), -1), axis=1)
     return coarse.view(np.uint64).ravel(), np.ascontiguousarray(fine).view(np.uint64)

@@ -14,7 +14,6 @@ from cxr.manifests.patients.names import (
     PATTERNS,
     READINGS,
     UNKNOWN_PREFIX,
-    NamePattern,
     Patient,
     check_reading,
     known_patient,
@@ -31,14 +30,10 @@ __all__ = [
     "SPECS",
     "UNKNOWN_PREFIX",
     "WHY_TWO_READINGS",
-    "NamePattern",
     "Overlap",
-    "Patient",
     "PatientReader",
-    "check_reading",
     "overlaps",
     "patient_of",
-    "patient_overlap",
     "patient_reader",
 ]
 
@@ -195,13 +190,6 @@ def overlaps(paths_by_split: Mapping[str, Iterable[str]], reading: str = DEFAULT
     check_reading(reading)
     splits = {split: _SplitPatients.of(paths, reading) for split, paths in paths_by_split.items()}
     return tuple(splits[left].overlap(splits[right], (left, right), reading) for left, right in combinations(splits, 2))
-
-
-def patient_overlap(left: Iterable[str], right: Iterable[str], reading: str, names: tuple[str, str]) -> Overlap:
-    """Which patients of the paths `right` also occur in the paths `left`, under `reading`; `names` are the splits'."""
-    check_reading(reading)
-    first, second = (_SplitPatients.of(paths, reading) for paths in (left, right))
-    return first.overlap(second, names, reading)
 
 
 @dataclass(frozen=True, slots=True)

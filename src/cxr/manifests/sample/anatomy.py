@@ -64,7 +64,7 @@ def draw_chest(canvas: Canvas, build: Build, rng: np.random.Generator) -> Chest:
     attenuation += 0.16 * heart + _mediastinum(canvas, build, rng) * step(body - 0.1, 0.05)
     attenuation += _below_diaphragm(canvas, build, rng)
     attenuation += _ribs(canvas, build) + _shoulder_girdle(canvas, build)
-    attenuation += 0.17 * build.vessels * _vessels(canvas, build, rng) * np.maximum(air, 0.25 * lungs)
+    attenuation += 0.17 * build.vessels * _vessels(canvas, rng) * np.maximum(air, 0.25 * lungs)
     attenuation += 0.02 * ridges(rng, _shape(canvas), 0.045 * canvas.unit) * air
     return Chest(attenuation.astype(np.float32), air)
 
@@ -186,7 +186,7 @@ def _shoulder_girdle(canvas: Canvas, build: Build) -> Plane:
     return total
 
 
-def _vessels(canvas: Canvas, build: Build, rng: np.random.Generator) -> Plane:
+def _vessels(canvas: Canvas, rng: np.random.Generator) -> Plane:
     """Branching lines from both hila, 0..1."""
     scale = 2
     width, height = canvas.size

@@ -64,9 +64,10 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], grain_px: float) -> 
     return fine * np.float32(1.35)
 
 
-def ridges(rng: np.random.Generator, shape: tuple[int, int], grain_px: float, sharpness: float = 2.2) -> Plane:
+def ridges(rng: np.random.Generator, shape: tuple[int, int], grain_px: float) -> Plane:
     """A net of thin bright lines (where smooth noise crosses zero), float32 [H, W] in 0..1."""
-    return np.exp(-np.square(noise(rng, shape, grain_px) * np.float32(sharpness))).astype(np.float32)
+    sharpness = np.float32(2.2)
+    return np.exp(-np.square(noise(rng, shape, grain_px) * sharpness)).astype(np.float32)
 
 
 def step(distance: Plane, softness: float) -> Plane:

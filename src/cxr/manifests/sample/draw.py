@@ -73,7 +73,7 @@ def draw_image(exposure: Exposure) -> bytes:
     canvas = make_canvas(width, height, rng)
     chest = draw_chest(canvas, build, rng)
     attenuation = add_findings(chest.attenuation, chest.lungs, canvas, exposure.kind, rng)
-    return develop(attenuation, canvas, rng)
+    return develop(attenuation, rng)
 
 
 @contextmanager

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from cxr.manifests.sample.canvas import Canvas, Plane, noise
+from cxr.manifests.sample.canvas import Plane, noise
 
 #: Stands in every file, so that a drawn image can never be taken for a real one.
 COMMENT: Final = b"SYNTHETIC: drawn by cxr data sample, not a radiograph of anyone"
 
 
-def develop(attenuation: Plane, canvas: Canvas, rng: np.random.Generator) -> bytes:
+def develop(attenuation: Plane, rng: np.random.Generator) -> bytes:
     """Expose, add noise and a side marker, and compress: the bytes of a grey JPEG."""
     shape = (attenuation.shape[0], attenuation.shape[1])
     scatter = attenuation + 0.045 * noise(rng, shape, shape[0] / 2)
@@ -28,10 +28,10 @@ def develop(attenuation: Plane, canvas: Canvas, rng: np.random.Generator) -> byt
     grain = rng.standard_normal(shape, dtype=np.float32) + 0.6 * noise(rng, shape, 2.0)
     grey = grey + float(rng.uniform(0.8, 4.2)) * grain * (0.35 + grey / 255)
     pixels = np.clip(grey, 0, 255).astype(np.uint8)
-    return _jpeg(_with_marker(pixels, canvas, rng), quality=int(rng.integers(78, 96)))
+    return _jpeg(_with_marker(pixels, rng), quality=int(rng.integers(78, 96)))
 
 
-def _with_marker(pixels: npt.NDArray[np.uint8], canvas: Canvas, rng: np.random.Generator) -> Image.Image:
+def _with_marker(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> Image.Image:
     """An R on the patient's right (the image's left) on most films."""
     image = Image.fromarray(pixels)
     if rng.random() < 0.25:

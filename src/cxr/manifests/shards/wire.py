@@ -20,7 +20,6 @@ from cxr.errors import InputError
 #: A feature's value: bytes, or an int64.
 Value = bytes | int
 
-_VARINT: Final = 0
 _DELIMITED: Final = 2
 _UINT64: Final = (1 << 64) - 1
 
@@ -56,7 +55,7 @@ def _feature(value: Value) -> bytes:
 
 
 def _value(feature: memoryview) -> Value:
-    lists = [(number, content) for number, _, content in _fields(feature)]
+    lists = list(_fields(feature))
     if len(lists) != 1 or lists[0][0] not in (1, 3):
         raise ValueError("a feature is neither bytes nor an integer")
     number, content = lists[0]
@@ -83,10 +82,10 @@ def _varint(value: int) -> bytes:
 
 
 def _messages(data: memoryview, number: int) -> list[memoryview]:
-    return [content for found, _, content in _fields(data) if found == number]
+    return [content for found, content in _fields(data) if found == number]
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(data):
         tag, at = _read_varint(data, at)
@@ -95,7 +94,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
         size, at = _read_varint(data, at)
         if at + size > len(data):
             raise ValueError(f"cut off at byte {at}")
-        yield tag >> 3, tag & 7, data[at : at + size]
+        yield tag >> 3, data[at : at + size]
         at += size
 
 

@@ -52,10 +52,10 @@ def region_of(location: Mapping[str, Any]) -> str:
     return _OLD_NAMES.get(where, where).lower()
 
 
-def shows_everybody(name: str, *, place: AwsPlace, haul: Haul | None = None) -> bool:
+def shows_everybody(name: str, *, place: AwsPlace) -> bool:
     """Whether a bucket's policy or its access list shows something to everybody (GetBucketPolicyStatus and
     GetBucketAcl, which are the service's own verdicts). Where it may not be asked, False."""
-    haul = haul or Haul()
+    haul = Haul()
     client = s3_client(workers=1, place=place, limits=haul.limits)
     status = _ask_or_none(
         haul,

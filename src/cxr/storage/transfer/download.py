@@ -40,7 +40,8 @@ def plan_download(
 
 
 def fetch_plan(plan: PlanFile, store: Store, folder: Path, crew: CrewOf[Action]) -> Outcome:
-    """Fetch what the plan says; a failed file does not stop the others and leaves nothing behind."""
+    """Fetch what the plan says; a failed file does not stop the others and leaves nothing behind. Raises UsageError
+    when `folder` is a file."""
 
     def fetch(action: Action) -> None:
         store.get_file(action.name, local_path(folder, action.name), expected=action.digest)

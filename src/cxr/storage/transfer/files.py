@@ -90,9 +90,7 @@ class Outcome:
         """Whether nothing is missing."""
         return not self.failures and not self.untried and not self.afterwards
 
-    def require_complete(
-        self, done: str, hint: str = "run the same command again: it goes on with what is missing"
-    ) -> None:
+    def require_complete(self, done: str, hint: str = GO_ON) -> None:
         """Raises an error of the gravest failure's kind that says how many files were not `done`, Interrupted after
         Ctrl-C."""
         if self.complete:

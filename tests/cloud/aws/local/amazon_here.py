@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr.cloud.aws.local.settings import ROLE
+from cxr.cloud.aws.local.settings import ACCOUNT
 
 REGION = "eu-west-1"
 BUCKET = "cxr-tests"
+#: A role that needs not exist: nothing checks it.
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/cxr-local"
 TINY_TRAINING = Path(__file__).with_name("tiny_training.py")
 EMULATOR_TESTS = Path(__file__).parents[2] / "emulator"
 #: Options of a server that trains nothing and is not patient.

@@ -10,10 +10,9 @@ from typing import Any
 
 import psutil
 import pytest
-from amazon_here import BUCKET, ENDED, REGION, Amazon, wait_until
+from amazon_here import BUCKET, ENDED, REGION, ROLE, Amazon, wait_until
 
 from cxr.cloud.aws.local import process
-from cxr.cloud.aws.local.settings import ROLE
 
 ClientError = pytest.importorskip("botocore.exceptions", reason="boto3 is not installed").ClientError
 #: The tiny scorer's score of the last class is the share of `#`.

@@ -8,10 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from amazon_here import BUCKET, ENDED, Amazon, wait_until
+from amazon_here import BUCKET, ENDED, ROLE, Amazon, wait_until
 from PIL import Image
-
-from cxr.cloud.aws.local.settings import ROLE
 
 LABELS = ("NORMAL", "PNEUMONIA")
 

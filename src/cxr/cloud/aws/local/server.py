@@ -106,7 +106,7 @@ def _run(
 ) -> None:
     stopping = threading.Event()
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(_number: int, _frame: Any) -> None:
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,8 +9,6 @@ from cxr.cloud.emulator.settings import scorer_command, stand_in_command
 
 #: The account that moto takes every caller for.
 ACCOUNT = "123456789012"
-#: A role that needs not exist: nothing checks it.
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/cxr-local"
 INSTANCE_PROFILE = "cxr-local"
 DEFAULT_REGION = "us-east-1"
 #: Keys that are none: moto takes any.

@@ -58,7 +58,7 @@ class DenialError(ApiError):
 
 def refuse(request: Request, now: Circumstances) -> None:
     """Raises DenialError when the circumstances do not permit the request."""
-    operation = operation_name(request.method, request.segments, request.query)
+    operation = operation_name(request.method, request.segments)
     api, _, rest = operation.partition(".")
     is_storage = api == "storage"
     if api in {"oauth2", "other"}:

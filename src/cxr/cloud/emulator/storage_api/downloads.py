@@ -36,7 +36,7 @@ def download(context: StorageContext, request: Request, bucket: str, name: str) 
 def _response(context: StorageContext, request: Request, row: sqlite3.Row) -> Response:
     preconditions_of(request.query).check(row, reading=True)
     if is_transcoded(request, row):
-        return _gunzipped(context, request, row)
+        return _gunzipped(context, row)
     span = byte_range(request.headers.get("range"), row["size"])
     headers = _headers(row)
     start, length = span if span is not None else (0, row["size"])
@@ -65,7 +65,7 @@ def is_transcoded(request: Request, row: sqlite3.Row) -> bool:
     )
 
 
-def _gunzipped(context: StorageContext, request: Request, row: sqlite3.Row) -> Response:
+def _gunzipped(context: StorageContext, row: sqlite3.Row) -> Response:
     """The whole of it: a range of what is not stored cannot be asked for, and is ignored."""
     try:
         body = gzip.decompress(context.blobs.read(row["blob"], 0, row["size"]))

@@ -32,7 +32,7 @@ _MEMBER = re.compile(
 _FIELDS = frozenset({"kind", "resourceId", "version", "etag", "bindings"})
 
 
-def get_policy(context: StorageContext, request: Request, name: str) -> Response:
+def get_policy(context: StorageContext, name: str) -> Response:
     """GET /storage/v1/b/BUCKET/iam."""
     connection = context.database.read
     return json_response(_policy(connection, find_bucket(connection, name)))

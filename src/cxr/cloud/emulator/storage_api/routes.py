@@ -73,7 +73,7 @@ def handle_storage(context: StorageContext, request: Request) -> Response:
         case ["GET", "storage", "v1", "b", bucket, "o"]:
             return list_objects(context, request, bucket)
         case ["GET", "storage", "v1", "b", bucket, "iam"]:
-            return iam.get_policy(context, request, bucket)
+            return iam.get_policy(context, bucket)
         case ["PUT", "storage", "v1", "b", bucket, "iam"]:
             return iam.set_policy(context, request, bucket)
         case ["GET", "storage", "v1", "b", bucket, "iam", "testPermissions"]:

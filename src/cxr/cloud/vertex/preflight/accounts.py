@@ -53,6 +53,11 @@ def current_account(connection: Connection) -> Account:
         local = local_credentials()
         is_signed_in = hasattr(local, "service_account_email")
         return checked_account(local) if is_signed_in else Account("nobody: the emulator asks for no credentials")
+    return checked_account(default_credentials())
+
+
+def default_credentials() -> Any:
+    """The Application Default Credentials; no token is got. Raises NotAllowed when there are none."""
     try:
         import google.auth
     except ImportError as error:
@@ -68,7 +73,7 @@ def current_account(connection: Connection) -> Account:
             raise NotAllowed(
                 f"{error.message}: {_first_sentence(error.__cause__)}", hint=f"mend {NAMED_FILE}"
             ) from error
-    return checked_account(credentials)
+    return credentials
 
 
 def checked_account(credentials: Any) -> Account:

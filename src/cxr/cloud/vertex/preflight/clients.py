@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from cxr.cloud.connection import Connection
-from cxr.cloud.vertex.preflight.accounts import Account
+from cxr.cloud.vertex.preflight.accounts import Account, account_of, default_credentials
 from cxr.errors import missing_package
 from cxr.storage.google.credentials import local_credentials
 from cxr.storage.google.errors import google_errors
@@ -30,8 +30,9 @@ def quota_client(connection: Connection, account: Account | None = None) -> Any:
     return _client("google.cloud.cloudquotas_v1", "CloudQuotasClient", connection, account)
 
 
-def build_client(connection: Connection, account: Account | None = None) -> Any:
-    """google.cloud.devtools.cloudbuild_v1.CloudBuildClient."""
+def build_client(connection: Connection) -> Any:
+    """google.cloud.devtools.cloudbuild_v1.CloudBuildClient. Raises NotAllowed without credentials."""
+    account = None if connection.endpoint else account_of(default_credentials())
     return _client("google.cloud.devtools.cloudbuild_v1", "CloudBuildClient", connection, account)
 
 

@@ -1,4 +1,4 @@
-"""Draw the golden images and write down what Python makes of them: `python -m cxr.golden.make`.
+"""Draw the golden images and write down what Python makes of them: `python tests/webapp/draw_golden.py`.
 
 Run it when a kind of file or a contract joins. What it writes for a file that was there before must be the same; a
 test compares.
@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from golden_pixels import CONTRACTS, EXPECTED_FILE
 from PIL import Image, ImageCms
 
-from cxr.golden import CONTRACTS, EXPECTED_FILE, FOLDER, golden_images
+from cxr.golden import FOLDER, golden_images
 from cxr.local_baseline.images.preprocess import load_image
 
 Pixels = npt.NDArray[Any]
@@ -117,7 +118,7 @@ def main() -> None:
         for path in golden_images()
         for key, contract in CONTRACTS.items()
     }
-    np.savez_compressed(EXPECTED_FILE, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(EXPECTED_FILE, **arrays)
 
 
 if __name__ == "__main__":
