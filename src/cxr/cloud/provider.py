@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cxr.cloud.jobs.seen import LOGS_SINCE
 from cxr.errors import UsageError
@@ -74,6 +74,23 @@ class AutoMLWishes:
     model_type: str | None = None
     budget_node_hours: float | None = None
     budget_hours: float | None = None
+
+
+class JobOptions(Protocol):
+    """What one job is told; of which class depends on its kind, and for AutoML on the cloud."""
+
+    def request(self) -> dict[str, Any]:
+        """What decides the job, for a plan."""
+
+
+_Options = TypeVar("_Options")
+
+
+def options_as(kind: type[_Options], options: JobOptions) -> _Options:
+    """The options, as those of one kind of job. Raises TypeError for another's, which would be a mistake of ours."""
+    if not isinstance(options, kind):
+        raise TypeError(f"{type(options).__name__} where {kind.__name__} belongs")
+    return options
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +202,17 @@ class Provider(Protocol):
     def image(self, connection: Connection, hardware: Hardware, wishes: HardwareWishes) -> str:
         """The container image of a job when nobody names one."""
 
-    def automl_options(self, wishes: AutoMLWishes) -> Any:
+    def automl_options(self, wishes: AutoMLWishes) -> JobOptions:
         """What AutoML is told. Raises UsageError for wishes that mean nothing here."""
 
     def plan_automl(
-        self, connection: Connection, manifest: Manifest, options: Any, *, prices: PriceTable | None, attempt: int = 1
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        options: JobOptions,
+        *,
+        prices: PriceTable | None,
+        attempt: int = 1,
     ) -> LaunchPlan:
         """The plan of an AutoML job. Nothing is asked of the service."""
 
@@ -218,11 +241,11 @@ class Provider(Protocol):
     ) -> LaunchPlan:
         """The plan of a tuning job. Nothing is asked of the service."""
 
-    def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
+    def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> JobOptions:
         """The options that a saved plan's request was made of. Raises InputError when it is not whole."""
 
     def launch(
-        self, journal: Journal, plan: LaunchPlan, manifest: Manifest, options: Any, how: LaunchOptions
+        self, journal: Journal, plan: LaunchPlan, manifest: Manifest, options: JobOptions, how: LaunchOptions
     ) -> Launch:
         """Check what has to be true, write to the journal, ask the service; a job that is there is found instead."""
 

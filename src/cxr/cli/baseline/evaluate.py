@@ -10,12 +10,13 @@ import typer
 from cxr.about import RESEARCH_USE
 from cxr.cli.baseline.common import CacheDir, Images, beside, check_judged_split
 from cxr.cli.options import DEFAULT_MANIFEST, Json, ManifestPath, Quiet
-from cxr.cli.out import Advance, Out
+from cxr.cli.out import Out
 
 if TYPE_CHECKING:
     from cxr.bundle import Bundle
     from cxr.compare.evaluation.nouns import Evaluation
     from cxr.manifests.manifest import Manifest
+    from cxr.progress import Progress
 
 
 def evaluate_command(
@@ -88,7 +89,7 @@ def _decided(
     dry_run: bool,
     images: str | None,
     cache_dir: Path,
-    advance: Advance,
+    advance: Progress,
 ) -> Bundle:
     from cxr.bundle import with_decision
     from cxr.compare.evaluation.decision import choose_decision

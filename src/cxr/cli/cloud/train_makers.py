@@ -12,7 +12,7 @@ from cxr.cli.cloud.train_steps import Context, Maker
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.estimates import like_before
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, LaunchOptions
+from cxr.cloud.provider import AutoMLWishes, JobOptions, LaunchOptions, options_as
 from cxr.cloud.trainer.job import WEIGHTS_WORDS, CustomOptions, TuneOptions
 from cxr.errors import UsageError
 from cxr.local_baseline.recipes import NO_WEIGHTS, find_recipe
@@ -25,7 +25,7 @@ from cxr.manifests.manifest import Manifest
 def automl_maker(wishes: AutoMLWishes, how: LaunchOptions) -> Maker:
     """AutoML jobs."""
 
-    def plan(context: Context, options: Any, attempt: int) -> LaunchPlan:
+    def plan(context: Context, options: JobOptions, attempt: int) -> LaunchPlan:
         where = context.connection
         return where.provider.plan_automl(where, context.manifest, options, prices=context.prices, attempt=attempt)
 
@@ -35,7 +35,8 @@ def automl_maker(wishes: AutoMLWishes, how: LaunchOptions) -> Maker:
 def custom_maker(options: Callable[[Connection], CustomOptions], weights: str, how: LaunchOptions) -> Maker:
     """GPU jobs; `options` are read when the plan is made, which may fail."""
 
-    def plan(context: Context, options: CustomOptions, attempt: int) -> LaunchPlan:
+    def plan(context: Context, told: JobOptions, attempt: int) -> LaunchPlan:
+        options = options_as(CustomOptions, told)
         where, jobs = context.connection, context.journal.jobs()
         return where.provider.plan_custom(
             where,
@@ -53,7 +54,8 @@ def custom_maker(options: Callable[[Connection], CustomOptions], weights: str, h
 def tune_maker(options: Callable[[Connection], TuneOptions], weights: str, how: LaunchOptions) -> Maker:
     """Tuning jobs; `options` are read when the plan is made, which may fail."""
 
-    def plan(context: Context, options: TuneOptions, attempt: int) -> LaunchPlan:
+    def plan(context: Context, told: JobOptions, attempt: int) -> LaunchPlan:
+        options = options_as(TuneOptions, told)
         where = context.connection
         return where.provider.plan_tune(
             where,

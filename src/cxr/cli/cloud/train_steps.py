@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxr.cli.cloud.check import check_launch
 from cxr.cli.cloud.common import CloudFlags, check_price_file, open_connection, open_journal, prices_at, show_plan
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cxr.cloud.plans.files import SavedPlan
     from cxr.cloud.plans.launch import JobKind, LaunchPlan
     from cxr.cloud.prices.table import PriceTable
-    from cxr.cloud.provider import LaunchOptions
+    from cxr.cloud.provider import JobOptions, LaunchOptions
     from cxr.manifests.manifest import Manifest
 
 
@@ -46,9 +46,9 @@ class Maker:
     """
 
     kind: JobKind
-    options: Callable[[Connection], Any]
+    options: Callable[[Connection], JobOptions]
     inputs: Callable[[], Mapping[str, str]]
-    plan: Callable[[Context, Any, int], LaunchPlan]
+    plan: Callable[[Context, JobOptions, int], LaunchPlan]
     how: LaunchOptions
 
 
@@ -114,7 +114,13 @@ def _apply(out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, path
 
 
 def _launch(
-    out: Out, flags: CloudFlags, wishes: LaunchWishes, maker: Maker, context: Context, plan: LaunchPlan, options: Any
+    out: Out,
+    flags: CloudFlags,
+    wishes: LaunchWishes,
+    maker: Maker,
+    context: Context,
+    plan: LaunchPlan,
+    options: JobOptions,
 ) -> None:
     _show(out, plan)
     check_price_file(flags, wishes.max_cost)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from cxr.cloud.aws.names import is_region
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, required
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, ServerWishes
+from cxr.cloud.provider import (
+    AutoMLWishes,
+    Feature,
+    HardwareWishes,
+    JobOptions,
+    LaunchOptions,
+    ServerWishes,
+    options_as,
+)
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
@@ -235,19 +243,27 @@ class AmazonPlace:
             return PUBLIC_IMAGE
         return training_image(connection.region, gpu=hardware.gpus > 0)
 
-    def automl_options(self, wishes: AutoMLWishes) -> Any:
+    def automl_options(self, wishes: AutoMLWishes) -> JobOptions:
         """See Provider."""
         from cxr.cloud.aws.sagemaker.autopilot import autopilot_options
 
         return autopilot_options(wishes)
 
     def plan_automl(
-        self, connection: Connection, manifest: Manifest, options: Any, *, prices: PriceTable | None, attempt: int = 1
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        options: JobOptions,
+        *,
+        prices: PriceTable | None,
+        attempt: int = 1,
     ) -> LaunchPlan:
         """See Provider."""
-        from cxr.cloud.aws.sagemaker.autopilot import plan_autopilot
+        from cxr.cloud.aws.sagemaker.autopilot import AutopilotOptions, plan_autopilot
 
-        return plan_autopilot(connection, manifest, options, prices=prices, attempt=attempt)
+        return plan_autopilot(
+            connection, manifest, options_as(AutopilotOptions, options), prices=prices, attempt=attempt
+        )
 
     def plan_custom(
         self,
@@ -282,14 +298,14 @@ class AmazonPlace:
 
         return plan_tune(connection, manifest, options, prices=prices, epochs=epochs, attempt=attempt)
 
-    def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
+    def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> JobOptions:
         """See Provider."""
         from cxr.cloud.aws.trainings import restore
 
         return restore(kind, request, weights)
 
     def launch(
-        self, journal: Journal, plan: LaunchPlan, manifest: Manifest, options: Any, how: LaunchOptions
+        self, journal: Journal, plan: LaunchPlan, manifest: Manifest, options: JobOptions, how: LaunchOptions
     ) -> Launch:
         """See Provider."""
         from cxr.cloud.aws.trainings import launch

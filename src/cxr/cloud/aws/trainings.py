@@ -16,7 +16,7 @@ from cxr.cloud.jobs.journal import Journal
 from cxr.cloud.jobs.launching import Launch, Submitted
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
 from cxr.cloud.prices.table import PriceTable
-from cxr.cloud.provider import LaunchOptions
+from cxr.cloud.provider import JobOptions, LaunchOptions, options_as
 from cxr.cloud.trainer import plans as trainer_plans
 from cxr.cloud.trainer.job import CustomOptions, TuneOptions, options_from, tune_options_from
 from cxr.cloud.trainer.launch import launch_trainer
@@ -88,7 +88,7 @@ def plan_tune(
     )
 
 
-def restore(kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
+def restore(kind: JobKind, request: Mapping[str, Any], weights: str) -> JobOptions:
     """The options that a saved plan's request was made of. Raises InputError when it is not whole."""
     if kind is JobKind.AUTOML:
         return autopilot.autopilot_options_from(request)
@@ -97,14 +97,16 @@ def restore(kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
     return options_from(request, weights, choose_hardware)
 
 
-def launch(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: Any, how: LaunchOptions) -> Launch:
+def launch(journal: Journal, plan: LaunchPlan, manifest: Manifest, options: JobOptions, how: LaunchOptions) -> Launch:
     """Check that the images are in the bucket, then launch."""
     return launch_trainer(journal, plan, manifest, _submit(plan, manifest, options, how.on_step), how.on_step)
 
 
-def _submit(plan: LaunchPlan, manifest: Manifest, options: Any, on_step: Say) -> Callable[[], Submitted]:
+def _submit(plan: LaunchPlan, manifest: Manifest, options: JobOptions, on_step: Say) -> Callable[[], Submitted]:
     if plan.kind is JobKind.AUTOML:
         return lambda: autopilot.submit_autopilot(plan, manifest, on_step=on_step)
     if plan.kind is JobKind.TUNE:
-        return lambda: tuning.submit_tune(plan, manifest, options, on_step=on_step)
-    return lambda: ENGINES[options.engine or Engine.SAGEMAKER].submit(plan, manifest, options, on_step=on_step)
+        study = options_as(TuneOptions, options)
+        return lambda: tuning.submit_tune(plan, manifest, study, on_step=on_step)
+    job = options_as(CustomOptions, options)
+    return lambda: ENGINES[job.engine or Engine.SAGEMAKER].submit(plan, manifest, job, on_step=on_step)

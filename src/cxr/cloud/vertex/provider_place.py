@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cxr.cloud.connection import EMULATOR_IDLE_EXIT_S, Connection, check_names, is_region, required
 from cxr.cloud.plans.launch import JobKind, LaunchPlan
-from cxr.cloud.provider import AutoMLWishes, Feature, HardwareWishes, LaunchOptions, ServerWishes
+from cxr.cloud.provider import (
+    AutoMLWishes,
+    Feature,
+    HardwareWishes,
+    JobOptions,
+    LaunchOptions,
+    ServerWishes,
+    options_as,
+)
 from cxr.errors import UsageError
 from cxr.settings import Settings, Target
 
@@ -203,19 +211,26 @@ class VertexPlace:
 
         return PUBLIC_IMAGE
 
-    def automl_options(self, wishes: AutoMLWishes) -> Any:
+    def automl_options(self, wishes: AutoMLWishes) -> JobOptions:
         """See Provider."""
         from cxr.cloud.vertex.automl import automl_options
 
         return automl_options(wishes)
 
     def plan_automl(
-        self, connection: Connection, manifest: Manifest, options: Any, *, prices: PriceTable | None, attempt: int = 1
+        self,
+        connection: Connection,
+        manifest: Manifest,
+        options: JobOptions,
+        *,
+        prices: PriceTable | None,
+        attempt: int = 1,
     ) -> LaunchPlan:
         """See Provider."""
-        from cxr.cloud.vertex.automl import plan_automl
+        from cxr.cloud.vertex.automl import AutoMLOptions, plan_automl
 
-        return plan_automl(connection, manifest, options, prices=prices, attempt=attempt)
+        told = options_as(AutoMLOptions, options)
+        return plan_automl(connection, manifest, told, prices=prices, attempt=attempt)
 
     def plan_custom(
         self,
@@ -250,7 +265,7 @@ class VertexPlace:
 
         return plan_tune(connection, manifest, options, prices=prices, epochs=epochs, attempt=attempt)
 
-    def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> Any:
+    def restore(self, kind: JobKind, request: Mapping[str, Any], weights: str) -> JobOptions:
         """See Provider."""
         from cxr.cloud.trainer.job import options_from, tune_options_from
         from cxr.cloud.vertex.automl import automl_options_from
@@ -264,12 +279,14 @@ class VertexPlace:
         return options_from(request, weights, choose_hardware)
 
     def launch(
-        self, journal: Journal, plan: LaunchPlan, manifest: Manifest, options: Any, how: LaunchOptions
+        self, journal: Journal, plan: LaunchPlan, manifest: Manifest, options: JobOptions, how: LaunchOptions
     ) -> Launch:
         """See Provider."""
+        from cxr.cloud.trainer.job import CustomOptions, TuneOptions
         from cxr.cloud.vertex.launches import launch_automl, launch_custom, launch_tune
 
         if plan.kind is JobKind.AUTOML:
             return launch_automl(journal, plan, manifest, allow_partial=how.allow_partial, on_step=how.on_step)
-        start = launch_tune if plan.kind is JobKind.TUNE else launch_custom
-        return start(journal, plan, manifest, options, on_step=how.on_step)
+        if plan.kind is JobKind.TUNE:
+            return launch_tune(journal, plan, manifest, options_as(TuneOptions, options), on_step=how.on_step)
+        return launch_custom(journal, plan, manifest, options_as(CustomOptions, options), on_step=how.on_step)
