@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.record import Record
 from harness.result import Result
@@ -13,6 +12,8 @@ from harness.result import Result
 SIZES = (10_000, 1_000_000, 100_000_000)
 #: What a command of the program takes before it has read a row.
 PROGRAM_GB = 0.15
+#: The power of the number of images by which the time of a search grows that compares all pairs.
+ALL_PAIRS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,11 @@ def cost_each(milliseconds: float | None) -> Cost | None:
 
 
 def search_cost(records: Records) -> Cost | None:
-    """The search of near-duplicates: how it grows is taken from the two largest searches."""
+    """The search of near-duplicates: the largest that was measured, which compared all pairs."""
     record = records.by_script.get("scale")
     names = [result.name for result in record.results if result.name.startswith("search of")] if record else []
     costs = [cost for name in names if (cost := cost_of(records, "scale", name, "processor time"))]
-    if len(costs) < 2:
-        return None
-    less, more = sorted(costs, key=lambda cost: cost.images)[-2:]
-    power = math.log(more.seconds / less.seconds) / math.log(more.images / less.images)
-    return Cost(more.images, more.seconds, power=power)
+    return replace(max(costs, key=lambda cost: cost.images), power=ALL_PAIRS) if costs else None
 
 
 def duration(seconds: float) -> str:

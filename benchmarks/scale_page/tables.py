@@ -95,7 +95,7 @@ def unit_costs(records: Records) -> str:
     search = search_cost(records)
     told = ABSENT
     if search:
-        told = f"{duration(search.seconds)} at {search.images:,} (m), growing by the power {search.power:.2f} (c)"
+        told = f"{duration(search.seconds)} at {search.images:,} (m), growing with the square (c)"
     table.insert(2, ("search of near-duplicates", told, "`scale.py`"))
     return _table(("what", "cost", "benchmark"), table)
 
