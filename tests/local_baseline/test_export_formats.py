@@ -315,13 +315,23 @@ def test_the_calibration_behind_added_up_classes_stays_on_the_cpu() -> None:
     assert check.on_cpu[0] == "LOG"
 
 
-def test_a_net_that_the_edge_tpu_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+def exponential_net(scale: float) -> Any:
     keras = load().keras
     image = keras.Input((SIDE, SIDE, 1))
-    x = keras.layers.Conv2D(4, 3, activation=keras.ops.exp)(image)
+    x = keras.layers.Conv2D(4, 3, activation=keras.ops.exp)(keras.layers.Rescaling(scale)(image))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
-    model = keras.Model(image, keras.layers.Dense(2, activation="softmax")(x), name="net")
-    shipped = replace(shipment("sigmoid", "edgetpu", None), model=model)
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(x), name="net")
+
+
+def test_a_net_that_the_edge_tpu_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+    shipped = replace(shipment("sigmoid", "edgetpu", None), model=exponential_net(1 / 255))
     with pytest.raises(Fault, match="EXP"):
         export_edge_tpu(shipped, tmp_path / "model.tflite")
     assert not (tmp_path / "model.tflite").exists()
+
+
+def test_activations_that_overflow_are_refused_before_they_end_the_process() -> None:
+    """TensorFlow's quantizer ends in a segmentation fault there."""
+    with pytest.raises(Fault, match=r"activations overflow \(at .*Exp"):
+        convert(exponential_net(100.0), form=TfliteForm.UINT8, representative=images(24).astype(np.uint8))
+    assert convert(exponential_net(100.0)), "in float32 it is the model's affair"

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cxr.local_baseline.exports.bias_correction import with_corrected_biases
+from cxr.local_baseline.exports.finite import check_finite
 from cxr.local_baseline.exports.nouns import Shipment
 from cxr.local_baseline.exports.saved_model import export_saved_model
 from cxr.local_baseline.exports.serving import serving_model
@@ -39,6 +41,8 @@ class TfliteForm(StrEnum):
     UINT8 = "uint8"
 
 
+#: Training images (and both ends of the range) for which all activations are looked at before they get 8 bits.
+LOOKED_AT = 16
 #: The type of input and output tensors where everything is in 8 bits.
 EIGHT_BITS = {TfliteForm.INT8: "int8", TfliteForm.UINT8: "uint8"}
 
@@ -82,7 +86,7 @@ def convert(
     FLOAT32, FLOAT16 and DYNAMIC: `image` float32 [1, H, W, C] of 0..255 -> scores float32 [1, classes]. UINT8 and INT8:
     everything in 8 bits, `image` uint8 or int8 (pixel - 128) [1, H, W, C] -> scores of that type [1, classes] (the
     tensors' details hold scale and zero point); `representative` uint8 [N, H, W, C] are training images by which the
-    ranges are set.
+    ranges are set. Raises Fault where an activation is infinite for one of them.
     """
     if form in EIGHT_BITS and representative is None:
         raise ValueError(f"the {form} form needs representative images")
@@ -96,6 +100,9 @@ def convert(
                 return exact
             if form is TfliteForm.FLOAT16:
                 return in_half_precision(exact)
+            if representative is not None:
+                some = representative[:: max(1, len(representative) // LOOKED_AT)]
+                check_finite(exact, [*_batches(some), *_ends(some)])
             data = _converted(folder, form, representative)
             if representative is None:
                 return with_finer_kernels(data, exact)
@@ -130,12 +137,20 @@ def _quiet_converter() -> Iterator[None]:
 
 def _quantise(tf: Any, converter: Any, representative: Pixels, ends: str) -> None:
     def samples() -> Iterator[list[Any]]:
-        for image in representative:
-            yield [image[np.newaxis].astype(np.float32)]
-        # Both ends of the range, so that the input's scale is exactly 1.
-        yield [np.zeros((1, *representative.shape[1:]), np.float32)]
-        yield [np.full((1, *representative.shape[1:]), 255.0, np.float32)]
+        for batch in (*_batches(representative), *_ends(representative)):
+            yield [batch]
 
     converter.representative_dataset = samples
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.as_dtype(ends)
+
+
+def _batches(images: Pixels) -> Iterator[npt.NDArray[np.float32]]:
+    for image in images:
+        yield image[np.newaxis].astype(np.float32)
+
+
+def _ends(images: Pixels) -> Iterator[npt.NDArray[np.float32]]:
+    """Both ends of the range, so that the input's scale is exactly 1."""
+    for value in (0.0, 255.0):
+        yield np.full((1, *images.shape[1:]), value, np.float32)
