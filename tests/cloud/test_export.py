@@ -92,7 +92,7 @@ def test_a_bundle_of_tfjs_alone_says_that_who_feeds_it_scales(site: Site, job: J
     assert info.provenance["verification"]["edgetpu-tflite"]["scores_of_one_image"] == pytest.approx(
         [0.27, 0.73], abs=0.01
     )
-    assert "next: cxr compare" not in ended.stderr
+    assert "next: cxr compare js --manifest manifest.csv" in ended.stderr
 
 
 def test_a_file_that_is_not_the_bundles_is_not_removed_with_it(site: Site, job: Job) -> None:
@@ -328,5 +328,7 @@ def test_every_format_of_a_trained_stand_in_agrees(tmp_path: Path) -> None:
         assert scores["saved-model"] == pytest.approx(scores["tflite"], abs=0.15)
         assert site.cxr("cloud", "export", job.id, "--to", "saved-model", "--out", "only").code == 0
         assert read_bundle(site.folder / "only").info.format is ModelFormat.SAVED_MODEL
-        compared = site.plain("compare", "all", "only", "--manifest", "manifest.csv", "--json", "--cache", "cache")
+        assert site.cxr("cloud", "export", job.id, "--to", "tf-js", "--out", "js").code == 0
+        words = ("compare", "all", "only", "js", "--manifest", "manifest.csv", "--json", "--cache", "cache")
+        compared = site.plain(*words, "--out", "compared")
         assert compared.code == 0, compared.stderr

@@ -52,6 +52,13 @@ def test_an_automl_job_costs_the_node_hours_that_the_service_tells_and_nothing_w
     assert outlook(job(JobKind.AUTOML, "CANCELLED", progress=told), START).cost_usd == 3.0
 
 
+@pytest.mark.parametrize("target", [Target.AWS, Target.AWS_LOCAL])
+def test_what_a_failed_autopilot_job_cost_is_not_known(target: Target) -> None:
+    failed = job(JobKind.AUTOML, "FAILED", on=target)
+    assert outlook(failed, START).cost_usd is None
+    assert "USD" not in status_words(failed, START)
+
+
 def test_trials_cost_what_each_of_them_ran() -> None:
     told = {
         "trials_done": 2,

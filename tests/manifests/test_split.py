@@ -7,7 +7,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from manifest_rows import manifest_of, row
 
@@ -113,7 +113,8 @@ def _check_shares(rows: pd.DataFrame, policy: SplitPolicy) -> None:
 
 
 @given(manifests(), manifests(), policies())
-@settings(max_examples=25, deadline=None)
+# Where many small manifests in a row cannot be split, that is chance, not a finding.
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_new_patients_move_nobody_and_the_shares_still_hold(
     manifest: Manifest, more: Manifest, policy: SplitPolicy
 ) -> None:

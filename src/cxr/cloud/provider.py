@@ -142,6 +142,10 @@ class Provider(Protocol):
         """Project and bucket when nobody says, where there are such."""
 
     @property
+    def bills_failed_automl(self) -> bool:
+        """Whether an AutoML training that has failed may be charged for."""
+
+    @property
     def lacks(self) -> Mapping[Feature, str]:
         """What it does not have, and what to do instead."""
 

@@ -27,6 +27,7 @@ from aws_site import (
 )
 from PIL import Image
 
+from cxr.cloud.aws.sagemaker.autopilot import AutopilotOptions, plan_autopilot
 from cxr.cloud.connection import Connection
 from cxr.cloud.preflight import Finding, Level, Purpose, Subject, preflight, refuse_on_errors
 from cxr.cloud.provider import AutoMLWishes, HardwareWishes
@@ -298,6 +299,24 @@ def test_images_are_looked_for_and_judged_by_what_trains_on_them(site: AwsSite, 
     (refused,) = [one for one in autopilot if one.level is Level.ERROR]  # not for Vertex AI's ten images a label
     assert "neither JPEG nor PNG" in refused.cause
     assert refused.resource.endswith(".bmp")
+
+
+def test_test_images_that_no_batch_takes_are_told_before_autopilot_is_paid_for(site: AwsSite, tmp_path: Path) -> None:
+    manifest = scanned(tmp_path)
+    alike = one(site, "predictions", Subject(Purpose.AUTOML, manifest))
+    assert (alike.level, alike.cause) == (Level.OK, "2 test images, all image/png")
+    mixed = replace(manifest, frame=manifest.frame.copy())
+    mixed.frame.loc[mixed.frame["path"].str.startswith("test/NORMAL"), "format"] = "JPEG"
+    told = one(site, "predictions", Subject(Purpose.AUTOML, mixed))
+    assert told.level is Level.WARNING  # the training itself works
+    assert "could not be compared afterwards: the test images are image/jpeg, image/png" in told.cause
+    assert "predictions" not in found(site.connection(), Subject(Purpose.CUSTOM, mixed))
+    assert not any("compared afterwards" in note for note in autopilot_notes(site, manifest))
+    assert any("compared afterwards" in note for note in autopilot_notes(site, mixed))
+
+
+def autopilot_notes(site: AwsSite, manifest: Manifest) -> tuple[str, ...]:
+    return plan_autopilot(site.connection(), manifest, AutopilotOptions()).notes
 
 
 def scanned(folder: Path) -> Manifest:

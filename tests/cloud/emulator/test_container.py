@@ -177,6 +177,14 @@ def test_a_wheel_is_unpacked_where_there_is_no_pip(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "site" / "cxrprobe" / "__init__.py").read_text() == "x = 1"
 
 
+def test_a_wheel_of_a_version_that_is_there_is_left_unless_it_is_forced(tmp_path: Path) -> None:
+    path, site = tmp_path / "cxrprobe-1.0-py3-none-any.whl", tmp_path / "site"
+    for number, options in ((1, ()), (2, ()), (3, ("--no-deps", "--force-reinstall"))):
+        path.write_bytes(wheel("cxrprobe", "1.0", {"cxrprobe/__init__.py": f"x = {number}"}))
+        assert pip_shim.main(site, ["install", *options, f"{path}[trainer]"]) == 0
+        assert (site / "cxrprobe" / "__init__.py").read_text() == f"x = {3 if options else 1}"
+
+
 def test_a_file_of_requirements_is_read_with_paths_relative_to_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,7 +59,8 @@ def clean(
 ) -> None:
     """List what runs left on the service and in the bucket, with its monthly price, and delete it when confirmed.
 
-    Only what carries cxr's labels or lies in its folders; never a running job. Run again, it goes on.
+    Only what carries cxr's labels or lies in its folders; never a running job. With --all also a machine that serves a
+    page now (its row says so). Run again, it goes on.
 
     Example: cxr cloud clean --all --dry-run
     """

@@ -128,8 +128,6 @@ def _plan(job: Job, connection: Connection, formats: Sequence[str], target: Path
 
 
 def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None, cloud: str) -> None:
-    from cxr.bundle import ModelFormat
-
     info = exported.bundle.info
     size = sum(file.size for file in info.files)
     out.table(
@@ -141,10 +139,7 @@ def _tell(out: Out, exported: Exported, target: Path, manifest: Path | None, clo
     if info.stand_in:
         out.warn("this model is the emulator's stand-in for AutoML, not Google's")
     out.say(f"cost: {_cost_in_words(info.cost or {}, cloud)}")
-    if info.format is ModelFormat.TFJS:
-        out.say("cxr compare scores no tf-js model: export tflite or saved-model too, to see this one in its table")
-    else:
-        out.hint(f"cxr compare {shlex.quote(str(target))} --manifest {shlex.quote(str(manifest or 'manifest.csv'))}")
+    out.hint(f"cxr compare {shlex.quote(str(target))} --manifest {shlex.quote(str(manifest or 'manifest.csv'))}")
     out.result(
         "cloud.export",
         {

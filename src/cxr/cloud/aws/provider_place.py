@@ -51,6 +51,7 @@ class AmazonPlace:
     server_words: str = "moto's server, which stands for Amazon's S3 and SageMaker"
     real_flags: str = "--on aws --bucket B"
     scheme: str = "s3"
+    bills_failed_automl: bool = True
 
     @property
     def default_region(self) -> str:

@@ -20,8 +20,9 @@ class ExportFormat:
     """One export format. `name` is ours and the folder in the bundle, `service_id` the service's.
 
     `model` is a glob of the model file in that folder ("" when the folder itself is the model), `marker` a glob of a
-    file without which the export is not whole. `scored_as` is how `cxr compare` reads it (None: it cannot),
-    `eight_bit` whether its outputs are in steps of 1/256. `contract` is what the model takes and gives.
+    file without which the export is not whole. `scored_as` is how the export itself runs it (None: it does not,
+    but `cxr compare` scores tf-js), `eight_bit` whether its outputs are in steps of 1/256. `contract` is what the model
+    takes and gives.
     """
 
     name: str

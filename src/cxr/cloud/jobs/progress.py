@@ -127,10 +127,9 @@ def _cost(job: Job, elapsed_s: float | None, now: datetime) -> float | None:
     if not job.usd_per_hour:
         return None
     if job.kind is JobKind.AUTOML:
-        # Node hours, not hours: only the service knows how many nodes worked. A failed training is not billed
-        # (Vertex AI pricing page), a cancelled one is.
+        # Node hours, not hours: only the service knows how many nodes worked. A cancelled training is billed.
         used = job.progress.get("milli_node_hours")
-        if job.state == "FAILED":
+        if job.state == "FAILED" and not provider_of(job.on).bills_failed_automl:
             return 0.0
         hours = float(used) / 1000 if used is not None else None
     elif "trial_hours" in job.progress:

@@ -51,7 +51,7 @@ def images(survey: Survey) -> Iterator[Finding]:
     """Every image of the manifest is in the bucket with its size and checksum; one listing."""
     manifest, where = survey.subject.manifest, survey.connection
     if manifest is None:
-        yield _no_manifest(survey, "images")
+        yield no_manifest(survey, "images")
         return
     if survey.bucket.location is None:
         yield Finding(Level.SKIPPED, "images", "not looked at: the bucket is still to be made")
@@ -70,7 +70,7 @@ def rules(survey: Survey, automl: Mapping[str, Level] = AUTOML_RULES) -> Iterato
     """Formats, sizes, labels, images a label and splits; `automl` is what the cloud's AutoML takes."""
     manifest = survey.subject.manifest
     if manifest is None:
-        yield _no_manifest(survey, "data")
+        yield no_manifest(survey, "data")
         return
     levels = TRAINER_RULES if survey.subject.purpose in {Purpose.CUSTOM, Purpose.TUNE} else automl
     clean = True
@@ -95,6 +95,7 @@ def _found(rule: Rule, level: Level, manifest: Manifest, path: str) -> Iterator[
         yield Finding(level, "data", f"{found.message} [{found.rule}]", resource, found.fix)
 
 
-def _no_manifest(survey: Survey, check: str) -> Finding:
+def no_manifest(survey: Survey, check: str) -> Finding:
+    """What a check of the data says where there is none."""
     words = f"not looked at: there is no manifest {survey.subject.manifest_path}"
     return Finding(Level.SKIPPED, check, words, next="--manifest FILE, or cxr data scan DIR")

@@ -12,8 +12,12 @@ from cxr.cloud.uploading import put_manifest
 from cxr.manifests.manifest import Manifest
 
 #: What the container runs. Its first argument is the wheel (under /gcs, the service's own mount of Cloud Storage), the
-#: others are the trainer's: nothing is ever pasted into the shell's text.
-START_SCRIPT = 'python3 -m pip install "$1[trainer]" && shift && exec python3 -m cxr.local_baseline.trainer "$@"'
+#: others are the trainer's: nothing is ever pasted into the shell's text. The wheel is installed by force first: pip
+#: would leave a cxr of the same version that the image has, and the job would not run the bytes that its plan names.
+START_SCRIPT = (
+    'python3 -m pip install --no-deps --force-reinstall "$1" && python3 -m pip install "$1[trainer]" && shift'
+    ' && exec python3 -m cxr.local_baseline.trainer "$@"'
+)
 
 
 def send_inputs(plan: LaunchPlan, manifest: Manifest, options: CustomOptions) -> str:

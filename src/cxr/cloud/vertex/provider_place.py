@@ -48,6 +48,7 @@ class VertexPlace:
     real_flags: str = "--on gcp --project P --bucket B"
     scheme: str = "gs"
     default_region: str = "us-central1"
+    bills_failed_automl: bool = False  # Vertex AI pricing page
 
     @property
     def usual(self) -> Mapping[str, str]:

@@ -152,7 +152,9 @@ def test_clean_lists_the_machine_with_its_price_and_its_group_and_takes_both(pla
     jobs = Site(replace(place.site.connection, prefix="cxr"))
     machine, group = leftovers(jobs, everything=True)
     assert (machine.sort, machine.name, machine.run, machine.kept) == (Sort.MACHINE, server.resource, run, "")
-    assert f"serves {place.site.connection.base_url} until {server.ends}" in machine.detail
+    assert (
+        f"serves {place.site.connection.base_url} until {server.ends}; deleting it ends the page NOW" in machine.detail
+    )
     assert machine.usd_per_month == pytest.approx((0.0104 + 0.005) * 730 + 8 * 0.08)
     assert (group.sort, group.run, group.usd_per_month) == (Sort.GROUP, run, 0.0)
     assert ORDER[Sort.MACHINE] < ORDER[Sort.GROUP]
@@ -160,6 +162,8 @@ def test_clean_lists_the_machine_with_its_price_and_its_group_and_takes_both(pla
     assert leftovers(jobs, "custom-0123456789") == []
     another = Site(replace(place.site.connection, bucket="another-bucket"))
     assert leftovers(another, everything=True) == []
+    place.site.ec2.stop_instances(InstanceIds=[server.id])
+    assert "has served" in leftovers(jobs, everything=True)[0].detail
     engine.remove(jobs.connection, machine)
     engine.remove(jobs.connection, group)
     assert leftovers(jobs, everything=True) == []

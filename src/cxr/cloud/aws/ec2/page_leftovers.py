@@ -7,7 +7,7 @@ from typing import Any
 
 from cxr.cloud.aws.clients import aws_errors, client
 from cxr.cloud.aws.ec2.machines import OUTPUT_TAG, PAGE_RUN, Machine, machine_arn
-from cxr.cloud.aws.ec2.page_machines import DISK_GB, ends_of
+from cxr.cloud.aws.ec2.page_machines import DISK_GB, RUNNING, ends_of
 from cxr.cloud.aws.names import labels_of
 from cxr.cloud.aws.prices import page_machine_price
 from cxr.cloud.cleaning.found import Hunt
@@ -29,7 +29,7 @@ def page_leftovers(hunt: Hunt, prices: PriceTable, machines: Sequence[Machine]) 
             Sort.MACHINE,
             machine.resource,
             machine.run,
-            detail=f"{machine.type} {machine.state}: serves {machine.output_url} until {ends_of(machine)}",
+            detail=f"{machine.type} {machine.state}: {_what(machine)}",
             usd_per_month=price.usd,
             basis=price.basis,
         )
@@ -40,7 +40,13 @@ def page_leftovers(hunt: Hunt, prices: PriceTable, machines: Sequence[Machine]) 
             continue
         account = str(group.get("OwnerId", ""))
         name = machine_arn(hunt.connection, account, str(group["GroupId"]), "security-group")
-        yield Leftover(Sort.GROUP, name, run, detail="who may see a page; it costs nothing")
+        yield Leftover(Sort.GROUP, name, run, detail="says who may see a page; it costs nothing")
+
+
+def _what(machine: Machine) -> str:
+    if machine.state in RUNNING:
+        return f"serves {machine.output_url} until {ends_of(machine)}; deleting it ends the page NOW"
+    return f"has served {machine.output_url}"
 
 
 def _in_scope(hunt: Hunt, run: str, page_url: str) -> bool:

@@ -28,7 +28,8 @@ from cxr.errors import Fault, Unreachable, UsageError
 DISK_GB: Final = 8
 #: How often (seconds), and how many times, it is asked whether a machine runs, or has ended.
 _ASK_S, _ASKS = 5, 60
-_RUNNING: Final = ("pending", "running")
+#: States of a machine that serves, or is about to.
+RUNNING: Final = ("pending", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Ec2PageServers:
     def find(self) -> PageServer | None:
         """See PageServers. A stopped machine was stopped by somebody: it serves nothing, and counts as there."""
         found = with_tag(self.connection, RUN_LABEL, [self.run], [state for state in ALIVE if state != "shutting-down"])
-        machine = min(found, key=lambda one: (one.state not in _RUNNING, one.launched), default=None)
+        machine = min(found, key=lambda one: (one.state not in RUNNING, one.launched), default=None)
         return self._server(machine) if machine else None
 
     def allow(self, networks: tuple[str, ...]) -> None:

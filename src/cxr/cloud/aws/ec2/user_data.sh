@@ -82,12 +82,15 @@ fetch() {
 }
 
 train() {
+  # The wheel is installed by force first: pip would leave a cxr of the same version that the image has.
+  local install='python3 -m pip install --quiet --no-deps --force-reinstall "$1"'
+  install+=' && python3 -m pip install --quiet "$1[trainer,aws]"'
   # --init: a process that is the container's first ignores SIGTERM. The host's network: the role's credentials are one
   # hop away, no further.
   timeout --signal=TERM --kill-after=120 "$TIMEOUT_SECONDS" \
     docker run --rm --init --name trainer --network host "${GPU_FLAGS[@]}" --volume "$ROOT:/opt/ml" \
     --env TRAINING_JOB_NAME="$JOB" --env AWS_DEFAULT_REGION --env PYTHONUNBUFFERED=1 "$IMAGE" \
-    sh -c 'python3 -m pip install --quiet "$1[trainer,aws]" && shift && exec python3 -m cxr.local_baseline.trainer "$@"' \
+    sh -c "$install"' && shift && exec python3 -m cxr.local_baseline.trainer "$@"' \
     trainer "/opt/ml/input/data/trainer/$WHEEL" "${TRAINER_ARGUMENTS[@]}"
   local code=$?
   # A container outlives the command that started it when that is killed.

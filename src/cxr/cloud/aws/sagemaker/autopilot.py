@@ -19,6 +19,7 @@ from cxr.cloud.aws.prices import autopilot_price
 from cxr.cloud.aws.sagemaker.custom import find_launched
 from cxr.cloud.aws.sagemaker.job_kinds import find
 from cxr.cloud.aws.sagemaker.requests import check_role
+from cxr.cloud.aws.sagemaker.transform import batch_of
 from cxr.cloud.connection import Connection
 from cxr.cloud.jobs.launching import Submitted
 from cxr.cloud.plans.launch import JobKind, LaunchPlan, cost_of
@@ -91,6 +92,10 @@ def plan_autopilot(
     notes = [NO_TFJS]
     if not connection.billed:
         notes.insert(0, "a small stand-in model is trained here, not Amazon's Autopilot")
+    try:
+        batch_of(manifest)
+    except InputError as error:
+        notes.append(f"the model could not be compared afterwards: {error.message}")
     return LaunchPlan(
         kind=JobKind.AUTOML,
         connection=connection,

@@ -23,9 +23,13 @@ from cxr.cloud.uploading import put_manifest
 from cxr.errors import NotAllowed, UsageError
 from cxr.manifests.manifest import Manifest
 
-#: What the container runs. Its first argument is the wheel: nothing is ever pasted into the shell's text. The
-#: container has TensorFlow, and S3 is mounted: the trainer needs no extra.
-START_SCRIPT: Final = 'python3 -m pip install "$1" && shift && exec python3 -m cxr.local_baseline.trainer "$@"'
+#: What the container runs. Its first argument is the wheel: nothing is ever pasted into the shell's text. It is
+#: installed by force first: pip would leave a cxr of the same version that the image has. The container has TensorFlow,
+#: and S3 is mounted: the trainer needs no extra.
+START_SCRIPT: Final = (
+    'python3 -m pip install --no-deps --force-reinstall "$1" && python3 -m pip install "$1" && shift'
+    ' && exec python3 -m cxr.local_baseline.trainer "$@"'
+)
 CHANNELS: Final = "/opt/ml/input/data"
 #: Splits that travel to the job: the test images stay where they are.
 TRAINED_ON: Final = ("train", "validation")

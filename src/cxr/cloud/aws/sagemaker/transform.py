@@ -56,11 +56,7 @@ def plan_transform(
     images, or of images that one batch cannot take.
     """
     check_role(connection)
-    pictures = pictures_of(manifest)
-    content_type(pictures)
-    large = [picture for picture in pictures if picture.size > LARGEST_MB * 1_000_000]
-    if large:
-        raise InputError(f"{large[0].path} has {large[0].size / 1e6:.1f} MB, a batch takes {LARGEST_MB}")
+    pictures = batch_of(manifest)
     estimate = batch_estimate(len(pictures))
     price = price_table(None, connection.provider.prices).hardware(choose_hardware(MACHINE, disk_gb=30))
     url = f"{connection.base_url}/predictions/{{job}}"
@@ -168,6 +164,17 @@ def billed_hours(job: Job) -> float | None:
     from cxr.cloud.aws.outputs import wall_hours
 
     return wall_hours(job)
+
+
+def batch_of(manifest: Manifest) -> list[Picture]:
+    """The images of the test split. Raises InputError when there is none, or one batch cannot take them: they are of
+    several types, or one is larger than a request."""
+    pictures = pictures_of(manifest)
+    content_type(pictures)
+    large = [picture for picture in pictures if picture.size > LARGEST_MB * 1_000_000]
+    if large:
+        raise InputError(f"{large[0].path} has {large[0].size / 1e6:.1f} MB, a batch takes {LARGEST_MB}")
+    return pictures
 
 
 def content_type(pictures: Sequence[Picture]) -> str:

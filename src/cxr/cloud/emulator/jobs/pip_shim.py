@@ -1,7 +1,8 @@
 """`pip install` inside a custom job: `python -m cxr.cloud.emulator.jobs.pip_shim SITE install …`.
 
 Wheels and archives that are files are installed into SITE without their dependencies and without an index; a
-requirement by name must be met by the host's Python already, as it would be by the container image.
+requirement by name must be met by the host's Python already, as it would be by the container image. As pip does, it
+leaves a wheel alone whose version SITE has, unless --force-reinstall is given.
 """
 
 from __future__ import annotations
@@ -27,9 +28,13 @@ def main(site: Path, arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] != "install":
         print(f"the emulator's pip knows only `install`, not {' '.join(arguments)!r}", file=sys.stderr)
         return 1
+    forced = "--force-reinstall" in arguments
     for requirement in _requirements(arguments[1:]):
         path = Path(_EXTRAS.sub("", requirement))
-        if path.is_file():
+        if path.is_file() and not forced and _is_there(path, site):
+            print(f"{path.name} is already installed with the same version")
+            code = 0
+        elif path.is_file():
             code = _install_file(path, site)
         elif "/" in requirement or requirement.endswith(".whl"):
             print(f"ERROR: there is no file {path}", file=sys.stderr)
@@ -58,6 +63,11 @@ def _lines(path: Path) -> list[str]:
     """The requirements of a file, whose paths are relative to the folder that pip runs in."""
     lines = (line.partition(" #")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def _is_there(path: Path, site: Path) -> bool:
+    name, _, rest = path.name.partition("-")
+    return path.suffix == ".whl" and (site / f"{name}-{rest.partition('-')[0]}.dist-info").is_dir()
 
 
 def _install_file(path: Path, site: Path) -> int:
