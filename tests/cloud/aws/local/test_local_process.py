@@ -40,12 +40,12 @@ def test_jobs_end_with_the_server_however_it_ends(start: Callable[..., Amazon], 
 
 @pytest.mark.slow
 def test_an_idle_server_leaves_but_not_while_a_job_runs(start: Callable[..., Amazon]) -> None:
-    amazon = start(idle_exit_seconds=1.0)
+    amazon = start(idle_exit_seconds=5.0)
     status = process.server_status(amazon.url)
     assert status is not None
-    amazon.train("short", "endless", StoppingCondition={"MaxRuntimeInSeconds": 3})
+    amazon.train("short", "endless", StoppingCondition={"MaxRuntimeInSeconds": 8})
     tree = amazon.state / "jobs" / "short" / "algo-1" / "opt" / "ml"
-    psutil.Process(status["pid"]).wait(30)
+    psutil.Process(status["pid"]).wait(120)
     # The job ran to its limit, and what it saved then is there: the server has waited for it.
     assert (tree / "model" / "saved.txt").exists()
     assert not (amazon.state / "server.json").exists()
