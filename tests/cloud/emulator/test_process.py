@@ -77,15 +77,15 @@ def test_an_idle_server_leaves_when_it_has_no_job(start: Start) -> None:
 
 
 def test_an_idle_server_with_a_job_stays_until_it_is_done(start: Start, tmp_path: Path) -> None:
-    server = start(idle_exit_seconds=0.3)
+    server = start(idle_exit_seconds=1.5)
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     server.custom_job("sh", "-c", f"read line < {gate}")
     pid = server.pid
     with pytest.raises(psutil.TimeoutExpired):
-        psutil.Process(pid).wait(1.0)
+        psutil.Process(pid).wait(3.0)
     gate.write_text("go\n")
-    psutil.Process(pid).wait(20)
+    psutil.Process(pid).wait(60)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
