@@ -7,8 +7,8 @@ from typing import Any
 
 
 class Joined:
-    """Names (of patients, of contents) joined into components (union and find). The first of a component, by `order`
-    (how `sorted` takes it; None: the names themselves), leads it, so that it does not matter who was joined when."""
+    """Names (of patients, of contents) joined into components (union and find). The first of a component, by `order` (a
+    key that no two names share; None: the names themselves), leads it, whoever was joined when."""
 
     def __init__(self, order: Callable[[str], Any] | None = None) -> None:
         self._order = order
