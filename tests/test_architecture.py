@@ -72,6 +72,12 @@ def test_a_file_and_its_functions_stay_readable(path: Path) -> None:
             assert length <= 60, f"{node.name} has {length} lines"
 
 
+def test_each_test_file_has_a_name_of_its_own() -> None:
+    """Without packages pytest knows a file by its name alone, and two of one name are an error."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
 def test_no_path_of_a_machine_and_no_registry_in_what_is_committed() -> None:
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     if not files:

@@ -19,8 +19,8 @@ from google.oauth2 import credentials as oauth2
 from cxr.cloud.connection import Connection
 from cxr.cloud.emulator.process import change_project, ensure_running, stop
 from cxr.cloud.preflight import Level, Purpose, Subject, preflight, refuse_on_errors
-from cxr.cloud.vertex.preflight.accounts import account_of, checked_account, current_account
-from cxr.cloud.vertex.preflight.clients import build_client
+from cxr.cloud.vertex.preflight.accounts import account_of, checked_account, current_account, default_credentials
+from cxr.cloud.vertex.preflight.clients import build_client, quota_client, service_usage_client
 from cxr.errors import NotAllowed, Unreachable
 from cxr.settings import Target
 
@@ -111,8 +111,15 @@ def test_a_user_is_told_from_a_service_account(signed_in: str) -> None:
     assert (named.words, named.needs_quota_project) == ("user account a@example.com", False)
 
 
+def sent_with(client: Any) -> dict[str, str]:
+    """The headers that google-auth adds to a client's requests."""
+    headers: dict[str, str] = {}
+    client.transport._credentials.apply(headers, token="t")
+    return headers
+
+
 @pytest.mark.parametrize(("own", "asked"), [("", "my-project"), ("the-users-choice", "the-users-choice")])
-def test_builds_of_a_user_count_against_a_project(
+def test_requests_of_a_user_count_against_a_project(
     own: str, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ("client_id", "client_secret", "refresh_token")
@@ -120,13 +127,14 @@ def test_builds_of_a_user_count_against_a_project(
     (tmp_path / "user.json").write_text(json.dumps({"type": "authorized_user", **dict.fromkeys(names, "x"), **more}))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "user.json"))
     monkeypatch.delenv("GOOGLE_CLOUD_QUOTA_PROJECT", raising=False)
-    # What google-auth sends as x-goog-user-project with every request.
-    assert build_client(GOOGLE).transport._credentials.quota_project_id == asked
+    account = account_of(default_credentials())
+    clients = (build_client(GOOGLE), service_usage_client(GOOGLE, account), quota_client(GOOGLE, account))
+    assert [sent_with(one).get("x-goog-user-project") for one in clients] == [asked] * 3
 
 
 def test_builds_of_a_service_account_need_no_other_project(signed_in: str, key_file: Callable[[str], Path]) -> None:
     key_file(signed_in)
-    assert build_client(GOOGLE).transport._credentials.quota_project_id is None
+    assert "x-goog-user-project" not in sent_with(build_client(GOOGLE))
 
 
 def test_a_revoked_sign_in_says_so_with_the_line_that_renews_it(url: str, signed_in: str) -> None:

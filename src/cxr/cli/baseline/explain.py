@@ -58,10 +58,7 @@ def explain_command(
 
     out = Out(as_json, quiet)
     paths = image_paths or []
-    if bool(paths) == (mistakes is not None):
-        raise UsageError("name image files, or --mistakes, one of the two", hint="--mistakes 10")
-    if mistakes is not None and mistakes < 1:
-        raise UsageError(f"--mistakes {mistakes}: at least one")
+    _check_asked(paths, mistakes)
     bundle = read_bundle(bundle_folder)
     check_explainable(bundle)
     check_target(bundle, target)
@@ -72,14 +69,9 @@ def explain_command(
         if mistakes is None:
             cases = cases_of_files(bundle, paths, manifest_path)
         else:
+            cache_dir = cache or load_settings().state_dir / "cache"
             cases = cases_of_mistakes(
-                bundle,
-                manifest_path,
-                split,
-                mistakes,
-                images=images,
-                cache_dir=cache or load_settings().state_dir / "cache",
-                on_progress=advance,
+                bundle, manifest_path, split, mistakes, images=images, cache_dir=cache_dir, on_progress=advance
             )
         report = _explain(bundle_folder, chosen, cases, target, folder, advance) if cases else None
     if report is None:
@@ -87,6 +79,13 @@ def explain_command(
         out.say(f"the model makes no mistake on the {split} split: there is nothing to explain")
         return
     _print(out, *report)
+
+
+def _check_asked(paths: Sequence[Path], mistakes: int | None) -> None:
+    if bool(paths) == (mistakes is not None):
+        raise UsageError("name image files, or --mistakes, one of the two", hint="--mistakes 10")
+    if mistakes is not None and mistakes < 1:
+        raise UsageError(f"--mistakes {mistakes}: at least one")
 
 
 def _explain(

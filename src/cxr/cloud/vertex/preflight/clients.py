@@ -51,11 +51,20 @@ def _client(module: str, name: str, connection: Connection, account: Account | N
         kind = getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise missing_package(_PACKAGES[module], "gcp") from error
-    # A user's credentials belong to no project: these APIs ask which one's quota a request counts against.
-    quota_project = connection.project if account is not None and account.needs_quota_project else None
     with google_errors(f"open {_PACKAGES[module]}"):
         return kind(
-            credentials=local_credentials() if connection.endpoint else None,
+            credentials=_credentials(connection, account),
             transport="rest",
-            client_options=ClientOptions(api_endpoint=connection.endpoint, quota_project_id=quota_project),
+            client_options=ClientOptions(api_endpoint=connection.endpoint),
         )
+
+
+def _credentials(connection: Connection, account: Account | None) -> Any:
+    """None: the client finds the default ones by itself."""
+    if connection.endpoint:
+        return local_credentials()
+    if account is None or not account.needs_quota_project:
+        return None
+    # A user's credentials belong to no project: these APIs ask which one's quota a request counts against. The client's
+    # own option for it, quota_project_id, is lost between client and REST transport.
+    return default_credentials().with_quota_project(connection.project)

@@ -1,3 +1,5 @@
+"""What is told of an error that came from elsewhere."""
+
 from __future__ import annotations
 
 import pytest
