@@ -15,12 +15,12 @@ QUICK = DEFAULT_RETRY.with_delay(initial=0.001, maximum=0.01)
 
 def put_rules(server: Server, *rules: dict[str, Any], latency_ms: float = 0) -> None:
     document = {"latency_ms": latency_ms, "rules": list(rules)}
-    answer = requests.put(f"{server.url}/_emulator/faults", json=document, timeout=20)
+    answer = requests.put(f"{server.url}/_emulator/faults", json=document, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
 def fired(server: Server) -> list[int]:
-    return [rule["fired"] for rule in requests.get(f"{server.url}/_emulator/faults", timeout=20).json()["rules"]]
+    return [rule["fired"] for rule in requests.get(f"{server.url}/_emulator/faults", timeout=60).json()["rules"]]
 
 
 def media_url(server: Server, name: str) -> str:
@@ -28,10 +28,10 @@ def media_url(server: Server, name: str) -> str:
 
 
 def stored(server: Server, name: str) -> bytes | None:
-    answer = requests.get(f"{server.url}/storage/v1/b/faulty/o/{name}?alt=media", timeout=20)
+    answer = requests.get(f"{server.url}/storage/v1/b/faulty/o/{name}?alt=media", timeout=60)
     return answer.content if answer.status_code == 200 else None
 
 
 def session(server: Server, name: str) -> str:
     path = f"{server.url}/upload/storage/v1/b/faulty/o?uploadType=resumable"
-    return str(requests.post(path, json={"name": name}, timeout=20).headers["Location"])
+    return str(requests.post(path, json={"name": name}, timeout=60).headers["Location"])

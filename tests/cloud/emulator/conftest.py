@@ -12,7 +12,7 @@ pytest.importorskip("google.cloud.storage", reason='needs the extra: pip install
 pytest.importorskip("httptools", reason='needs the extra: pip install "cxr[gcp]"')
 
 import requests
-from emulator_server import TINY, Server, Start
+from emulator_server import PATIENCE_SECONDS, TINY, Server, Start
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
@@ -27,19 +27,21 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def begin(state: Path | None = None, **options: Any) -> Server:
         folder = state or tmp_path / "emulator"
         states.add(folder)
-        return Server(folder, process.ensure_running(folder, **{**TINY, **options}))
+        chosen = {**TINY, "deadline_seconds": PATIENCE_SECONDS, **options}
+        return Server(folder, process.ensure_running(folder, **chosen))
 
     yield begin
     for state in states:
-        process.stop(state)
+        process.stop(state, deadline_seconds=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One emulator for all tests that leave it as they found it."""
     state = tmp_path_factory.mktemp("emulator")
-    yield Server(state, process.ensure_running(state, **TINY, max_running_jobs=2))
-    process.stop(state)
+    url = process.ensure_running(state, **TINY, max_running_jobs=2, deadline_seconds=PATIENCE_SECONDS)
+    yield Server(state, url)
+    process.stop(state, deadline_seconds=PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -64,10 +66,10 @@ def sdk(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def faulty(server: Server) -> Iterator[Server]:
     """The shared server with an empty bucket of its own; its faults are gone after the test."""
     server.bucket("faulty")
-    for item in requests.get(f"{server.url}/storage/v1/b/faulty/o", timeout=20).json().get("items", []):
-        requests.delete(f"{server.url}/storage/v1/b/faulty/o/{item['name']}", timeout=20)
+    for item in requests.get(f"{server.url}/storage/v1/b/faulty/o", timeout=60).json().get("items", []):
+        requests.delete(f"{server.url}/storage/v1/b/faulty/o/{item['name']}", timeout=60)
     yield server
-    requests.delete(f"{server.url}/_emulator/faults", timeout=20)
+    requests.delete(f"{server.url}/_emulator/faults", timeout=60)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def custom_job(*pools: v1.WorkerPoolSpec, name: str = "c", **spec: Any) -> v1.Cu
     )
 
 
-def wait_until_ended(get: Any, seconds: float = 40) -> Any:
+def wait_until_ended(get: Any, seconds: float = 240) -> Any:
     """Poll a job until it has ended."""
     deadline = time.monotonic() + seconds
     while not (job := get()).state.name.endswith(ENDED):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,10 +36,13 @@ def test_an_evaluation_that_is_none_fails_the_training(server: Server, budget: i
     goes_on(server)
 
 
-def test_a_model_id_that_was_taken_meanwhile_fails_the_second_pipeline(server: Server) -> None:
+def test_a_model_id_that_was_taken_meanwhile_fails_the_second_pipeline(server: Server, tmp_path: Path) -> None:
     server.bucket("training")
-    body = pipeline("sh", "-c", SAVE, modelToUpload=MODEL, modelId="taken_twice")
+    gate = tmp_path / "gate"  # no training ends before both are accepted
+    save = f"while [ ! -e {gate} ]; do sleep 0.01; done; {SAVE}"
+    body = pipeline("sh", "-c", save, modelToUpload=MODEL, modelId="taken_twice")
     names = [server.ok("POST", f"{PARENT}/trainingPipelines", body)["name"] for _ in range(2)]
+    gate.touch()
     ends = [server.wait_for(name, "SUCCEEDED", "FAILED") for name in names]
     (failed,) = [end for end in ends if end["state"] == "PIPELINE_STATE_FAILED"]
     assert failed["error"]["code"] == 6
@@ -102,7 +106,7 @@ def test_a_job_that_was_cancelled_while_it_was_prepared_never_shows_running(serv
     ],
 )
 def test_json_of_the_wrong_shape_is_an_invalid_argument(server: Server, path: str, body: dict[str, Any]) -> None:
-    answer = requests.post(f"{server.url}/{path}", json=body, timeout=20)
+    answer = requests.post(f"{server.url}/{path}", json=body, timeout=60)
     assert answer.status_code in {400, 404}, answer.text
 
 
@@ -111,10 +115,10 @@ def test_page_tokens_policies_and_faults_of_the_wrong_shape_are_refused(server: 
     assert server.call("GET", f"{PARENT}/models?pageToken={token}").status_code == 400
     policy = f"{server.url}/storage/v1/b/{server.bucket('policies')}/iam"
     for change in ({"etag": []}, {"version": {}}, {"version": "x"}):
-        assert requests.put(policy, json={"bindings": [], **change}, timeout=20).status_code == 400
+        assert requests.put(policy, json={"bindings": [], **change}, timeout=60).status_code == 400
     for change in ({"per": []}, {"action": {}}):
         rules = {"rules": [{"action": "reset", **change}]}
-        assert requests.put(f"{server.url}/_emulator/faults", json=rules, timeout=20).status_code == 400
+        assert requests.put(f"{server.url}/_emulator/faults", json=rules, timeout=60).status_code == 400
 
 
 def test_u2028_in_an_instance_cuts_no_line(server: Server) -> None:

@@ -119,7 +119,7 @@ def test_gapic_sees_states_and_times(server: Server, model: str) -> None:
     assert done.create_time <= done.start_time <= done.end_time
     (line,) = lines_of(server, done.output_info.gcs_output_directory, "predictions_00001.jsonl")
     assert line["prediction"]["confidences"] == [0.5, 0.5]  # without parameters: every label
-    client.delete_batch_prediction_job(name=created.name).result(30)
+    client.delete_batch_prediction_job(name=created.name).result(90)
 
 
 def test_many_predictions_are_several_files(server: Server, model: str) -> None:
@@ -208,7 +208,7 @@ def test_a_batch_job_survives_kill_9(start: Start) -> None:
     model = server.model(server.dataset(BUCKET), "CLOUD")
     body = request(server, model, [image(server, "hang.jpeg", b"hang")])
     name = server.ok("POST", f"{server.parent}/batchPredictionJobs", body)["name"]
-    server.wait_for(name, "RUNNING")
+    server.wrapper(name)
     server.kill()
     again = start()
     assert again.ok("GET", name)["state"] == "JOB_STATE_RUNNING"

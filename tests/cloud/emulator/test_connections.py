@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from emulator_server import Server, Start, wait_until
+from emulator_server import Server, Start, start_busy, wait_until
 
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.vertex_api.messages import types
-from cxr.cloud.emulator.vertex_api.operations import begin
+from cxr.cloud.emulator.vertex_api.operations import begin, finish
 
 UPLOAD = "/upload/storage/v1/b/wire/o?uploadType=media&name="
 
@@ -26,8 +26,17 @@ UPLOAD = "/upload/storage/v1/b/wire/o?uploadType=media&name="
 def connected(server: Server) -> Iterator[socket.socket]:
     """A connection to the server."""
     address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         yield connection
+
+
+def refuses(server: Server) -> bool:
+    """Whether it takes no connection any more."""
+    try:
+        with connected(server):
+            return False
+    except ConnectionRefusedError:
+        return True
 
 
 def request(server: Server, line: str, *headers: str, body: bytes = b"") -> bytes:
@@ -49,7 +58,7 @@ def status_of(answer: bytes) -> int:
 
 
 def stored(server: Server, name: str) -> bytes | None:
-    answer = requests.get(f"{server.url}/storage/v1/b/wire/o/{name}?alt=media", timeout=20)
+    answer = requests.get(f"{server.url}/storage/v1/b/wire/o/{name}?alt=media", timeout=60)
     return answer.content if answer.status_code == 200 else None
 
 
@@ -90,25 +99,25 @@ def test_trailers_are_no_headers(wire: Server) -> None:
 )
 def test_json_without_end_in_depth_is_refused(wire: Server, path: str) -> None:
     method = "PUT" if path.startswith("/_emulator") else "POST"
-    answer = requests.request(method, wire.url + path, data=b'{"a":' * 200_000, timeout=20)
+    answer = requests.request(method, wire.url + path, data=b'{"a":' * 200_000, timeout=60)
     assert answer.status_code == 400
 
 
 def test_metadata_without_end_in_depth_are_refused_also_while_a_rule_waits_for_the_name(wire: Server) -> None:
     rule = {"object": "never", "action": "reset"}
-    requests.put(f"{wire.url}/_emulator/faults", json={"rules": [rule]}, timeout=20)
+    requests.put(f"{wire.url}/_emulator/faults", json={"rules": [rule]}, timeout=60)
     body = b"--x\r\n\r\n" + b"[" * 50_000 + b"\r\n--x\r\n\r\nbytes\r\n--x--"
     url = f"{wire.url}/upload/storage/v1/b/wire/o?uploadType=multipart"
     headers = {"Content-Type": "multipart/related; boundary=x"}
-    assert requests.post(url, data=body, headers=headers, timeout=20).status_code == 400
-    requests.delete(f"{wire.url}/_emulator/faults", timeout=20)
+    assert requests.post(url, data=body, headers=headers, timeout=60).status_code == 400
+    requests.delete(f"{wire.url}/_emulator/faults", timeout=60)
 
 
 @pytest.mark.parametrize(
     "path", ["/storage/v1/b/wire/o/%FF", f"{UPLOAD}%FF", f"{UPLOAD}%ED%A0%80", "/storage/v1/b/wire/o?prefix=%C3"]
 )
 def test_what_is_not_utf8_is_refused_and_not_changed(wire: Server, path: str) -> None:
-    answer = requests.request("POST" if "upload" in path else "GET", wire.url + path, data=b"x", timeout=20)
+    answer = requests.request("POST" if "upload" in path else "GET", wire.url + path, data=b"x", timeout=60)
     assert answer.status_code == 400
 
 
@@ -136,12 +145,12 @@ def test_a_client_that_has_closed_its_side_gets_all_of_its_answers(wire: Server)
 def test_answers_wait_for_a_client_that_does_not_read(wire: Server) -> None:
     size, count = 1 << 20, 100
     wire.put("wire", "mebibyte", bytes(size))
-    requests.delete(f"{wire.url}/_emulator/requests", timeout=20)
+    requests.delete(f"{wire.url}/_emulator/requests", timeout=60)
     with connected(wire) as connection, requests.Session() as session:
         connection.sendall(request(wire, "GET /storage/v1/b/wire/o/mebibyte?alt=media") * count)
         for _ in range(3 * count):  # in the meantime the server is through with whatever it does not wait for
-            session.get(f"{wire.url}/_emulator/status", timeout=20)
-        counts = session.get(f"{wire.url}/_emulator/requests", timeout=20).json()
+            session.get(f"{wire.url}/_emulator/status", timeout=60)
+        counts = session.get(f"{wire.url}/_emulator/requests", timeout=60).json()
         assert counts["storage.objects.get"] < count / 2
         received = 0
         while received < size * count:
@@ -149,21 +158,25 @@ def test_answers_wait_for_a_client_that_does_not_read(wire: Server) -> None:
 
 
 def test_a_body_that_does_not_go_on_keeps_no_server_alive(start: Start) -> None:
-    server = start(idle_exit_seconds=1.0)
+    server = start_busy(start, idle_exit_seconds=1.0)
     with connected(server) as connection:
         connection.sendall(request(server, f"POST {UPLOAD}half", "Content-Length: 10", body=b"half"))
+        server.let_go()
         wait_until(lambda: not (server.state / "server.json").exists())
 
 
 def test_a_stop_answers_what_is_under_way_and_says_that_the_connection_ends(start: Start) -> None:
     server = start()
-    rule = {"path": "slow", "action": "latency", "seconds": 1}
-    requests.put(f"{server.url}/_emulator/faults", json={"rules": [rule]}, timeout=20)
+    server.bucket("wire")
+    rule = {"path": "slow", "action": "latency", "seconds": 0}  # counts when the request has begun
+    requests.put(f"{server.url}/_emulator/faults", json={"rules": [rule]}, timeout=60)
     with connected(server) as connection:
-        connection.sendall(request(server, "GET /storage/v1/b?project=slow"))
+        connection.sendall(request(server, f"POST {UPLOAD}slow", "Content-Length: 2", body=b"1"))
         faults = f"{server.url}/_emulator/faults"
-        wait_until(lambda: requests.get(faults, timeout=20).json()["rules"][0]["fired"] == 1)
+        wait_until(lambda: requests.get(faults, timeout=60).json()["rules"][0]["fired"] == 1)
         os.kill(server.pid, signal.SIGTERM)
+        wait_until(lambda: refuses(server))
+        connection.sendall(b"2")
         answer = all_of(connection)
     assert status_of(answer) == 200
     assert b"Connection: close" in answer
@@ -178,15 +191,17 @@ def test_waiting_for_an_operation_keeps_no_other_request_from_its_answer(start: 
         name = begin(connection, f"{server.parent}/datasets/1", "import", types.ImportDataOperationMetadata, work)[
             "name"
         ]
-    database.close()
     url = f"{server.url}/v1/{name}:wait"
     with ThreadPoolExecutor(20) as pool:
-        waiting = [pool.submit(requests.post, url, json={"timeout": "5s"}, timeout=60) for _ in range(20)]
+        waiting = [pool.submit(requests.post, url, json={"timeout": "60s"}, timeout=120) for _ in range(20)]
         counts = f"{server.url}/_emulator/requests"
-        wait_until(lambda: requests.get(counts, timeout=20).json()["connections"] >= 20)
-        assert requests.get(f"{server.url}/storage/v1/b/wire/o", timeout=3).status_code == 200
+        wait_until(lambda: requests.get(counts, timeout=60).json()["connections"] >= 20)
+        assert requests.get(f"{server.url}/storage/v1/b/wire/o", timeout=60).status_code == 200
         assert not any(future.done() for future in waiting)
+        with database.write() as connection:
+            finish(connection, name)
         assert [future.result().status_code for future in waiting] == [200] * 20
+    database.close()
 
 
 def test_methods_and_heads_that_are_not_taken_are_answered(wire: Server) -> None:

@@ -10,9 +10,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from emulator_server import Server, wait_until
+from emulator_server import Server, is_alive, wait_until
 from google.auth.credentials import AnonymousCredentials
 
 from cxr.cloud.emulator.jobs import pip_shim
@@ -122,7 +121,7 @@ def test_a_process_that_left_the_session_ends_with_its_job(server: Server, tmp_p
         f"setsid setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 987' & while [ ! -s {tmp_path}/pid ]; do :; done"
     )
     server.wait_for(server.custom_job("sh", "-c", script), "SUCCEEDED")
-    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
 def test_a_long_last_line_is_cut_in_the_error(server: Server) -> None:
@@ -148,9 +147,15 @@ def test_the_environment_is_the_services(server: Server) -> None:
     assert host == server.url
 
 
-def test_log_lines_come_in_order_by_page_and_with_severity(server: Server) -> None:
-    script = "i=0; while [ $i -lt 120 ]; do echo line $i; i=$((i+1)); done; sleep 0.2; echo oh >&2"
+def test_log_lines_come_in_order_by_page_and_with_severity(server: Server, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"  # the two streams are read side by side: stderr's line comes when stdout's are all there
+    script = (
+        "i=0; while [ $i -lt 120 ]; do echo line $i; i=$((i+1)); done;"
+        f" while [ ! -e {gate} ]; do sleep 0.01; done; echo oh >&2"
+    )
     name = server.custom_job("sh", "-c", script)
+    wait_until(lambda: len(log_lines(server, name)) == 120)
+    gate.touch()
     server.wait_for(name, "SUCCEEDED")
     expected = [("INFO", f"line {number}") for number in range(120)] + [("ERROR", "oh")]
     assert log_lines(server, name, page_size=25) == expected

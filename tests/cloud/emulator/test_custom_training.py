@@ -158,8 +158,8 @@ def test_a_managed_dataset_comes_as_files_of_each_set(documented: Server) -> Non
         assert uri.endswith(f"/{ml_use}-*.jsonl")
         prefix = uri.removeprefix(f"gs://{BUCKET}/").partition("*")[0]
         base = f"{documented.url}/storage/v1/b/{BUCKET}/o"
-        (item,) = requests.get(base, params={"prefix": prefix}, timeout=20).json()["items"]
-        text = requests.get(f"{base}/{requests.utils.quote(item['name'], safe='')}?alt=media", timeout=20).text
+        (item,) = requests.get(base, params={"prefix": prefix}, timeout=60).json()["items"]
+        text = requests.get(f"{base}/{requests.utils.quote(item['name'], safe='')}?alt=media", timeout=60).text
         entries = [json.loads(line) for line in text.splitlines()]
         sizes[ml_use] = len(entries)
         assert all(entry["imageGcsUri"].startswith("gs://managed/") for entry in entries)
@@ -193,7 +193,7 @@ def test_cancelling_a_pipeline_cancels_its_job(documented: Server, pipelines: An
     done = documented.wait_for(name, "CANCELLED")
     assert done["error"]["code"] == 1
     assert documented.ok("GET", done["trainingTaskMetadata"]["backingCustomJob"])["state"] == "JOB_STATE_CANCELLED"
-    pipelines.delete_training_pipeline(name=name).result(20)
+    pipelines.delete_training_pipeline(name=name).result(90)
 
 
 @pytest.mark.parametrize(

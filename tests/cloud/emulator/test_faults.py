@@ -35,11 +35,11 @@ def test_an_unavailable_service_twice_for_each_object(faulty: Server, bucket: st
 
 def test_too_many_requests_say_when_to_come_back(faulty: Server) -> None:
     put_rules(faulty, {"method": "POST", "action": "status", "status": 429, "retry_after": 7, "times": 1})
-    refused = requests.post(media_url(faulty, "a"), data=b"a", timeout=20)
+    refused = requests.post(media_url(faulty, "a"), data=b"a", timeout=60)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "7")
     assert refused.json()["error"]["errors"][0]["reason"] == "rateLimitExceeded"
     assert stored(faulty, "a") is None
-    assert requests.post(media_url(faulty, "a"), data=b"a", timeout=20).status_code == 200
+    assert requests.post(media_url(faulty, "a"), data=b"a", timeout=60).status_code == 200
 
 
 def test_rules_choose_by_path_and_by_object(faulty: Server, bucket: storage.Bucket) -> None:
@@ -48,8 +48,8 @@ def test_rules_choose_by_path_and_by_object(faulty: Server, bucket: storage.Buck
         {"object": r"^faulty/by-object$", "action": "status", "status": 502},
     ]
     put_rules(faulty, *rules)
-    assert requests.post(media_url(faulty, "by-path"), data=b"", timeout=20).status_code == 500
-    assert requests.post(media_url(faulty, "other"), data=b"", timeout=20).status_code == 200
+    assert requests.post(media_url(faulty, "by-path"), data=b"", timeout=60).status_code == 500
+    assert requests.post(media_url(faulty, "other"), data=b"", timeout=60).status_code == 200
     with pytest.raises(exceptions.BadGateway):
         bucket.blob("by-object").upload_from_string(b"x", retry=None)
     assert fired(faulty) == [1, 1]
@@ -58,7 +58,7 @@ def test_rules_choose_by_path_and_by_object(faulty: Server, bucket: storage.Buck
 def test_a_chance_is_the_same_with_the_same_seed(faulty: Server) -> None:
     def statuses() -> list[int]:
         put_rules(faulty, {"action": "status", "probability": 0.5, "seed": 11})
-        return [requests.get(f"{faulty.url}/storage/v1/b/faulty", timeout=20).status_code for _ in range(30)]
+        return [requests.get(f"{faulty.url}/storage/v1/b/faulty", timeout=60).status_code for _ in range(30)]
 
     first = statuses()
     assert set(first) == {200, 503}
@@ -100,22 +100,22 @@ def test_faults_reach_vertex_too(faulty: Server) -> None:
 
 def test_the_emulators_own_paths_have_no_faults_and_are_not_counted(faulty: Server) -> None:
     put_rules(faulty, {"action": "status"}, {"action": "reset"}, latency_ms=3_600_000)
-    requests.delete(f"{faulty.url}/_emulator/requests", timeout=20)
-    assert requests.get(f"{faulty.url}/_emulator/status", timeout=20).status_code == 200
-    counts = requests.get(f"{faulty.url}/_emulator/requests", timeout=20).json()
+    requests.delete(f"{faulty.url}/_emulator/requests", timeout=60)
+    assert requests.get(f"{faulty.url}/_emulator/status", timeout=60).status_code == 200
+    counts = requests.get(f"{faulty.url}/_emulator/requests", timeout=60).json()
     assert (counts["bytes_received"], counts["bytes_sent"]) == (0, 0)
-    cleared = requests.delete(f"{faulty.url}/_emulator/faults", timeout=20).json()
+    cleared = requests.delete(f"{faulty.url}/_emulator/faults", timeout=60).json()
     assert cleared == {"latency_ms": 0, "rules": []}
 
 
 def test_requests_are_counted_by_operation(faulty: Server, bucket: storage.Bucket) -> None:
-    requests.delete(f"{faulty.url}/_emulator/requests", timeout=20)
+    requests.delete(f"{faulty.url}/_emulator/requests", timeout=60)
     for name in ("a", "b"):
         bucket.blob(name).upload_from_string(b"x" * 1000)
     assert len(list(bucket.list_blobs())) == 2
     bucket.blob("a").download_as_bytes()
     bucket.blob("b").delete()
-    counts = requests.get(f"{faulty.url}/_emulator/requests", timeout=20).json()
+    counts = requests.get(f"{faulty.url}/_emulator/requests", timeout=60).json()
     operations = {name: count for name, count in counts.items() if name.startswith("storage.objects")}
     assert operations == {
         "storage.objects.insert": 2,
@@ -150,7 +150,7 @@ def test_requests_are_counted_by_operation(faulty: Server, bucket: storage.Bucke
 )
 def test_a_document_that_is_not_understood_changes_nothing(faulty: Server, document: Any, words: str) -> None:
     put_rules(faulty, {"action": "status", "path": "never-asked-for"})
-    answer = requests.put(f"{faulty.url}/_emulator/faults", json=document, timeout=20)
+    answer = requests.put(f"{faulty.url}/_emulator/faults", json=document, timeout=60)
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
     assert fired(faulty) == [0]
@@ -160,7 +160,7 @@ def test_rules_end_with_the_server(start: Start) -> None:
     server = start()
     put_rules(server, {"action": "status"}, latency_ms=1)
     server.kill()
-    assert requests.get(f"{start().url}/_emulator/faults", timeout=20).json() == {"latency_ms": 0, "rules": []}
+    assert requests.get(f"{start().url}/_emulator/faults", timeout=60).json() == {"latency_ms": 0, "rules": []}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_rules_end_with_the_server(start: Start) -> None:
 )
 def test_a_request_may_ask_for_its_own_fault(faulty: Server, instruction: str, status: int) -> None:
     headers = {"x-goog-emulator-instructions": instruction}
-    answer = requests.post(media_url(faulty, "own"), data=os.urandom(2 * PIECE), headers=headers, timeout=20)
+    answer = requests.post(media_url(faulty, "own"), data=os.urandom(2 * PIECE), headers=headers, timeout=60)
     assert answer.status_code == status
     assert (stored(faulty, "own") is not None) == (status == 200)
 

@@ -69,7 +69,7 @@ def test_ghosts_outlive_the_server_and_each_other(start: Start, tmp_path: Path) 
 
     server = _filled(start(), "ghostly", 5)
     path = "images%2F00000002.jpeg"
-    assert requests.delete(f"{server.url}/storage/v1/b/ghostly/o/{path}", timeout=20).status_code == 204
+    assert requests.delete(f"{server.url}/storage/v1/b/ghostly/o/{path}", timeout=60).status_code == 204
     server.put("ghostly", "images/00000003.jpeg", b"stored")
     process.stop(server.state)
     again = start(server.state)
@@ -106,7 +106,7 @@ def test_a_request_for_ghosts_that_cannot_be_made_makes_none(
 ) -> None:
     wanted = {"bucket": "crowd", "like": "one.jpeg", "name": "images/more-{number}", "count": 3, **document}
     assert requests.put(f"{crowd.url}/_emulator/ghosts", json=wanted, timeout=60).status_code == status
-    listed = requests.get(f"{crowd.url}/storage/v1/b/crowd/o?prefix=images/more", timeout=20).json()
+    listed = requests.get(f"{crowd.url}/storage/v1/b/crowd/o?prefix=images/more", timeout=60).json()
     assert "items" not in listed
 
 
@@ -125,7 +125,7 @@ def test_a_dataset_is_never_fuller_than_the_services_limit(tmp_path: Path) -> No
     state = tmp_path / "emulator"
     code = (
         "import sys, cxr.cloud.emulator.vertex_api.importing as importing; importing.MAX_ITEMS = 20\n"
-        f"sys.argv = ['emulator', '--state', {str(state)!r}, '--port', '0', '--idle-exit-seconds', '120']\n"
+        f"sys.argv = ['emulator', '--state', {str(state)!r}, '--port', '0', '--idle-exit-seconds', '600']\n"
         "from cxr.cloud.emulator.__main__ import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
@@ -144,4 +144,4 @@ def test_a_dataset_is_never_fuller_than_the_services_limit(tmp_path: Path) -> No
         assert server.ok("GET", dataset)["dataItemCount"] == "20"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)

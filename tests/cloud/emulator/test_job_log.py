@@ -27,7 +27,7 @@ def test_a_job_goes_on_when_there_is_no_room_for_its_log() -> None:
         )
         assert replica.start()
         try:
-            assert ended.get(timeout=60) == ("one", 1, 0)
+            assert ended.get(timeout=240) == ("one", 1, 0)
         finally:
             replica.kill()
         replica.drain()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from emulator_server import Server, Start, wait_until
+from emulator_server import Server, Start, start_busy, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,7 +139,7 @@ def test_the_start_reclaims_what_replaced_objects_left(start: Start) -> None:
 
 
 def content(server: Server, name: str, bucket: str = "kept") -> tuple[int, bytes]:
-    answer = requests.get(f"{server.url}/storage/v1/b/{bucket}/o/{name}?alt=media", timeout=20)
+    answer = requests.get(f"{server.url}/storage/v1/b/{bucket}/o/{name}?alt=media", timeout=60)
     return answer.status_code, answer.content if answer.status_code == 200 else b""
 
 
@@ -164,7 +164,7 @@ def test_what_is_lost_of_a_pack_is_an_error_and_not_other_bytes(start: Start, lo
     assert content(last, "new") == (200, b"3" * 3000)
     composed = {"sourceObjects": [{"name": "last"}, {"name": "new"}]}
     path = f"{last.url}/storage/v1/b/kept/o/composed/compose"
-    assert requests.post(path, json=composed, timeout=20).status_code == 500
+    assert requests.post(path, json=composed, timeout=60).status_code == 500
     last.put("kept", "last", b"again")
     assert content(last, "last") == (200, b"again")
 
@@ -194,16 +194,17 @@ def test_an_almost_empty_pack_with_lost_bytes_is_still_tidied(tmp_path: Path, st
 
 def test_a_body_that_does_not_fit_on_the_disk_costs_one_answer(start: Start) -> None:
     with file_size_limit(12 << 20):
-        server = start(idle_exit_seconds=2.0)
+        server = start_busy(start, idle_exit_seconds=1.0)
     server.bucket("kept")
     path = f"{server.url}/upload/storage/v1/b/kept/o?uploadType=media&name="
-    assert requests.post(path + "announced", data=bytes(24 << 20), timeout=20).status_code == 507
+    assert requests.post(path + "announced", data=bytes(24 << 20), timeout=60).status_code == 507
     pieces = iter([bytes(1 << 20)] * 24)
-    assert requests.post(path + "chunked", data=pieces, timeout=20).status_code == 507
+    assert requests.post(path + "chunked", data=pieces, timeout=60).status_code == 507
     assert list((server.state / "uploads").iterdir()) == []
     server.put("kept", "small", b"small")
     assert content(server, "small") == (200, b"small")
     assert content(server, "announced") == (404, b"")
+    server.let_go()
     wait_until(lambda: not (server.state / "server.json").exists())  # nothing is thought to be under way
 
 

@@ -56,7 +56,7 @@ def test_a_cloud_model_is_trained_and_predicts_the_same_in_batch_and_online(star
     )
     body["inputDataConfig"]["filterSplit"] = filters
     pipeline = server.ok("POST", f"{server.parent}/trainingPipelines", body)["name"]
-    done = server.wait_for(pipeline, "SUCCEEDED", "FAILED", seconds=240)
+    done = server.wait_for(pipeline, "SUCCEEDED", "FAILED", seconds=500)
     assert done["state"] == "PIPELINE_STATE_SUCCEEDED", done
     model = done["modelToUpload"]["name"]
     (evaluation,) = server.ok("GET", f"{model}/evaluations")["modelEvaluations"]
@@ -75,12 +75,12 @@ def test_a_cloud_model_is_trained_and_predicts_the_same_in_batch_and_online(star
         "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": {"outputUriPrefix": f"gs://{BUCKET}/out"}},
     }
     created = server.ok("POST", f"{server.parent}/batchPredictionJobs", job)["name"]
-    ended = server.wait_for(created, "SUCCEEDED", "FAILED", seconds=60)
+    ended = server.wait_for(created, "SUCCEEDED", "FAILED", seconds=300)
     assert ended["completionStats"] == {"successfulCount": "8", "failedCount": "1"}, ended
     assert "is not an image" in ended["partialFailures"][0]["message"]
     place = ended["outputInfo"]["gcsOutputDirectory"].removeprefix(f"gs://{BUCKET}/")
     path = requests.utils.quote(f"{place}/predictions_00001.jsonl", safe="")
-    text = requests.get(f"{server.url}/storage/v1/b/{BUCKET}/o/{path}?alt=media", timeout=20).text
+    text = requests.get(f"{server.url}/storage/v1/b/{BUCKET}/o/{path}?alt=media", timeout=60).text
     batch = [json.loads(line)["prediction"] for line in text.splitlines()]
     said = [prediction["displayNames"][0] for prediction in batch]
     matrix = np.zeros((2, 2), int)

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from emulator_server import Server, wait_until
+from emulator_server import Server, is_alive, wait_until
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as v1
@@ -104,7 +103,7 @@ def test_the_end_of_the_primary_replica_ends_the_others(server: Server, jobs: An
     worker = pool("sh", "-c", f"echo $$ >> {pids}; exec sleep 600", replicas=2)
     chief = pool("sh", "-c", f"while [ ! -e {pids} ] || [ $(wc -l < {pids}) -lt 2 ]; do sleep 0.01; done")
     assert run(jobs, chief, worker).state.name == "JOB_STATE_SUCCEEDED"
-    assert not [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)]
+    assert not [pid for pid in map(int, pids.read_text().split()) if is_alive(pid)]
 
 
 def test_a_worker_that_fails_fails_the_job_by_its_name(server: Server, jobs: Any, tmp_path: Path) -> None:
@@ -115,7 +114,7 @@ def test_a_worker_that_fails_fails_the_job_by_its_name(server: Server, jobs: Any
     assert failed.state.name == "JOB_STATE_FAILED"
     assert "The replica workerpool1-0 exited with a non-zero status of 9" in failed.error.message
     assert "no gradient" in failed.error.message
-    assert not psutil.pid_exists(int(alive.read_text()))
+    assert not is_alive(int(alive.read_text()))
 
 
 def test_cancelling_ends_every_replica(server: Server, jobs: Any, tmp_path: Path) -> None:
@@ -125,7 +124,7 @@ def test_cancelling_ends_every_replica(server: Server, jobs: Any, tmp_path: Path
     wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     jobs.cancel_custom_job(name=name)
     assert wait_until_ended(lambda: jobs.get_custom_job(name=name)).state.name == "JOB_STATE_CANCELLED"
-    assert not [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)]
+    assert not [pid for pid in map(int, pids.read_text().split()) if is_alive(pid)]
 
 
 NO_COMMAND = {"machineSpec": {"machineType": "n1-standard-4"}, "containerSpec": {"imageUri": "i", "command": ["true"]}}

@@ -232,7 +232,7 @@ def test_nothing_is_changed_by_a_link(server: Server) -> None:
     assert server.ok("GET", job)["state"] in {"JOB_STATE_PENDING", "JOB_STATE_RUNNING"}
     server.ok("POST", f"{job}:cancel", {})
     for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
-        answer = requests.get(f"{server.url}/v1/{job}", headers={"Sec-Fetch-Site": site}, timeout=20)
+        answer = requests.get(f"{server.url}/v1/{job}", headers={"Sec-Fetch-Site": site}, timeout=60)
         assert (site, answer.status_code) == (site, status)
     server.wait_for(job, "CANCELLED")
 
@@ -242,7 +242,7 @@ def test_web_pages_are_refused(server: Server) -> None:
     for path in [*paths, "_emulator/faults", "_emulator/requests", "ui/x", "anything"]:
         for header in ({"Origin": "https://example.com"}, {"Host": "rebound.example.com:80"}):
             for method in ("GET", "POST", "PUT", "DELETE"):
-                answer = requests.request(method, f"{server.url}/{path}", headers=header, data=b"{}", timeout=5)
+                answer = requests.request(method, f"{server.url}/{path}", headers=header, data=b"{}", timeout=60)
                 assert (answer.status_code, path, header) == (403, path, header)
 
 

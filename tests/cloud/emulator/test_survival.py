@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from emulator_server import Server, Start, wait_until
+from emulator_server import Server, Start, is_alive, wait_until
 
 from cxr.cloud.emulator import process
-from cxr.cloud.emulator.jobs.runner import CLAIM
 from cxr.cloud.emulator.settings import EmulatorSettings
 from cxr.cloud.emulator.state.database import Database
 from cxr.cloud.emulator.vertex_api.messages import types
@@ -55,7 +53,7 @@ def test_every_acknowledged_write_survives_kill_9_under_load(start: Start) -> No
             for number in range(10_000):
                 name = f"{writer}-{number}"
                 url = f"{server.url}/upload/storage/v1/b/load/o?uploadType=media&name={name}"
-                if session.post(url, data=name.encode() * 500, timeout=20).status_code == 200:
+                if session.post(url, data=name.encode() * 500, timeout=60).status_code == 200:
                     acknowledged.add(name)
 
     pid = server.pid
@@ -65,7 +63,7 @@ def test_every_acknowledged_write_survives_kill_9_under_load(start: Start) -> No
         os.kill(pid, signal.SIGKILL)
         for writer in running:
             writer.result()
-    psutil.Process(pid).wait(10)
+    psutil.Process(pid).wait(60)
     again = start()
     names: set[str] = set()
     token = ""
@@ -83,7 +81,7 @@ def test_of_many_writers_for_one_new_name_one_wins(server: Server) -> None:
 
     def write(number: int) -> int:
         url = f"{server.url}/upload/storage/v1/b/race/o?uploadType=media&name=x&ifGenerationMatch=0"
-        return requests.post(url, data=b"%d" % number, timeout=20).status_code
+        return requests.post(url, data=b"%d" % number, timeout=60).status_code
 
     with ThreadPoolExecutor(8) as writers:
         assert sorted(writers.map(write, range(16))) == [200] + [412] * 15
@@ -124,7 +122,7 @@ def test_a_job_goes_on_while_the_server_is_dead_and_is_found_again(start: Start,
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     name = server.custom_job("sh", "-c", f"read line < {gate}; echo done")
-    _wrapper(server, name)  # the state is RUNNING a moment before the job is there
+    server.wrapper(name)
     server.kill()
     gate.write_text("go\n")  # ends the job while nobody watches
     again = start()
@@ -135,7 +133,7 @@ def test_a_job_goes_on_while_the_server_is_dead_and_is_found_again(start: Start,
 def test_a_training_that_ended_while_the_server_was_dead_gives_its_model(start: Start) -> None:
     server = start()
     name = server.train(server.dataset("b-slow"), budget=1004)
-    server.wait_for(name, "RUNNING")
+    server.wrapper(name)
     server.kill()
     again = start()
     done = again.wait_for(name, "SUCCEEDED", "FAILED")
@@ -153,10 +151,10 @@ def test_a_job_that_dies_with_the_server_is_started_again_as_often_as_that_happe
     name = server.custom_job("sh", "-c", f"echo $$ >> {runs}; test $(wc -l < {runs}) = {deaths + 1} || sleep 600")
     for death in range(1, deaths + 1):
         wait_until(lambda times=death: runs.exists() and len(runs.read_text().splitlines()) == times)
-        wrapper = _wrapper(server, name, attempt=death)
+        wrapper = server.wrapper(name, attempt=death)
         server.kill()
         os.killpg(wrapper.pid, 9)
-        wrapper.wait(10)
+        wrapper.wait(60)
         server = start()
     assert server.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
     assert len(runs.read_text().splitlines()) == deaths + 1
@@ -168,7 +166,7 @@ def test_a_clean_stop_ends_running_jobs_and_the_next_start_runs_them_again(start
     name = server.custom_job("sh", "-c", f"echo $$ >> {runs}; test $(wc -l < {runs}) = 2 || sleep 600")
     wait_until(lambda: runs.exists() and runs.read_text().strip() != "")
     assert process.stop(server.state)
-    assert not _alive(int(runs.read_text()))
+    assert not is_alive(int(runs.read_text()))
     again = start()
     assert again.wait_for(name, "SUCCEEDED", "FAILED")["state"] == "JOB_STATE_SUCCEEDED"
 
@@ -220,22 +218,9 @@ def test_cancelling_ends_every_process_of_a_job(server: Server, tmp_path: Path) 
     wait_until(lambda: pids.exists() and len(pids.read_text().splitlines()) == 2)
     server.ok("POST", f"{name}:cancel", {})
     server.wait_for(name, "CANCELLED")
-    assert [pid for pid in map(int, pids.read_text().split()) if _alive(pid)] == []
+    assert [pid for pid in map(int, pids.read_text().split()) if is_alive(pid)] == []
 
 
 def test_a_job_over_its_timeout_fails(server: Server) -> None:
     name = server.custom_job("sleep", "600", scheduling={"timeout": "1s"})
     assert server.wait_for(name, "FAILED")["error"]["code"] == 4
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _wrapper(server: Server, name: str, attempt: int = 1) -> psutil.Process:
-    claim = server.state / "jobs" / name.rpartition("/")[2] / f"attempt-{attempt}" / CLAIM
-    wait_until(claim.exists)
-    return psutil.Process(json.loads(claim.read_text())["pid"])

@@ -90,7 +90,7 @@ def test_trials_run_with_their_parameters_and_report_their_best(server: Server, 
         assert int(given["units"]) == values["units"]
         assert given["optimizer"] == values["optimizer"]
     assert len({trial.parameters[0].value for trial in done.trials}) == 3
-    jobs.delete_hyperparameter_tuning_job(name=name).result(20)
+    jobs.delete_hyperparameter_tuning_job(name=name).result(90)
     assert name not in {job.name for job in jobs.list_hyperparameter_tuning_jobs(parent=PARENT)}
 
 
