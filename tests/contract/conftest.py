@@ -35,8 +35,8 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     state = tmp_path_factory.mktemp("contract-emulator")
     programs = {name: f"{sys.executable} {TINY / f'tiny_{name}.py'}" for name in ("stand_in", "scorer")}
-    yield process.ensure_running(state, **programs, max_running_jobs=2)
-    process.stop(state)
+    yield process.ensure_running(state, **programs, max_running_jobs=2, deadline_seconds=240)
+    process.stop(state, deadline_seconds=240)
 
 
 @pytest.fixture(scope="session")

@@ -55,9 +55,9 @@ def test_compose_keeps_its_preconditions(bucket: storage.Bucket) -> None:
 def test_compose_takes_1_to_32_sources(server_url: str, bucket: storage.Bucket, count: int) -> None:
     put(bucket, "s", b"x")
     url = f"{server_url}/storage/v1/b/{bucket.name}/o/target/compose"
-    answer = requests.post(url, json={"sourceObjects": [{"name": "s"}] * count, "destination": {}}, timeout=20)
+    answer = requests.post(url, json={"sourceObjects": [{"name": "s"}] * count, "destination": {}}, timeout=60)
     assert answer.status_code == 400
-    most = requests.post(url, json={"sourceObjects": [{"name": "s"}] * 32, "destination": {}}, timeout=20)
+    most = requests.post(url, json={"sourceObjects": [{"name": "s"}] * 32, "destination": {}}, timeout=60)
     assert most.json()["componentCount"] == 32
 
 

@@ -143,7 +143,7 @@ def test_pages_stay_right_while_objects_come_and_go(bucket: storage.Bucket) -> N
 def test_a_listing_gives_the_fields_that_were_asked_for(server_url: str, bucket: storage.Bucket, fields: str) -> None:
     for name in ("a", "b"):
         bucket.blob(name).upload_from_string(name.encode())
-    listing = requests.get(f"{server_url}/storage/v1/b/{bucket.name}/o", params={"fields": fields}, timeout=10)
+    listing = requests.get(f"{server_url}/storage/v1/b/{bucket.name}/o", params={"fields": fields}, timeout=60)
     expected = [{"name": name, "size": "1", "crc32c": crc32c(name.encode())} for name in ("a", "b")]
     assert listing.json()["items"] == expected
     blobs = list(bucket.list_blobs(fields="items(name,generation,metadata),nextPageToken", page_size=1))
@@ -181,7 +181,7 @@ def test_bytes_come_back_whatever_their_number(bucket: storage.Bucket, size: int
 def test_a_chunked_body_without_a_length(server_url: str, bucket: storage.Bucket) -> None:
     url = f"{server_url}/upload/storage/v1/b/{bucket.name}/o?uploadType=media&name=chunked"
     pieces = [os.urandom(100_000) for _ in range(5)]
-    assert requests.post(url, data=iter(pieces), timeout=10).json()["size"] == "500000"
+    assert requests.post(url, data=iter(pieces), timeout=60).json()["size"] == "500000"
     assert bucket.blob("chunked").download_as_bytes() == b"".join(pieces)
 
 
@@ -245,7 +245,7 @@ def test_an_empty_object(bucket: storage.Bucket) -> None:
 
 
 def test_errors_have_the_services_shape(server_url: str, bucket: storage.Bucket) -> None:
-    answer = requests.get(f"{server_url}/storage/v1/b/{bucket.name}/o/nothing", timeout=10)
+    answer = requests.get(f"{server_url}/storage/v1/b/{bucket.name}/o/nothing", timeout=60)
     error = answer.json()["error"]
     assert answer.status_code == error["code"] == 404
     assert error["errors"][0]["reason"] == "notFound"
@@ -264,7 +264,7 @@ def test_a_multipart_body_as_other_clients_frame_it(
         f"{server_url}/upload/storage/v1/b/{bucket.name}/o?uploadType=multipart",
         data=body,
         headers={"Content-Type": f"multipart/related; boundary={quote}edge{quote}"},
-        timeout=20,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     blob = bucket.get_blob("framed")

@@ -27,7 +27,7 @@ def ask(server_url: str, bucket: storage.Bucket) -> Ask:
             "get": ("GET", item, {}),
             "download": ("GET", f"{item}?alt=media", {}),
         }[method]
-        return requests.request(verb, url, params=conditions, timeout=20, **options)
+        return requests.request(verb, url, params=conditions, timeout=60, **options)
 
     bucket.blob("source").upload_from_string(b"source")
     return do
@@ -81,4 +81,4 @@ def test_an_object_that_does_not(ask: Ask, method: str, condition: str, value: i
 
 def test_a_condition_that_is_no_number_is_refused(server_url: str, bucket: storage.Bucket) -> None:
     url = f"{server_url}/upload/storage/v1/b/{bucket.name}/o?uploadType=media&name=x&ifGenerationMatch=soon"
-    assert requests.post(url, data=b"x", timeout=20).status_code == 400
+    assert requests.post(url, data=b"x", timeout=60).status_code == 400

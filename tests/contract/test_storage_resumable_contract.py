@@ -21,7 +21,7 @@ def crc32c(data: bytes) -> str:
 
 
 def put(url: str, data: bytes, content_range: str, **headers: str) -> requests.Response:
-    return requests.put(url, data=data, headers={"Content-Range": content_range, **headers}, timeout=20)
+    return requests.put(url, data=data, headers={"Content-Range": content_range, **headers}, timeout=60)
 
 
 def test_a_large_file_goes_in_pieces(bucket: storage.Bucket) -> None:
@@ -61,7 +61,7 @@ def test_a_finished_upload_says_so_when_asked(bucket: storage.Bucket, total: str
 
 def test_a_whole_upload_in_one_piece_needs_no_range(bucket: storage.Bucket) -> None:
     url = bucket.blob("whole").create_resumable_upload_session(content_type="image/jpeg")
-    assert requests.put(url, data=b"all of it", timeout=20).status_code in {200, 201}
+    assert requests.put(url, data=b"all of it", timeout=60).status_code in {200, 201}
     assert bucket.blob("whole").download_as_bytes() == b"all of it"
 
 
@@ -120,7 +120,7 @@ def test_a_wrong_checksum_makes_no_object(server_url: str, bucket: storage.Bucke
     header = {"X-Goog-Hash": f"crc32c={crc32c(meant)}" if algorithm == "crc32c" else f"md5={md5}"}
     start = f"{server_url}/upload/storage/v1/b/{bucket.name}/o?uploadType=resumable&name=checked"
     for data, good in ((b"what arrived", False), (meant, True)):
-        begun = requests.post(start, json={}, headers=header if where == "session" else {}, timeout=20)
+        begun = requests.post(start, json={}, headers=header if where == "session" else {}, timeout=60)
         last = header if where == "last piece" else {}
         size = len(data)
         answer = put(begun.headers["Location"], data, f"bytes 0-{size - 1}/{size}", **last)
@@ -131,8 +131,8 @@ def test_a_wrong_checksum_makes_no_object(server_url: str, bucket: storage.Bucke
 def test_metadata_of_the_session_are_the_objects(server_url: str, bucket: storage.Bucket) -> None:
     start = f"{server_url}/upload/storage/v1/b/{bucket.name}/o?uploadType=resumable"
     metadata = {"name": "described", "metadata": {"sha256": "0" * 64}}
-    begun = requests.post(start, json=metadata, headers={"X-Upload-Content-Type": "image/jpeg"}, timeout=20)
-    requests.put(begun.headers["Location"], data=b"x", timeout=20)
+    begun = requests.post(start, json=metadata, headers={"X-Upload-Content-Type": "image/jpeg"}, timeout=60)
+    requests.put(begun.headers["Location"], data=b"x", timeout=60)
     blob = bucket.get_blob("described")
     assert blob is not None
     assert (blob.content_type, blob.metadata) == ("image/jpeg", {"sha256": "0" * 64})
@@ -140,7 +140,7 @@ def test_metadata_of_the_session_are_the_objects(server_url: str, bucket: storag
 
 def test_a_cancelled_or_unknown_session_is_gone(bucket: storage.Bucket) -> None:
     url = bucket.blob("cancelled").create_resumable_upload_session()
-    assert requests.delete(url, timeout=20).status_code == 499
+    assert requests.delete(url, timeout=60).status_code == 499
     assert put(url, b"x", "bytes 0-0/1").status_code in {404, 410, 499}
     unknown = url[:-4] + ("0000" if not url.endswith("0000") else "1111")
     assert put(unknown, b"", "bytes */1").status_code in {404, 410}
@@ -164,7 +164,7 @@ def test_the_length_that_the_session_was_opened_with_holds(bucket: storage.Bucke
     url = bucket.blob("declared").create_resumable_upload_session(size=20)
     assert put(url, b"0123456789", "bytes 0-9/10").status_code == 400
     assert bucket.get_blob("declared") is None
-    assert requests.put(url, data=b"0123456789" * 2, timeout=20).status_code in {200, 201}
+    assert requests.put(url, data=b"0123456789" * 2, timeout=60).status_code in {200, 201}
 
 
 def test_bytes_without_a_place_are_refused(bucket: storage.Bucket) -> None:

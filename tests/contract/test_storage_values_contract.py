@@ -31,36 +31,36 @@ def insert(objects: str, metadata: Any) -> requests.Response:
     text = json.dumps(metadata).encode()
     body = b"--b\r\n\r\n" + text + b"\r\n--b\r\n\r\nbytes\r\n--b--"
     url = objects.replace("/storage/v1/", "/upload/storage/v1/") + "?uploadType=multipart"
-    return requests.post(url, data=body, headers={"Content-Type": "multipart/related; boundary=b"}, timeout=20)
+    return requests.post(url, data=body, headers={"Content-Type": "multipart/related; boundary=b"}, timeout=60)
 
 
 @pytest.mark.parametrize("attributes", WRONG_ATTRIBUTES, ids=["number", "object", "text", "long", "type", "list"])
 @pytest.mark.parametrize("how", ["insert", "resumable", "patch", "compose", "copy"])
 def test_attributes_of_the_wrong_kind_are_refused(objects: str, how: str, attributes: dict[str, Any]) -> None:
-    before = requests.get(f"{objects}/x", timeout=20).json()
+    before = requests.get(f"{objects}/x", timeout=60).json()
     if how == "insert":
         answer = insert(objects, {"name": "new", **attributes})
     elif how == "resumable":
         url = objects.replace("/storage/v1/", "/upload/storage/v1/") + "?uploadType=resumable"
-        answer = requests.post(url, json={"name": "new", **attributes}, timeout=20)
+        answer = requests.post(url, json={"name": "new", **attributes}, timeout=60)
     elif how == "patch":
-        answer = requests.patch(f"{objects}/x", json=attributes, timeout=20)
+        answer = requests.patch(f"{objects}/x", json=attributes, timeout=60)
     elif how == "compose":
         body = {"sourceObjects": [{"name": "x"}], "destination": attributes}
-        answer = requests.post(f"{objects}/new/compose", json=body, timeout=20)
+        answer = requests.post(f"{objects}/new/compose", json=body, timeout=60)
     else:
         target = objects.partition("/storage/v1/")[2]
-        answer = requests.post(f"{objects}/x/copyTo/{target}/new", json=attributes, timeout=20)
+        answer = requests.post(f"{objects}/x/copyTo/{target}/new", json=attributes, timeout=60)
     assert answer.status_code == 400, answer.text
-    assert requests.get(f"{objects}/x", timeout=20).json() == before
-    assert requests.get(f"{objects}/new", timeout=20).status_code == 404
+    assert requests.get(f"{objects}/x", timeout=60).json() == before
+    assert requests.get(f"{objects}/new", timeout=60).status_code == 404
 
 
 @pytest.mark.parametrize("metadata", [{"name": "\ud800"}, {"name": "ok", "metadata": {"a": "\udfff"}}], ids=str)
 def test_half_of_a_surrogate_pair_is_refused(objects: str, metadata: dict[str, Any]) -> None:
     assert insert(objects, metadata).status_code == 400
     assert requests.patch(f"{objects}/x", data=json.dumps(metadata | {"contentType": "\ud800"})).status_code == 400
-    assert [item["name"] for item in requests.get(objects, timeout=20).json()["items"]] == ["x"]
+    assert [item["name"] for item in requests.get(objects, timeout=60).json()["items"]] == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_half_of_a_surrogate_pair_is_refused(objects: str, metadata: dict[str, A
     ids=["destination", "conditions", "name", "generation", "huge"],
 )
 def test_a_composition_of_the_wrong_kind_is_refused(objects: str, body: dict[str, Any]) -> None:
-    assert requests.post(f"{objects}/new/compose", json=body, timeout=20).status_code == 400
+    assert requests.post(f"{objects}/new/compose", json=body, timeout=60).status_code == 400
 
 
 def test_an_object_without_a_type_can_be_copied(objects: str) -> None:
-    assert requests.patch(f"{objects}/x", json={"contentType": None}, timeout=20).status_code == 200
+    assert requests.patch(f"{objects}/x", json={"contentType": None}, timeout=60).status_code == 200
     target = objects.partition("/storage/v1/")[2]
-    assert requests.post(f"{objects}/x/copyTo/{target}/copy", timeout=20, json={}).status_code == 200
+    assert requests.post(f"{objects}/x/copyTo/{target}/copy", timeout=60, json={}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_an_object_without_a_type_can_be_copied(objects: str) -> None:
 def test_a_bucket_of_the_wrong_kind_is_refused(objects: str, attributes: dict[str, Any]) -> None:
     buckets, _, name = objects.removesuffix("/o").rpartition("/")
     new = {"name": f"{name}-new", "location": "us-central1", **attributes}
-    assert requests.post(f"{buckets}?project=p", json=new, timeout=20).status_code == 400
-    assert requests.patch(f"{buckets}/{name}", json=attributes, timeout=20).status_code == 400
-    assert requests.get(f"{buckets}/{name}-new", timeout=20).status_code == 404
+    assert requests.post(f"{buckets}?project=p", json=new, timeout=60).status_code == 400
+    assert requests.patch(f"{buckets}/{name}", json=attributes, timeout=60).status_code == 400
+    assert requests.get(f"{buckets}/{name}-new", timeout=60).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_bucket_of_the_wrong_kind_is_refused(objects: str, attributes: dict[st
     ids=["huge", "65 bits", "letters", "huge generation", "huge page", "field", "inner field", "deep"],
 )
 def test_parameters_of_the_wrong_kind_are_refused(objects: str, query: str) -> None:
-    assert requests.get(objects + query, timeout=20).status_code == 400
+    assert requests.get(objects + query, timeout=60).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_parameters_of_the_wrong_kind_are_refused(objects: str, query: str) -> N
     ids=["last", "suffix", "first", "end"],
 )
 def test_ranges_beyond_the_end(objects: str, header: str, status: int, content: bytes | None) -> None:
-    answer = requests.get(f"{objects}/x?alt=media", headers={"Range": header}, timeout=20)
+    answer = requests.get(f"{objects}/x?alt=media", headers={"Range": header}, timeout=60)
     assert answer.status_code == status
     if content is None:
         assert answer.headers["Content-Range"] == "bytes */10"
@@ -142,7 +142,7 @@ def test_ranges_beyond_the_end(objects: str, header: str, status: int, content: 
 
 def test_a_head_is_a_get_without_its_body(objects: str) -> None:
     for path in ("/x", "/x?alt=media"):
-        got, head = (requests.request(method, objects + path, timeout=20) for method in ("GET", "HEAD"))
+        got, head = (requests.request(method, objects + path, timeout=60) for method in ("GET", "HEAD"))
         assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(got.content)))
         assert head.content == b""
 

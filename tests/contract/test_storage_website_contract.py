@@ -35,7 +35,7 @@ def page(server_url: str, bucket: storage.Bucket) -> str:
 
 def plain(url: str, **headers: str) -> requests.Response:
     """A GET that asks for no encoding unless told."""
-    return requests.get(url, headers={"Accept-Encoding": "identity", **headers}, timeout=20)
+    return requests.get(url, headers={"Accept-Encoding": "identity", **headers}, timeout=60)
 
 
 def test_an_object_is_shown_to_everybody_only_while_the_policy_says_so(page: str, bucket: storage.Bucket) -> None:
@@ -58,7 +58,7 @@ def test_a_public_member_is_refused_while_public_access_is_prevented(bucket: sto
 
 def test_gzip_goes_out_as_it_is_stored_only_to_who_takes_it(page: str, bucket: storage.Bucket) -> None:
     make_public(bucket)
-    packed = requests.get(page, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=20)
+    packed = requests.get(page, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=60)
     assert packed.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(packed.raw.read(decode_content=False)) == TEXT
     unpacked = plain(page)
@@ -76,7 +76,7 @@ def test_no_transform_goes_out_as_it_is_stored_to_everybody(page: str, bucket: s
     blob = bucket.blob("p/index.html")
     blob.cache_control = "no-cache, no-transform"
     blob.patch()
-    answer = requests.get(page, headers={"Accept-Encoding": "identity"}, stream=True, timeout=20)
+    answer = requests.get(page, headers={"Accept-Encoding": "identity"}, stream=True, timeout=60)
     assert gzip.decompress(answer.raw.read(decode_content=False)) == TEXT
 
 
@@ -133,14 +133,14 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("change", WRONG, ids=["suffix", "text", "prevention", "uniform", "label"])
 def test_a_bucket_takes_no_values_of_the_wrong_kind(server_url: str, bucket: storage.Bucket, change: Any) -> None:
     url = f"{server_url}/storage/v1/b/{bucket.name}"
-    before = requests.get(url, timeout=20).json()
-    assert requests.patch(url, json=change, timeout=20).status_code == 400
-    assert requests.get(url, timeout=20).json() == before
+    before = requests.get(url, timeout=60).json()
+    assert requests.patch(url, json=change, timeout=60).status_code == 400
+    assert requests.get(url, timeout=60).json() == before
 
 
 def test_a_patch_of_a_bucket_is_merged_key_by_key(server_url: str, bucket: storage.Bucket) -> None:
     url = f"{server_url}/storage/v1/b/{bucket.name}"
-    requests.patch(url, json={"labels": {"a": "1", "b": "2"}, "website": {"mainPageSuffix": "i"}}, timeout=20)
-    after = requests.patch(url, json={"labels": {"a": None, "c": "3"}, "website": None}, timeout=20).json()
+    requests.patch(url, json={"labels": {"a": "1", "b": "2"}, "website": {"mainPageSuffix": "i"}}, timeout=60)
+    after = requests.patch(url, json={"labels": {"a": None, "c": "3"}, "website": None}, timeout=60).json()
     assert after["labels"] == {"b": "2", "c": "3"}
     assert "website" not in after

@@ -41,7 +41,7 @@ def refused(status: str, match: str | None = None) -> Iterator[None]:
     assert caught.value.response.json()["error"]["status"] == status
 
 
-def wait_until_ended(get: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_until_ended(get: Callable[[], Any], seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
     while not (job := get()).state.name.endswith(ENDED):
         assert time.monotonic() < deadline, f"still {job.state.name}"
@@ -97,13 +97,13 @@ def models(lower: Callable[[type[Any]], Any]) -> Any:
 @pytest.fixture
 def dataset(datasets: Any, parent: str) -> str:
     wanted = v1.Dataset(display_name="chests", metadata_schema_uri=IMAGE_SCHEMA, metadata=value({}))
-    name: str = datasets.create_dataset(parent=parent, dataset=wanted).result(30).name
+    name: str = datasets.create_dataset(parent=parent, dataset=wanted).result(90).name
     return name
 
 
 @pytest.fixture
 def full_dataset(datasets: Any, dataset: str, bucket: storage.Bucket) -> str:
-    import_csv(datasets, dataset, bucket, [",".join(row) for row in upload_images(bucket)]).result(30)
+    import_csv(datasets, dataset, bucket, [",".join(row) for row in upload_images(bucket)]).result(90)
     return dataset
 
 
@@ -139,7 +139,7 @@ def test_a_dataset_is_created_found_listed_and_deleted(datasets: Any, parent: st
     assert found.create_time is not None
     request = v1.ListDatasetsRequest(parent=parent, filter='display_name="chests"')
     assert dataset in {item.name for item in datasets.list_datasets(request=request)}
-    datasets.delete_dataset(name=dataset).result(30)
+    datasets.delete_dataset(name=dataset).result(90)
     with pytest.raises(exceptions.NotFound):
         datasets.get_dataset(name=dataset)
 
@@ -158,7 +158,7 @@ def test_import_reports_what_it_could_not_read(datasets: Any, dataset: str, buck
         f"{rows[0][1]},NORMAL,PNEUMONIA",
     ]
     operation = import_csv(datasets, dataset, bucket, lines)
-    operation.result(30)
+    operation.result(90)
     failures = [failure.message for failure in operation.metadata.generic_metadata.partial_failures]
     assert len(failures) == 5
     assert "missing.jpeg" in failures[0]
@@ -178,7 +178,7 @@ def test_import_of_json_lines(datasets: Any, dataset: str, bucket: storage.Bucke
         for ml_use, uri, label in upload_images(bucket, 6)
     ]
     operation = import_csv(datasets, dataset, bucket, [*lines, '{"imageGcsUri": 5}'], "import.jsonl")
-    operation.result(30)
+    operation.result(90)
     assert len(operation.metadata.generic_metadata.partial_failures) == 1
     assert datasets.get_dataset(name=dataset).data_item_count == 6
 
@@ -193,7 +193,7 @@ def test_import_of_composed_images(datasets: Any, dataset: str, bucket: storage.
         composed.compose([piece])
         lines.append(f"gs://{bucket.name}/{composed.name},NORMAL")
     lines.append(f"gs://{bucket.name}/piece-0,NORMAL")  # the bytes of the first: not counted again
-    import_csv(datasets, dataset, bucket, lines).result(30)
+    import_csv(datasets, dataset, bucket, lines).result(90)
     assert datasets.get_dataset(name=dataset).data_item_count == 3
 
 
@@ -202,7 +202,7 @@ def test_import_of_a_missing_file_fails(datasets: Any, dataset: str, bucket: sto
         gcs_source=v1.GcsSource(uris=[f"gs://{bucket.name}/none.csv"]), import_schema_uri=IO_FORMAT
     )
     with pytest.raises(exceptions.NotFound, match=r"none\.csv"):
-        datasets.import_data(name=dataset, import_configs=[config]).result(30)
+        datasets.import_data(name=dataset, import_configs=[config]).result(90)
 
 
 def test_automl_from_dataset_to_exported_model(
@@ -239,13 +239,13 @@ def test_automl_from_dataset_to_exported_model(
             artifact_destination=v1.GcsDestination(output_uri_prefix=f"gs://{bucket.name}/out"),
         )
         operation = models.export_model(name=model.name, output_config=config)
-        operation.result(30)
+        operation.result(90)
         uri = operation.metadata.output_info.artifact_output_uri
         below = f"gs://{bucket.name}/out/model-{model.name.rpartition('/')[2]}/{format_id}/"
         assert uri.startswith(below)
         exported = {blob.name.rpartition("/")[2] for blob in bucket.list_blobs(prefix=uri.split(f"{bucket.name}/")[1])}
         assert exported == files
-    models.delete_model(name=model.name).result(30)
+    models.delete_model(name=model.name).result(90)
     with pytest.raises(exceptions.NotFound):
         models.get_model(name=model.name)
 
@@ -286,7 +286,7 @@ def test_a_failed_pipeline_says_why_and_can_be_deleted(pipelines: Any, parent: s
     done = wait_until_ended(lambda: pipelines.get_training_pipeline(name=name))
     assert done.state.name == "PIPELINE_STATE_FAILED"
     assert "the images are too dark" in done.error.message
-    pipelines.delete_training_pipeline(name=name).result(30)
+    pipelines.delete_training_pipeline(name=name).result(90)
     with pytest.raises(exceptions.NotFound):
         pipelines.get_training_pipeline(name=name)
 
@@ -321,7 +321,7 @@ def test_a_custom_job_runs_its_command_with_the_services_environment(
     assert created.name in {job.name for job in jobs.list_custom_jobs(parent=parent)}
     request = v1.ListCustomJobsRequest(parent=parent, filter='labels.run="a" AND state="JOB_STATE_SUCCEEDED"')
     assert created.name in {job.name for job in jobs.list_custom_jobs(request=request)}
-    jobs.delete_custom_job(name=created.name).result(30)
+    jobs.delete_custom_job(name=created.name).result(90)
 
 
 def test_a_custom_job_that_exits_with_an_error_fails(jobs: Any, parent: str) -> None:

@@ -82,7 +82,7 @@ def site(target: Target, manifest: Manifest, tmp_path_factory: pytest.TempPathFa
                 one.cxr("cloud", "clean", "--all", "--images", "--yes")
     finally:
         if cloud is not None:
-            cloud.process.stop(cloud.state(settings))
+            cloud.process.stop(cloud.state(settings), deadline_seconds=240)
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ PREDICTING: Mapping[str, AutoMLWishes] = {
 @dataclass(frozen=True)
 class Cloud:
     """One cloud on this machine: its server, where that keeps its state, another region of its, what its scripted
-    failure of a training job is, how a request that makes one is known, and what has to be installed."""
+    failure of a training job is, how requests that make one and that ask for one are known, and what has to be
+    installed."""
 
     target: Target
     process: ModuleType
@@ -46,6 +47,7 @@ class Cloud:
     quota_failure: Mapping[str, Any]
     no_outcomes: Mapping[str, Any]
     makes_a_job: Callable[[str, str, Mapping[str, str]], bool]
+    asks_for_a_job: Callable[[str, str, Mapping[str, str]], bool]
     needs: tuple[str, ...]
 
     @property
@@ -72,6 +74,7 @@ CLOUDS: Mapping[Target, Cloud] = {
         },
         {"rules": []},
         lambda method, path, headers: method == "POST" and path.partition("?")[0].endswith("/customJobs"),
+        lambda method, path, headers: method == "GET" and "/customJobs/" in path,
         ("google.cloud.aiplatform_v1", "google.cloud.storage", "httptools"),
     ),
     Target.AWS_LOCAL: Cloud(
@@ -90,6 +93,7 @@ CLOUDS: Mapping[Target, Cloud] = {
         },
         {"rules": []},
         lambda method, path, headers: headers.get("x-amz-target") == "SageMaker.CreateTrainingJob",
+        lambda method, path, headers: headers.get("x-amz-target") == "SageMaker.DescribeTrainingJob",
         ("boto3", "moto", "flask", "flask_cors"),
     ),
 }
@@ -117,7 +121,7 @@ def python_path(*, tiny: bool = True) -> str:
 
 def start(cloud: Cloud, settings: Settings, *, tiny: bool = True) -> str:
     """The URL of the cloud's server in a working folder, started when it is not there."""
-    options = {**TINY_PROGRAMS, "max_running_jobs": 6, "idle_exit_seconds": 900.0}
+    options = {**TINY_PROGRAMS, "max_running_jobs": 6, "idle_exit_seconds": 3600.0, "deadline_seconds": 240.0}
     with server_environment(tiny=tiny):
         return str(cloud.process.ensure_running(cloud.state(settings), **options))
 

@@ -36,7 +36,7 @@ from cxr.settings import Settings
 #: What the tests' container image makes of a seed; any other ends well.
 FAILS, ENDLESS, SLOW, SAYS_ENVIRONMENT = 1001, 1002, 1003, 1004
 SPACE = ({"id": "learning-rate", "kind": "double", "low": 0.0001, "high": 0.01, "scale": "log"},)
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 400
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Site:
 
     def until(self, job: Job, holds: Callable[[Job], bool]) -> Job:
         pause = 15.0 if self.connection.billed else 0.2
-        return poll(lambda: self.look(job), holds, longest_pause_s=pause, timeout_s=3600 if self.cloud is None else 300)
+        return poll(lambda: self.look(job), holds, longest_pause_s=pause, timeout_s=3600 if self.cloud is None else 400)
 
     def served(self, run: str, kind: JobKind = JobKind.CUSTOM) -> list[Seen]:
         """The server's own truth: its jobs with the label of a run."""
@@ -203,7 +203,7 @@ class Site:
             self.cloud.process.change_outcomes(self.connection.endpoint, self.cloud.no_outcomes)
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 240) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -16,7 +16,7 @@ from cxr.cloud.local_servers.process import ServerFiles
 
 Chooses = Callable[[str, str, Mapping[str, str]], bool]
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect"})
-HOLD_SECONDS = 60.0
+HOLD_SECONDS = 300.0
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def test_a_plan_that_was_launched_is_found_and_not_launched_again(site: Site, tr
 @pytest.mark.slow
 def test_two_processes_that_launch_at_once_launch_one_job(site: Site) -> None:
     commands = [site.begin(*TRAIN, "31") for _ in range(2)]
-    told = [command.communicate(timeout=120) for command in commands]
+    told = [command.communicate(timeout=400) for command in commands]
     assert [command.returncode for command in commands] == [0, 0], told
     documents = [json.loads(out) for out, _ in told]
     assert sorted(document["fresh"] for document in documents) == [False, True]
