@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -17,7 +18,17 @@ from typer.testing import CliRunner
 
 from cxr.cli.emulator import app
 from cxr.cloud.emulator import process
+from cxr.cloud.local_servers.process import is_locked
 from cxr.errors import Fault, NotAllowed
+
+
+def test_two_who_ask_at_once_do_not_take_each_other_for_the_server(tmp_path: Path) -> None:
+    lock = tmp_path / "server.lock"
+    assert not is_locked(lock)
+    with lock.open("w") as other, ThreadPoolExecutor(8) as callers:
+        assert not any(callers.map(lambda _: is_locked(lock), range(4000)))
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert is_locked(lock)
 
 
 def test_many_callers_at_once_start_one_server(start: Start, tmp_path: Path) -> None:

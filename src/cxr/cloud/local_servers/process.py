@@ -203,7 +203,8 @@ def is_locked(path: Path) -> bool:
     """Whether a server lives that holds this lock: it does so for as long as it lives, however it ends."""
     try:
         with path.open("r+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: two who ask at once do not take each other for the server.
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:
