@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +28,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def host(local_cloud: Settings, request: pytest.FixtureRequest) -> GcsHost:
+def host(local_cloud: Settings) -> GcsHost:
     """A bucket of its own for each test; not made yet."""
-    name = f"page-{abs(hash(request.node.name)) % 10**9}-{os.getpid()}"
-    return GcsHost(connect(replace(local_cloud, bucket=name)))
+    return GcsHost(connect(replace(local_cloud, bucket=f"page-{uuid.uuid4().hex[:12]}")))
 
 
 @pytest.fixture
