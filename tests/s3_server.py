@@ -63,6 +63,10 @@ def error_answer(status: int, code: str, **headers: str) -> Answer:
     return Answer(status, {"Content-Type": "application/xml", **named}, body)
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # with the usual five, many clients at once wait seconds for a connection
+
+
 class Middle:
     """An HTTP server that passes requests on to `upstream`.
 
@@ -74,7 +78,7 @@ class Middle:
         self.requests: list[Request] = []
         self.before: Callable[[Request], Answer | None] = lambda request: None
         self.after: Callable[[Request, Answer], Answer] = lambda request, answer: answer
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
@@ -101,7 +105,7 @@ class Middle:
         if early is not None:
             return early
         assert self.upstream is not None
-        connection = http.client.HTTPConnection(self.upstream, timeout=60)
+        connection = http.client.HTTPConnection(self.upstream, timeout=300)
         headers = {key: value for key, value in request.headers.items() if key.lower() not in ("expect", "connection")}
         try:
             connection.request(request.method, request.path, body=request.body, headers=headers)

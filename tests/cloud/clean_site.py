@@ -60,11 +60,11 @@ class Place(JobSite):
     def endpoint(self, model: str, *, labels: dict[str, str] | None = None, models: int = 1) -> str:
         client = endpoint_client(self.connection)
         described = {"display_name": "e", "labels": labels or {}}
-        name = str(client.create_endpoint(parent=self.connection.parent, endpoint=described).result(20).name)
+        name = str(client.create_endpoint(parent=self.connection.parent, endpoint=described).result(300).name)
         for _ in range(models):
             nodes = {"min_replica_count": 1, "max_replica_count": 1}
             deployed = {"model": model, "display_name": "d", "automatic_resources": nodes}
-            client.deploy_model(endpoint=name, deployed_model=deployed, traffic_split={"0": 100}).result(20)
+            client.deploy_model(endpoint=name, deployed_model=deployed, traffic_split={"0": 100}).result(300)
         return name
 
     def wait(self, resource: str) -> None:

@@ -30,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def host(local_cloud: Settings) -> GcsHost:
     """A bucket of its own for each test; not made yet."""
-    return GcsHost(connect(replace(local_cloud, bucket=f"page-{uuid.uuid4().hex}")))
+    return GcsHost(connect(replace(local_cloud, bucket=f"page-{uuid.uuid4().hex[:12]}")))
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def origin(host: GcsHost) -> str:
 
 def browse(host: GcsHost, name: str) -> requests.Response:
     """As a browser does: without a token, taking gzip."""
-    return requests.get(f"{origin(host)}{name}", timeout=20)
+    return requests.get(f"{origin(host)}{name}", timeout=120)
 
 
 def put_plain(host: GcsHost, name: str, data: bytes = b"x", version: str = "absent") -> None:

@@ -77,7 +77,9 @@ class JobSite:
     def emulator(self, path: str, document: Any = None) -> None:
         """Set faults or outcomes; without a document, clear them."""
         url = f"{self.connection.endpoint}/_emulator/{path}"
-        answer = requests.delete(url, timeout=10) if document is None else requests.put(url, json=document, timeout=10)
+        answer = (
+            requests.delete(url, timeout=120) if document is None else requests.put(url, json=document, timeout=120)
+        )
         assert answer.status_code == 200, answer.text
 
     def custom(self, script: str, *, labels: dict[str, str] | None = None, timeout_s: int = 600, out: str = "") -> str:
@@ -123,7 +125,7 @@ class JobSite:
     def dataset(self, *, labels: dict[str, str] | None = None, more: str = "") -> str:
         """A dataset of 24 images that are none, imported with the lines `more`; its resource name."""
         name, operation = self.importing(labels=labels, more=more)
-        operation.result(20)
+        operation.result(300)
         return name
 
     def importing(self, *, labels: dict[str, str] | None = None, more: str = "") -> tuple[str, Any]:
@@ -137,7 +139,7 @@ class JobSite:
         store.replace_bytes("other/import.csv", "".join(lines).encode())
         client = dataset_client(self.connection)
         described = {"display_name": "d", "metadata_schema_uri": METADATA_SCHEMA, "labels": labels or {}}
-        name = str(client.create_dataset(parent=self.connection.parent, dataset=described).result(20).name)
+        name = str(client.create_dataset(parent=self.connection.parent, dataset=described).result(300).name)
         uris = [f"{self.connection.base_url}/other/import.csv"]
         config = {"gcs_source": {"uris": uris}, "import_schema_uri": IMPORT_SCHEMA}
         return name, client.import_data(name=name, import_configs=[config])
@@ -178,7 +180,7 @@ class JobSite:
         return {"worker_pool_specs": [pool]}
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 40) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not holds():

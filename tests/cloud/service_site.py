@@ -83,11 +83,11 @@ class Site:
     def faults(self, *rules: dict[str, Any]) -> Iterator[None]:
         """The emulator misbehaves inside the block."""
         url = f"{self.connection.endpoint}/_emulator/faults"
-        assert requests.put(url, json={"rules": list(rules)}, timeout=20).status_code == 200
+        assert requests.put(url, json={"rules": list(rules)}, timeout=120).status_code == 200
         try:
             yield
         finally:
-            requests.delete(url, timeout=20)
+            requests.delete(url, timeout=120)
 
     def automl(self, model_type: str = "mobile-versatile", budget_node_hours: float = 1) -> Job:
         """A finished AutoML job; the budget chooses what the tiny exporter does."""
@@ -131,7 +131,7 @@ def open_site(folder: Path, **options: Any) -> Iterator[Site]:
         stop(settings.emulator_dir)
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not holds():

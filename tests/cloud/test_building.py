@@ -144,14 +144,14 @@ def test_a_build_whose_record_was_lost_is_found_by_its_tag(
     first = start_build(records, made, packed(FILES), make_bucket=True)
     again = start_build(BuildRecords(tmp_path / "other"), made, packed(FILES), make_bucket=False)
     assert again.resource == first.resource
-    requests.post(f"{work.endpoint}/v1/{first.resource}:cancel", json={}, timeout=20)
+    requests.post(f"{work.endpoint}/v1/{first.resource}:cancel", json={}, timeout=120)
 
 
 def test_two_processes_that_start_the_same_build_start_one(work: Connection, records: BuildRecords) -> None:
     made = plan(work, name="twice")
     start_build(records, plan(work, name="bucket"), packed(FILES), make_bucket=True)
     slow = {"operation": "cloudbuild.builds.create", "action": "latency", "seconds": 1}
-    requests.put(f"{work.endpoint}/_emulator/faults", json={"rules": [slow]}, timeout=20).raise_for_status()
+    requests.put(f"{work.endpoint}/_emulator/faults", json={"rules": [slow]}, timeout=120).raise_for_status()
     try:
         with ThreadPoolExecutor(2) as both:  # the lock is a file's: it parts threads as it parts processes
             jobs = [
@@ -160,10 +160,10 @@ def test_two_processes_that_start_the_same_build_start_one(work: Connection, rec
             ]
             resources = {job.result().resource for job in jobs}
     finally:
-        requests.delete(f"{work.endpoint}/_emulator/faults", timeout=20)
+        requests.delete(f"{work.endpoint}/_emulator/faults", timeout=120)
     assert len(resources) == 1
     listed = requests.get(
-        f"{work.endpoint}/v1/{work.parent}/builds", params={"filter": f'tags="{made.id}"'}, timeout=20
+        f"{work.endpoint}/v1/{work.parent}/builds", params={"filter": f'tags="{made.id}"'}, timeout=120
     )
     assert len(listed.json()["builds"]) == 1
 

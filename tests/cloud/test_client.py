@@ -208,7 +208,7 @@ def test_a_job_without_an_answer_is_explained(uploaded: Connection, manifest: Ma
 
 
 def _faults(connection: Connection, *rules: dict[str, Any]) -> None:
-    answer = requests.put(f"{connection.endpoint}/_emulator/faults", json={"rules": list(rules)}, timeout=10)
+    answer = requests.put(f"{connection.endpoint}/_emulator/faults", json={"rules": list(rules)}, timeout=120)
     assert answer.status_code == 200, answer.text
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from interruptible import CXR
 from service_site import LABELS, Site, open_site, wait_until
 from tiny_models import tflite
 
@@ -27,7 +27,8 @@ from cxr.cloud.exporting.formats import parse_formats
 from cxr.cloud.exporting.records import ExportRecord, ExportRecords
 from cxr.cloud.jobs.journal import Job
 from cxr.cloud.plans.launch import JobKind
-from cxr.cloud.vertex.clients import pipeline_client
+from cxr.cloud.vertex.clients import model_client, pipeline_client
+from cxr.cloud.vertex.long_running import wait_by_name
 from cxr.cloud.vertex.models import begin_export, get_model
 from cxr.cloud.vertex.outputs import best_trial
 from cxr.cloud.vertex.run_times import trial_hours
@@ -293,23 +294,24 @@ def test_ctrl_c_leaves_the_export_to_the_service_and_the_same_command_goes_on(si
     records = site.settings.state_dir / "exports" / f"{job.id}.json"
     command = ["cloud", "export", job.id, "--to", "saved-model,tf-js", "--again", "--out", "left"]
     slow = {"path": "/ui/.*operations/", "action": "latency", "seconds": 30}
-    known = records.read_text() if records.is_file() else ""
+    known = ExportRecords(records.parent, job.id).get("tf-js")
     with site.faults(slow):
         process = subprocess.Popen(
-            [sys.executable, "-m", "cxr", *command, "--state-dir", str(site.settings.state_dir)],
+            [*CXR, *command, "--state-dir", str(site.settings.state_dir)],
             cwd=site.folder,
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(lambda: records.is_file() and records.read_text() != known and "tf-js" in records.read_text())
+        wait_until(lambda: ExportRecords(records.parent, job.id).get("tf-js") != known)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 6
     assert f"cxr cloud export {job.id} --to saved-model,tf-js --out left" in said
     assert list(site.folder.glob("*left*")) == []
     begun = ExportRecords(records.parent, job.id).get("tf-js")
     assert begun is not None
     assert begun.operation
+    wait_by_name(model_client(site.connection), begun.operation, "export")  # all its files are there to be counted
     times = exported(site, job, "tf-js")
     ended = site.cxr("cloud", "export", job.id, "--to", "tf-js", "--out", "left", "--json")
     assert ended.code == 0, ended.stderr

@@ -92,7 +92,7 @@ def test_making_it_public_shows_the_page_alone_and_removing_undoes_it(
     block = client.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     assert block == {**ALL_BLOCKED, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
     assert client.get_bucket_website(Bucket=bucket)["IndexDocument"] == {"Suffix": "index.html"}
-    answer = requests.get(done.addresses[0].url, timeout=20)
+    answer = requests.get(done.addresses[0].url, timeout=120)
     assert (answer.content, answer.headers["Content-Type"]) == (FILES["index.html"], "text/html; charset=utf-8")
     found = host.look()
     assert found is not None
@@ -266,6 +266,6 @@ def test_the_command_hosts_on_aws(origin: str, page: Path, bucket: str, run_cxr:
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["where"]["on"], said["location"], said["sent"]) == ("aws", REGION, len(FILES) + 1)
-    assert requests.get(said["addresses"][0]["url"], timeout=20).content == FILES["index.html"]
+    assert requests.get(said["addresses"][0]["url"], timeout=120).content == FILES["index.html"]
     gone = run_cxr(*words, "--remove", env={"AWS_ENDPOINT_URL": origin})
     assert json.loads(gone.stdout)["bucket_deleted"], gone.stderr

@@ -70,11 +70,11 @@ def test_a_refused_launch_names_the_upload_to_the_place_of_the_launch(site: Site
 
 def test_a_build_is_followed_with_the_same_state_folder(site: Site) -> None:
     url = f"{site.connection.endpoint}/_emulator/project"
-    requests.put(url, json={"build_seconds": 3600}, timeout=20).raise_for_status()
+    requests.put(url, json={"build_seconds": 3600}, timeout=120).raise_for_status()
     build = ("cloud", "image", "--build", "--repository", REPOSITORY, "--bucket", "cxr-tests", "--yes")
     (command,) = next_commands(site.cxr(*build, "--no-wait"))
     assert re.fullmatch(rf"cxr cloud image --follow image-\w+ --state-dir {site.settings.state_dir}", command)
-    requests.put(url, json={"build_seconds": 0}, timeout=20).raise_for_status()
+    requests.put(url, json={"build_seconds": 0}, timeout=120).raise_for_status()
     ended = site.cxr(*build, "--name", "second")
     assert ended.code == 0, ended.stderr
     (command,) = next_commands(ended)
@@ -156,12 +156,12 @@ def test_a_dataset_that_lacks_images_is_a_failed_check(site: Site) -> None:
     rule = {"resource": "datasets", "outcome": "import-failures", "rows": ["IM-0000"], "message": "broken"}
     moved = ("--region", "europe-west4", "--bucket", "eu-dataset", "-m", "my man.csv")
     assert site.cxr("cloud", "upload", *moved, "--yes").code == 0
-    requests.put(url, json={"rules": [rule]}, timeout=20).raise_for_status()
+    requests.put(url, json={"rules": [rule]}, timeout=120).raise_for_status()
     try:
         done = site.cxr("cloud", "dataset", *moved, "--yes", "--json")
         accepted = site.cxr("cloud", "dataset", *moved, "--yes", "--allow-partial")
     finally:
-        requests.delete(url, timeout=20)
+        requests.delete(url, timeout=120)
     assert done.code == 5, done.stderr
     assert done.document["complete"] is False
     assert 0 < done.document["items"] < done.document["expected_items"]

@@ -74,7 +74,7 @@ def test_a_plan_of_another_kind_says_which(saved: Path) -> None:
     key=st.sampled_from(["kind", "where", "manifest_hash", "request", "attempt", "cost", "inputs", "schema"]),
     value=JSON,
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_damaged_plan_is_refused_in_words(saved: Path, key: str, value: Any) -> None:
     damaged = saved.with_name("damaged.json")
     damaged.write_text(json.dumps({**json.loads(saved.read_text()), key: value}))

@@ -198,7 +198,7 @@ def test_a_service_that_does_not_answer_is_no_verdict(uploaded: Connection) -> N
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         gone = replace(uploaded, endpoint=f"http://127.0.0.1:{free.getsockname()[1]}")
-    findings = preflight(gone, Subject(Purpose.UPLOAD))
+        findings = preflight(gone, Subject(Purpose.UPLOAD))  # while nobody else can get that port
     assert [(one.check, one.level, one.unreachable) for one in findings][1:] == [("bucket", Level.ERROR, True)]
     with pytest.raises(Unreachable):
         refuse_on_errors(findings)
@@ -272,14 +272,14 @@ def test_an_image_that_is_missing_or_other_than_scanned_is_named(uploaded: Conne
 
 
 def test_the_listing_of_a_check_is_one(uploaded: Connection, manifest: Manifest) -> None:
-    requests.delete(f"{uploaded.endpoint}/_emulator/requests", timeout=20)
+    requests.delete(f"{uploaded.endpoint}/_emulator/requests", timeout=120)
     preflight(uploaded, Subject(Purpose.CUSTOM, manifest))
-    counts = requests.get(f"{uploaded.endpoint}/_emulator/requests", timeout=20).json()
+    counts = requests.get(f"{uploaded.endpoint}/_emulator/requests", timeout=120).json()
     assert counts["storage.objects.list"] == 1
     assert counts["serviceusage.services.batchGet"] == counts["cloudquotas.quotaInfos.get"] == 1
     assert "storage.objects.get" not in counts
     preflight(uploaded, Subject(Purpose.UPLOAD), quick=True)
-    after = requests.get(f"{uploaded.endpoint}/_emulator/requests", timeout=20).json()
+    after = requests.get(f"{uploaded.endpoint}/_emulator/requests", timeout=120).json()
     assert {name: after[name] - counts.get(name, 0) for name in after if name[:3] not in {"byt", "con"}} == {
         **dict.fromkeys(counts.keys() - {"bytes_received", "bytes_sent", "connections"}, 0),
         "storage.buckets.get": 1,
@@ -389,7 +389,7 @@ def test_a_launch_is_checked_by_its_plan(uploaded: Connection, manifest: Manifes
 def made_bucket(connection: Connection, *, location: str = "US-CENTRAL1", project: str = "cxr-local") -> str:
     name = f"made-{uuid.uuid4().hex[:10]}"
     body = {"name": name, "location": location}
-    requests.post(f"{connection.endpoint}/storage/v1/b?project={project}", json=body, timeout=20).raise_for_status()
+    requests.post(f"{connection.endpoint}/storage/v1/b?project={project}", json=body, timeout=120).raise_for_status()
     return name
 
 
@@ -397,4 +397,4 @@ def grant(connection: Connection, role: str = "roles/storage.objectViewer", *mem
     """The bucket's whole policy from now on."""
     policy = {"bindings": [{"role": role, "members": list(members)}]}
     url = f"{connection.endpoint}/storage/v1/b/{connection.bucket}/iam"
-    assert requests.put(url, json=policy, timeout=20).status_code == 200
+    assert requests.put(url, json=policy, timeout=120).status_code == 200

@@ -148,9 +148,9 @@ def test_a_revoked_sign_in_says_so_with_the_line_that_renews_it(url: str, signed
 def test_a_sign_in_service_out_of_reach_is_no_refusal() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(Unreachable):
-        checked_account(user(f"http://127.0.0.1:{port}/token"))
+        port = free.getsockname()[1]  # nobody else's, as long as it is bound
+        with pytest.raises(Unreachable):
+            checked_account(user(f"http://127.0.0.1:{port}/token"))
 
 
 @pytest.mark.parametrize(

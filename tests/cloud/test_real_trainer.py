@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state = folder / ".cxr" / "emulator"
     ensure_running(state, max_running_jobs=1, idle_exit_seconds=600)
     command = [sys.executable, "-m", "cxr", "cloud", "upload", "--yes", "--quiet"]
-    subprocess.run(command, cwd=folder, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=folder, check=True, timeout=300, stdout=subprocess.DEVNULL)
     yield folder
     stop(state)
 

@@ -32,17 +32,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def site(made: Site) -> Iterator[Site]:
     """Nothing is stored yet but the bucket is there."""
-    requests.post(f"{made.url}/storage/v1/b?project=p", json={"name": BUCKET, "location": "us-central1"}, timeout=20)
+    requests.post(f"{made.url}/storage/v1/b?project=p", json={"name": BUCKET, "location": "us-central1"}, timeout=120)
     yield made
     made.clear()
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    for _ in range(6000):
-        if holds():
-            return
+    deadline = time.monotonic() + 300
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 def test_503_twice_on_each_object(site: Site) -> None:
@@ -100,7 +99,9 @@ def test_a_large_file_goes_on_where_it_was_interrupted(site: Site) -> None:
 def test_a_large_file_goes_on_in_another_process_after_kill_9(site: Site) -> None:
     large = site.images["NORMAL/large0.png"]
     site.requests()
-    killed = site.start("upload", "--yes", "--json", "--max-rate", "4M")
+    killed = site.start(
+        "upload", "--yes", "--json", "--max-rate", "1M"
+    )  # seconds lie between what is waited for and the end
     wait_until(lambda: site.received() > 6 << 20)
     killed.kill()
     killed.communicate()
@@ -137,9 +138,10 @@ def test_when_patience_is_at_its_end_all_that_is_missing_is_named(site: Site) ->
 def test_ctrl_c_does_not_wait_for_a_stalled_server_and_says_what_is_done(site: Site) -> None:
     with site.faults({"method": "POST", "object": "large|patient04", "action": "stall", "seconds": 600}):
         process = site.start("upload", "--yes", "--json", "--workers", "16")
-        wait_until(lambda: len(site.objects()) >= 45)
+        stalled = [path for path in site.images if "large" in path or "patient04" in path]
+        wait_until(lambda: len(site.objects()) == len(site.images) - len(stalled))
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 6
     summary = json.loads(out)
     assert summary["interrupted"]
@@ -186,9 +188,9 @@ def test_the_server_is_killed_and_started_again_in_the_middle(site: Site) -> Non
         state = site.folder / ".cxr" / "emulator"
         server = psutil.Process(json.loads((state / "server.json").read_text())["pid"])
         server.kill()
-        server.wait(20)
+        server.wait(300)
         assert ensure_running(state) == site.url
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert json.loads(out)["retries"] >= 1
     assert site.is_whole()
@@ -197,7 +199,7 @@ def test_the_server_is_killed_and_started_again_in_the_middle(site: Site) -> Non
 def test_two_uploads_of_the_same_manifest_at_once(site: Site) -> None:
     with site.faults(latency_ms=20):
         both = [site.start("upload", "--yes", "--json", "--workers", "8") for _ in range(2)]
-        ended = [(process.communicate(timeout=120), process.returncode) for process in both]
+        ended = [(process.communicate(timeout=300), process.returncode) for process in both]
     assert [code for _, code in ended] == [0, 0], ended
     assert site.is_whole()
 
@@ -206,12 +208,12 @@ def test_a_file_that_changes_and_one_that_goes_during_the_run(site: Site) -> Non
     changed, gone = site.images["PNEUMONIA/patient058.png"], site.images["PNEUMONIA/patient056.png"]
     kept = {path: path.read_bytes() for path in (changed, gone)}
     try:
-        with site.faults(latency_ms=50):
+        with site.faults(latency_ms=150):
             process = site.start("upload", "--yes", "--json", "--workers", "2")
             wait_until(lambda: len(site.objects()) >= 5)
             changed.write_bytes(kept[changed][:-1] + b"!")
             gone.unlink()
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=300)
     finally:
         for path, data in kept.items():
             path.write_bytes(data)
@@ -318,7 +320,7 @@ def test_the_disk_is_full_while_downloading(site: Site, tmp_path: Path) -> None:
         env=site.environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 1, done.stderr
     assert "No space left" in done.stderr

@@ -34,7 +34,9 @@ def test_a_wait_outlives_its_emulator(site: JobSite) -> None:
         assert waiting.stderr is not None
         assert job in waiting.stderr.readline()  # it has seen the job
         record = json.loads((site.settings.emulator_dir / "server.json").read_text())
-        psutil.Process(record["pid"]).kill()
+        server = psutil.Process(record["pid"])
+        server.kill()
+        server.wait(300)  # it is this process's child, and would stay as a zombie
         assert any("starting the emulator" in line for line in waiting.stderr)
         (site.folder / "end").touch()
         said = waiting.stderr.read()

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import numpy as np
 import requests
+from interruptible import CXR
 from PIL import Image
 
 from cxr.cloud.emulator.process import ensure_running, stop
@@ -43,7 +44,7 @@ class Site:
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """`cxr cloud …` in a session of its own, where Ctrl-C is not ignored."""
         return subprocess.Popen(
-            [sys.executable, "-c", _WITH_CTRL_C, "cloud", *arguments],
+            [*CXR, "cloud", *arguments],
             cwd=self.folder,
             env=self.environment() | options.pop("env", {}),
             stdin=subprocess.DEVNULL,
@@ -57,7 +58,7 @@ class Site:
     def cxr(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`cxr cloud …`, to its end."""
         process = self.start(*arguments, **options)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def upload(self, *arguments: str, **options: Any) -> dict[str, Any]:
@@ -70,27 +71,27 @@ class Site:
     def faults(self, *rules: dict[str, Any], latency_ms: float = 0) -> Iterator[None]:
         """Rules that hold inside the block."""
         answer = requests.put(
-            f"{self.url}/_emulator/faults", json={"latency_ms": latency_ms, "rules": list(rules)}, timeout=20
+            f"{self.url}/_emulator/faults", json={"latency_ms": latency_ms, "rules": list(rules)}, timeout=120
         )
         assert answer.status_code == 200, answer.text
         try:
             yield
         finally:
-            requests.delete(f"{self.url}/_emulator/faults", timeout=20)
+            requests.delete(f"{self.url}/_emulator/faults", timeout=120)
 
     def fired(self) -> list[int]:
         """How often each rule has."""
-        return [rule["fired"] for rule in requests.get(f"{self.url}/_emulator/faults", timeout=20).json()["rules"]]
+        return [rule["fired"] for rule in requests.get(f"{self.url}/_emulator/faults", timeout=120).json()["rules"]]
 
     def requests(self) -> dict[str, int]:
         """How many requests there were, by operation, since this was asked last."""
-        counts: dict[str, int] = requests.get(f"{self.url}/_emulator/requests", timeout=20).json()
-        requests.delete(f"{self.url}/_emulator/requests", timeout=20)
+        counts: dict[str, int] = requests.get(f"{self.url}/_emulator/requests", timeout=120).json()
+        requests.delete(f"{self.url}/_emulator/requests", timeout=120)
         return counts
 
     def received(self) -> int:
         """Bytes that have come in since the counts were asked for last."""
-        return int(requests.get(f"{self.url}/_emulator/requests", timeout=20).json()["bytes_received"])
+        return int(requests.get(f"{self.url}/_emulator/requests", timeout=120).json()["bytes_received"])
 
     def objects(self) -> dict[str, str]:
         """The md5 (hex) of every object below images/, by its path there."""
@@ -100,7 +101,7 @@ class Site:
             page = requests.get(
                 f"{self.url}/storage/v1/b/{BUCKET}/o",
                 params={"prefix": PREFIX, "pageToken": token},
-                timeout=20,
+                timeout=120,
             ).json()
             for item in page.get("items", []):
                 found[item["name"].removeprefix(PREFIX)] = base64.b64decode(item["md5Hash"]).hex()
@@ -112,15 +113,15 @@ class Site:
         """Somebody else's object in the place of an image."""
         name = quote(PREFIX + path, safe="")
         url = f"{self.url}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={name}"
-        assert requests.post(url, data=data, timeout=20).status_code == 200
+        assert requests.post(url, data=data, timeout=120).status_code == 200
 
     def clear(self) -> None:
         """An empty bucket, no remembered sessions."""
-        requests.delete(f"{self.url}/_emulator/faults", timeout=20)
-        answer = requests.get(f"{self.url}/storage/v1/b/{BUCKET}/o", params={"maxResults": 1000}, timeout=20)
+        requests.delete(f"{self.url}/_emulator/faults", timeout=120)
+        answer = requests.get(f"{self.url}/storage/v1/b/{BUCKET}/o", params={"maxResults": 1000}, timeout=120)
         for item in answer.json().get("items", []):
             url = f"{self.url}/storage/v1/b/{BUCKET}/o/{quote(item['name'], safe='')}"
-            assert requests.delete(url, timeout=20).status_code == 204
+            assert requests.delete(url, timeout=120).status_code == 204
         for record in (self.folder / ".cxr" / "uploads").glob("*"):
             record.unlink()
 
@@ -130,13 +131,6 @@ class Site:
             path: hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
             for path, file in self.images.items()
         }
-
-
-#: pytest may have been started in the background, where SIGINT is ignored and children inherit that.
-_WITH_CTRL_C = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "sys.argv[0] = 'cxr'; from cxr.cli.main import main; main()"
-)
 
 
 @contextmanager
@@ -151,7 +145,7 @@ def make_site(folder: Path, *, small: int = 60, large: int = 1) -> Iterator[Site
         _write(folder / "images" / "NORMAL" / f"large{number}.png", rng.integers(0, 255, (3000, 3200), dtype=np.uint8))
     command = [sys.executable, "-m", "cxr", "data"]
     for arguments in (["scan", "images", "--patient-key", "folder"], ["split"]):
-        done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
     url = ensure_running(folder / ".cxr" / "emulator")
     try:

@@ -47,7 +47,7 @@ def test_the_command_hosts_where_a_server_stands_for_amazon(
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
         assert said["public"]
-        assert requests.get(said["addresses"][0]["url"], timeout=20).content == (page / "index.html").read_bytes()
+        assert requests.get(said["addresses"][0]["url"], timeout=120).content == (page / "index.html").read_bytes()
         gone = run_cxr(*words, "--remove", "--yes")
         assert json.loads(gone.stdout)["bucket_deleted"], gone.stderr
     finally:

@@ -75,7 +75,7 @@ def taken(name):
 def ask(method, url, data=None, asked=''):
     path = urllib.parse.quote(url.removeprefix('s3://'))
     request = urllib.request.Request(f'{ORIGIN}/{path}{asked}', data=data, headers=SIGNED, method=method)
-    return urllib.request.urlopen(request, timeout=20).read()
+    return urllib.request.urlopen(request, timeout=120).read()
 def listed(url):
     bucket, _, prefix = url.removeprefix('s3://').partition('/')
     asked = urllib.parse.urlencode({'list-type': 2, 'prefix': prefix + '/'})

@@ -33,7 +33,7 @@ from cxr.cloud.prices.table import price_table
 OFFICE = "203.0.113.7/32"
 OPTIONS = ServerOptions("t3.micro", 24.0, (OFFICE,))
 _CORE = ("bash", "mkdir", "rm", "mv", "timeout")
-_HEAD = f"#!{sys.executable} -IS\nimport os, signal, subprocess, sys\nfrom pathlib import Path\n"
+_HEAD = f"#!{sys.executable} -IS\nimport os, signal, subprocess, sys, time\nfrom pathlib import Path\n"
 _HEAD += "HERE = Path(os.environ['SANDBOX'])\n"
 _HEAD += "with (HERE / 'calls').open('a') as calls:\n"
 _HEAD += "    calls.write(' '.join([Path(sys.argv[0]).name, *sys.argv[1:]]) + '\\n')\n"
@@ -53,11 +53,22 @@ _SYSTEMCTL = (
     + """
 verb, unit = sys.argv[1:]
 assert verb == 'stop'
+def ended(pid):
+    try:
+        os.kill(pid, 0)
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
+    except ProcessLookupError:
+        return True
+    except FileNotFoundError:
+        return False
 try:
-    os.kill(int((HERE / unit).read_text()), signal.SIGKILL)
+    pid = int((HERE / unit).read_text())
 except FileNotFoundError:
     print(f'Failed to stop {unit}: Unit {unit} not loaded.', file=sys.stderr)
     sys.exit(5)
+os.kill(pid, signal.SIGKILL)
+while not ended(pid):  # its port is free when it has
+    time.sleep(0.01)
 """
 )
 
@@ -129,7 +140,11 @@ def running_machine(folder: Path, place: PageSite, hours: float = 24.0) -> Itera
     for name, text in scripts.items():
         (binaries / name).write_text(text)
         (binaries / name).chmod(0o755)
-    port = _free_port()
+    with _kept_port() as port:
+        yield from _booted(folder, binaries, place, hours, port)
+
+
+def _booted(folder: Path, binaries: Path, place: PageSite, hours: float, port: int) -> Iterator[PageSandbox]:
     where = PageSurroundings(str(folder / "work"), "127.0.0.1", port, fetch_seconds=0.1)
     text = page_user_data(place.site.connection.base_url, "us-east-1", hours, where)
     assert not any(word in text for word in ("/sbin", "/usr", "/bin/shutdown"))
@@ -152,7 +167,10 @@ def running_machine(folder: Path, place: PageSite, hours: float = 24.0) -> Itera
         process.wait()
 
 
-def _free_port() -> int:
+@contextmanager
+def _kept_port() -> Iterator[int]:
+    """A port that nobody else is given: bound, and, as nobody listens on it yet, free for a server that reuses it."""
     with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+        yield int(one.getsockname()[1])

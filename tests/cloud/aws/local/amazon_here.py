@@ -20,11 +20,11 @@ BUCKET = "cxr-tests"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/cxr-local"
 TINY_TRAINING = Path(__file__).with_name("tiny_training.py")
 EMULATOR_TESTS = Path(__file__).parents[2] / "emulator"
-#: Options of a server that trains nothing and is not patient.
+#: Options of a server that trains nothing.
 TINY = {
     "stand_in": f"{sys.executable} {EMULATOR_TESTS / 'tiny_stand_in.py'}",
     "scorer": f"{sys.executable} {EMULATOR_TESTS / 'tiny_scorer.py'}",
-    "stop_grace_seconds": 5.0,
+    "stop_grace_seconds": 60.0,
 }
 ENDED = ("Completed", "Failed", "Stopped")
 
@@ -119,7 +119,7 @@ def channel(name: str, uri: str, data_type: str = "S3Prefix") -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": data_type, "S3Uri": uri}}}
 
 
-def wait_until(look: Callable[[], Any], holds: Callable[[Any], bool], seconds: float = 40) -> Any:
+def wait_until(look: Callable[[], Any], holds: Callable[[Any], bool], seconds: float = 300) -> Any:
     """What is seen once it holds."""
     deadline = time.monotonic() + seconds
     while not holds(seen := look()):

@@ -164,7 +164,7 @@ def test_a_stopped_automl_job_ends_its_program(start: Callable[..., Amazon]) -> 
     )
     assert (job["AutoMLJobStatus"], job["AutoMLJobSecondaryStatus"]) == ("Stopped", "Stopped")
     assert "BestCandidate" not in job
-    assert not [one for one in program if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    wait_until(lambda: [one for one in program if _sleeps(one)], lambda left: not left)
 
 
 def test_a_transform_scores_every_image_below_a_prefix(amazon: Amazon, model: str) -> None:

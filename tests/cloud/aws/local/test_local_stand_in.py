@@ -62,7 +62,7 @@ def test_a_model_of_the_real_stand_in_is_scored_by_batch_transform(start: Callab
     ended = wait_until(
         lambda: sagemaker.describe_transform_job(TransformJobName="real"),
         lambda one: one["TransformJobStatus"] in ENDED,
-        seconds=120,
+        seconds=300,
     )
     assert ended["TransformJobStatus"] == "Completed", ended.get("FailureReason")
     for name in ("a", "b"):

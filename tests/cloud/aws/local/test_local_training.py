@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,12 +26,14 @@ def secondary(job: dict[str, Any]) -> list[str]:
     return [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
 
 
-def test_a_job_runs_in_the_service_s_layout_and_leaves_its_model(amazon: Amazon) -> None:
+def test_a_job_runs_in_the_service_s_layout_and_leaves_its_model(amazon: Amazon, tmp_path: Path) -> None:
     amazon.put("data/a/1.txt", "1")
     amazon.put("data/b/2.txt", "2")
     channels = [channel("code", f"s3://{BUCKET}/code/"), channel("training", f"s3://{BUCKET}/data")]
-    amazon.train("layout", InputDataConfig=channels, Environment={"WHERE": "/opt/ml/model", "AWS_PROFILE": "mine"})
+    variables, seen = {"WHERE": "/opt/ml/model", "AWS_PROFILE": "mine"}, tmp_path / "seen"
+    amazon.train("layout", InputDataConfig=channels, Environment=variables, parameters={"after": str(seen)})
     assert amazon.job("layout")["TrainingJobStatus"] == "InProgress"
+    seen.touch()
     job = amazon.wait("layout")
     assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Completed"
     assert secondary(job) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
@@ -131,14 +134,14 @@ def test_a_stopped_job_may_save_its_model_and_leaves_no_process(amazon: Amazon) 
     assert secondary(job)[-3:] == ["Stopping", "Uploading", "Stopped"]
     assert "asked to end" in amazon.lines("endless")
     assert amazon.tar(job["ModelArtifacts"]["S3ModelArtifacts"]) == ["half.txt", "saved.txt"]
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    wait_until(lambda: [pid for pid in pids if psutil.pid_exists(pid)], lambda left: not left)
     with pytest.raises(ClientError, match="in status Stopped"):
         amazon.client("sagemaker").stop_training_job(TrainingJobName="endless")
 
 
 @pytest.mark.slow
 def test_a_job_that_takes_too_long_is_stopped_with_what_it_has(amazon: Amazon) -> None:
-    amazon.train("long", "endless", StoppingCondition={"MaxRuntimeInSeconds": 3})
+    amazon.train("long", "endless", StoppingCondition={"MaxRuntimeInSeconds": 8})
     job = amazon.wait("long")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert "saved.txt" in amazon.tar(job["ModelArtifacts"]["S3ModelArtifacts"])

@@ -7,6 +7,7 @@ import json
 import random
 import tarfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ ClientError = pytest.importorskip("botocore.exceptions", reason="boto3 is not in
 RATE = {"Name": "rate", "MinValue": "0.01", "MaxValue": "0.9", "ScalingType": "Logarithmic"}
 
 
-def tuning(name: str, amazon: Amazon, what: str = "train", trials: int = 3, parallel: int = 2) -> dict[str, Any]:
+def tuning(
+    name: str, amazon: Amazon, what: str = "train", trials: int = 3, parallel: int = 2, **parameters: str
+) -> dict[str, Any]:
     """A request of CreateHyperParameterTuningJob: as the service has it, its jobs bring a script and no command."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
@@ -47,6 +50,7 @@ def tuning(name: str, amazon: Amazon, what: str = "train", trials: int = 3, para
             },
             "StaticHyperParameters": {
                 "what": what,
+                **parameters,
                 "sagemaker_program": json.dumps("tiny_training.py"),
                 "sagemaker_submit_directory": json.dumps(archive),
             },
@@ -54,15 +58,16 @@ def tuning(name: str, amazon: Amazon, what: str = "train", trials: int = 3, para
     }
 
 
-def test_a_tuning_finds_the_best_of_its_real_trials(amazon: Amazon) -> None:
+def test_a_tuning_finds_the_best_of_its_real_trials(amazon: Amazon, tmp_path: Path) -> None:
     sagemaker = amazon.client("sagemaker")
-    tags = [{"Key": "cxr", "Value": "yes"}]
-    sagemaker.create_hyper_parameter_tuning_job(**tuning("tune", amazon), Tags=tags)
+    tags, seen = [{"Key": "cxr", "Value": "yes"}], tmp_path / "seen"
+    sagemaker.create_hyper_parameter_tuning_job(**tuning("tune", amazon, after=str(seen)), Tags=tags)
 
     def look() -> dict[str, Any]:
         return dict(sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tune"))
 
     first = look()
+    seen.touch()
     assert first["HyperParameterTuningJobStatus"] == "InProgress"
     assert "BestTrainingJob" not in first or first["BestTrainingJob"]["TrainingJobName"].startswith("tune-")
     job = wait_until(look, lambda job: job["HyperParameterTuningJobStatus"] in ENDED)

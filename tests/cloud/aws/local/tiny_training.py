@@ -19,6 +19,8 @@ def main() -> int:
     parameters = json.loads((config / "hyperparameters.json").read_text())
     resources = json.loads((config / "resourceconfig.json").read_text())
     what = parameters.get("what", "train")
+    while "after" in parameters and not Path(parameters["after"]).exists():
+        time.sleep(0.02)
     print("arguments", json.dumps(sys.argv[1:]))
     print("environment", json.dumps(dict(os.environ)))
     print("resources", json.dumps(resources))

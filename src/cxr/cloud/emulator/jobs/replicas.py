@@ -38,9 +38,9 @@ class LineLog:
 
     def write(self, task: str, name: str, text: str) -> None:
         """One line."""
-        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        line = json.dumps({"time": moment, "task": task, "stream": name, "text": text}).encode() + b"\n"
-        with self._lock:
+        with self._lock:  # the time as well: a line is never older than the one above it
+            moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            line = json.dumps({"time": moment, "task": task, "stream": name, "text": text}).encode() + b"\n"
             if name == "stderr" and text.strip():
                 self.last_stderr[task] = text.strip()[:MAX_WORDS]
             self._append(line)
