@@ -122,7 +122,7 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
 
 def ask(server: RunningServer, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """One request, without any tidying of its path."""
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=120)
     try:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
