@@ -49,7 +49,8 @@ def browser() -> Iterator[Any]:
     if path is None:
         without_browser("there is no Chromium: install one, for example by: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
+        # Half a minute, the usual patience, is too little where other tests import TensorFlow at the same time.
+        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS), timeout=180_000)
         yield started
         started.close()
 

@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 picture = Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8))
                 picture.save(folder / "images" / split / label / f"{split}-{label}-{number}.png")
     write_manifest(scan(folder / "images"), folder / "manifest.csv")
-    ensure_running(folder / ".cxr" / "emulator", idle_exit_seconds=300)
+    ensure_running(folder / ".cxr" / "emulator", idle_exit_seconds=3_600)
     yield folder
     stop(folder / ".cxr" / "emulator")
 
@@ -241,7 +241,7 @@ def test_ctrl_c_leaves_the_build_running_and_says_how_to_look(url: str, folder: 
     while "QUEUED" not in heard and (line := process.stderr.readline()):
         heard += line
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 6, heard + rest
     assert "goes on without this program" in rest
     build = rest.rpartition("--follow ")[2].split()[0]

@@ -30,7 +30,7 @@ def program(tmp_path: Path) -> Path:
 def completed(program: Path, **variables: str) -> str:
     environment = os.environ | variables | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(
-        [str(program)], env=environment, cwd=program.parent, capture_output=True, text=True, timeout=60, check=True
+        [str(program)], env=environment, cwd=program.parent, capture_output=True, text=True, timeout=300, check=True
     ).stdout
 
 
@@ -45,7 +45,7 @@ def test_bash_completes_a_command_and_a_value(program: Path) -> None:
     )
     environment = os.environ | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
     shown = subprocess.run(
-        ["bash", "--norc", "-c", asked], env=environment, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "--norc", "-c", asked], env=environment, capture_output=True, text=True, timeout=300, check=True
     )
     assert shown.stdout.splitlines() == ["sample", "lint", "aws-local aws"]
 

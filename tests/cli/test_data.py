@@ -118,7 +118,7 @@ def test_a_stopped_sample_leaves_no_process_and_no_half_image(tmp_path: Path, ho
             time.sleep(0.02)
         os.killpg(running.pid, how) if how == signal.SIGINT else running.kill()
         # The workers hold stderr too: it ends only when the last of them has.
-        words = running.communicate(timeout=60)[1]
+        words = running.communicate(timeout=300)[1]
     assert running.returncode == code
     assert "Traceback" not in words
     assert ("interrupted: stopped by Ctrl-C" in words) == (code == 6)

@@ -24,7 +24,7 @@ def test_a_server_that_is_killed_is_started_again_at_its_address(tmp_path: Path)
         with kept_running(provider, settings, wishes, said.put):
             server = psutil.Process(json.loads((settings.emulator_dir / "server.json").read_text())["pid"])
             server.kill()
-            assert url in said.get(timeout=60)
+            assert url in said.get(timeout=300)
             assert server_status(url) is not None
         assert said.empty()
     finally:

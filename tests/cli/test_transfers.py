@@ -36,7 +36,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     for arguments in (["sample", "images", "--images", "40"], ["scan", "images"], ["split"]):
         command = [sys.executable, "-m", "cxr", "data", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -172,7 +172,7 @@ def test_a_terminal_has_one_line_that_is_gone_at_the_end(folder: Path) -> None:
             break
         seen += piece
     os.close(leader)
-    assert process.wait(60) == 0
+    assert process.wait(300) == 0
     text = seen.decode()
     assert re.search(r"\ruploading \d+ of 40 files  [\d.]+ of [\d.]+ MB  [\d.]+ MB/s", text)
     assert "left" in text

@@ -59,8 +59,8 @@ def test_a_long_chain_is_walked_once_whichever_way_it_was_told() -> None:
     names = [f"{number:06d}" for number in range(100_000)]
     for pairs in (zip(names[1:], names, strict=False), zip(names[-2::-1], names[:0:-1], strict=False)):
         joined = Joined()
-        start = time.monotonic()
+        start = time.process_time()  # of this process alone: others do not count
         for pair in pairs:
             joined.join(pair)
         assert set(joined.leaders().values()) == {names[0]}
-        assert time.monotonic() - start < 20
+        assert time.process_time() - start < 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,10 +93,15 @@ def test_only_what_changed_is_read_again(folder: Path, tmp_path: Path, change: s
 
 
 def test_a_file_written_within_two_seconds_of_the_scan_is_not_trusted(folder: Path, tmp_path: Path) -> None:
-    os.utime(folder / NAMES[1], (time.time() - 1,) * 2)
+    now_ns = time.time_ns()
+    os.utime(folder / NAMES[1], ns=(now_ns, now_ns - 1_000_000_000))
     os.utime(folder / NAMES[2], (time.time() + 3600,) * 2)
-    record = _kept(scan_with_record(folder), tmp_path)
+    kept = _kept(scan_with_record(folder), tmp_path)
+    assert now_ns <= kept.began_ns <= time.time_ns()
+    record = replace(kept, began_ns=now_ns)  # however long this machine has slept meanwhile
     assert scan_with_record(folder, earlier=record).reused == len(NAMES)
+    later = replace(record, began_ns=now_ns + 2_000_000_000)
+    assert scan_with_record(folder, earlier=later).reused == len(NAMES) + 1
 
 
 @pytest.mark.parametrize(

@@ -264,12 +264,20 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
     write_manifest(
         replace(manifest, header=replace(manifest.header, root=str(tmp_path / "images"))), tmp_path / "m.csv"
     )
+    plan = plan_shards(manifest, ShardOptions(shard_bytes=2000))
+    # Nobody writes into the pipe: whoever reads the last image waits for ever, however late the kill comes.
+    last = tmp_path / "images" / plan.shards[-1].rows["path"].iloc[-1]
+    data = last.read_bytes()
+    last.unlink()
+    os.mkfifo(last)
     command = [sys.executable, "-m", "cxr", "data", "shard", "-m", "m.csv", "--out", "out", "--shard-mb", "0.002"]
     with subprocess.Popen([*command, "--quiet"], cwd=tmp_path, start_new_session=True) as running:
         while len(list((tmp_path / "out").glob("*.tfrecord"))) < 5:
-            assert running.poll() is None, "it was done before it could be killed"
+            assert running.poll() is None, "it has ended by itself"
             time.sleep(0.001)
         os.killpg(running.pid, signal.SIGKILL)
+    last.unlink()
+    last.write_bytes(data)
     finished = len(list((tmp_path / "out").glob("*.tfrecord")))
     assert not (tmp_path / "out" / INDEX_NAME).exists()
     # The last line of the journal may be torn.
@@ -282,7 +290,6 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert 0 < document["kept"] <= finished
     # A shard can have got its name without having got into the journal: one per writing thread.
     assert document["kept"] >= finished - 4
-    plan = plan_shards(manifest, ShardOptions(shard_bytes=2000))
     assert document["kept"] + document["written"] == len(plan.shards)
     write_shards(plan, tmp_path / "images", tmp_path / "fresh")
     assert _files(tmp_path / "out") == _files(tmp_path / "fresh")

@@ -87,7 +87,7 @@ def test_amazon_needs_no_package_of_googles(tmp_path: Path) -> None:
     assert loaded.returncode == 0, loaded.stderr
     checked = subprocess.run(
         [str(python), "-m", "cxr", "cloud", "check", *AMAZON.split()],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert checked.returncode == 3
     assert "no AWS credentials were found" in checked.stderr

@@ -152,7 +152,7 @@ def test_the_emulator_names_files_by_itself_whatever_an_object_is_called(tmp_pat
 
 def get(port: int, target: str, host: str = "localhost") -> bytes:
     """The answer's first line, of a request that no client library has tidied up."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("latin-1"))
         return connection.makefile("rb").readline()
 

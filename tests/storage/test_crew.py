@@ -8,6 +8,7 @@ import time
 from collections import deque
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -42,11 +43,14 @@ def test_everything_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_that_hangs_is_given_up_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "ALLOWED_S", 0.2)
-    released = threading.Event()
+    released, hanging = threading.Event(), []
+    # Nobody's time passes until both workers hang; then it is over for what they are at.
+    clock = SimpleNamespace(monotonic=lambda: 1000.0 if len(hanging) == 2 else 0.0)
+    monkeypatch.setattr(crew_module, "time", clock)
 
     def action(item: str) -> None:
         if item in {"3", "7"}:
+            hanging.append(item)
             released.wait()
 
     try:
@@ -60,18 +64,23 @@ def test_a_file_that_hangs_is_given_up_and_the_others_go_on(monkeypatch: pytest.
 
 def test_ctrl_c_leaves_what_hangs_and_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew_module, "GRACE_S", 0.2)
-    released, done = threading.Event(), []
+    released, ten_are_done, done = threading.Event(), threading.Event(), []
 
     def action(item: str) -> None:
         if int(item) >= 10:
             if int(item) == 10:
+                ten_are_done.wait()
                 _thread.interrupt_main()
             released.wait()
         else:
             done.append(item)
 
+    def look(tally: Tally) -> None:
+        if tally.files == 10:
+            ten_are_done.set()
+
     try:
-        outcome = crew_of(action, workers=3).run(tasks(100), files=100, size=100)
+        outcome = crew_of(action, workers=3, on_tally=look).run(tasks(100), files=100, size=100)
     finally:
         released.set()
     assert outcome.interrupted

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transfer_made import TroubledStore, local_files, quick_haul, retrying
+from transfer_made import IMPATIENT, TroubledStore, local_files, quick_haul, retrying
 
 from cxr.errors import CheckFailed, CxrError, Fault, InputError, NotAllowed, Unreachable
 from cxr.storage.checksums import digest_of_bytes
@@ -141,7 +141,7 @@ def test_when_nothing_gets_through_any_more_the_rest_is_not_tried(files, tmp_pat
     inner = TroubledStore(tmp_path / "s", after_ten)
     store = retrying(inner)
     plan = plan_upload(files, store, "images/", path=tmp_path / "p")
-    haul = quick_haul(2)
+    haul = quick_haul(2, IMPATIENT)
     store.retrier = haul.retrier
     paths = {file.name: file.path for file in files}
     outcome = send_plan(plan, store, lambda name: paths[name], haul.crew(plan.totals.to_send))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from cxr.storage.checksums import digest_of_bytes
@@ -13,7 +14,9 @@ from cxr.storage.store import Digest, ObjectInfo
 from cxr.storage.transfer.files import LocalFile
 from cxr.storage.transfer.haul import Haul, HaulOptions
 
-QUICK = Patience(retry_s=2.0, first_wait_s=0.001, longest_wait_s=0.005)
+QUICK = Patience(retry_s=60.0, first_wait_s=0.001, longest_wait_s=0.005)
+#: For what never succeeds; elsewhere a busy machine could be taken for a service that is away.
+IMPATIENT = replace(QUICK, retry_s=2.0)
 
 
 def local_files(folder: Path, count: int = 25) -> list[LocalFile]:
@@ -81,8 +84,8 @@ def retrying(store: FolderStore, patience: Patience = QUICK) -> RetryingStore:
     return RetryingStore(store, Retrier(patience))
 
 
-def quick_haul(workers: int = 4) -> Haul:
+def quick_haul(workers: int = 4, patience: Patience = QUICK) -> Haul:
     """A haul whose retries wait milliseconds."""
     haul = Haul(HaulOptions(workers=workers))
-    haul.retrier = Retrier(QUICK, haul.pace.cancelled)
+    haul.retrier = Retrier(patience, haul.pace.cancelled)
     return haul

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from page_reader import CLASSES, CONTRACT, Reader, film, shown
+from page_reader import CLASSES, CONTRACT, PATIENCE_MS, Reader, film, shown
 from PIL import Image
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
@@ -26,6 +26,7 @@ from cxr.local_baseline.exports.making import make_exports
 from cxr.local_baseline.exports.plan import ExportRequest, plan_exports
 from cxr.local_baseline.exports.registry import parse_formats
 from cxr.local_baseline.tensorflow_setup import load
+from cxr.locks import only_one
 from cxr.webapp import static
 from cxr.webapp.build import PageRequest, build_page
 from cxr.webapp.gate import fit_gate
@@ -60,15 +61,21 @@ def static_files() -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_tests(node: str) -> Path:
+def built_tests(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the built TypeScript tests; skips where npm has not installed what builds them."""
     if not (WEBAPP / "node_modules" / "esbuild").is_dir():
         pytest.skip("the web sources' packages are not installed: make web")
-    ran = subprocess.run(
-        [node, "build.mjs", "--tests"], cwd=WEBAPP, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    return WEBAPP / "build" / "tests"
+    folder = tmp_path_factory.mktemp("web")
+    mine = folder / "build" / "tests"
+    (folder / "node_modules").symlink_to(WEBAPP / "node_modules")
+    # Other workers of this run build into the same folder, which is emptied first: each takes a copy, one at a time.
+    with only_one(WEBAPP / "build", "tests"):
+        ran = subprocess.run(
+            [node, "build.mjs", "--tests"], cwd=WEBAPP, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        shutil.copytree(WEBAPP / "build" / "tests", mine)
+    return mine
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +107,7 @@ class Site:
 
     def __init__(self, page: Any) -> None:
         self.page = page
+        page.set_default_timeout(PATIENCE_MS)
         self.asked: list[str] = []
         self.problems: list[str] = []
         self._folders: dict[str, Path] = {}

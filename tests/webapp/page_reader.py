@@ -18,6 +18,8 @@ from cxr.local_baseline.tensorflow_setup import load
 
 CONTRACT = Preprocessing(96, 96, 1)
 CLASSES = ("NORMAL", "PNEUMONIA")
+#: For what the page does at once, on a machine that does much else.
+PATIENCE_MS = 180_000
 #: What the status line says when all files are read.
 OVER = re.compile(r"scored|read here|look like|damaged|empty|threshold|pixels|Stopped|could not be loaded")
 #: What is on the film: its height, its width, its values.
@@ -52,6 +54,7 @@ class Reader:
 
     def __init__(self, page: Any) -> None:
         self.page = page
+        page.set_default_timeout(PATIENCE_MS)
         self.problems: list[str] = []
         self.asked: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(str(error)))

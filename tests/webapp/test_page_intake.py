@@ -103,7 +103,7 @@ def test_the_keyboard_is_enough(reader: Reader, films: list[Path]) -> None:
     assert page.locator("#about").is_visible()
     assert "0.9700 (95 % interval 0.9500 to 0.9900)" in page.inner_text("#about")
     page.keyboard.press("Escape")
-    assert not page.locator("#about").is_visible()
+    page.locator("#about").wait_for(state="hidden")
 
 
 def test_a_clear_while_images_are_read_clears_them_too(reader: Reader, films: list[Path]) -> None:

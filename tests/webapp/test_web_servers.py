@@ -58,32 +58,42 @@ def nginx(page: Path, tmp_path: Path) -> Iterator[str]:
         # As root nginx gives its workers to nobody, who may not look into pytest's private folders.
         if folder.stat().st_uid == 0 and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    configuration = tmp_path / "nginx.conf"
-    configuration.write_text(nginx_configuration(root=str(page), port=port, scratch=str(tmp_path)))
-    checked = subprocess.run([program, "-t", "-c", str(configuration)], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    process = subprocess.Popen([program, "-c", str(configuration), "-g", "daemon off;"])
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.02)
+    process, port = started(program, page, tmp_path)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
-    process.wait(20)
+    process.wait(120)
+
+
+def started(program: str, page: Path, scratch: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """nginx at a port that it has; somebody else may take a free one first, and then it is another."""
+    for _ in range(20):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        configuration = scratch / "nginx.conf"
+        configuration.write_text(nginx_configuration(root=str(page), port=port, scratch=str(scratch)))
+        checked = subprocess.run([program, "-t", "-c", str(configuration)], capture_output=True, text=True, check=False)
+        if checked.returncode != 0 and "Address already in use" in checked.stderr:
+            continue
+        assert checked.returncode == 0, checked.stderr
+        process = subprocess.Popen([program, "-c", str(configuration), "-g", "daemon off;"])
+        while process.poll() is None:
+            with socket.socket() as trial:
+                # It writes its number down when it listens (a check of the configuration leaves an empty file): who
+                # answers then is nginx itself.
+                if (scratch / "nginx.pid").read_text() and trial.connect_ex(("127.0.0.1", port)) == 0:
+                    return process, port
+            time.sleep(0.02)
+    raise AssertionError("nginx did not start at any of twenty ports")
 
 
 def test_nginx_serves_every_file_with_the_pages_headers(nginx: str, page: Path) -> None:
     for name in (*FILES, "service-worker.js"):
-        with urlopen(f"{nginx}/{name}", timeout=20) as answer:
+        with urlopen(f"{nginx}/{name}", timeout=120) as answer:
             assert answer.read() == (page / name).read_bytes()
             for header, value in headers_for(name).items():
                 assert answer.headers.get_all(header) == [value], (name, header)
-    with urlopen(nginx, timeout=20) as answer:
+    with urlopen(nginx, timeout=120) as answer:
         assert answer.read() == FILES["index.html"]
 
 
@@ -91,7 +101,7 @@ def test_nginx_serves_every_file_with_the_pages_headers(nginx: str, page: Path) 
     "name", ["index.html", "assets/main-0a.js", "assets/tfjs-77.wasm", "assets/model-5d0c1f2a/model.json"]
 )
 def test_nginx_packs_what_is_worth_it(nginx: str, name: str) -> None:
-    with urlopen(Request(f"{nginx}/{name}", headers={"Accept-Encoding": "gzip"}), timeout=20) as answer:
+    with urlopen(Request(f"{nginx}/{name}", headers={"Accept-Encoding": "gzip"}), timeout=120) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert len(answer.read()) < len(FILES[name])
         assert answer.headers["Content-Type"] == headers_for(name)["Content-Type"]
