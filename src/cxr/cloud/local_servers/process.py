@@ -24,6 +24,7 @@ from cxr.files import private_folder
 
 POLL_SECONDS = 0.02
 DEADLINE_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class LocalServer:
     def status(self, url: str) -> dict[str, Any] | None:
         """What a server says about itself; None when nobody, or somebody else, answers."""
         address = urlsplit(url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_SECONDS)
         try:
             connection.request("GET", f"{self.control_path}/status")
             answer = json.loads(connection.getresponse().read())
@@ -112,7 +113,7 @@ class LocalServer:
         """The answer to a request for one of the control URLs. Raises UsageError for a document that the server
         refuses, Fault when no server answers."""
         address = urlsplit(url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_SECONDS)
         try:
             body = None if document is None else json.dumps(document)
             connection.request(method, f"{self.control_path}/{what}", body)
