@@ -187,7 +187,7 @@ def test_ctrl_c_ends_the_wait_and_not_the_job(run_cxr: Run, finished: tuple[Path
     assert waiting.stderr is not None
     first = waiting.stderr.readline()
     waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=60)
+    _, said = waiting.communicate(timeout=300)
     assert job in first
     assert (waiting.returncode, f"cxr cloud wait {job}" in said) == (6, True)
 
@@ -251,7 +251,7 @@ def _kill_emulator(folder: Path) -> None:
     doomed = [server, *server.children(recursive=True)]
     for process in doomed:
         _kill(process)
-    psutil.wait_procs(doomed, timeout=30)
+    psutil.wait_procs(doomed, timeout=120)
 
 
 def _kill(process: psutil.Process) -> None:

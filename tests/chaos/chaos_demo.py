@@ -31,6 +31,8 @@ MARK = "CXR_CHAOS_FOLDER"
 EMULATOR = Path(".cxr", "emulator")
 #: No demo takes so long, however busy the machine is.
 LONGEST_S = 500.0
+#: What was told to end may take so long to be gone.
+ENDING_S = 120.0
 #: What a run may end with: done, or one of the program's own ends (cxr.errors).
 DONE = 0
 CLEAR_ENDS = frozenset({1, 3, 4, 6})
@@ -106,6 +108,13 @@ class Demo:
     def processes(self) -> list[psutil.Process]:
         """Every living process of this demo: by what it inherited, or by its command line."""
         return [process for process in psutil.process_iter() if self._is_mine(process)]
+
+    def left(self) -> list[str]:
+        """What still runs of it in the end, after some time for what is ending."""
+        deadline = time.monotonic() + ENDING_S
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return [str(process) for process in left]
 
     def stop_emulator(self, seen: Path | None = None) -> None:
         """What `cxr emulator stop` does; `seen` is where this process sees the demo's folder, if not there."""
@@ -295,8 +304,7 @@ def check_ended_well(demo: Demo, ended: Ended, undisturbed: list[dict[str, Any]]
     ]
     assert half_written(folder) == []
     demo.stop_emulator(seen)
-    psutil.wait_procs(demo.processes(), timeout=10)
-    assert [one.cmdline() for one in demo.processes()] == []
+    assert demo.left() == []
 
 
 def check_nothing_billed_twice(demo: Demo) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from chaos_demo import Demo, Ended, figures
 from private_mounts import PrivateMounts
@@ -30,7 +32,8 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     yield started
     started.stop_emulator()
     for left in started.processes():
-        left.kill()
+        with suppress(psutil.NoSuchProcess):
+            left.kill()
 
 
 @pytest.fixture

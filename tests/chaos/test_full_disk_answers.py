@@ -36,7 +36,7 @@ def test_a_full_disk_is_told_without_asking_again_and_room_is_all_it_needs(
         try:
             assert server.stdout is not None
             url = server.stdout.readline().strip()
-            requests.post(f"{url}/storage/v1/b?project=p", json={"name": "bucket"}, timeout=20).raise_for_status()
+            requests.post(f"{url}/storage/v1/b?project=p", json={"name": "bucket"}, timeout=120).raise_for_status()
             store = open_store("gs://bucket", endpoint=url, project="p")
             refused = _fill(store)
             assert not isinstance(refused, Unreachable)

@@ -50,7 +50,7 @@ def test_the_tests_of_the_ci_page_pass(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
     (tmp_path / "test_shown.py").write_text(tests, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "3 passed" in ended.stdout
 
@@ -76,7 +76,9 @@ def test_the_rehearsal_of_the_ci_page_runs(tmp_path: Path) -> None:
             check=False,
         )
     finally:
-        subprocess.run([program, "emulator", "stop", "--quiet"], cwd=tmp_path, env=environment, timeout=60, check=False)
+        subprocess.run(
+            [program, "emulator", "stop", "--quiet"], cwd=tmp_path, env=environment, timeout=300, check=False
+        )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-3000:]
     for made in ("plan.json", "ended.json", "runs/gpu/bundle.json", "compare/report.html"):
         assert (tmp_path / made).is_file(), made

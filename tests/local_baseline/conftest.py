@@ -20,6 +20,7 @@ from PIL import Image
 from cxr.bundle import Bundle
 from cxr.local_baseline.request import TrainRequest
 from cxr.local_baseline.train import train
+from cxr.locks import only_one
 from cxr.manifests.manifest import COLUMNS, Manifest, ManifestHeader, new_manifest
 from cxr.manifests.manifest_file import write_manifest
 
@@ -99,7 +100,7 @@ def score_in_node(
         images.astype("<f4").tofile(inputs)
         node, _ = node_and_npm()
         command = [node, TFJS_TEST / "score.mjs", node_modules / "node_modules", folder, inputs]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
         assert ran.returncode == 0, ran.stderr
         said: dict[str, Any] = json.loads(ran.stdout)
         return said
@@ -123,21 +124,26 @@ def node_and_npm() -> tuple[str, list[str]]:
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """TF.js, installed by npm from the lock file into the user's cache; skips where npm cannot install it."""
-    _, npm = node_and_npm()
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cxr" / "tfjs-test"
+    with only_one(cache, "npm"):  # test files are shared out among processes: a second one waits for the first
+        install_tfjs(cache)
+    return cache
+
+
+def install_tfjs(cache: Path) -> None:
+    """Nothing, where it is installed already."""
+    _, npm = node_and_npm()
     lock = TFJS_TEST / "package-lock.json"
     marker = cache / "installed-lock.json"
     if marker.is_file() and marker.read_bytes() == lock.read_bytes():
-        return cache
-    cache.mkdir(parents=True, exist_ok=True)
+        return
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(TFJS_TEST / name, cache / name)
     command = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    installed = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=300, check=False)
+    installed = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=500, check=False)
     if installed.returncode:
         pytest.skip(f"npm could not install TF.js: {installed.stderr.strip()[-200:]}")
     shutil.copyfile(lock, marker)
-    return cache
 
 
 def _row(folder: Path, name: str, label: str, split: str) -> dict[str, object]:

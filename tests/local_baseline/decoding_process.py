@@ -1,12 +1,13 @@
 """A process of its own for the tests of the cache: decodes a manifest's images at 24x24 grey, says so after each.
 
-Arguments: the manifest, the cache's folder, and seconds to wait before each image (a slow disk).
+Arguments: the manifest, the cache's folder, and, if wanted, after how many images it stands still until it gets a line.
 """
 
 from __future__ import annotations
 
 import sys
-import time
+import threading
+from itertools import count
 from pathlib import Path
 
 from cxr.bundle import Preprocessing
@@ -20,9 +21,13 @@ def main() -> None:
     """Prints a line for each image that it reads, then `done`."""
     manifest = read_manifest(Path(sys.argv[1]))
     contract = Preprocessing(24, 24, 1)
+    stands_after = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    turn, begun = threading.Lock(), count()
 
     def read(name: str) -> bytes:
-        time.sleep(float(sys.argv[3]))
+        with turn:  # who comes after the one that stands still does so too
+            if next(begun) == stands_after:
+                sys.stdin.readline()
         sys.stdout.write(f"{name}\n")  # at once: two threads read
         sys.stdout.flush()
         return (manifest.root / name).read_bytes()

@@ -1,13 +1,14 @@
 """A process of its own for the tests of several replicas: trains a small net on made-up images, prints what came out.
 
 Arguments: `plain`, `mirrored` (two logical CPUs) or `cluster` (TF_CONFIG names it); then, if wanted, a folder for
-checkpoints and a number of epochs.
+checkpoints, a number of epochs, and the epoch after which this process stands still until it is killed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from cxr.local_baseline.recipes import CNN5, Augmentation, Budget, EarlyStopping
 from cxr.local_baseline.tensorflow_setup import load
 from cxr.local_baseline.training.checkpoints import Checkpoints
 from cxr.local_baseline.training.distribution import ALONE, Replicas, join
+from cxr.local_baseline.training.epochs import EpochResult
 from cxr.local_baseline.training.pipeline import TrainingData
 from cxr.local_baseline.training.stages import Surroundings, run_stages
 
@@ -65,8 +67,14 @@ def load_with_two_cpus() -> Any:
     return load().tf
 
 
-def outcome(around: Surroundings, epochs: int) -> dict[str, Any]:
+def outcome(around: Surroundings, epochs: int, stands_after: int | None) -> dict[str, Any]:
     """Train; the history, and the weights' own figures."""
+
+    def on_epoch(result: EpochResult) -> None:
+        if result.epoch == stands_after:
+            while True:
+                signal.pause()
+
     trained = run_stages(
         recipe(epochs),
         data(),
@@ -75,7 +83,7 @@ def outcome(around: Surroundings, epochs: int) -> dict[str, Any]:
         seed=7,
         positive=1,
         on_progress=lambda done, total, note: None,
-        on_epoch=lambda result: None,
+        on_epoch=on_epoch,
         surroundings=around,
     )
     weights = trained.model.get_weights()
@@ -92,8 +100,9 @@ def main() -> None:
     here = replicas(sys.argv[1])
     place = Checkpoints(sys.argv[2], "f" * 64, lambda line: None) if len(sys.argv) > 2 else None
     epochs = int(sys.argv[3]) if len(sys.argv) > 3 else EPOCHS
+    stands_after = int(sys.argv[4]) if len(sys.argv) > 4 else None
     with here.errors():
-        print(json.dumps(outcome(Surroundings(place, here), epochs)), flush=True)
+        print(json.dumps(outcome(Surroundings(place, here), epochs, stands_after)), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import resource
 import signal
@@ -26,16 +27,17 @@ PROGRAM = Path(__file__).parent / "decoding_process.py"
 CONTRACT = Preprocessing(24, 24, 1)
 
 
-def command(manifest: Manifest, folder: Path, wait_s: float) -> list[str]:
-    return [sys.executable, str(PROGRAM), str(manifest.location), str(folder), str(wait_s)]
+def command(manifest: Manifest, folder: Path, *stands_after: int) -> list[str]:
+    return [sys.executable, str(PROGRAM), str(manifest.location), str(folder), *map(str, stands_after)]
 
 
-def start(manifest: Manifest, folder: Path, wait_s: float) -> subprocess.Popen[str]:
-    return subprocess.Popen(command(manifest, folder, wait_s), stdout=subprocess.PIPE, text=True)
+def start(manifest: Manifest, folder: Path, *stands_after: int) -> subprocess.Popen[str]:
+    words = command(manifest, folder, *stands_after)
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def lines_of(process: subprocess.Popen[str]) -> list[str]:
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=500)
     assert process.returncode == 0
     return out.splitlines()
 
@@ -45,7 +47,7 @@ def expected_pixels(manifest: Manifest) -> np.ndarray:
 
 
 def test_a_killed_process_is_continued_and_loses_only_what_it_was_at(small_manifest: Manifest, tmp_path: Path) -> None:
-    killed = start(small_manifest, tmp_path, 0.02)
+    killed = start(small_manifest, tmp_path, 12)
     assert killed.stdout is not None
     for _ in range(12):
         killed.stdout.readline()
@@ -55,7 +57,7 @@ def test_a_killed_process_is_continued_and_loses_only_what_it_was_at(small_manif
     assert file is not None
     kept = int(np.count_nonzero(file.sums))
     assert 10 <= kept < 40
-    *decoded, last = lines_of(start(small_manifest, tmp_path, 0))
+    *decoded, last = lines_of(start(small_manifest, tmp_path))
     assert last == "done"
     assert len(decoded) == 40 - kept
     assert len(file.absent(np.arange(40))) == 0  # the same file, filled
@@ -64,7 +66,7 @@ def test_a_killed_process_is_continued_and_loses_only_what_it_was_at(small_manif
 
 def test_a_mark_without_pixels_is_not_believed(small_manifest: Manifest, tmp_path: Path) -> None:
     """What a lost power line may leave: checksums on the disk, and not the pixels that they are of."""
-    lines_of(start(small_manifest, tmp_path, 0))
+    lines_of(start(small_manifest, tmp_path))
     path = cache_path(small_manifest, CONTRACT, tmp_path)
     pixels = np.load(path, mmap_mode="r+")
     pixels[30:] = 0
@@ -78,7 +80,7 @@ def test_a_mark_without_pixels_is_not_believed(small_manifest: Manifest, tmp_pat
 
 
 def test_two_processes_decode_every_image_once_between_them(small_manifest: Manifest, tmp_path: Path) -> None:
-    both = [start(small_manifest, tmp_path, 0.005) for _ in range(2)]
+    both = [start(small_manifest, tmp_path) for _ in range(2)]
     (*first, _), (*second, _) = (lines_of(process) for process in both)
     assert sorted(first + second) == sorted(small_manifest.frame["path"])
     assert not first or not second
@@ -87,13 +89,17 @@ def test_two_processes_decode_every_image_once_between_them(small_manifest: Mani
 
 
 def test_who_waits_for_another_process_is_told_how_far_it_is(small_manifest: Manifest, tmp_path: Path) -> None:
-    other = start(small_manifest, tmp_path, 0.05)
+    other = start(small_manifest, tmp_path, 12)
     assert other.stdout is not None
     other.stdout.readline()  # it has the lock
     heard: list[tuple[int, int, str]] = []
-    cached_images(
-        small_manifest, str(small_manifest.root), CONTRACT, tmp_path, lambda *progress: heard.append(progress)
-    )
+
+    def listen(done: int, total: int, note: str) -> None:
+        if done and not any(before for before, _, _ in heard):
+            print(file=other.stdin, flush=True)  # it has been told: the other may go on
+        heard.append((done, total, note))
+
+    cached_images(small_manifest, str(small_manifest.root), CONTRACT, tmp_path, listen)
     other.communicate()
     assert heard
     assert {note for _, _, note in heard} == {"another process is decoding"}
@@ -105,7 +111,7 @@ def test_who_waits_for_another_process_is_told_how_far_it_is(small_manifest: Man
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_decoded(small_manifest: Manifest, tmp_path: Path) -> None:
     """A limit of the file size (20 kB) stands for a full disk: the same call is refused."""
-    limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "-", *command(small_manifest, tmp_path, 0)]
+    limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "-", *command(small_manifest, tmp_path)]
     ended = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert f"cannot write the image cache {tmp_path}" in ended.stderr
@@ -134,6 +140,7 @@ def test_a_cache_that_the_system_does_not_open_is_not_made_anew(small_manifest: 
     path = cache_path(small_manifest, CONTRACT, tmp_path)
     before = path.stat().st_ino
     most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gc.collect()  # or files that nobody holds any more are closed meanwhile, and their numbers are free
     taken = os.dup(0)
     os.close(taken)
     resource.setrlimit(resource.RLIMIT_NOFILE, (taken, most[1]))

@@ -22,7 +22,7 @@ def test_two_processes_end_with_the_same_weights(small_manifest: Manifest, tmp_p
         return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
 
     processes = [start("one"), start("other")]  # at once: threads are scheduled otherwise in each
-    one, other = (process.communicate(timeout=300)[0] for process in processes)
+    one, other = (process.communicate(timeout=500)[0] for process in processes)
     assert [process.returncode for process in processes] == [0, 0]
     assert one == other
     assert len(one.strip()) == 64

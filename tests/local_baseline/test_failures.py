@@ -111,7 +111,7 @@ def in_a_small_disk(size: str, work: Path, *command: str) -> subprocess.Complete
     words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(disk), *command]
     if shutil.which("unshare") is None:
         pytest.skip("a small disk needs Linux's unshare")
-    ran = subprocess.run(words, cwd=work, capture_output=True, text=True, timeout=300, check=False)
+    ran = subprocess.run(words, cwd=work, capture_output=True, text=True, timeout=500, check=False)
     if ran.returncode in {1, 99} and not ran.stdout and ("unshare" in ran.stderr or "mount" in ran.stderr):
         pytest.skip(f"a small disk cannot be mounted here: {ran.stderr.strip()}")
     return ran

@@ -24,7 +24,7 @@ FOREIGN = ("AIP_", "SM_", "TF_CONFIG", "TRAINING_JOB_NAME", "SAGEMAKER_")
 def run_trainer(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     command = [sys.executable, "-m", "cxr.local_baseline.trainer", *arguments]
-    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, timeout=500, check=False)
 
 
 def test_vertex_says_it_in_variables() -> None:

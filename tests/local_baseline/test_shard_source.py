@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from machines import outcome, start, start_machines
 
 from cxr.bundle import Preprocessing
 from cxr.errors import InputError, UsageError
@@ -178,40 +173,14 @@ def test_a_folder_of_images_with_some_other_index_is_a_folder_of_images(
     assert sharded_images(small_manifest, str(tmp_path)) is None
 
 
-def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    clean = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
-    return subprocess.Popen(command, env=clean | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    result: dict[str, Any] = json.loads(out)
-    return result
-
-
-def start_two_machines(*arguments: object) -> list[subprocess.Popen[str]]:
-    """A chief and a worker; each has a cache of its own."""
-    *shared, cache = arguments
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    chief, worker = (f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
-    for each in sockets:
-        each.close()
-    processes = []
-    for kind in ("chief", "worker"):
-        config = {"cluster": {"chief": [chief], "worker": [worker]}, "task": {"type": kind, "index": 0}}
-        processes.append(start("cluster", *shared, f"{cache}-{kind}", TF_CONFIG=json.dumps(config)))
-    return processes
-
-
 @pytest.mark.slow
 def test_two_machines_that_decode_a_share_each_come_to_what_one_does(
     small_manifest: Manifest, shards: Path, tmp_path: Path
 ) -> None:
-    place = (small_manifest.location, shards, tmp_path / "cache")
-    alone = outcome(start("alone", *place))
-    chief, worker = (outcome(process) for process in start_two_machines(*place))
+    place = (small_manifest.location, shards)
+    alone = outcome(start(PROGRAM, "alone", *place, tmp_path / "cache"))
+    both = [("cluster", *place, tmp_path / f"cache-{kind}") for kind in ("chief", "worker")]
+    chief, worker = (outcome(process) for process in start_machines(PROGRAM, *both))
     assert alone["decoded"] == alone["present"] == 32
     for machine in (chief, worker):
         assert machine["decoded"] == machine["present"] < 32

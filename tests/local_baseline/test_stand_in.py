@@ -47,7 +47,7 @@ def items_of(manifest: Manifest) -> list[dict[str, str]]:
 
 def run_stand_in(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cxr.local_baseline.stand_in.training", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
 
 
 @pytest.mark.slow
@@ -244,7 +244,7 @@ def test_a_cloud_model_is_kept_for_the_scorer_and_not_exported(small_manifest: M
         "--serve",
     ]
     said = subprocess.run(
-        command, input="\n".join([*lines, ""]), capture_output=True, text=True, timeout=60, check=True
+        command, input="\n".join([*lines, ""]), capture_output=True, text=True, timeout=500, check=True
     )
     scored, failed = map(json.loads, said.stdout.splitlines())
     assert sum(scored["scores"]) == pytest.approx(1, abs=1e-5)
