@@ -99,9 +99,8 @@ def test_a_large_file_goes_on_where_it_was_interrupted(site: Site) -> None:
 def test_a_large_file_goes_on_in_another_process_after_kill_9(site: Site) -> None:
     large = site.images["NORMAL/large0.png"]
     site.requests()
-    killed = site.start(
-        "upload", "--yes", "--json", "--max-rate", "1M"
-    )  # seconds lie between what is waited for and the end
+    # At this rate seconds lie between what is waited for and the end.
+    killed = site.start("upload", "--yes", "--json", "--max-rate", "1M")
     wait_until(lambda: site.received() > 6 << 20)
     killed.kill()
     killed.communicate()
