@@ -16,6 +16,7 @@ import pytest
 
 from cxr.cloud.emulator.process import ensure_running, stop
 from cxr.settings import Settings
+from patience import BROWSER_MS
 
 # Machines are shared: how long an example takes says nothing.
 hypothesis.settings.register_profile("cxr", deadline=None)
@@ -25,8 +26,6 @@ hypothesis.settings.load_profile("cxr")
 
 #: When the run began (monotonic seconds).
 BEGAN = pytest.StashKey[float]()
-#: What Playwright waits for the browser: a busy machine may keep it waiting for longer than the usual 30 s.
-PATIENCE_MS = 120_000
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -51,7 +50,7 @@ def browser() -> Iterator[Any]:
     if path is None:
         without_browser("there is no Chromium: install one, for example by: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS), timeout=PATIENCE_MS)
+        started = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS), timeout=BROWSER_MS)
         yield started
         started.close()
 

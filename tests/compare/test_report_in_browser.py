@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-#: What Playwright waits for one thing: a busy machine may need more than the usual 30 s.
-PATIENCE_MS = 120_000
+from patience import BROWSER_MS
+
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "artefacts" / "screenshots"
 
 
@@ -23,7 +23,7 @@ class Opened:
         self.context = browser.new_context(
             color_scheme=scheme, **({"viewport": {"width": 1280, "height": 900}} | context)
         )
-        self.context.set_default_timeout(PATIENCE_MS)
+        self.context.set_default_timeout(BROWSER_MS)
         self.page = self.context.new_page()
         self.problems: list[str] = []
         self.asked: list[str] = []

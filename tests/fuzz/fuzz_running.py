@@ -14,9 +14,10 @@ from types import FrameType
 from fuzz_mutations import mutant
 from fuzz_targets import Target
 
-#: An input of a few kilobytes that keeps a reader busy for so long hangs it; shared machines are slow, and the first
-#: input of a reader waits for what it imports.
-HANG_SECONDS = 300
+#: An input of a few kilobytes that keeps a reader busy for so long hangs it; shared machines are slow.
+HANG_SECONDS = 60
+#: A first input as it is, which is known to end, also waits for what its reader imports.
+SEED_SECONDS = 300
 
 
 class HangError(BaseException):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from fuzz_emulator import SERVER
-from fuzz_running import HangError, feed, inputs
+from fuzz_running import HANG_SECONDS, SEED_SECONDS, HangError, feed, inputs
 from fuzz_targets import CORPUS, READERS, Target
 
 #: Inputs a target in the quick tests.
@@ -25,8 +25,9 @@ TARGETS = (*READERS, *SERVER)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_reader_refuses_in_its_own_words_whatever_it_gets(target: Target, tmp_path: Path) -> None:
     examples = EXAMPLES_OF_SLOW if target.name in SLOW else EXAMPLES
+    seeds = target.seeds
     for data in inputs(target, examples, random.Random(f"cxr fuzz {target.name}")):
-        crash = feed(target, data, tmp_path)
+        crash = feed(target, data, tmp_path, SEED_SECONDS if data in seeds else HANG_SECONDS)
         if crash is not None:
             pytest.fail(f"{crash.error!r} came out of {target.name} for {data[:500]!r}")
 

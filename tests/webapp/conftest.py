@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from page_reader import CLASSES, CONTRACT, PATIENCE_MS, Reader, film, shown
+from page_reader import CLASSES, CONTRACT, Reader, film, shown
 from PIL import Image
 
 from cxr.bundle import Bundle, BundleInfo, ModelFormat, Origin, Preprocessing, Threshold, write_bundle
@@ -31,6 +31,7 @@ from cxr.webapp import static
 from cxr.webapp.build import PageRequest, build_page
 from cxr.webapp.gate import fit_gate
 from cxr.webapp.serve import serving
+from patience import BROWSER_MS
 
 WEBAPP = Path(__file__).resolve().parents[2] / "webapp"
 ORIGIN = "https://cxr.invalid"
@@ -107,7 +108,7 @@ class Site:
 
     def __init__(self, page: Any) -> None:
         self.page = page
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(BROWSER_MS)
         self.asked: list[str] = []
         self.problems: list[str] = []
         self._folders: dict[str, Path] = {}

@@ -15,11 +15,10 @@ from PIL import Image
 from cxr.bundle import Bundle, Preprocessing
 from cxr.local_baseline.images.preprocess import load_image
 from cxr.local_baseline.tensorflow_setup import load
+from patience import BROWSER_MS
 
 CONTRACT = Preprocessing(96, 96, 1)
 CLASSES = ("NORMAL", "PNEUMONIA")
-#: For what the page does at once, on a machine that does much else.
-PATIENCE_MS = 180_000
 #: What the status line says when all files are read.
 OVER = re.compile(r"scored|read here|look like|damaged|empty|threshold|pixels|Stopped|could not be loaded")
 #: What is on the film: its height, its width, its values.
@@ -54,7 +53,7 @@ class Reader:
 
     def __init__(self, page: Any) -> None:
         self.page = page
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(BROWSER_MS)
         self.problems: list[str] = []
         self.asked: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(str(error)))

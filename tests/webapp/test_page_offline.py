@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_reader import PATIENCE_MS, Reader, film, keras_probability, save_dicom
+from page_reader import Reader, film, keras_probability, save_dicom
 from PIL import Image
 
 from cxr.bundle import Bundle
 from cxr.webapp.serve import serving
+from patience import BROWSER_MS
 
 
 def test_after_loading_nothing_is_asked_of_the_network_and_never_of_others(
@@ -106,7 +107,7 @@ def test_a_page_without_its_model_says_so(browser: Any, page_folder: Path, tmp_p
     next((tmp_path / "page").glob("assets/model-*/model.json")).unlink()
     context = browser.new_context(service_workers="block")
     page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
+    page.set_default_timeout(BROWSER_MS)
     with serving(tmp_path / "page") as server:
         page.goto(server.url)
         page.locator("html[data-state=failed]").wait_for(state="attached")
