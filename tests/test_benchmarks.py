@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -148,6 +149,25 @@ def test_a_run_that_was_interrupted_goes_on_with_what_is_missing(harness: Any, s
     again, mended = harness.runner.run_benchmarks(suite, site, resume=True, say=lambda text: None)
     assert again == first
     assert (mended.failure, len(mended.results)) == ("", 1)
+
+
+#: `python benchmarks`, hearing Ctrl-C also where the tests run in the background.
+HEARING = f"""
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_path({str(BENCHMARKS)!r}, run_name="__main__")
+"""
+
+
+def test_ctrl_c_says_how_to_go_on() -> None:
+    command = [sys.executable, "-c", HEARING, "--quick", "--only", "interval_coverage"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("interval_coverage")
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=500)
+    assert process.returncode == 1
+    assert words.splitlines() == ["interrupted: what has ended is kept, and the same with --resume goes on"]
 
 
 def test_the_command_line_refuses_a_benchmark_that_is_none() -> None:
