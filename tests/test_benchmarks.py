@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,15 +162,27 @@ runpy.run_path({str(BENCHMARKS)!r}, run_name="__main__")
 """
 
 
-def test_ctrl_c_says_how_to_go_on() -> None:
+def test_ctrl_c_says_how_to_go_on_and_leaves_no_process() -> None:
+    mark = uuid.uuid4().hex
     command = [sys.executable, "-c", HEARING, "--quick", "--only", "interval_coverage"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = os.environ | {"CXR_TEST_OF_CTRL_C": mark}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("interval_coverage")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # in the moment in which the benchmark's process is started
         _, words = process.communicate(timeout=500)
     assert process.returncode == 1
     assert words.splitlines() == ["interrupted: what has ended is kept, and the same with --resume goes on"]
+    assert [one for one in psutil.process_iter() if _has(one, mark)] == []
+
+
+def _has(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get("CXR_TEST_OF_CTRL_C") == mark
+    except psutil.Error:
+        return False
 
 
 def test_the_command_line_refuses_a_benchmark_that_is_none() -> None:

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from harness.machine import commit_of_tree, describe_machine, versions_of
 from harness.record import Record, read_record, write_record
@@ -76,11 +77,7 @@ def _run(benchmark: Benchmark, place: Place, quick: bool) -> Record:
     path = place.record_of(benchmark)
     command = [sys.executable, str(place.scripts / f"{benchmark.script}.py"), "--json", str(path)]
     command += ["--quick"] if quick else benchmark.arguments
-    with path.with_suffix(".log").open("wb") as log:
-        # A group of its own, so that what a script has started ends with it.
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+    with path.with_suffix(".log").open("wb") as log, _started(command, log) as process:
         failure = _wait(process, benchmark.timeout_s)
     with suppress(ValueError):
         record = read_record(path)
@@ -89,6 +86,38 @@ def _run(benchmark: Benchmark, place: Place, quick: bool) -> Record:
             return replace(record, failure=(failure if process.returncode else "") or record.failure)
     nothing = (quick, "", 0.0, 0.0, commit_of_tree(), describe_machine(), versions_of(()))
     return Record(benchmark.script, benchmark.arguments, *nothing, failure=failure or "it left no record")
+
+
+@contextmanager
+def _started(command: Sequence[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with this block, and what it has started with it."""
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        with _ctrl_c_waits():  # a process that nobody knows of yet would be left behind
+            processes.append(
+                # A group of its own, so that what a script has started ends with it.
+                subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            )
+        yield processes[0]
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard and callable(before):
+        before(signal.SIGINT, None)
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> str:
@@ -101,7 +130,3 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> str:
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
         return f"it took longer than {timeout_s:g} s"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
